@@ -1,0 +1,119 @@
+//! The traits that every backend implements, with the promises that the contract suite checks.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use shardwright_core::store::{Expected, Listing, Reading, Revision, StoreError, Written};
+
+/// The store: linearizable per namespace, revisions store-wide and strictly increasing.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// The entry under `key`, as of some moment between call and answer.
+    ///
+    /// # Errors
+    /// Any [`StoreError`] but `Conflict`, `Indeterminate` and `TooLarge`.
+    async fn get(&self, key: &str) -> Result<Reading<Bytes>, StoreError<Bytes>>;
+
+    /// The entries whose key begins with `prefix` and whose revision is above `since`, sorted by key.
+    ///
+    /// `Listing::revision` is read before the entries: every write of at most that revision is seen.
+    /// Deleted entries are only absent; with `since` 0 the answer is complete.
+    ///
+    /// # Errors
+    /// As [`Store::get`].
+    async fn list(&self, prefix: &str, since: Revision) -> Result<Listing<Bytes>, StoreError<Bytes>>;
+
+    /// Stores `value` under `key` if `expected` holds.
+    ///
+    /// # Errors
+    /// `Conflict` carries what is there. After `Indeterminate` the write may have happened or may still happen: read back.
+    async fn put(&self, key: &str, value: Bytes, expected: Expected) -> Result<Written, StoreError<Bytes>>;
+
+    /// Removes the entry under `key` if `expected` holds; removing what is absent under `Any` succeeds and takes a revision too.
+    ///
+    /// # Errors
+    /// As [`Store::put`].
+    async fn delete(&self, key: &str, expected: Expected) -> Result<Written, StoreError<Bytes>>;
+}
+
+/// The bus: at most once, in order for each publisher and topic; a loss is signalled, never silent.
+#[async_trait]
+pub trait Bus: Send + Sync {
+    /// Sends `payload` to every present subscriber of `topic` in the namespace, the sender's own included.
+    ///
+    /// # Errors
+    /// [`BusError`]; the message may or may not have been delivered.
+    async fn publish(&self, topic: &str, payload: Bytes) -> Result<(), BusError>;
+
+    /// Begins to receive `topics`. What is published after this returns is delivered or reported as a gap.
+    ///
+    /// # Errors
+    /// [`BusError`] if the backend cannot subscribe.
+    async fn subscribe(&self, topics: &[&str]) -> Result<Box<dyn Subscription>, BusError>;
+}
+
+/// One subscriber's stream of messages.
+#[async_trait]
+pub trait Subscription: Send {
+    /// Waits for at least one delivery and returns at most `max` of them, in order. Cancel-safe.
+    ///
+    /// # Errors
+    /// [`BusError`] when this subscription is over for good; transient trouble is a [`Delivery::Gap`] after it has passed.
+    async fn next(&mut self, max: usize) -> Result<Vec<Delivery>, BusError>;
+}
+
+/// What a subscriber receives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// A message.
+    Message {
+        /// The topic it was published to.
+        topic: String,
+        /// What was published.
+        payload: Bytes,
+    },
+    /// Messages were lost here, as far as known this many (0: unknown): resynchronise.
+    Gap {
+        /// How many are known to be lost; 0 if that cannot be told.
+        lost: u64,
+    },
+}
+
+/// Why the bus failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BusError {
+    /// The backend cannot be reached for now.
+    #[error("the bus is unavailable: {0}")]
+    Unavailable(String),
+    /// Credentials or access rules do not permit it.
+    #[error("the bus denied the operation: {0}")]
+    Denied(String),
+    /// A malformed topic or message.
+    #[error("invalid: {0}")]
+    Invalid(String),
+    /// The message is larger than this backend carries.
+    #[error("a message of {size} bytes exceeds the limit of {limit} bytes")]
+    TooLarge {
+        /// Bytes asked for.
+        size: usize,
+        /// The most that can be sent at once.
+        limit: usize,
+    },
+    /// The subscription or the backend was closed on this side.
+    #[error("the bus is closed")]
+    Closed,
+}
+
+/// One backend, opened for one namespace.
+pub trait Coordinator: Store + Bus {
+    /// What kind of backend this is, as in `type = "sqlite"`.
+    fn kind(&self) -> &'static str;
+
+    /// Which store is meant, without secrets: a path or an address. Shown to operators, compared by no one.
+    fn location(&self) -> String;
+
+    /// Whether a fresh, empty store proves that nobody acts on an older one: true only where the store cannot outlive or be lost
+    /// apart from its users (in process). Otherwise a new history begins with a grace period.
+    fn fresh_is_safe(&self) -> bool {
+        false
+    }
+}

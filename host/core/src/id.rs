@@ -1,0 +1,86 @@
+//! Names of things: nodes, sessions, instances, hosts, fencing tokens.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::num::NonZeroU32;
+
+/// A node's id: unique among the live nodes of a cluster, at least 1, at most the configured upper limit.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct NodeId(NonZeroU32);
+
+impl NodeId {
+    /// The id `n`, or `None` for 0, which flat owner lists use for "nobody".
+    #[must_use]
+    pub const fn new(n: u32) -> Option<Self> {
+        match NonZeroU32::new(n) {
+            Some(n) => Some(Self(n)),
+            None => None,
+        }
+    }
+
+    /// The id as a plain number.
+    #[must_use]
+    pub const fn get(self) -> u32 {
+        self.0.get()
+    }
+}
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "node {}", self.0)
+    }
+}
+
+macro_rules! hex_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub u128);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:032x}", self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:08x}", self.0 >> 96)
+            }
+        }
+    };
+}
+
+hex_id! {
+    /// One life of a node between two joins: 128 random bits, fresh at every join. Plans name it.
+    SessionId
+}
+hex_id! {
+    /// One installation of a node: the identifier kept in its locked state directory.
+    InstanceId
+}
+hex_id! {
+    /// One life of the store: chosen by the node that created `meta`. Another value means that history was lost.
+    HistoryId
+}
+
+/// Increases with every owner of a shard; the resource that the work touches refuses an older one.
+///
+/// It is the revision of the plan entry under which a claim was made, plus the base of the store's history.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Debug)]
+#[serde(transparent)]
+pub struct Token(pub u64);
+
+impl fmt::Display for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
