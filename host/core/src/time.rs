@@ -90,14 +90,34 @@ impl Timing {
         need(self.renew >= 50, F::Renew, "must be at least 50ms");
         need(self.margin >= 10, F::Margin, "must be at least 10ms");
         need(self.drift_ppm <= 100_000, F::DriftPpm, "must be at most 100000 (10 %)");
-        need(self.holder() >= 2 * (self.renew + self.renew / 10), F::Validity, "must leave room for two renewals: validity less margin and drift ≥ 2.2 × renew");
-        need(self.stale_after >= self.taker(), F::StaleAfter, "must be at least validity + margin");
-        need(self.inactive_after >= self.stale_after, F::InactiveAfter, "must be at least stale-after");
-        need(self.reuse_after >= self.inactive_after, F::ReuseAfter, "must be at least inactive-after");
+        need(
+            self.holder() >= 2 * (self.renew + self.renew / 10),
+            F::Validity,
+            "must leave room for two renewals: validity less margin and drift ≥ 2.2 × renew",
+        );
+        need(
+            self.stale_after >= self.taker(),
+            F::StaleAfter,
+            "must be at least validity + margin",
+        );
+        need(
+            self.inactive_after >= self.stale_after,
+            F::InactiveAfter,
+            "must be at least stale-after",
+        );
+        need(
+            self.reuse_after >= self.inactive_after,
+            F::ReuseAfter,
+            "must be at least inactive-after",
+        );
         need(self.reuse_after <= 366 * 86_400_000, F::ReuseAfter, "must be at most 366 days");
         need(self.validity <= 3_600_000, F::Validity, "must be at most 1h");
         need(self.rejoin_delay <= self.reuse_after, F::RejoinDelay, "must be at most reuse-after");
-        need(self.stop_timeout >= 1 && self.stop_timeout <= 3_600_000, F::StopTimeout, "must be between 1ms and 1h");
+        need(
+            self.stop_timeout >= 1 && self.stop_timeout <= 3_600_000,
+            F::StopTimeout,
+            "must be between 1ms and 1h",
+        );
         need(self.settle <= 60_000, F::Settle, "must be at most 1m");
         found
     }

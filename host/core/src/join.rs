@@ -1,0 +1,599 @@
+//! Becoming a node: host entry, id, session, confirmation.
+//!
+//! Every write is a compare-and-set over the revision that was read. The session entry is the arbiter; an id is held only after
+//! the host entry was rewritten over the revision found at the beginning. After any doubt — a conflict, an unknown outcome — the
+//! whole sequence starts again: what an earlier attempt wrote is found as this instance's own.
+
+use crate::id::{InstanceId, NodeId, SessionId};
+use crate::rules::{Rule, Rules};
+use crate::store::{Entry, Expected, Listing, Reading, Revision, StoreError, StoreTime, Written};
+use crate::time::{Instant, Timing};
+use crate::values::{Host, IdOwner, Key, Session, Value};
+
+/// A store operation that the core wants performed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Request {
+    /// Read one key.
+    Get(Key),
+    /// Read all entries under a prefix that changed after a revision.
+    List {
+        /// Beginning of the keys, as text; empty for all.
+        prefix: &'static str,
+        /// Entries of at most this revision are left out.
+        since: Revision,
+    },
+    /// Write if the expectation holds.
+    Put {
+        /// The key.
+        key: Key,
+        /// The new value.
+        value: Value,
+        /// What must be there now.
+        expected: Expected,
+    },
+}
+
+/// The answer to a [`Request`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Answer {
+    /// To `Get`.
+    Reading(Reading<Value>),
+    /// To `List`. Entries under keys that this version does not know are left out.
+    Listing(Listing<Value>),
+    /// To `Put`.
+    Written(Written),
+}
+
+/// Answer or failure.
+pub type Outcome = Result<Answer, StoreError<Value>>;
+
+/// Who wants to join.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Identity {
+    /// The hostname, unique in the cluster.
+    pub hostname: String,
+    /// This installation.
+    pub instance: InstanceId,
+    /// The id that the configuration demands, if it does.
+    pub static_id: Option<NodeId>,
+    /// The highest id that may be given out.
+    pub max_id: u32,
+}
+
+/// Why a node may not join: asking again does not help until an operator acts or another node is gone.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum JoinError {
+    /// A live second instance uses the same hostname.
+    #[error(
+        "hostname {hostname:?} is in use by another live instance {other} (node {node}, last renewal at {renewed} ms since 1970, its \
+         lease frees {frees_in} ms after that unless renewed); this is instance {mine}. Give each node a hostname of its own \
+         (SHARDWRIGHT_HOSTNAME), or stop the other one"
+    )]
+    HostnameConflict {
+        /// The hostname.
+        hostname: String,
+        /// This instance.
+        mine: InstanceId,
+        /// The live one.
+        other: InstanceId,
+        /// The live one's id.
+        node: NodeId,
+        /// Its last renewal, milliseconds since the Unix epoch on the coordinator's clock.
+        renewed: u64,
+        /// Milliseconds after `renewed` at which its lease frees, if it does not renew again.
+        frees_in: u64,
+    },
+    /// The configured id belongs to another hostname.
+    #[error(
+        "cluster.node-id = {id} belongs to host {holder:?}, and this is {hostname:?}. Choose another id, leave cluster.node-id out, or \
+         release it with `shardwright nodes forget {id}` once that host is gone for good"
+    )]
+    StaticIdTaken {
+        /// The id.
+        id: NodeId,
+        /// This host.
+        hostname: String,
+        /// The host it belongs to.
+        holder: String,
+    },
+    /// Every id up to the limit is taken.
+    #[error(
+        "all node ids up to {max_id} belong to other hosts. Raise cluster.max-node-id, or release ids of hosts that are gone for good \
+         with `shardwright nodes forget`"
+    )]
+    Exhausted {
+        /// The limit.
+        max_id: u32,
+    },
+}
+
+/// What a join wants next.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Next {
+    /// Perform this and report its outcome.
+    Do(Request),
+    /// Call [`Join::wake`] after this many milliseconds.
+    Wait(u64),
+    /// The id is held.
+    Held(Held),
+    /// Not to be had.
+    Refused(JoinError),
+}
+
+/// An id that is held.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Held {
+    /// The id.
+    pub id: NodeId,
+    /// The session as written.
+    pub session: Session,
+    /// The revision of the session entry.
+    pub revision: Revision,
+    /// When the session was sent: its deadline counts from here.
+    pub sent: Instant,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Step {
+    /// Reading `hosts/<me>`.
+    Host,
+    /// Another instance has the host entry: looking for its life, in its session or in the entry's age.
+    Rival { host: Entry<Host>, id: NodeId },
+    /// Waiting for the rival's session to be renewed or to age.
+    Watch { host: Entry<Host>, id: NodeId, seen: Revision },
+    /// Waiting for the host entry of a rival that is itself joining to change or to age.
+    WatchHost,
+    /// Ending the rival's session, which shows no life.
+    EndRival { host: Entry<Host> },
+    /// Writing `hosts/<me>`.
+    TakeHost { id: Option<NodeId> },
+    /// Reading all ids.
+    Scan { host: Revision },
+    /// Reading all sessions, to find an id that may be used again.
+    Sessions {
+        host: Revision,
+        ids: Vec<(NodeId, Entry<IdOwner>)>,
+    },
+    /// Writing `ids/<n>`.
+    Claim { host: Revision, id: NodeId },
+    /// Reading `sessions/<n>`, then `ids/<n>`.
+    ReadSession { host: Revision, id: NodeId },
+    ReadId {
+        host: Revision,
+        id: NodeId,
+        seen: Option<Entry<Session>>,
+    },
+    /// Ending a dead stranger's session under my id.
+    EndStranger,
+    /// Writing `sessions/<n>`; `over` is the entry of `ids/<n>` to take over afterwards.
+    WriteSession {
+        host: Revision,
+        id: NodeId,
+        over: Option<Revision>,
+        session: Session,
+        sent: Instant,
+    },
+    /// Taking `ids/<n>` over from a hostname that is gone.
+    TakeId { host: Revision, held: Held },
+    /// Rewriting `hosts/<me>`.
+    Confirm { held: Held },
+    /// Ending my own session after the id was lost to another.
+    Leave,
+    /// Pausing before another start.
+    Pause,
+}
+
+/// The sequence by which one instance comes to hold one id.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Join {
+    who: Identity,
+    timing: Timing,
+    rules: Rules,
+    /// The next session id to use; every written session gets a fresh one.
+    session: SessionId,
+    step: Step,
+    failures: u32,
+}
+
+/// How long to wait before starting again after doubt.
+const RETRY: u64 = 100;
+
+impl Join {
+    /// Begins. `session` must be 128 fresh random bits; further attempts derive theirs from it.
+    #[must_use]
+    pub fn start(who: Identity, timing: Timing, session: SessionId, rules: Rules) -> (Self, Next) {
+        let key = Key::Host(who.hostname.clone());
+        (
+            Self {
+                who,
+                timing,
+                rules,
+                session,
+                step: Step::Host,
+                failures: 0,
+            },
+            Next::Do(Request::Get(key)),
+        )
+    }
+
+    /// The time asked for by [`Next::Wait`] has come.
+    pub fn wake(&mut self) -> Next {
+        match &self.step {
+            Step::Watch { id, .. } => Next::Do(Request::Get(Key::Session(*id))),
+            _ => self.again(),
+        }
+    }
+
+    /// The outcome of the request asked for; `now` is the local clock, read before the next request is sent.
+    pub fn answer(&mut self, outcome: Outcome, now: Instant) -> Next {
+        match outcome {
+            Ok(answer) => self.advance(answer, now),
+            Err(StoreError::Conflict(_)) => self.conflict(),
+            Err(_) => self.pause(),
+        }
+    }
+
+    fn advance(&mut self, answer: Answer, now: Instant) -> Next {
+        let step = std::mem::replace(&mut self.step, Step::Pause);
+        match (step, answer) {
+            (Step::Host, Answer::Reading(read)) => self.host(read),
+            (Step::Rival { host, id }, Answer::Reading(read)) => self.rival(host, id, None, read),
+            (Step::Watch { host, id, seen }, Answer::Reading(read)) => self.rival(host, id, Some(seen), read),
+            (Step::EndRival { host }, Answer::Written(_)) => self.take_host(&host),
+            (Step::TakeHost { id }, Answer::Written(written)) => self.choose(written.revision, id),
+            (Step::Scan { host }, Answer::Listing(list)) => self.scan(host, list),
+            (Step::Sessions { host, ids }, Answer::Listing(list)) => self.reuse(host, ids, list),
+            (Step::Claim { host, id }, Answer::Written(_)) => self.read_session(host, id),
+            (Step::ReadSession { host, id }, Answer::Reading(read)) => {
+                let seen = session_entry(read.entry);
+                self.ask(Step::ReadId { host, id, seen }, Request::Get(Key::Id(id)))
+            }
+            (Step::ReadId { host, id, seen }, Answer::Reading(read)) => self.owner(host, id, seen, read, now),
+            (
+                Step::WriteSession {
+                    host,
+                    id,
+                    over,
+                    session,
+                    sent,
+                },
+                Answer::Written(written),
+            ) => {
+                let held = Held {
+                    id,
+                    session,
+                    revision: written.revision,
+                    sent,
+                };
+                match over {
+                    None => self.confirm(host, held),
+                    Some(over) => {
+                        let value = Value::Id(IdOwner {
+                            hostname: self.who.hostname.clone(),
+                        });
+                        self.put(Step::TakeId { host, held }, Key::Id(id), value, Expected::Revision(over))
+                    }
+                }
+            }
+            (Step::TakeId { host, held }, Answer::Written(_)) => self.confirm(host, held),
+            (Step::Confirm { held }, Answer::Written(_)) => Next::Held(held),
+            (Step::EndStranger | Step::Leave, _) => self.again(),
+            _ => self.pause(),
+        }
+    }
+
+    fn conflict(&mut self) -> Next {
+        match std::mem::replace(&mut self.step, Step::Pause) {
+            // Somebody took my id or my hostname meanwhile: what I wrote must not look alive.
+            Step::TakeId { held, .. } | Step::Confirm { held } => {
+                let value = Value::Session(Session {
+                    ended: Some(held.session.began),
+                    ..held.session
+                });
+                self.put(Step::Leave, Key::Session(held.id), value, Expected::Revision(held.revision))
+            }
+            Step::Claim { host, .. } => self.ask(
+                Step::Scan { host },
+                Request::List {
+                    prefix: "ids/",
+                    since: Revision(0),
+                },
+            ),
+            _ => self.pause(),
+        }
+    }
+
+    // Step 1: the host entry.
+
+    fn host(&mut self, read: Reading<Value>) -> Next {
+        match host_entry(read.entry) {
+            None => {
+                let value = Value::Host(Host {
+                    instance: self.who.instance,
+                    id: None,
+                    session: None,
+                });
+                self.put(Step::TakeHost { id: None }, self.host_key(), value, Expected::Absent)
+            }
+            Some(entry) if entry.value.instance == self.who.instance => self.choose(entry.revision, entry.value.id),
+            Some(entry) => match (entry.value.id, entry.value.session) {
+                (Some(id), Some(_)) => self.ask(Step::Rival { host: entry, id }, Request::Get(Key::Session(id))),
+                // It is joining: only the age of its entry tells whether it lives.
+                _ if read.now.since(entry.written) >= self.timing.taker() => self.take_host(&entry),
+                _ => {
+                    let left = self.timing.taker() - read.now.since(entry.written);
+                    self.step = Step::WatchHost;
+                    Next::Wait(left.min(self.timing.renew).max(1))
+                }
+            },
+        }
+    }
+
+    /// Looks at the life of another instance with my hostname. `before` is the revision of its session when the watch began.
+    fn rival(&mut self, host: Entry<Host>, id: NodeId, before: Option<Revision>, read: Reading<Value>) -> Next {
+        let theirs = session_entry(read.entry).filter(|s| s.value.instance == host.value.instance && s.value.hostname == self.who.hostname);
+        let Some(entry) = theirs.filter(|s| s.value.ended.is_none()) else {
+            return self.take_host(&host);
+        };
+        if before.is_some_and(|seen| seen != entry.revision) {
+            return Next::Refused(JoinError::HostnameConflict {
+                hostname: self.who.hostname.clone(),
+                mine: self.who.instance,
+                other: host.value.instance,
+                node: id,
+                renewed: entry.written.0,
+                frees_in: self.timing.taker(),
+            });
+        }
+        let age = read.now.since(entry.written);
+        if age >= self.timing.taker() {
+            let value = Value::Session(Session {
+                ended: Some(entry.written),
+                ..entry.value
+            });
+            return self.put(Step::EndRival { host }, Key::Session(id), value, Expected::Revision(entry.revision));
+        }
+        // A live rival shows itself at its next renewal; a dead one when its session has aged.
+        let wait = (self.timing.taker() - age).min(self.timing.renew / 2).max(1);
+        self.step = Step::Watch {
+            host,
+            id,
+            seen: entry.revision,
+        };
+        Next::Wait(wait)
+    }
+
+    fn take_host(&mut self, host: &Entry<Host>) -> Next {
+        let value = Value::Host(Host {
+            instance: self.who.instance,
+            id: host.value.id,
+            session: None,
+        });
+        self.put(
+            Step::TakeHost { id: host.value.id },
+            self.host_key(),
+            value,
+            Expected::Revision(host.revision),
+        )
+    }
+
+    // Step 2: the id.
+
+    fn choose(&mut self, host: Revision, known: Option<NodeId>) -> Next {
+        match self.who.static_id.or(known) {
+            Some(id) if id.get() <= self.who.max_id => self.read_session(host, id),
+            _ => self.ask(
+                Step::Scan { host },
+                Request::List {
+                    prefix: "ids/",
+                    since: Revision(0),
+                },
+            ),
+        }
+    }
+
+    fn scan(&mut self, host: Revision, list: Listing<Value>) -> Next {
+        let ids: Vec<(NodeId, Entry<IdOwner>)> = list.entries.into_iter().filter_map(|(key, entry)| id_entry(&key, entry)).collect();
+        if let Some((id, _)) = ids
+            .iter()
+            .find(|(id, e)| e.value.hostname == self.who.hostname && id.get() <= self.who.max_id)
+        {
+            return self.read_session(host, *id);
+        }
+        let free = (1..=self.who.max_id)
+            .find(|n| !ids.iter().any(|(id, _)| id.get() == *n))
+            .and_then(NodeId::new);
+        match free {
+            Some(id) => self.claim(host, id),
+            None => self.ask(
+                Step::Sessions { host, ids },
+                Request::List {
+                    prefix: "sessions/",
+                    since: Revision(0),
+                },
+            ),
+        }
+    }
+
+    fn claim(&mut self, host: Revision, id: NodeId) -> Next {
+        let value = Value::Id(IdOwner {
+            hostname: self.who.hostname.clone(),
+        });
+        self.put(Step::Claim { host, id }, Key::Id(id), value, Expected::Absent)
+    }
+
+    /// No id is free: the lowest whose owner has been gone for long enough.
+    fn reuse(&mut self, host: Revision, mut ids: Vec<(NodeId, Entry<IdOwner>)>, list: Listing<Value>) -> Next {
+        ids.sort_by_key(|(id, _)| *id);
+        let sessions: Vec<(NodeId, Entry<Session>)> = list.entries.into_iter().filter_map(|(k, e)| session_of(&k, e)).collect();
+        let gone = ids.iter().find(|(id, owner)| {
+            let session = sessions.iter().find(|(n, _)| n == id).map(|(_, s)| s);
+            id.get() <= self.who.max_id && self.is_reusable(owner, session, list.now)
+        });
+        match gone {
+            Some((id, _)) => self.read_session(host, *id),
+            None => Next::Refused(JoinError::Exhausted { max_id: self.who.max_id }),
+        }
+    }
+
+    fn is_reusable(&self, owner: &Entry<IdOwner>, session: Option<&Entry<Session>>, now: StoreTime) -> bool {
+        // From the last renewal on, whenever it was that somebody noticed and ended the session.
+        let last = session.map_or(owner.written, |s| s.value.ended.unwrap_or(s.written));
+        now.since(last) >= self.timing.reuse_after
+    }
+
+    // Step 3: the session.
+
+    fn read_session(&mut self, host: Revision, id: NodeId) -> Next {
+        self.ask(Step::ReadSession { host, id }, Request::Get(Key::Session(id)))
+    }
+
+    fn owner(&mut self, host: Revision, id: NodeId, seen: Option<Entry<Session>>, read: Reading<Value>, now: Instant) -> Next {
+        let Some(owner) = read.entry.and_then(|e| id_entry(&Key::Id(id).to_string(), e)).map(|(_, e)| e) else {
+            return self.claim(host, id);
+        };
+        let mine = owner.value.hostname == self.who.hostname;
+        if !mine && !self.is_reusable(&owner, seen.as_ref(), read.now) {
+            return match self.who.static_id {
+                Some(_) => Next::Refused(JoinError::StaticIdTaken {
+                    id,
+                    hostname: self.who.hostname.clone(),
+                    holder: owner.value.hostname,
+                }),
+                None => self.ask(
+                    Step::Scan { host },
+                    Request::List {
+                        prefix: "ids/",
+                        since: Revision(0),
+                    },
+                ),
+            };
+        }
+        if let Some(entry) = seen
+            .as_ref()
+            .filter(|s| s.value.ended.is_none() && s.value.instance != self.who.instance)
+        {
+            let age = read.now.since(entry.written);
+            if age < self.timing.taker() {
+                self.step = Step::Pause;
+                return Next::Wait((self.timing.taker() - age).min(self.timing.renew).max(1));
+            }
+            let value = Value::Session(Session {
+                ended: Some(entry.written),
+                ..entry.value.clone()
+            });
+            return self.put(Step::EndStranger, Key::Session(id), value, Expected::Revision(entry.revision));
+        }
+        let expected = match &seen {
+            _ if !self.rules.keep(Rule::SessionCompare) => Expected::Any,
+            None => Expected::Absent,
+            Some(entry) => Expected::Revision(entry.revision),
+        };
+        let session = Session {
+            hostname: self.who.hostname.clone(),
+            instance: self.who.instance,
+            session: self.fresh_session(),
+            applied: Revision(0),
+            began: read.now,
+            ended: None,
+        };
+        let over = (!mine).then_some(owner.revision);
+        let step = Step::WriteSession {
+            host,
+            id,
+            over,
+            session: session.clone(),
+            sent: now,
+        };
+        self.put(step, Key::Session(id), Value::Session(session), expected)
+    }
+
+    // Step 4: confirmation.
+
+    fn confirm(&mut self, host: Revision, held: Held) -> Next {
+        if !self.rules.keep(Rule::Confirm) {
+            return Next::Held(held);
+        }
+        let value = Value::Host(Host {
+            instance: self.who.instance,
+            id: Some(held.id),
+            session: Some(held.session.session),
+        });
+        self.put(Step::Confirm { held }, self.host_key(), value, Expected::Revision(host))
+    }
+
+    // Plumbing.
+
+    fn host_key(&self) -> Key {
+        Key::Host(self.who.hostname.clone())
+    }
+
+    fn fresh_session(&mut self) -> SessionId {
+        let session = self.session;
+        self.session = SessionId(session.0.wrapping_add(1));
+        session
+    }
+
+    fn ask(&mut self, step: Step, request: Request) -> Next {
+        self.step = step;
+        Next::Do(request)
+    }
+
+    fn put(&mut self, step: Step, key: Key, value: Value, expected: Expected) -> Next {
+        self.ask(step, Request::Put { key, value, expected })
+    }
+
+    fn again(&mut self) -> Next {
+        self.ask(Step::Host, Request::Get(self.host_key()))
+    }
+
+    /// After doubt: a growing pause, then from the beginning.
+    fn pause(&mut self) -> Next {
+        self.step = Step::Pause;
+        self.failures = (self.failures + 1).min(6);
+        Next::Wait(RETRY << (self.failures - 1))
+    }
+}
+
+fn host_entry(entry: Option<Entry<Value>>) -> Option<Entry<Host>> {
+    entry.and_then(|e| match e.value {
+        Value::Host(value) => Some(Entry {
+            revision: e.revision,
+            written: e.written,
+            value,
+        }),
+        _ => None,
+    })
+}
+
+fn session_entry(entry: Option<Entry<Value>>) -> Option<Entry<Session>> {
+    entry.and_then(|e| match e.value {
+        Value::Session(value) => Some(Entry {
+            revision: e.revision,
+            written: e.written,
+            value,
+        }),
+        _ => None,
+    })
+}
+
+fn session_of(key: &str, entry: Entry<Value>) -> Option<(NodeId, Entry<Session>)> {
+    match Key::parse(key)? {
+        Key::Session(id) => session_entry(Some(entry)).map(|e| (id, e)),
+        _ => None,
+    }
+}
+
+fn id_entry(key: &str, entry: Entry<Value>) -> Option<(NodeId, Entry<IdOwner>)> {
+    match (Key::parse(key)?, entry.value) {
+        (Key::Id(id), Value::Id(value)) => Some((
+            id,
+            Entry {
+                revision: entry.revision,
+                written: entry.written,
+                value,
+            },
+        )),
+        _ => None,
+    }
+}
