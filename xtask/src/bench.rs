@@ -1,0 +1,94 @@
+//! `cargo xtask bench`: every benchmark of the workspace, and a closing table of their figures.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::child;
+use crate::figure::Figure;
+
+/// Every benchmark, as package and target, in the order in which they run.
+const BENCHES: &[(&str, &str)] = &[
+    ("shardwright-core", "plan"),
+    ("shardwright-components", "policy"),
+    ("shardwright", "ownership"),
+    ("shardwright-cli", "cluster"),
+];
+
+/// What `cargo xtask bench` accepts.
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// Measure less: each benchmark is given `--quick`.
+    #[arg(long)]
+    quick: bool,
+    /// Fail when a figure misses its limit. Without it, only a benchmark that does not run fails.
+    #[arg(long)]
+    strict: bool,
+}
+
+/// Runs every benchmark, also after one has failed, and prints all figures at the end.
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let mut figures = Vec::new();
+    let mut problems = Vec::new();
+    for &(package, bench) in BENCHES {
+        println!("\n== {package}: {bench} ==");
+        let mut command = child::cargo();
+        command.args(["bench", "--package", package, "--bench", bench]);
+        if arguments.quick {
+            command.args(["--", "--quick"]);
+        }
+        let before = figures.len();
+        let ended = child::run_lines(&mut command, |line| match Figure::read(line) {
+            Some(Ok(figure)) => figures.push(figure),
+            Some(Err(problem)) => problems.push(problem),
+            None => {}
+        });
+        match ended {
+            Err(error) => problems.push(format!("{error:#}")),
+            Ok(()) if figures.len() == before => problems.push(format!("{package}: {bench} printed no figure")),
+            Ok(()) => {}
+        }
+    }
+    let missed = figures.iter().filter(|figure| !figure.met).count();
+    println!("\n{}", table(&figures));
+    println!("{} figures, {missed} missed", figures.len());
+    for problem in &problems {
+        println!("FAILED: {problem}");
+    }
+    let failed = !problems.is_empty() || (arguments.strict && missed > 0);
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// The figures in aligned columns.
+fn table(figures: &[Figure]) -> String {
+    let width = |column: fn(&Figure) -> &String| figures.iter().map(|figure| column(figure).chars().count()).max().unwrap_or(0);
+    let (name, value, limit) = (width(|f| &f.name), width(|f| &f.value), width(|f| &f.limit));
+    figures
+        .iter()
+        .map(|f| {
+            let verdict = if f.met { "ok" } else { "MISSED" };
+            format!("{:<name$}  {:>value$}  {:<limit$}  {verdict}\n", f.name, f.value, f.limit)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod test {
+    use super::*;
+
+    #[test]
+    fn the_table_is_aligned() {
+        let figures: Vec<_> = [
+            "figure: owns | 4 ns | ≤ 10 ns | ok",
+            "figure: empty call | 12.5 µs | ≤ 2 µs | MISSED",
+        ]
+        .map(|line| Figure::read(line).unwrap().unwrap())
+        .into();
+        assert_eq!(
+            table(&figures),
+            "owns           4 ns  ≤ 10 ns  ok\nempty call  12.5 µs  ≤ 2 µs   MISSED\n"
+        );
+        assert_eq!(table(&[]), "");
+    }
+}
