@@ -15,6 +15,8 @@ const MODEL: &str = "shardwright-model";
 /// The checks, in the order in which they run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Step {
+    /// What the checks need is here; what is missing is installed.
+    Tools,
     /// The sources are formatted.
     Fmt,
     /// Clippy and the compiler have no warning.
@@ -63,6 +65,10 @@ impl Step {
     /// Performs the check; an error is its failure.
     pub(crate) fn perform(self, run: &mut Run) -> Result<Outcome> {
         match self {
+            Self::Tools => {
+                tools::toolchain(run.install)?;
+                tools::c_compiler()?;
+            }
             Self::Fmt => child::run(child::cargo().args(["fmt", "--all", "--check"]))?,
             Self::Clippy => child::run(child::cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?,
             Self::Test => run.tests(&["--workspace", "--exclude", MODEL, "--tests"], &[])?,
@@ -101,7 +107,7 @@ impl Run {
         child::run_lines(&mut command, |line| self.tally += Tally::read(line).unwrap_or_default())?;
         ensure!(
             self.tally.ignored == 0,
-            "{} tests are ignored: let them run, or remove them",
+            "ignored tests: {}; let them run, or remove them",
             self.tally.ignored
         );
         Ok(())
@@ -110,13 +116,13 @@ impl Run {
 
 fn deny(program: &Path) -> Command {
     let mut command = Command::new(program);
-    command.env("GIT_TERMINAL_PROMPT", "0").args(["--workspace", "--all-features"]);
+    command.env("GIT_TERMINAL_PROMPT", "0");
     command
 }
 
 /// Looks for known vulnerabilities in the newest database that can be had; without one there is nothing to look in.
 fn advisories(program: &Path) -> Result<Outcome> {
-    let fetched = child::output(deny(program).args(["fetch", "db"])).is_some();
+    let fetched = child::run(deny(program).args(["fetch", "db", "index"])).is_ok();
     if !fetched && !tools::has_advisory_database() {
         return Ok(Outcome::Skipped("no advisory database here, and none could be fetched".to_owned()));
     }
