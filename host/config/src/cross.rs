@@ -1,0 +1,71 @@
+//! Several files of one cluster, compared: what all nodes must share, and what no two may.
+
+use crate::parse::Parsed;
+use crate::problem::{Code, Problem, Severity, Span};
+use std::collections::BTreeMap;
+
+/// Every way in which `files` do not fit together, beside their own problems.
+pub(crate) fn compare(files: &[Parsed]) -> Vec<Problem> {
+    let mut problems = node_ids(files);
+    let mut sound = files.iter().filter(|file| !file.has_errors());
+    if let Some(first) = sound.next() {
+        for other in sound {
+            differences(first, other, &mut problems);
+        }
+    }
+    problems
+}
+
+fn node_ids(files: &[Parsed]) -> Vec<Problem> {
+    let mut holders: BTreeMap<u32, &str> = BTreeMap::new();
+    let mut problems = Vec::new();
+    for file in files {
+        let Some(id) = file.config.node_id else { continue };
+        match holders.get(&id) {
+            Some(holder) => {
+                let message = format!("the node id {id} is also the one of `{holder}`");
+                let help = "give each node an id of its own, or remove `node-id` to lease the lowest free one";
+                problems.push(problem(file, "node-id", Code::DuplicateNodeId, message, help));
+            }
+            None => _ = holders.insert(id, &file.source.name),
+        }
+    }
+    problems
+}
+
+fn differences(first: &Parsed, other: &Parsed, problems: &mut Vec<Problem>) {
+    let (a, b) = (&first.config, &other.config);
+    let reference = &first.source.name;
+    let help = "all nodes of a cluster must share it: a node that differs refuses to act";
+    let settings = [
+        ("name", a.name == b.name),
+        ("max-node-id", a.max_node_id == b.max_node_id),
+        ("timing", a.timing == b.timing),
+        ("secret", a.secret == b.secret),
+        ("coordinator", a.coordinator.kind() == b.coordinator.kind()),
+    ];
+    for (key, _) in settings.iter().filter(|(_, same)| !same) {
+        let message = format!("`cluster.{key}` differs from `{reference}`");
+        problems.push(problem(other, key, Code::SettingsDiffer, message, help));
+    }
+    let theirs: BTreeMap<_, _> = a.roles.iter().map(|role| (role.name.as_str(), role)).collect();
+    for role in b.roles.iter().filter(|role| theirs.get(role.name.as_str()) != Some(role)) {
+        let message = format!("the role `{}` differs from `{reference}`", role.name);
+        let mut found = problem(other, "roles", Code::SettingsDiffer, message.clone(), help);
+        if let Some(span) = other.role_places.get(&role.name) {
+            found = other.source.problem(Severity::Error, Code::SettingsDiffer, Some(*span), message, help.to_owned());
+        }
+        problems.push(found);
+    }
+    let mine = |name: &str| b.roles.iter().any(|role| role.name == name);
+    for role in a.roles.iter().filter(|role| !mine(&role.name)) {
+        let message = format!("the role `{}` of `{reference}` is absent", role.name);
+        problems.push(problem(other, "roles", Code::SettingsDiffer, message, help));
+    }
+}
+
+/// An error at the setting `key`, or at the beginning of a file that does not set it.
+fn problem(file: &Parsed, key: &str, code: Code, message: String, help: &str) -> Problem {
+    let span = file.places.get(key).copied().unwrap_or(Span { start: 0, end: 0 });
+    file.source.problem(Severity::Error, code, Some(span), message, help.to_owned())
+}

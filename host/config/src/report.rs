@@ -1,0 +1,117 @@
+//! All problems of one or several files, for people and for machines.
+
+use crate::problem::{Code, Problem, Severity};
+use crate::source::Source;
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+
+/// The most problems that [`Report::render_text`] shows in full.
+const MAX_SHOWN: usize = 200;
+
+/// Problems found in configuration files, in the order of the files and of the places in them.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    problems: Vec<Problem>,
+    /// The files' texts, secrets masked.
+    sources: Vec<Source>,
+}
+
+impl Report {
+    pub(crate) fn push(&mut self, source: Source, problems: Vec<Problem>) {
+        self.sources.push(source);
+        self.extend(problems);
+    }
+
+    pub(crate) fn extend(&mut self, problems: Vec<Problem>) {
+        self.problems.extend(problems);
+        let order = |file: &str| self.sources.iter().position(|s| s.name == file);
+        self.problems.sort_by_cached_key(|p| (order(&p.file), p.span, p.severity, p.code));
+        self.problems.dedup();
+    }
+
+    /// The problems.
+    #[must_use]
+    pub fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
+
+    /// Whether a configuration cannot be used.
+    #[must_use]
+    pub fn has_errors(&self) -> bool {
+        self.problems.iter().any(|p| p.severity == Severity::Error)
+    }
+
+    /// Whether there is something to improve.
+    #[must_use]
+    pub fn has_warnings(&self) -> bool {
+        self.problems.iter().any(|p| p.severity == Severity::Warning)
+    }
+
+    /// Whether a problem of this kind was found.
+    #[must_use]
+    pub fn has(&self, code: Code) -> bool {
+        self.problems.iter().any(|p| p.code == code)
+    }
+
+    /// Every problem with its place, the offending text underlined, and a help line; a count at the end. Empty if there are none.
+    ///
+    /// With `color`, ANSI escape codes. Secrets show as asterisks.
+    #[must_use]
+    pub fn render_text(&self, color: bool) -> String {
+        let renderer = if color { Renderer::styled() } else { Renderer::plain() };
+        let mut out = String::new();
+        for problem in self.problems.iter().take(MAX_SHOWN) {
+            out.push_str(&self.render_one(problem, &renderer));
+            out.push_str("\n\n");
+        }
+        if !self.problems.is_empty() {
+            let count = |severity| self.problems.iter().filter(|p| p.severity == severity).count();
+            let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+            if self.problems.len() > MAX_SHOWN {
+                out.push_str(&format!("… and {} more\n", self.problems.len() - MAX_SHOWN));
+            }
+            out.push_str(&format!("{errors} error{}, {warnings} warning{}\n", plural(errors), plural(warnings)));
+        }
+        out
+    }
+
+    fn render_one(&self, problem: &Problem, renderer: &Renderer) -> String {
+        let level = match problem.severity {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
+        };
+        let title = level.primary_title(&problem.message).id(problem.code.as_str());
+        let source = self.sources.iter().find(|s| s.name == problem.file);
+        let group = match (source, problem.span) {
+            (Some(source), Some(span)) => {
+                let (first, range) = source.lines(span);
+                let text = source.text.get(range.clone()).unwrap_or_default();
+                let clip = |offset: usize| offset.saturating_sub(range.start).min(text.len());
+                let annotation = AnnotationKind::Primary.span(clip(span.start)..clip(span.end));
+                title.element(Snippet::source(text).path(&problem.file).line_start(first).annotation(annotation))
+            }
+            _ => Group::with_title(title),
+        };
+        let group = group.element(Level::HELP.message(&problem.help));
+        renderer.render(&[group])
+    }
+
+    /// A JSON array with one object for each problem: `severity`, `code`, `file`, `line`, `column`, `end-line`, `end-column`,
+    /// `message`, `help`.
+    #[must_use]
+    pub fn render_json(&self) -> String {
+        // Plain strings and numbers: cannot fail.
+        serde_json::to_string_pretty(&self.problems).unwrap_or_default()
+    }
+}
+
+impl std::fmt::Display for Report {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.render_text(false))
+    }
+}
+
+impl std::error::Error for Report {}
+
+const fn plural(n: usize) -> &'static str {
+    if n == 1 { "" } else { "s" }
+}

@@ -1,0 +1,112 @@
+//! Values that must not be seen, and the places outside the file that they come from.
+
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
+
+/// The largest file that a value may be read from: 64 KiB.
+const MAX_SECRET_BYTES: u64 = 64 << 10;
+
+/// A value that never reaches a log: it has no `Display`, and its `Debug` is `***`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Keeps `value` secret.
+    #[must_use]
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(value.into())
+    }
+
+    /// The value itself. Only for the code that needs it, never for messages.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// Why a value could not be fetched from where the file says that it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum FetchError {
+    NoVariable(String),
+    VariableNotText(String),
+    File(String, String),
+    Macro(String),
+}
+
+impl fmt::Display for FetchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoVariable(name) => write!(f, "the environment variable `{name}` is not set"),
+            Self::VariableNotText(name) => write!(f, "the environment variable `{name}` is not UTF-8"),
+            Self::File(path, error) => write!(f, "the file `{path}` cannot be used: {error}"),
+            Self::Macro(class) => write!(f, "`%{{{class}:…}}%` is not known here"),
+        }
+    }
+}
+
+impl FetchError {
+    pub(crate) fn help(&self) -> &'static str {
+        match self {
+            Self::NoVariable(_) | Self::VariableNotText(_) => "set the variable for this process, or use a file: `%{file:/path}%`",
+            Self::File(..) => "check the path, and that this user may read the file; it is at most 64 KiB of UTF-8",
+            Self::Macro(_) => "use `%{env:NAME}%` or `%{file:/path}%`",
+        }
+    }
+}
+
+/// The value of an environment variable.
+pub(crate) fn from_env(name: &str) -> Result<String, FetchError> {
+    // An empty name or one with `=` or NUL is never set; asking for it must not panic.
+    if name.is_empty() || name.contains(['=', '\0']) {
+        return Err(FetchError::NoVariable(name.escape_default().to_string()));
+    }
+    std::env::var(name).map_err(|error| match error {
+        std::env::VarError::NotPresent => FetchError::NoVariable(name.to_owned()),
+        std::env::VarError::NotUnicode(_) => FetchError::VariableNotText(name.to_owned()),
+    })
+}
+
+/// The content of a file, without one line end at its end: editors and `echo` add it.
+pub(crate) fn from_file(path: &str) -> Result<String, FetchError> {
+    let fail = |error: String| FetchError::File(path.to_owned(), error);
+    let mut text = String::new();
+    let file = File::open(path).map_err(|e| fail(e.to_string()))?;
+    file.take(MAX_SECRET_BYTES + 1).read_to_string(&mut text).map_err(|e| fail(e.to_string()))?;
+    if text.len() as u64 > MAX_SECRET_BYTES {
+        return Err(fail("it is too large".to_owned()));
+    }
+    let end = text.strip_suffix('\n').map_or(text.len(), |t| t.strip_suffix('\r').unwrap_or(t).len());
+    text.truncate(end);
+    Ok(text)
+}
+
+/// Whether `text` has a macro in it.
+pub(crate) fn has_macro(text: &str) -> bool {
+    text.split_once("%{").is_some_and(|(_, rest)| rest.contains("}%"))
+}
+
+/// Replaces each `%{env:NAME}%` and `%{file:/path}%` in `text`; what they bring in is not looked at again.
+pub(crate) fn expand(text: &str) -> Result<String, FetchError> {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("%{") {
+        let Some((inner, tail)) = after.split_once("}%") else { break };
+        out.push_str(before);
+        out.push_str(&match inner.split_once(':') {
+            Some(("env", name)) => from_env(name)?,
+            // `%{file://path}%` is written too, as if it were an address.
+            Some(("file", path)) => from_file(path.strip_prefix("//").unwrap_or(path))?,
+            other => return Err(FetchError::Macro(other.map_or(inner, |(class, _)| class).to_owned())),
+        });
+        rest = tail;
+    }
+    out.push_str(rest);
+    Ok(out)
+}
