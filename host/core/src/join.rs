@@ -495,6 +495,10 @@ impl Join {
             session: self.fresh_session(),
             applied: Revision(0),
             began: read.now,
+            away: seen
+                .as_ref()
+                .filter(|_| mine)
+                .map_or(0, |s| read.now.since(s.value.ended.unwrap_or(s.written))),
             ended: None,
         };
         let over = (!mine).then_some(owner.revision);

@@ -137,6 +137,8 @@ pub struct Session {
     pub applied: Revision,
     /// When this session began, by the backend's clock.
     pub began: StoreTime,
+    /// How long the node had been gone before this session, in milliseconds; 0 if it was never there.
+    pub away: u64,
     /// Set once, for ever: the last renewal before the end.
     pub ended: Option<StoreTime>,
 }

@@ -1,0 +1,308 @@
+//! Coming in and going out: the store's history, the grace period, the join, the leave.
+
+use super::{Command, Engine, Notice, Op, Refusal};
+use crate::id::{HistoryId, SessionId};
+use crate::join::{Answer, Join, Next, Outcome, Request};
+use crate::rules::Rule;
+use crate::store::{Expected, Reading, Revision, StoreError};
+use crate::time::Instant;
+use crate::values::{Key, Leader, Meta, Session, Value};
+
+/// Where a node is in its life.
+#[derive(Clone, Debug)]
+pub(super) enum Phase {
+    /// Not started.
+    New,
+    /// Waiting for work of a former session to stop; then from the beginning.
+    Stopping,
+    /// To read `meta` at this time.
+    Before(Instant),
+    /// Reading or writing `meta`.
+    Meta,
+    /// Waiting, because the history is young or was lost.
+    Grace(Instant),
+    /// Joining; waiting until the instant, if there is one.
+    Joining(Box<Join>, Option<Instant>),
+    /// The id is held.
+    Held,
+    /// Stopping all work before it goes.
+    Leaving,
+    /// Ending its session.
+    Bye,
+    /// Out.
+    Gone,
+}
+
+impl Engine {
+    pub(super) fn begin(&mut self) {
+        if matches!(self.phase, Phase::New) {
+            self.phase = Phase::Before(Instant(0));
+        }
+    }
+
+    pub(super) fn leave(&mut self) {
+        match self.phase {
+            Phase::Gone | Phase::Leaving | Phase::Bye => {}
+            Phase::Held => {
+                let changes = self.duty.end();
+                self.perform(changes);
+                self.phase = Phase::Leaving;
+            }
+            _ => self.left(),
+        }
+    }
+
+    pub(super) fn left(&mut self) {
+        self.mine = None;
+        self.out.push(Command::Hint);
+        self.finish(Ok(()));
+    }
+
+    fn finish(&mut self, result: Result<(), Refusal>) {
+        self.phase = Phase::Gone;
+        self.ops.clear();
+        self.out.push(Command::Left(result));
+    }
+
+    pub(super) fn turn_entry(&mut self, now: Instant) {
+        match &mut self.phase {
+            Phase::Stopping if self.duty.is_idle() => {
+                self.phase = Phase::Before(now);
+                self.turn_entry(now);
+            }
+            Phase::Before(at) if *at <= now => {
+                self.phase = Phase::Meta;
+                self.send(Op::ReadMeta, Request::Get(Key::Meta), now);
+            }
+            Phase::Grace(until) if *until <= now => self.start_join(now),
+            Phase::Joining(join, wake) if wake.is_some_and(|at| at <= now) => {
+                *wake = None;
+                let next = join.wake();
+                self.follow(next, now);
+            }
+            Phase::Leaving if self.duty.is_idle() => self.say_bye(now),
+            _ => {}
+        }
+    }
+
+    pub(super) fn entry_due(&self) -> Option<Instant> {
+        match &self.phase {
+            Phase::Before(at) | Phase::Grace(at) => Some(*at),
+            Phase::Joining(_, wake) => *wake,
+            _ => None,
+        }
+    }
+
+    pub(super) fn meta_read(&mut self, outcome: Outcome, now: Instant) {
+        match outcome {
+            Ok(Answer::Reading(read)) => self.meta(read, now),
+            Err(StoreError::Denied(why) | StoreError::Invalid(why)) if !self.joined_once => self.finish(Err(Refusal::Denied(why))),
+            _ => self.meta_later(now),
+        }
+    }
+
+    pub(super) fn meta_written(&mut self, outcome: &Outcome, now: Instant) {
+        match outcome {
+            Ok(_) | Err(StoreError::Conflict(_)) => {
+                self.phase = Phase::Before(now);
+                self.turn_entry(now);
+            }
+            Err(_) => self.meta_later(now),
+        }
+    }
+
+    fn meta_later(&mut self, now: Instant) {
+        let wait = self.retry();
+        self.phase = Phase::Before(now.plus(wait));
+    }
+
+    fn meta(&mut self, read: Reading<Value>, now: Instant) {
+        let found = read.entry.and_then(|e| match e.value {
+            Value::Meta(meta) => Some((meta, e.revision, e.written)),
+            _ => None,
+        });
+        let Some((meta, revision, written)) = found else {
+            return self.found_history(read.now, Expected::Absent, now);
+        };
+        if meta.coordinator != self.set.info.coordinator {
+            let ours = self.set.info.coordinator.clone();
+            return self.finish(Err(Refusal::Coordinator {
+                theirs: meta.coordinator,
+                ours,
+            }));
+        }
+        match self.history {
+            Some((known, _)) if known != meta.history => {
+                self.notice(Notice::HistoryLost { known });
+                self.mourn(now);
+            }
+            // The store went back in time: whatever it issues now it has issued before. A new history makes new tokens.
+            Some(_) if self.regressed => return self.found_history(read.now, Expected::Revision(revision), now),
+            _ => {}
+        }
+        self.regressed = false;
+        self.highest = revision;
+        self.history = Some((meta.history, meta.base));
+        // Holders of a history that was lost may still act: nobody new does before they must have stopped.
+        let age = read.now.since(written);
+        let mut until = self.grace_until;
+        if !self.set.fresh_is_safe && age < self.set.timing.taker() {
+            until = until.max(now.plus(self.set.timing.taker() - age));
+        }
+        if until > now && self.set.rules.keep(Rule::Grace) {
+            self.notice(Notice::Grace { wait: until.since(now) });
+            self.phase = Phase::Grace(until);
+        } else {
+            self.start_join(now);
+        }
+    }
+
+    fn found_history(&mut self, store_now: crate::store::StoreTime, expected: Expected, now: Instant) {
+        let history = HistoryId(self.random());
+        let value = Value::Meta(Meta::create(history, store_now, &self.set.info.coordinator));
+        self.send(
+            Op::WriteMeta,
+            Request::Put {
+                key: Key::Meta,
+                value,
+                expected,
+            },
+            now,
+        );
+    }
+
+    /// After a loss of history nothing is granted for one validity.
+    fn mourn(&mut self, now: Instant) {
+        self.grace_until = now.plus(self.set.timing.taker());
+    }
+
+    fn start_join(&mut self, now: Instant) {
+        let session = SessionId(self.random());
+        let (join, next) = Join::start(self.set.identity.clone(), self.set.timing.clone(), session, self.set.rules);
+        self.phase = Phase::Joining(Box::new(join), None);
+        self.follow(next, now);
+    }
+
+    pub(super) fn join_answered(&mut self, outcome: Outcome, now: Instant) {
+        if let Phase::Joining(join, _) = &mut self.phase {
+            let next = join.answer(outcome, now);
+            self.follow(next, now);
+        }
+    }
+
+    fn follow(&mut self, next: Next, now: Instant) {
+        match next {
+            Next::Do(request) => self.send(Op::Join, request, now),
+            Next::Wait(ms) => {
+                let at = now.plus(self.jitter(ms.max(2)).max(1));
+                if let Phase::Joining(_, wake) = &mut self.phase {
+                    *wake = Some(at);
+                }
+            }
+            Next::Held(held) => self.hold(held, now),
+            Next::Refused(error) if self.joined_once => {
+                self.notice(Notice::Refused(Refusal::Join(error)));
+                let wait = self.jitter(self.set.timing.stale_after);
+                self.phase = Phase::Before(now.plus(wait));
+            }
+            Next::Refused(error) => self.finish(Err(Refusal::Join(error))),
+        }
+    }
+
+    /// The session is over: stop everything, then join again.
+    pub(super) fn lose_session(&mut self) {
+        if self.mine.take().is_none() {
+            return;
+        }
+        self.notice(Notice::SessionLost);
+        self.drop_everything();
+    }
+
+    /// The store is not the one it was.
+    pub(super) fn lose_history(&mut self, now: Instant) {
+        if self.mine.take().is_none() {
+            return;
+        }
+        if let Some((known, _)) = self.history.filter(|_| self.regressed) {
+            self.notice(Notice::HistoryLost { known });
+        }
+        self.mourn(now);
+        self.drop_everything();
+    }
+
+    fn drop_everything(&mut self) {
+        let changes = self.duty.end();
+        self.perform(changes);
+        self.ops.clear();
+        self.resign();
+        self.probes.clear();
+        self.differs = false;
+        if !matches!(self.phase, Phase::Gone) {
+            self.phase = match self.phase {
+                Phase::Leaving | Phase::Bye => Phase::Leaving,
+                _ => Phase::Stopping,
+            };
+        }
+    }
+
+    fn say_bye(&mut self, now: Instant) {
+        let Some(mine) = &self.mine else { return self.left() };
+        let (id, revision, renewed) = (mine.id, mine.revision, mine.renewed);
+        let value = Value::Session(Session {
+            ended: Some(renewed),
+            applied: self.duty.applied(),
+            ..mine.session.clone()
+        });
+        self.phase = Phase::Bye;
+        if let Some(entry) = self.view.leader.clone().filter(|_| self.lead.leading) {
+            let value = Value::Leader(Leader {
+                node: None,
+                session: entry.value.session,
+            });
+            self.send(
+                Op::Resign,
+                Request::Put {
+                    key: Key::Leader,
+                    value,
+                    expected: Expected::Revision(entry.revision),
+                },
+                now,
+            );
+        }
+        self.send(
+            Op::Bye,
+            Request::Put {
+                key: Key::Session(id),
+                value,
+                expected: Expected::Revision(revision),
+            },
+            now,
+        );
+    }
+
+    pub(super) fn bye_answered(&mut self, outcome: Outcome, now: Instant) {
+        if let (Err(StoreError::Conflict(Some(entry))), Some(mine)) = (outcome, &mut self.mine) {
+            // A renewal that was under way came first.
+            if let Value::Session(session) = entry.value
+                && session.session == mine.session.session
+                && session.ended.is_none()
+            {
+                mine.revision = entry.revision;
+                mine.renewed = entry.written;
+                return self.say_bye(now);
+            }
+        }
+        self.left();
+    }
+
+    /// The revision base of the present history.
+    pub(super) fn base(&self) -> u64 {
+        self.history.map_or(0, |(_, base)| base)
+    }
+
+    /// Forgets what was mirrored before this session.
+    pub(super) fn clear_view(&mut self) {
+        self.view = crate::view::View::default();
+        self.view.revision = Revision(0);
+    }
+}

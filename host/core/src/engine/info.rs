@@ -1,0 +1,136 @@
+//! What this node says of itself (`nodes/<n>`), the orders for it, and whether its settings are the prevailing ones.
+
+use super::{Engine, Notice, Op};
+use crate::id::NodeId;
+use crate::join::{Answer, Outcome, Request};
+use crate::store::{Expected, StoreError};
+use crate::time::Instant;
+use crate::values::{Key, NodeInfo, Value};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// The steps of writing `nodes/<n>`.
+#[derive(Clone, Debug)]
+pub(super) enum InfoOp {
+    Read,
+    Write,
+}
+
+/// Progress of writing `nodes/<n>`, kept in `Lead`'s sibling state.
+#[derive(Clone, Debug, Default)]
+pub(super) struct InfoState {
+    /// To be read, merged and written from this instant on.
+    due: Option<Instant>,
+    drain: Option<bool>,
+    cordon: Option<bool>,
+    /// Nodes already told of as having other settings.
+    told: BTreeSet<NodeId>,
+}
+
+impl Engine {
+    pub(super) fn begin_info(&mut self) {
+        self.info.due = Some(Instant(0));
+    }
+
+    pub(super) fn order(&mut self, drain: Option<bool>, cordon: Option<bool>) {
+        self.info.drain = drain.or(self.info.drain);
+        self.info.cordon = cordon.or(self.info.cordon);
+        self.begin_info();
+    }
+
+    pub(super) fn turn_info(&mut self, now: Instant) {
+        if self.info.due.is_some_and(|at| at <= now)
+            && let Some(id) = self.id()
+        {
+            self.info.due = None;
+            self.send(Op::Info(InfoOp::Read), Request::Get(Key::Node(id)), now);
+        }
+    }
+
+    pub(super) fn info_due(&self) -> Option<Instant> {
+        self.info.due
+    }
+
+    pub(super) fn info_answered(&mut self, op: InfoOp, outcome: Outcome, now: Instant) {
+        let Some(id) = self.id() else { return };
+        match (op, outcome) {
+            (InfoOp::Read, Ok(Answer::Reading(read))) => {
+                let (old, expected) = match read.entry {
+                    None => (None, Expected::Absent),
+                    Some(e) => match e.value {
+                        Value::Node(info) => (Some(info), Expected::Revision(e.revision)),
+                        _ => (None, Expected::Revision(e.revision)),
+                    },
+                };
+                // Orders are the operator's: they outlive a restart of the node.
+                let info = NodeInfo {
+                    drain: self.info.drain.unwrap_or_else(|| old.as_ref().is_some_and(|i| i.drain)),
+                    cordon: self.info.cordon.unwrap_or_else(|| old.as_ref().is_some_and(|i| i.cordon)),
+                    ..self.set.info.clone()
+                };
+                if old.is_none_or(|old| *old != info) {
+                    let request = Request::Put {
+                        key: Key::Node(id),
+                        value: Value::Node(Arc::new(info)),
+                        expected,
+                    };
+                    self.send(Op::Info(InfoOp::Write), request, now);
+                }
+            }
+            (InfoOp::Write, Ok(_)) => {
+                self.info.drain = None;
+                self.info.cordon = None;
+                self.look();
+                self.out.push(super::Command::Hint);
+            }
+            (_, Err(StoreError::Conflict(_))) => self.info.due = Some(now),
+            _ => {
+                let wait = self.retry();
+                self.info.due = Some(now.plus(wait));
+            }
+        }
+    }
+
+    /// The settings of most live nodes; those of the lowest id among equals. `None` while nobody has told any.
+    pub(super) fn prevailing(&self) -> Option<u128> {
+        let mut votes: BTreeMap<u128, (usize, std::cmp::Reverse<NodeId>)> = BTreeMap::new();
+        for id in self.view.live() {
+            if let Some(info) = self.view.nodes.get(&id) {
+                votes.entry(info.settings).or_insert((0, std::cmp::Reverse(id))).0 += 1;
+            }
+        }
+        votes.into_iter().max_by_key(|(_, vote)| *vote).map(|(settings, _)| settings)
+    }
+
+    /// Refuses to act while this node's settings are not the prevailing ones; names nodes that differ.
+    pub(super) fn check_settings(&mut self) {
+        let Some(prevailing) = self.prevailing() else { return };
+        let with = |settings: u128| -> Vec<NodeId> {
+            self.view
+                .live()
+                .filter(|id| self.view.nodes.get(id).is_some_and(|i| i.settings == settings))
+                .collect()
+        };
+        let differs = prevailing != self.set.info.settings;
+        if differs != self.differs {
+            let notice = if differs {
+                Notice::SettingsDiffer { from: with(prevailing) }
+            } else {
+                Notice::SettingsAgree
+            };
+            self.differs = differs;
+            self.notice(notice);
+        }
+        let others: BTreeSet<NodeId> = self
+            .view
+            .live()
+            .filter(|id| Some(*id) != self.id() && self.view.nodes.get(id).is_some_and(|i| i.settings != prevailing))
+            .collect();
+        if others != self.info.told {
+            for &id in others.difference(&self.info.told.clone()) {
+                self.notice(Notice::PeerDiffers(id));
+            }
+            self.info.told = others;
+        }
+    }
+}

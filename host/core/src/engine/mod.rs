@@ -1,0 +1,364 @@
+//! The engine: one node's decisions, all of them. Events and the time go in, commands come out.
+//!
+//! It joins ([`crate::join`]), renews its session, mirrors the store ([`crate::view`]), knows what it may act on
+//! ([`crate::duty`]), ends the sessions of the dead and, when it leads, asks policies and moves shards ([`crate::handoff`]).
+
+mod entry;
+mod event;
+mod info;
+mod lead;
+mod peers;
+mod plans;
+mod renew;
+mod roles;
+mod sync;
+
+#[cfg(test)]
+mod test;
+
+pub use event::{Command, Event, NodeRecord, Notice, OpId, Refusal, Settings, Status};
+
+use crate::clock::BackendClock;
+use crate::duty::{Change, Duty};
+use crate::id::{HistoryId, NodeId, SessionId};
+use crate::join::{Outcome, Request};
+use crate::plan::shape;
+use crate::store::{Revision, StoreError, StoreTime};
+use crate::time::Instant;
+use crate::view::View;
+use entry::Phase;
+use info::{InfoOp, InfoState};
+use lead::Lead;
+use renew::Mine;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use sync::Sync;
+use xxhash_rust::xxh3::xxh3_128;
+
+/// One node.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    set: Settings,
+    phase: Phase,
+    clock: BackendClock,
+    view: View,
+    duty: Duty,
+    mine: Option<Mine>,
+    sync: Sync,
+    info: InfoState,
+    lead: Lead,
+    /// Probes and ends of other nodes' sessions: when the next try may begin.
+    probes: BTreeMap<NodeId, Instant>,
+    /// The history in which this node has acted, and whether the store went back within it.
+    history: Option<(HistoryId, u64)>,
+    regressed: bool,
+    /// Until when nobody may be granted anything, after history was lost.
+    grace_until: Instant,
+    /// Whether this node's settings differ from the prevailing ones.
+    differs: bool,
+    /// Whether this node has joined before: a refusal is then tried again instead of being final.
+    joined_once: bool,
+    down: bool,
+    registry: Arc<[NodeRecord]>,
+    registry_due: Option<Instant>,
+    told_deadline: Option<Instant>,
+    told_wake: Option<Instant>,
+    ops: BTreeMap<OpId, Pending>,
+    /// The highest revision in any answer: no later listing may be below it.
+    highest: Revision,
+    counter: u64,
+    out: Vec<Command>,
+}
+
+/// An operation under way.
+#[derive(Clone, Debug)]
+struct Pending {
+    op: Op,
+    sent: Instant,
+    floor: Revision,
+}
+
+/// What an operation was for.
+#[derive(Clone, Debug)]
+enum Op {
+    ReadMeta,
+    WriteMeta,
+    Join,
+    Renew {
+        applied: Revision,
+    },
+    List {
+        full: bool,
+    },
+    Info(InfoOp),
+    Probe {
+        node: NodeId,
+        seen: Revision,
+    },
+    End {
+        node: NodeId,
+        ended: Box<crate::values::Session>,
+    },
+    Lead {
+        value: crate::values::Leader,
+    },
+    Resign,
+    Plan {
+        role: usize,
+        part: u32,
+        plan: Arc<crate::plan::PlanPart>,
+    },
+    Bye,
+}
+
+impl Engine {
+    /// A node that has not started yet.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        let duty = Duty::new(settings.roles.iter().map(shape).collect(), settings.rules);
+        let lead = Lead::new(settings.roles.len());
+        Self {
+            set: settings,
+            phase: Phase::New,
+            clock: BackendClock::default(),
+            view: View::default(),
+            duty,
+            mine: None,
+            sync: Sync::default(),
+            info: InfoState::default(),
+            lead,
+            probes: BTreeMap::new(),
+            history: None,
+            regressed: false,
+            grace_until: Instant(0),
+            differs: false,
+            joined_once: false,
+            down: false,
+            registry: Arc::from(Vec::new()),
+            registry_due: None,
+            told_deadline: None,
+            told_wake: None,
+            ops: BTreeMap::new(),
+            highest: Revision(0),
+            counter: 0,
+            out: Vec::new(),
+        }
+    }
+
+    /// Takes one event in at local time `now` and returns what is to be done, in order.
+    pub fn handle(&mut self, event: Event, now: Instant) -> Vec<Command> {
+        // Before anything else: a process that was suspended must not act on what it believed.
+        self.check_deadline(now);
+        match event {
+            Event::Start => self.begin(),
+            Event::Wake => {}
+            Event::Look => self.look(),
+            Event::Stored { op, outcome } => self.stored(op, outcome, now),
+            Event::Stopped(stop) => {
+                let changes = self.duty.stopped(stop);
+                self.perform(changes);
+            }
+            Event::Answered { request, answer } => self.answered(request, answer, now),
+            Event::PolicyChanged { role, digest } => self.policy_changed(role, digest),
+            Event::Order { drain, cordon } => self.order(drain, cordon),
+            Event::Leave => self.leave(),
+        }
+        self.turn(now);
+        std::mem::take(&mut self.out)
+    }
+
+    /// The id, while it is held.
+    #[must_use]
+    pub fn id(&self) -> Option<NodeId> {
+        self.mine.as_ref().map(|m| m.id)
+    }
+
+    /// The present session, while the id is held.
+    #[must_use]
+    pub fn session(&self) -> Option<SessionId> {
+        self.mine.as_ref().map(|m| m.session.session)
+    }
+
+    /// What this node holds and what is stopping.
+    #[must_use]
+    pub fn duty(&self) -> &Duty {
+        &self.duty
+    }
+
+    /// Until when this node may act, if it may act at all.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.mine.as_ref().filter(|m| !m.late && !self.differs).map(|m| m.deadline)
+    }
+
+    /// Whether this node believes that it leads.
+    #[must_use]
+    pub fn is_leading(&self) -> bool {
+        self.lead.leading
+    }
+
+    /// The store as last seen.
+    #[must_use]
+    pub fn view(&self) -> &View {
+        &self.view
+    }
+
+    /// Everything that is due by now, then the time of the next thing to do.
+    fn turn(&mut self, now: Instant) {
+        self.turn_entry(now);
+        if self.mine.is_some() && matches!(self.phase, Phase::Held) {
+            self.check_settings();
+            self.gate();
+            self.turn_renewal(now);
+            self.turn_sync(now);
+            self.turn_info(now);
+            self.turn_registry(now);
+            self.turn_peers(now);
+            self.turn_lead(now);
+        }
+        self.tell_deadline();
+        let wake = self.next_wake(now);
+        if wake != self.told_wake {
+            self.told_wake = wake;
+            self.out.extend(wake.map(Command::Wake));
+        }
+    }
+
+    fn next_wake(&self, now: Instant) -> Option<Instant> {
+        let mut due = vec![self.entry_due()];
+        if self.mine.is_some() {
+            due.extend([
+                self.renewal_due(),
+                self.sync_due(),
+                self.info_due(),
+                self.registry_due,
+                self.peers_due(now),
+                self.lead_due(),
+            ]);
+        }
+        due.into_iter().flatten().min().map(|at| at.max(now.plus(1)))
+    }
+
+    fn stored(&mut self, id: OpId, outcome: Outcome, now: Instant) {
+        let Some(Pending { op, sent, floor }) = self.ops.remove(&id) else {
+            return;
+        };
+        self.note_health(&outcome);
+        if let Some(backend) = time_of(&outcome) {
+            let set = &self.set.timing;
+            if let Some(by) = self.clock.learn(sent, now, backend, set.drift_ppm, set.taker()) {
+                self.notice(Notice::ClockJumped { by });
+            }
+        }
+        if let Some(revision) = revision_of(&outcome) {
+            self.highest = self.highest.max(revision);
+        }
+        if matches!(outcome, Err(StoreError::HistoryLost(_))) && self.mine.is_some() {
+            self.regressed = true;
+            self.lose_history(now);
+            return;
+        }
+        match op {
+            Op::ReadMeta => self.meta_read(outcome, now),
+            Op::WriteMeta => self.meta_written(&outcome, now),
+            Op::Join => self.join_answered(outcome, now),
+            Op::Renew { applied } => self.renewed(outcome, applied, sent, now),
+            Op::List { full } => self.listed(outcome, full, floor, now),
+            Op::Info(op) => self.info_answered(op, outcome, now),
+            Op::Probe { node, seen } => self.probed(node, seen, outcome, sent, now),
+            Op::End { node, ended } => self.ended(node, *ended, outcome, now),
+            Op::Lead { value } => self.led(value, outcome, now),
+            Op::Resign => {}
+            Op::Plan { role, part, plan } => self.planned(role, part, plan, outcome, now),
+            Op::Bye => self.bye_answered(outcome, now),
+        }
+    }
+
+    fn send(&mut self, op: Op, request: Request, now: Instant) {
+        self.counter += 1;
+        let id = OpId(self.counter);
+        self.ops.insert(
+            id,
+            Pending {
+                op,
+                sent: now,
+                floor: self.highest,
+            },
+        );
+        self.out.push(Command::Store { op: id, request });
+    }
+
+    fn notice(&mut self, notice: Notice) {
+        self.out.push(Command::Notice(notice));
+    }
+
+    fn perform(&mut self, changes: Vec<Change>) {
+        for change in changes {
+            self.out.push(match change {
+                Change::Gain { role, shards } => Command::Gain { role, shards },
+                Change::Stop { stop, role, shards } => Command::Stop { stop, role, shards },
+            });
+        }
+    }
+
+    /// Tells once that the coordinator fails, and once that it answers again.
+    fn note_health(&mut self, outcome: &Outcome) {
+        let trouble = match outcome {
+            Ok(_) | Err(StoreError::Conflict(_)) => None,
+            Err(e) => Some(e.to_string()),
+        };
+        match trouble {
+            Some(why) if !self.down => {
+                self.down = true;
+                self.notice(Notice::CoordinatorDown(why));
+            }
+            None if self.down => {
+                self.down = false;
+                self.notice(Notice::CoordinatorUp);
+            }
+            _ => {}
+        }
+    }
+
+    /// Pseudo-random bits that follow from the seed.
+    fn random(&mut self) -> u128 {
+        self.counter += 1;
+        let mut key = [0; 24];
+        key[..16].copy_from_slice(&self.set.seed.to_le_bytes());
+        key[16..].copy_from_slice(&self.counter.to_le_bytes());
+        xxh3_128(&key)
+    }
+
+    /// `ms` less up to a tenth.
+    fn jitter(&mut self, ms: u64) -> u64 {
+        let tenth = u128::from(ms / 10 + 1);
+        ms - u64::try_from(self.random() % tenth).unwrap_or(0)
+    }
+
+    /// How long to wait before an operation that failed is tried again.
+    fn retry(&mut self) -> u64 {
+        let ms = (self.set.timing.renew / 8).clamp(20, 1_000);
+        self.jitter(ms)
+    }
+}
+
+fn time_of(outcome: &Outcome) -> Option<StoreTime> {
+    use crate::join::Answer;
+    match outcome {
+        Ok(Answer::Reading(r)) => Some(r.now),
+        Ok(Answer::Listing(l)) => Some(l.now),
+        Ok(Answer::Written(w)) => Some(w.now),
+        Err(_) => None,
+    }
+}
+
+fn revision_of(outcome: &Outcome) -> Option<Revision> {
+    use crate::join::Answer;
+    match outcome {
+        Ok(Answer::Reading(r)) => r.entry.as_ref().map(|e| e.revision),
+        Ok(Answer::Listing(l)) => Some(l.revision),
+        Ok(Answer::Written(w)) => Some(w.revision),
+        Err(StoreError::Conflict(e)) => e.as_ref().map(|e| e.revision),
+        Err(_) => None,
+    }
+}

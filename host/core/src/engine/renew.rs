@@ -1,0 +1,177 @@
+//! The session: renewed in time, or this node stops by itself.
+
+use super::{Command, Engine, Notice, Op};
+use crate::id::NodeId;
+use crate::join::{Answer, Held, Outcome, Request};
+use crate::rules::Rule;
+use crate::store::{Entry, Expected, Revision, StoreError, StoreTime};
+use crate::time::Instant;
+use crate::values::{Key, Session, Value};
+
+/// The session that this node holds.
+#[derive(Clone, Debug)]
+pub(super) struct Mine {
+    pub id: NodeId,
+    /// As last written.
+    pub session: Session,
+    pub revision: Revision,
+    /// The backend's time of the last renewal known to have succeeded.
+    pub renewed: StoreTime,
+    /// This node acts until here and no longer.
+    pub deadline: Instant,
+    /// The deadline has passed without renewal.
+    pub late: bool,
+    next: Instant,
+    writing: bool,
+    /// When the earliest renewal was sent whose outcome is unknown.
+    unresolved: Option<Instant>,
+}
+
+impl Engine {
+    pub(super) fn hold(&mut self, held: Held, now: Instant) {
+        let Held {
+            id,
+            session,
+            revision,
+            sent,
+        } = held;
+        self.duty.begin(id, session.session, self.base());
+        self.clear_view();
+        self.notice(Notice::Joined {
+            id,
+            session: session.session,
+        });
+        let next = sent.plus(self.jitter(self.set.timing.renew));
+        let renewed = session.began;
+        let deadline = sent.plus(self.set.timing.holder());
+        self.mine = Some(Mine {
+            id,
+            session,
+            revision,
+            renewed,
+            deadline,
+            late: false,
+            next,
+            writing: false,
+            unresolved: None,
+        });
+        self.phase = super::entry::Phase::Held;
+        self.joined_once = true;
+        self.begin_sync(now);
+        self.begin_info();
+        self.out.push(Command::Hint);
+        self.check_deadline(now);
+    }
+
+    /// Stops acting when the deadline has passed.
+    pub(super) fn check_deadline(&mut self, now: Instant) {
+        if let Some(mine) = self.mine.as_mut().filter(|m| !m.late && now >= m.deadline) {
+            mine.late = true;
+            self.notice(Notice::Fenced);
+            self.gate();
+        }
+    }
+
+    /// Lets this node act if its deadline has not passed and its settings are the prevailing ones, and stops it otherwise.
+    pub(super) fn gate(&mut self) {
+        let may = self.deadline().is_some();
+        let changes = if may { self.duty.resume() } else { self.duty.fence() };
+        self.perform(changes);
+    }
+
+    pub(super) fn tell_deadline(&mut self) {
+        let deadline = self.deadline();
+        if deadline != self.told_deadline {
+            self.told_deadline = deadline;
+            self.out.push(Command::Deadline(deadline));
+        }
+    }
+
+    pub(super) fn turn_renewal(&mut self, now: Instant) {
+        let applied = self.duty.applied();
+        let Some(mine) = &self.mine else { return };
+        let owes = self.duty.owes_release(mine.session.applied);
+        if mine.writing || !(owes && mine.unresolved.is_none() || now >= mine.next) {
+            return;
+        }
+        let (id, revision) = (mine.id, mine.revision);
+        let session = Session {
+            applied,
+            ..mine.session.clone()
+        };
+        if let Some(mine) = &mut self.mine {
+            mine.writing = true;
+        }
+        let request = Request::Put {
+            key: Key::Session(id),
+            value: Value::Session(session),
+            expected: Expected::Revision(revision),
+        };
+        self.send(Op::Renew { applied }, request, now);
+    }
+
+    pub(super) fn renewal_due(&self) -> Option<Instant> {
+        let mine = self.mine.as_ref()?;
+        let next = (!mine.writing).then_some(mine.next);
+        let deadline = (!mine.late).then_some(mine.deadline);
+        next.into_iter().chain(deadline).min()
+    }
+
+    pub(super) fn renewed(&mut self, outcome: Outcome, applied: Revision, sent: Instant, now: Instant) {
+        let counted = if self.set.rules.keep(Rule::DeadlineFromSending) {
+            sent
+        } else {
+            now
+        };
+        let next = counted.plus(self.jitter(self.set.timing.renew));
+        let retry = now.plus(self.retry());
+        let holder = self.set.timing.holder();
+        let Some(mine) = &mut self.mine else { return };
+        mine.writing = false;
+        match outcome {
+            Ok(Answer::Written(written)) => {
+                let released = applied > mine.session.applied;
+                mine.session.applied = applied;
+                mine.revision = written.revision;
+                mine.renewed = written.now;
+                mine.unresolved = None;
+                mine.next = next;
+                self.extend(counted.plus(holder), now);
+                if released {
+                    self.out.push(Command::Hint);
+                }
+            }
+            Err(StoreError::Conflict(Some(Entry {
+                revision,
+                written,
+                value: Value::Session(session),
+            }))) if session.session == mine.session.session && session.ended.is_none() => {
+                // An earlier renewal of unknown outcome came through. Which of them is unknown: the earliest counts.
+                let since = mine.unresolved.take();
+                mine.revision = revision;
+                mine.renewed = written;
+                mine.session = session;
+                mine.next = now;
+                if let Some(since) = since {
+                    self.extend(since.plus(holder), now);
+                }
+            }
+            Err(StoreError::Conflict(_)) => self.lose_session(),
+            Err(StoreError::Indeterminate(_)) => {
+                // The same compare-and-set again is also its read-back: it succeeds, or shows what came first.
+                mine.unresolved.get_or_insert(sent);
+                mine.next = retry;
+            }
+            _ => mine.next = retry,
+        }
+    }
+
+    fn extend(&mut self, deadline: Instant, now: Instant) {
+        let Some(mine) = &mut self.mine else { return };
+        mine.deadline = mine.deadline.max(deadline);
+        if now < mine.deadline && std::mem::take(&mut mine.late) {
+            self.notice(Notice::Resumed);
+        }
+        self.gate();
+    }
+}

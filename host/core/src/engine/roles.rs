@@ -1,0 +1,171 @@
+//! Asking policies: when, about what, and what becomes of the answer.
+
+use super::lead::{Accepted, Asked};
+use super::{Command, Engine, Notice};
+use crate::check::check;
+use crate::inputs::{self, digest};
+use crate::native;
+use crate::plan::{PlanPart, part_len, parts};
+use crate::snapshot::{Answer, Proposal, SnapshotNode, SnapshotStatus};
+use crate::time::Instant;
+use std::sync::Arc;
+
+/// Failures in a row after which the native policy takes over.
+const PATIENCE: u32 = 3;
+
+impl Engine {
+    /// Asks the role's policy if what the plan was made from has changed, has settled, and nothing is under way.
+    pub(super) fn consider(&mut self, role: usize, current: &[Arc<PlanPart>], members: &[SnapshotNode], now: Instant) {
+        let spec = &self.set.roles[role];
+        let policy = self.set.policies.get(role).copied().unwrap_or(0);
+        let wanted = digest(spec, policy, members);
+        let state = &mut self.lead.roles[role];
+        let done = current.iter().all(|p| p.inputs == wanted) || state.kept == Some(wanted);
+        let accepted = state.accepted.as_ref().is_some_and(|a| a.inputs == wanted);
+        if done || accepted || state.asked.is_some() || members.iter().all(|n| n.status == SnapshotStatus::Away) {
+            state.settling = None;
+            return;
+        }
+        let since = match state.settling {
+            Some((inputs, since)) if inputs == wanted => since,
+            _ => {
+                state.settling = Some((wanted, now));
+                now
+            }
+        };
+        let at = since.plus(self.set.timing.settle).max(state.not_before);
+        if now < at {
+            self.again_at(at);
+            return;
+        }
+        state.settling = None;
+        let parts: Vec<&PlanPart> = current.iter().map(AsRef::as_ref).collect();
+        let snapshot = inputs::snapshot(spec, policy, &self.view, members.to_vec(), &parts, self.clock.estimate(now));
+        self.lead.requests += 1;
+        let request = self.lead.requests;
+        let snapshot = Box::new(snapshot);
+        let state = &mut self.lead.roles[role];
+        state.asked = Some(Asked {
+            request,
+            inputs: wanted,
+            snapshot: snapshot.clone(),
+        });
+        if state.native {
+            let plan = native::assign(&snapshot);
+            self.answered(request, Ok(Answer::Plan(plan)), now);
+        } else {
+            self.out.push(Command::Ask { request, role, snapshot });
+        }
+    }
+
+    pub(super) fn answered(&mut self, request: u64, answer: Result<Answer, String>, now: Instant) {
+        let asked = |r: &super::lead::RoleLead| r.asked.as_ref().is_some_and(|a| a.request == request);
+        let Some(role) = self.lead.roles.iter().position(asked) else {
+            return;
+        };
+        let Some(asked) = self.lead.roles[role].asked.take() else { return };
+        self.lead.dirty = true;
+        match answer {
+            Ok(Answer::Plan(plan)) => match check(&asked.snapshot, &plan) {
+                Ok(()) => self.accept(role, &asked, plan),
+                Err(violation) => self.refuse(role, format!("its plan was refused: {violation}"), now),
+            },
+            Ok(Answer::KeepPrevious) if asked.snapshot.epoch > 0 => {
+                let state = &mut self.lead.roles[role];
+                state.kept = Some(asked.inputs);
+                state.failures = 0;
+            }
+            Ok(Answer::KeepPrevious) => self.refuse(role, "it keeps a previous plan, and there is none".to_owned(), now),
+            Ok(Answer::RetryAfter(ms)) => {
+                self.lead.roles[role].not_before = now.plus(u64::from(ms).clamp(100, 600_000));
+            }
+            Err(reason) => self.refuse(role, reason, now),
+        }
+    }
+
+    pub(super) fn policy_changed(&mut self, role: usize, digest: u64) {
+        if let Some(known) = self.set.policies.get_mut(role) {
+            *known = digest;
+        }
+        if let Some(state) = self.lead.roles.get_mut(role) {
+            state.native = false;
+            state.failures = 0;
+            state.not_before = Instant(0);
+            state.kept = None;
+            state.asked = None;
+            self.lead.dirty = true;
+        }
+    }
+
+    fn accept(&mut self, role: usize, asked: &Asked, plan: Proposal) {
+        let snapshot = &asked.snapshot;
+        let width = snapshot.role.replicas;
+        let epoch = snapshot.epoch + 1;
+        let primaries = |rows: &[u32]| -> Vec<u32> { rows.iter().step_by(width as usize).copied().collect() };
+        let moves = primaries(&snapshot.role.previous)
+            .iter()
+            .zip(primaries(&plan.owners))
+            .filter(|(old, new)| **old != 0 && **old != *new)
+            .count();
+        let state = &mut self.lead.roles[role];
+        state.failures = 0;
+        state.kept = None;
+        state.accepted = Some(Accepted {
+            epoch,
+            inputs: asked.inputs,
+            width,
+            owners: plan.owners,
+        });
+        let native = state.native;
+        self.notice(Notice::PlanAccepted {
+            role,
+            epoch,
+            moves,
+            native,
+        });
+    }
+
+    fn refuse(&mut self, role: usize, reason: String, now: Instant) {
+        let state = &mut self.lead.roles[role];
+        state.failures += 1;
+        let failures = state.failures;
+        state.not_before = now.plus(500 << failures.min(6));
+        let suspended = failures >= PATIENCE && !state.native;
+        if suspended {
+            state.native = true;
+            state.not_before = now;
+        }
+        self.notice(Notice::PlanRefused { role, reason, failures });
+        if suspended {
+            self.notice(Notice::PolicySuspended { role });
+        }
+    }
+
+    /// The rows of one part as accepted, if they are not in `current` yet.
+    pub(super) fn accepted_rows(&self, role: usize, part: u32, current: &PlanPart) -> Option<(u64, u64, u32, Vec<u32>)> {
+        let accepted = self.lead.roles[role].accepted.as_ref()?;
+        if current.inputs == accepted.inputs && current.epoch == accepted.epoch {
+            return None;
+        }
+        let spec = &self.set.roles[role];
+        let width = accepted.width as usize;
+        let start = (part * crate::plan::PART_SHARDS) as usize * width;
+        let rows = accepted.owners.get(start..start + part_len(spec.shards, part) * width)?.to_vec();
+        Some((accepted.epoch, accepted.inputs, accepted.width, rows))
+    }
+
+    /// Whether all parts have the rows that were accepted last.
+    pub(super) fn drop_written(&mut self, role: usize, current: &[Arc<PlanPart>]) {
+        let state = &mut self.lead.roles[role];
+        if let Some(accepted) = &state.accepted
+            && current.len() == parts(self.set.roles[role].shards) as usize
+            && current.iter().all(|p| p.inputs == accepted.inputs && p.epoch == accepted.epoch)
+        {
+            state.accepted = None;
+        }
+    }
+
+    pub(super) fn again_at(&mut self, at: Instant) {
+        self.lead.again = Some(self.lead.again.map_or(at, |old| old.min(at)));
+    }
+}

@@ -1,0 +1,191 @@
+//! The store as this node last saw it, and the registry that follows from it.
+
+use crate::clock::BackendClock;
+use crate::engine::{NodeRecord, Status};
+use crate::handoff::{SessionState, Sessions};
+use crate::id::NodeId;
+use crate::plan::PlanPart;
+use crate::store::{Entry, Listing, Revision, StoreTime};
+use crate::time::{Instant, Timing};
+use crate::values::{Key, Leader, Meta, NodeInfo, Session, Value};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A session entry with the local time at which its revision was first seen.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SeenSession {
+    /// The entry.
+    pub entry: Entry<Session>,
+    /// When this revision was first seen here.
+    pub since: Instant,
+}
+
+impl SeenSession {
+    /// The backend's time of the last renewal.
+    #[must_use]
+    pub fn renewed(&self) -> StoreTime {
+        self.entry.value.ended.unwrap_or(self.entry.written)
+    }
+}
+
+/// The mirrored entries.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct View {
+    /// `meta`.
+    pub meta: Option<Entry<Meta>>,
+    /// `leader`.
+    pub leader: Option<Entry<Leader>>,
+    /// `sessions/*`.
+    pub sessions: BTreeMap<NodeId, SeenSession>,
+    /// `nodes/*`.
+    pub nodes: BTreeMap<NodeId, Arc<NodeInfo>>,
+    /// `plan/*/*`.
+    pub plans: BTreeMap<(String, u32), (Revision, Arc<PlanPart>)>,
+    /// Everything up to here has been seen.
+    pub revision: Revision,
+    /// Whether a complete listing has been seen.
+    pub complete: bool,
+}
+
+impl View {
+    /// Takes a listing in; a `full` one also tells what is gone.
+    pub fn apply(&mut self, listing: Listing<Value>, full: bool, now: Instant) {
+        if full {
+            let mut fresh = Self::default();
+            for (key, entry) in listing.entries {
+                fresh.put(&key, entry, now);
+            }
+            for (id, session) in &mut fresh.sessions {
+                if let Some(old) = self.sessions.get(id).filter(|old| old.entry.revision == session.entry.revision) {
+                    session.since = old.since;
+                }
+            }
+            fresh.complete = true;
+            *self = Self {
+                revision: self.revision.max(listing.revision),
+                ..fresh
+            };
+        } else {
+            for (key, entry) in listing.entries {
+                self.put(&key, entry, now);
+            }
+            self.revision = self.revision.max(listing.revision);
+        }
+    }
+
+    /// Takes one entry in, unless a newer one is known.
+    pub fn put(&mut self, key: &str, entry: Entry<Value>, now: Instant) {
+        let Some(key) = Key::parse(key) else { return };
+        let Entry { revision, written, value } = entry;
+        match (key, value) {
+            (Key::Meta, Value::Meta(value)) => self.meta = Some(Entry { revision, written, value }),
+            (Key::Leader, Value::Leader(value)) if self.leader.as_ref().is_none_or(|l| l.revision < revision) => {
+                self.leader = Some(Entry { revision, written, value });
+            }
+            (Key::Session(id), Value::Session(value)) if self.sessions.get(&id).is_none_or(|s| s.entry.revision < revision) => {
+                self.sessions.insert(
+                    id,
+                    SeenSession {
+                        entry: Entry { revision, written, value },
+                        since: now,
+                    },
+                );
+            }
+            (Key::Node(id), Value::Node(value)) => {
+                self.nodes.insert(id, value);
+            }
+            (Key::Plan { role, part }, Value::Plan(value)) => {
+                let known = self.plans.entry((role, part)).or_insert_with(|| (Revision(0), Arc::clone(&value)));
+                if known.0 < revision {
+                    *known = (revision, value);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The sessions as evidence for the leader.
+    #[must_use]
+    pub fn evidence(&self) -> Sessions {
+        let state = |s: &SeenSession| {
+            let Session {
+                session, applied, ended, ..
+            } = &s.entry.value;
+            SessionState {
+                session: *session,
+                applied: *applied,
+                ended: ended.is_some(),
+            }
+        };
+        self.sessions.iter().map(|(id, s)| (*id, state(s))).collect()
+    }
+
+    /// Whether the node has a session that has not ended.
+    #[must_use]
+    pub fn is_live(&self, id: NodeId) -> bool {
+        self.sessions.get(&id).is_some_and(|s| s.entry.value.ended.is_none())
+    }
+
+    /// The live nodes, by id.
+    pub fn live(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.sessions
+            .iter()
+            .filter(|(_, s)| s.entry.value.ended.is_none())
+            .map(|(id, _)| *id)
+    }
+
+    /// What a node says of itself; empty if it has not said anything yet.
+    #[must_use]
+    pub fn info(&self, id: NodeId) -> Arc<NodeInfo> {
+        self.nodes.get(&id).cloned().unwrap_or_default()
+    }
+
+    /// Whether `leader` names a session that is not over.
+    #[must_use]
+    pub fn leader(&self) -> Option<NodeId> {
+        let leader = &self.leader.as_ref()?.value;
+        let id = leader.node?;
+        let session = self.sessions.get(&id)?;
+        (session.entry.value.ended.is_none() && session.entry.value.session == leader.session).then_some(id)
+    }
+
+    /// The registry, and the local time at which the next status changes by itself.
+    #[must_use]
+    pub fn registry(&self, clock: &BackendClock, timing: &Timing, now: Instant) -> (Vec<NodeRecord>, Option<Instant>) {
+        let backend = clock.estimate(now);
+        let leader = self.leader();
+        let mut next: Option<Instant> = None;
+        let mut records = Vec::with_capacity(self.sessions.len());
+        for (&node_id, seen) in &self.sessions {
+            let session = &seen.entry.value;
+            let renewed = seen.renewed();
+            let age = backend.since(renewed);
+            let status = match age {
+                age if age >= timing.inactive_after => Status::Inactive,
+                age if age >= timing.stale_after || session.ended.is_some() => Status::Stale,
+                _ => Status::Active,
+            };
+            let change = match status {
+                Status::Active => Some(timing.stale_after),
+                Status::Stale => Some(timing.inactive_after),
+                Status::Inactive => None,
+            };
+            if let Some(after) = change {
+                let at = clock.local(StoreTime(renewed.0 + after)).plus(1).max(now.plus(1));
+                next = Some(next.map_or(at, |n| n.min(at)));
+            }
+            records.push(NodeRecord {
+                node_id,
+                hostname: session.hostname.clone(),
+                last_renewal: renewed,
+                status,
+                ended: session.ended.is_some(),
+                session: session.session,
+                instance: session.instance,
+                leader: leader == Some(node_id),
+                info: self.info(node_id),
+            });
+        }
+        (records, next)
+    }
+}
