@@ -1,6 +1,30 @@
-//! The coordinator contract: a revisioned store with compare-and-set, and a bus.
+//! The coordinator contract of Shardwright, and the backends that need no server.
 //!
-//! Everything that nodes agree on lives in the store; everything they tell each other goes over the bus.
+//! Everything that nodes agree on lives in the store; everything they tell each other goes over the bus. From the bottom up:
+//!
+//! - [`contract`]: the traits, with their promises; [`limits`]: names and sizes that every backend accepts;
+//! - [`memory`] and [`sqlite`]: the backends inside one process and inside one machine;
+//! - [`sealed`]: the frame around every stored value and message, and their encryption under `cluster.secret`;
+//! - [`envelope`] and [`messenger`]: who said what, in which order, and whether something is missing;
+//! - `suite` (feature `contract-suite`): one check for each promise, for whoever writes a backend.
+pub mod clock;
 pub mod contract;
+pub mod envelope;
+pub mod limits;
+pub mod memory;
+pub mod messenger;
+mod queue;
+pub mod sealed;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+//#[cfg(feature = "contract-suite")]
+//pub mod suite;
 
 pub use contract::{Bus, BusError, Coordinator, Delivery, Store, Subscription};
+pub use envelope::Envelope;
+pub use limits::Namespace;
+pub use memory::{MemoryBroker, MemoryCoordinator};
+pub use messenger::{Inbox, Incoming, Messenger, MessengerStats, Own, Resync};
+pub use sealed::{Protected, Secret, protect};
+#[cfg(feature = "sqlite")]
+pub use sqlite::{OpenError, SqliteCoordinator};
