@@ -133,7 +133,9 @@ impl Engine {
         }
         match self.history {
             Some((known, _)) if known != meta.history => {
-                self.notice(Notice::HistoryLost { known });
+                if !self.regressed {
+                    self.notice(Notice::HistoryLost { known });
+                }
                 self.mourn(now);
             }
             // The store went back in time: whatever it issues now it has issued before. A new history makes new tokens.

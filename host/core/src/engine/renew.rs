@@ -22,6 +22,8 @@ pub(super) struct Mine {
     /// The deadline has passed without renewal.
     pub late: bool,
     next: Instant,
+    /// A failed renewal is not repeated before, not even for a release that is due.
+    not_before: Instant,
     writing: bool,
     /// When the earliest renewal was sent whose outcome is unknown.
     unresolved: Option<Instant>,
@@ -52,6 +54,7 @@ impl Engine {
             deadline,
             late: false,
             next,
+            not_before: now,
             writing: false,
             unresolved: None,
         });
@@ -91,7 +94,7 @@ impl Engine {
         let applied = self.duty.applied();
         let Some(mine) = &self.mine else { return };
         let owes = self.duty.owes_release(mine.session.applied);
-        if mine.writing || !(owes && mine.unresolved.is_none() || now >= mine.next) {
+        if mine.writing || now < mine.not_before || !(owes || now >= mine.next) {
             return;
         }
         let (id, revision) = (mine.id, mine.revision);
@@ -161,8 +164,12 @@ impl Engine {
                 // The same compare-and-set again is also its read-back: it succeeds, or shows what came first.
                 mine.unresolved.get_or_insert(sent);
                 mine.next = retry;
+                mine.not_before = retry;
             }
-            _ => mine.next = retry,
+            _ => {
+                mine.next = retry;
+                mine.not_before = retry;
+            }
         }
     }
 

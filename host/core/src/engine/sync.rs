@@ -42,6 +42,12 @@ impl Engine {
         }
     }
 
+    /// Only a complete listing shows what was deleted.
+    pub(super) fn look_at_everything(&mut self) {
+        self.sync.full = Instant(0);
+        self.look();
+    }
+
     pub(super) fn turn_sync(&mut self, now: Instant) {
         if self.sync.listing || now < self.sync.next {
             return;
