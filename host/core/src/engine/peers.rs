@@ -78,7 +78,7 @@ impl Engine {
             value: Value::Session(session),
         }) = read.entry
         else {
-            return;
+            return self.look_at_everything(); // it was forgotten
         };
         if revision != seen {
             self.probes.remove(&node);
