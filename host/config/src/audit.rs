@@ -27,7 +27,12 @@ impl Nodes {
             match member {
                 Member::Node(id) => _ = ids.insert(*id),
                 Member::Label { .. } if self.complete && self.details.len() == self.ids.len() => {
-                    ids.extend(self.details.iter().filter(|(id, n)| member.matches(**id, &n.zone, &n.labels)).map(|(id, _)| *id));
+                    ids.extend(
+                        self.details
+                            .iter()
+                            .filter(|(id, n)| member.matches(**id, &n.zone, &n.labels))
+                            .map(|(id, _)| *id),
+                    );
                 }
                 Member::Label { .. } => return None,
             }
@@ -63,7 +68,11 @@ pub(crate) struct Audit<'a> {
 
 impl<'a> Audit<'a> {
     pub(crate) fn new(parsed: &'a Parsed, nodes: &'a Nodes) -> Self {
-        Self { parsed, nodes, problems: Vec::new() }
+        Self {
+            parsed,
+            nodes,
+            problems: Vec::new(),
+        }
     }
 
     pub(crate) fn finish(self) -> Vec<Problem> {
@@ -71,14 +80,21 @@ impl<'a> Audit<'a> {
     }
 
     fn warn(&mut self, code: Code, span: Span, message: String, help: impl Into<String>) {
-        let problem = self.parsed.source.problem(Severity::Warning, code, Some(span), message, help.into());
+        let problem = self
+            .parsed
+            .source
+            .problem(Severity::Warning, code, Some(span), message, help.into());
         self.problems.push(problem);
     }
 
     /// The roles that the file sets, with their places.
     fn set(&self) -> impl Iterator<Item = (&'a RoleSpec, Span)> + use<'a> {
         let parsed = self.parsed;
-        parsed.config.roles.iter().filter_map(|role| parsed.role_places.get(&role.name).map(|span| (role, *span)))
+        parsed
+            .config
+            .roles
+            .iter()
+            .filter_map(|role| parsed.role_places.get(&role.name).map(|span| (role, *span)))
     }
 
     /// Advice about the roles, which all nodes of a cluster share.
@@ -105,16 +121,28 @@ impl<'a> Audit<'a> {
     }
 
     fn single_node(&mut self, role: &RoleSpec, span: Span) {
-        let alone = |group: &Vec<Member>| self.nodes.members(group).filter(|ids| ids.len() == 1).and_then(|ids| ids.first().copied());
-        let alone: Vec<(usize, u32)> = groups(role).iter().enumerate().filter_map(|(i, g)| alone(g).map(|id| (i, id))).collect();
+        let alone = |group: &Vec<Member>| {
+            self.nodes
+                .members(group)
+                .filter(|ids| ids.len() == 1)
+                .and_then(|ids| ids.first().copied())
+        };
+        let alone: Vec<(usize, u32)> = groups(role)
+            .iter()
+            .enumerate()
+            .filter_map(|(i, g)| alone(g).map(|id| (i, id)))
+            .collect();
         let Some((shard, node)) = alone.first() else { return };
         let name = &role.name;
         let message = if groups(role).len() == 1 {
             format!("`{name}` is critical and depends on node {node} alone: while it is away, nobody does it")
         } else {
-            format!("`{name}` is critical and its shard {} depends on node {node} alone: while it is away, nobody does it", shard + 1)
+            format!(
+                "`{name}` is critical and its shard {} depends on node {node} alone: while it is away, nobody does it",
+                shard + 1
+            )
         };
-        let help = format!("add a second node: \"{node},…\" with `mode = \"primary\"` in table form lets it stand by");
+        let help = "name a second node; with `mode = \"primary\"` in table form it stands by until it is needed";
         self.warn(Code::SingleNodeRole, span, message, help);
     }
 
@@ -123,16 +151,39 @@ impl<'a> Audit<'a> {
         let sizes: Vec<u64> = shards.iter().map(|s| s.len() as u64).collect();
         let Some((least, most)) = spread(&sizes) else { return };
         if least != most {
-            let message = format!("the shards of `{}` have from {least} to {most} nodes, but each gets the same share of the work", role.name);
-            self.warn(Code::UnevenShards, span, message, "list as many nodes in every shard, or use the table form and let a policy balance");
+            let message = format!(
+                "the shards of `{}` have from {least} to {most} nodes, but each gets the same share of the work",
+                role.name
+            );
+            self.warn(
+                Code::UnevenShards,
+                span,
+                message,
+                "list as many nodes in every shard, or use the table form and let a policy balance",
+            );
             return;
         }
-        let capacity = |shard: &BTreeSet<u32>| shard.iter().map(|id| self.nodes.details.get(id).map(|n| u64::from(n.capacity))).sum::<Option<u64>>();
-        let Some(capacities) = shards.iter().map(capacity).collect::<Option<Vec<_>>>() else { return };
+        let capacity = |shard: &BTreeSet<u32>| {
+            shard
+                .iter()
+                .map(|id| self.nodes.details.get(id).map(|n| u64::from(n.capacity)))
+                .sum::<Option<u64>>()
+        };
+        let Some(capacities) = shards.iter().map(capacity).collect::<Option<Vec<_>>>() else {
+            return;
+        };
         // A quarter more is noise: capacities are rough.
         if let Some((least, most)) = spread(&capacities).filter(|(least, most)| most * 4 > least * 5) {
-            let message = format!("the shards of `{}` have capacities from {least} to {most}, but each gets the same share of the work", role.name);
-            self.warn(Code::UnevenCapacity, span, message, "spread strong and weak nodes over the shards, or use the table form: its policies respect capacity");
+            let message = format!(
+                "the shards of `{}` have capacities from {least} to {most}, but each gets the same share of the work",
+                role.name
+            );
+            self.warn(
+                Code::UnevenCapacity,
+                span,
+                message,
+                "spread strong and weak nodes over the shards, or use the table form: its policies respect capacity",
+            );
         }
     }
 
@@ -144,7 +195,15 @@ impl<'a> Audit<'a> {
         if !unheld.is_empty() {
             let (ids, are) = (show_ids(&unheld), if unheld.len() == 1 { "an id" } else { "ids" });
             let message = format!("`{}` names {ids}: {are} that no node holds", role.name);
-            self.warn(Code::UnheldId, span, message, format!("the nodes are {}: correct the list, or add the missing node", show_ids(&self.nodes.ids)));
+            self.warn(
+                Code::UnheldId,
+                span,
+                message,
+                format!(
+                    "the nodes are {}: correct the list, or add the missing node",
+                    show_ids(&self.nodes.ids)
+                ),
+            );
         }
     }
 
@@ -155,7 +214,10 @@ impl<'a> Audit<'a> {
             let message = format!("every node of a shard of `{name}` acts, so users may see the same effect more than once");
             let help = match &role.placement {
                 Placement::Groups(groups) if groups.iter().map(Vec::len).sum::<usize>() <= 64 => {
-                    format!("let one act and the others stand by: {{ groups = {}, mode = \"primary\" }}", show_groups(groups))
+                    format!(
+                        "let one act and the others stand by: {{ groups = {}, mode = \"primary\" }}",
+                        show_groups(groups)
+                    )
                 }
                 _ => "let one act and the others stand by: `mode = \"primary\"` in table form".to_owned(),
             };
@@ -171,8 +233,17 @@ impl<'a> Audit<'a> {
             None => self.parsed.config.max_node_id as usize,
         };
         if wanted as usize > candidates {
-            let message = format!("`{}` wants {wanted} replicas, but only {candidates} node{} can own a shard", role.name, if candidates == 1 { "" } else { "s" });
-            self.warn(Code::ReplicasOverNodes, span, message, format!("write `replicas = {candidates}`, or allow more nodes"));
+            let message = format!(
+                "`{}` wants {wanted} replicas, but only {candidates} node{} can own a shard",
+                role.name,
+                if candidates == 1 { "" } else { "s" }
+            );
+            self.warn(
+                Code::ReplicasOverNodes,
+                span,
+                message,
+                format!("write `replicas = {candidates}`, or allow more nodes"),
+            );
         }
     }
 
@@ -189,7 +260,12 @@ impl<'a> Audit<'a> {
             }
         }
         if !with.is_empty() {
-            let message = format!("`{}` is heavy and shares {} with {}, which users wait for", role.name, show_ids(&shared), with.join(", "));
+            let message = format!(
+                "`{}` is heavy and shares {} with {}, which users wait for",
+                role.name,
+                show_ids(&shared),
+                with.join(", ")
+            );
             self.warn(Code::HeavyWithLatency, span, message, "move one of them to other nodes");
         }
     }
@@ -206,7 +282,9 @@ impl<'a> Audit<'a> {
             if (details.is_some() && !own) || details.is_some_and(|n| n.capacity == 0) {
                 continue;
             }
-            let named = self.set().any(|(role, _)| groups(role).is_empty() || groups(role).iter().any(|g| self.nodes.may_name(id, g)));
+            let named = self
+                .set()
+                .any(|(role, _)| groups(role).is_empty() || groups(role).iter().any(|g| self.nodes.may_name(id, g)));
             let place = self.parsed.places.get(if own { "node-id" } else { "roles" });
             if let (false, Some(&span)) = (named, place) {
                 let message = format!("node {id} is named by none of the roles that are set");
@@ -222,5 +300,9 @@ impl<'a> Audit<'a> {
 fn show_ids(ids: &BTreeSet<u32>) -> String {
     let shown: Vec<String> = ids.iter().take(10).map(u32::to_string).collect();
     let plural = if ids.len() == 1 { "" } else { "s" };
-    format!("node{plural} {}{}", shown.join(", "), if ids.len() > shown.len() { ", …" } else { "" })
+    format!(
+        "node{plural} {}{}",
+        shown.join(", "),
+        if ids.len() > shown.len() { ", …" } else { "" }
+    )
 }

@@ -23,7 +23,12 @@ pub(crate) fn secret(reader: &Reader<'_>, item: &Item<'_>) -> Option<Secret> {
     let secret = reader.secret(item)?;
     if secret.expose().len() < MIN_SECRET {
         let help = "use 32 random characters, the same on every node, as from `openssl rand -hex 16`";
-        reader.error(Code::WeakSecret, item.span, format!("`cluster.secret` is shorter than {MIN_SECRET} bytes"), help);
+        reader.error(
+            Code::WeakSecret,
+            item.span,
+            format!("`cluster.secret` is shorter than {MIN_SECRET} bytes"),
+            help,
+        );
         return None;
     }
     Some(secret)
@@ -35,7 +40,18 @@ pub(crate) fn timing(reader: &Reader<'_>, item: &Item<'_>) -> Option<Timing> {
     let section = Section::new(reader, table, &item.path, keys::TIMING);
     let mut timing = Timing::default();
     let mut good = true;
-    let Timing { validity, renew, margin, drift_ppm, stale_after, inactive_after, reuse_after, rejoin_delay, stop_timeout, settle } = &mut timing;
+    let Timing {
+        validity,
+        renew,
+        margin,
+        drift_ppm,
+        stale_after,
+        inactive_after,
+        reuse_after,
+        rejoin_delay,
+        stop_timeout,
+        settle,
+    } = &mut timing;
     let durations = [
         ("validity", validity),
         ("renew", renew),
@@ -67,7 +83,12 @@ pub(crate) fn timing(reader: &Reader<'_>, item: &Item<'_>) -> Option<Timing> {
     for problem in timing.problems() {
         let span = section.get(problem.field.key()).map_or(item.span, |item| item.span);
         let help = "change this duration or the one it is compared with; without `[cluster.timing]` the defaults fit together";
-        reader.error(Code::TimingConflict, span, format!("`cluster.timing.{}` {}", problem.field, problem.reason), help);
+        reader.error(
+            Code::TimingConflict,
+            span,
+            format!("`cluster.timing.{}` {}", problem.field, problem.reason),
+            help,
+        );
         good = false;
     }
     good.then_some(timing)

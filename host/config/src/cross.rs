@@ -53,7 +53,9 @@ fn differences(first: &Parsed, other: &Parsed, problems: &mut Vec<Problem>) {
         let message = format!("the role `{}` differs from `{reference}`", role.name);
         let mut found = problem(other, "roles", Code::SettingsDiffer, message.clone(), help);
         if let Some(span) = other.role_places.get(&role.name) {
-            found = other.source.problem(Severity::Error, Code::SettingsDiffer, Some(*span), message, help.to_owned());
+            found = other
+                .source
+                .problem(Severity::Error, Code::SettingsDiffer, Some(*span), message, help.to_owned());
         }
         problems.push(found);
     }

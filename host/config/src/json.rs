@@ -13,7 +13,12 @@ pub(crate) fn text(reader: &Reader<'_>, item: &Item<'_>) -> Option<String> {
 
 fn value(reader: &Reader<'_>, item: &Item<'_>) -> Option<Value> {
     let refuse = |what: &str| {
-        reader.error(Code::OutOfRange, item.span, format!("`{}` is {what}, which JSON cannot carry", item.path), "write it as a string");
+        reader.error(
+            Code::OutOfRange,
+            item.span,
+            format!("`{}` is {what}, which JSON cannot carry", item.path),
+            "write it as a string",
+        );
         None
     };
     match item.value {
@@ -21,14 +26,21 @@ fn value(reader: &Reader<'_>, item: &Item<'_>) -> Option<Value> {
         DeValue::Boolean(flag) => Some(Value::Bool(*flag)),
         DeValue::Datetime(date) => Some(Value::String(date.to_string())),
         DeValue::Integer(number) => {
-            let number = i128::from_str_radix(number.as_str(), number.radix()).ok().and_then(Number::from_i128);
+            let number = i128::from_str_radix(number.as_str(), number.radix())
+                .ok()
+                .and_then(Number::from_i128);
             number.map(Value::Number).or_else(|| refuse("an integer beyond 64 bits"))
         }
         DeValue::Float(number) => {
             let number = number.as_str().parse().ok().and_then(Number::from_f64);
             number.map(Value::Number).or_else(|| refuse("not a finite number"))
         }
-        DeValue::Array(_) => item.elements().iter().map(|e| value(reader, e)).collect::<Option<_>>().map(Value::Array),
+        DeValue::Array(_) => item
+            .elements()
+            .iter()
+            .map(|e| value(reader, e))
+            .collect::<Option<_>>()
+            .map(Value::Array),
         DeValue::Table(table) => {
             let mut entries = Vec::with_capacity(table.len());
             for (key, child) in table {

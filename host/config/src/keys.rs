@@ -70,7 +70,12 @@ pub struct Setting {
 }
 
 const fn setting(name: &'static str, kind: Kind) -> Setting {
-    Setting { name, aliases: &[], kind, required: false }
+    Setting {
+        name,
+        aliases: &[],
+        kind,
+        required: false,
+    }
 }
 
 impl Setting {

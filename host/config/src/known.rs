@@ -47,9 +47,12 @@ pub(crate) fn is_known(name: &str) -> bool {
     KNOWN_ROLES.contains(&name)
 }
 
-/// Whether some known role's name begins with `name` and a dot.
-pub(crate) fn is_group(name: &str) -> bool {
-    KNOWN_ROLES.iter().any(|role| role.strip_prefix(name).is_some_and(|rest| rest.starts_with('.')))
+/// The known roles whose names begin with `name` and a dot.
+pub(crate) fn nested(name: &str) -> impl Iterator<Item = &'static str> {
+    KNOWN_ROLES
+        .iter()
+        .copied()
+        .filter(move |role| role.strip_prefix(name).is_some_and(|rest| rest.starts_with('.')))
 }
 
 /// A known role that the file does not set: every node does it; of `push-notifications`, one acts and the others stand by.

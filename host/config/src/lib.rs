@@ -50,7 +50,7 @@ pub use source::MAX_FILE_BYTES;
 
 use audit::{Audit, Nodes};
 use parse::Parsed;
-use source::Source;
+use source::{Refused, Source};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -78,7 +78,7 @@ pub fn parse(text: &str, name: &str) -> Result<(ClusterConfig, Report), Report> 
     read(Source::checked(name, text.as_bytes().to_vec()))
 }
 
-type Opened = Result<Source, (Source, Problem)>;
+type Opened = Result<Source, Box<Refused>>;
 
 fn read(opened: Opened) -> Result<(ClusterConfig, Report), Report> {
     let mut report = Report::default();
@@ -93,7 +93,11 @@ fn read(opened: Opened) -> Result<(ClusterConfig, Report), Report> {
 #[must_use]
 pub fn check(paths: &[PathBuf], options: &CheckOptions) -> Report {
     let mut seen = BTreeSet::new();
-    let opened = paths.iter().filter(|path| seen.insert(*path)).map(|path| Source::read(path)).collect();
+    let opened = paths
+        .iter()
+        .filter(|path| seen.insert(*path))
+        .map(|path| Source::read(path))
+        .collect();
     let mut report = Report::default();
     examine(opened, options, &mut report);
     report
@@ -106,7 +110,7 @@ fn examine(opened: Vec<Opened>, options: &CheckOptions, report: &mut Report) -> 
     for opened in opened {
         match opened {
             Ok(source) => files.push(parse::parse(source)),
-            Err((source, problem)) => report.push(source, vec![problem]),
+            Err(refused) => report.push(refused.source, vec![refused.problem]),
         }
     }
     let nodes = known_nodes(&files, options, unread);
@@ -114,7 +118,11 @@ fn examine(opened: Vec<Opened>, options: &CheckOptions, report: &mut Report) -> 
     for file in &files {
         let audit = Audit::new(file, &nodes).nodes();
         // Files that share their roles share what there is to say about them.
-        let audit = if audited.insert(fingerprint(&file.config)) { audit.roles() } else { audit };
+        let audit = if audited.insert(fingerprint(&file.config)) {
+            audit.roles()
+        } else {
+            audit
+        };
         report.push(file.source.clone(), file.problems.clone());
         report.extend(audit.finish());
     }
@@ -123,7 +131,11 @@ fn examine(opened: Vec<Opened>, options: &CheckOptions, report: &mut Report) -> 
 }
 
 fn known_nodes(files: &[Parsed], options: &CheckOptions, unread: bool) -> Nodes {
-    let own = || files.iter().filter_map(|file| file.config.node_id.map(|id| (id, file.config.node.clone())));
+    let own = || {
+        files
+            .iter()
+            .filter_map(|file| file.config.node_id.map(|id| (id, file.config.node.clone())))
+    };
     let all_static = files.len() > 1 && !unread && own().count() == files.len();
     Nodes {
         ids: options.node_ids.clone().unwrap_or_else(|| own().map(|(id, _)| id).collect()),

@@ -59,7 +59,9 @@ fn suspicious(text: &str) -> Vec<Range<usize>> {
         }
         let value = &text[at + 1..];
         let trimmed = value.trim_start_matches([' ', '\t']);
-        let names_source = trimmed.strip_prefix('{').is_some_and(|t| t.trim_start().starts_with("env") || t.trim_start().starts_with("file"));
+        let names_source = trimmed
+            .strip_prefix('{')
+            .is_some_and(|t| t.trim_start().starts_with("env") || t.trim_start().starts_with("file"));
         if names_source {
             continue;
         }
@@ -103,10 +105,16 @@ mod test {
 
     #[test]
     fn values_of_secret_keys() {
-        assert_eq!(hidden("secret = \"hunter2\"\nname = \"a\"\n"), "secret = \"*******\"\nname = \"a\"\n");
+        assert_eq!(
+            hidden("secret = \"hunter2\"\nname = \"a\"\n"),
+            "secret = \"*******\"\nname = \"a\"\n"
+        );
         assert_eq!(hidden("pasword = \"hé\"\n"), "pasword = \"***\"\n");
         assert_eq!(hidden("x = { password = \"a\" }"), "x = { password = \"*\" *");
-        assert_eq!(hidden("secret = \"\"\"\nab\ncd\"\"\"\nx = 1"), "secret = \"\"\"\n**\n**\"\"\"\nx = 1");
+        assert_eq!(
+            hidden("secret = \"\"\"\nab\ncd\"\"\"\nx = 1"),
+            "secret = \"\"\"\n**\n**\"\"\"\nx = 1"
+        );
     }
 
     #[test]

@@ -19,7 +19,11 @@ pub(crate) struct MemberReader<'r, 's> {
 
 impl<'r, 's> MemberReader<'r, 's> {
     pub(crate) fn new(reader: &'r Reader<'s>, max_node_id: u32) -> Self {
-        Self { reader, max_node_id, left: Cell::new(MAX_MEMBERS) }
+        Self {
+            reader,
+            max_node_id,
+            left: Cell::new(MAX_MEMBERS),
+        }
     }
 
     /// The members that the text `item` names, in its order. `None` after any problem.
@@ -86,7 +90,8 @@ impl<'r, 's> MemberReader<'r, 's> {
         };
         if low > high {
             let message = format!("the range `{low}-{high}` in `{path}` runs backwards");
-            self.reader.error(Code::InvalidMember, span, message, format!("write `{high}-{low}`"));
+            self.reader
+                .error(Code::InvalidMember, span, message, format!("write `{high}-{low}`"));
             return None;
         }
         self.take((high - low) as usize + 1, span)?;
@@ -112,7 +117,12 @@ impl<'r, 's> MemberReader<'r, 's> {
         if number.is_none() {
             let max = self.max_node_id;
             let message = format!("the node id {id} in `{path}` is not from 1 to {max}");
-            self.reader.error(Code::OutOfRange, span, message, "ids begin at 1; `cluster.max-node-id` sets the upper limit");
+            self.reader.error(
+                Code::OutOfRange,
+                span,
+                message,
+                "ids begin at 1; `cluster.max-node-id` sets the upper limit",
+            );
         }
         number
     }
@@ -120,11 +130,15 @@ impl<'r, 's> MemberReader<'r, 's> {
     fn label(&self, key: &str, value: &str, span: Span, path: &str) -> Option<Vec<Member>> {
         if !is_label_key(key) || !is_label_value(value) {
             let message = format!("a label selector in `{path}` has no proper key or value");
-            self.reader.error(Code::InvalidMember, span, message, "write `key=value`, as in \"zone=eu\"");
+            self.reader
+                .error(Code::InvalidMember, span, message, "write `key=value`, as in \"zone=eu\"");
             return None;
         }
         self.take(1, span)?;
-        Some(vec![Member::Label { key: key.to_owned(), value: value.to_owned() }])
+        Some(vec![Member::Label {
+            key: key.to_owned(),
+            value: value.to_owned(),
+        }])
     }
 
     fn take(&self, count: usize, span: Span) -> Option<()> {
@@ -132,7 +146,12 @@ impl<'r, 's> MemberReader<'r, 's> {
         self.left.set(left.unwrap_or(0));
         if left.is_none() {
             let message = format!("the roles of this file name more than {MAX_MEMBERS} members");
-            self.reader.error(Code::TooManyMembers, span, message, "use label selectors, or the table form with `shards`");
+            self.reader.error(
+                Code::TooManyMembers,
+                span,
+                message,
+                "use label selectors, or the table form with `shards`",
+            );
         }
         left.map(|_| ())
     }
@@ -148,7 +167,10 @@ fn show(member: &Member) -> String {
 
 /// Groups as the list form writes them.
 pub(crate) fn show_groups(groups: &[Vec<Member>]) -> String {
-    let shards: Vec<_> = groups.iter().map(|g| format!("\"{}\"", g.iter().map(bare).collect::<Vec<_>>().join(","))).collect();
+    let shards: Vec<_> = groups
+        .iter()
+        .map(|g| format!("\"{}\"", g.iter().map(bare).collect::<Vec<_>>().join(",")))
+        .collect();
     format!("[{}]", shards.join(", "))
 }
 
@@ -181,7 +203,10 @@ impl Places {
     fn new(reader: &Reader<'_>, item: &Item<'_>, text: &str) -> Self {
         let raw = reader.source.text.get(item.span.start..item.span.end).unwrap_or_default();
         let plain = matches!(item.value, DeValue::String(_)) && raw.len() == text.len() + 2 && raw.get(1..=text.len()) == Some(text);
-        Self { start: plain.then_some(item.span.start + 1), whole: item.span }
+        Self {
+            start: plain.then_some(item.span.start + 1),
+            whole: item.span,
+        }
     }
 
     /// The place of `part`, which begins `offset` bytes into the text, without its blanks; an empty one takes in the comma beside it.
@@ -189,10 +214,16 @@ impl Places {
         let Some(start) = self.start else { return self.whole };
         let start = start + offset;
         match part.trim() {
-            "" => Span { start, end: (start + part.len() + 1).min(self.whole.end) },
+            "" => Span {
+                start,
+                end: (start + part.len() + 1).min(self.whole.end),
+            },
             trimmed => {
                 let lead = part.len() - part.trim_start().len();
-                Span { start: start + lead, end: start + lead + trimmed.len() }
+                Span {
+                    start: start + lead,
+                    end: start + lead + trimmed.len(),
+                }
             }
         }
     }

@@ -54,7 +54,11 @@ pub struct NodeConfig {
 
 impl Default for NodeConfig {
     fn default() -> Self {
-        Self { labels: BTreeMap::new(), zone: String::new(), capacity: 100 }
+        Self {
+            labels: BTreeMap::new(),
+            zone: String::new(),
+            capacity: 100,
+        }
     }
 }
 
@@ -140,7 +144,12 @@ pub struct Budget {
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { wall: 1_000, fuel: None, memory: 128 << 20, output: 16 << 20 }
+        Self {
+            wall: 1_000,
+            fuel: None,
+            memory: 128 << 20,
+            output: 16 << 20,
+        }
     }
 }
 

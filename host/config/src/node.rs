@@ -24,7 +24,10 @@ pub(crate) fn read(reader: &Reader<'_>, item: &Item<'_>, base: &Path) -> (NodeCo
     if let Some(labels) = section.get("labels") {
         read_labels(reader, &labels, &mut node);
     }
-    let state_dir = section.get("state-dir").and_then(|item| reader.text(&item)).map(|dir| base.join(dir));
+    let state_dir = section
+        .get("state-dir")
+        .and_then(|item| reader.text(&item))
+        .map(|dir| base.join(dir));
     (node, state_dir)
 }
 
@@ -32,10 +35,20 @@ fn read_labels(reader: &Reader<'_>, labels: &Item<'_>, node: &mut NodeConfig) {
     for (key, value) in reader.table(labels).into_iter().flatten() {
         let item = Item::new(format!("{}.{}", labels.path, key.get_ref()), key.span().into(), value);
         if key.get_ref() == "zone" {
-            reader.error(Code::ConflictingKeys, item.key_span, "the zone is no label", "write it as `zone = \"…\"` in `[node]`; `zone=…` selects it");
+            reader.error(
+                Code::ConflictingKeys,
+                item.key_span,
+                "the zone is no label",
+                "write it as `zone = \"…\"` in `[node]`; `zone=…` selects it",
+            );
         } else if !is_label_key(key.get_ref()) {
             let help = "use 1 to 64 of: letters, digits, `.`, `_`, `-`, `/`";
-            reader.error(Code::InvalidValue, item.key_span, "a label's key has a character or length that is not allowed", help);
+            reader.error(
+                Code::InvalidValue,
+                item.key_span,
+                "a label's key has a character or length that is not allowed",
+                help,
+            );
         } else if let Some(value) = label_value(reader, &item) {
             node.labels.insert(key.get_ref().to_string(), value);
         }
@@ -46,7 +59,12 @@ fn label_value(reader: &Reader<'_>, item: &Item<'_>) -> Option<String> {
     let value = reader.text(item)?;
     if !is_label_value(&value) {
         let help = "use 1 to 128 bytes without `,`, `=`, control characters or blanks around";
-        reader.error(Code::InvalidValue, item.span, format!("`{}` cannot be selected by a role", item.path), help);
+        reader.error(
+            Code::InvalidValue,
+            item.span,
+            format!("`{}` cannot be selected by a role", item.path),
+            help,
+        );
         return None;
     }
     Some(value)

@@ -47,12 +47,21 @@ pub(crate) fn parse(source: Source) -> Parsed {
     problems.sort_by_key(|p| p.span);
     let role_places = roles.set.into_iter().map(|(name, (_, span))| (name, span)).collect();
     drop(root);
-    Parsed { config, places, role_places, source: source.masked(&secrets), problems }
+    Parsed {
+        config,
+        places,
+        role_places,
+        source: source.masked(&secrets),
+        problems,
+    }
 }
 
 fn read(reader: &Reader<'_>, root: &DeTable<'_>, places: &mut BTreeMap<&'static str, Span>) -> (ClusterConfig, Roles) {
     let base = Path::new(&reader.source.name).parent().map(PathBuf::from).unwrap_or_default();
-    let top = |key: &str| root.get_key_value(key).map(|(key, value)| Item::new(key.get_ref().to_string(), key.span().into(), value));
+    let top = |key: &str| {
+        root.get_key_value(key)
+            .map(|(key, value)| Item::new(key.get_ref().to_string(), key.span().into(), value))
+    };
 
     let policies = top("policy").map(|item| policy::read(reader, &item, &base)).unwrap_or_default();
     // A policy that is wrong is still meant by the roles that name it.
@@ -73,7 +82,11 @@ fn read(reader: &Reader<'_>, root: &DeTable<'_>, places: &mut BTreeMap<&'static 
         server_hostname: server_hostname(reader, top("server").as_ref()),
     };
     let mut roles = Roles::default();
-    let cluster = top("cluster").and_then(|item| reader.table(&item).map(|table| Section::new(reader, table, &item.path, keys::CLUSTER)));
+    let cluster = top("cluster").and_then(|item| {
+        reader
+            .table(&item)
+            .map(|table| Section::new(reader, table, &item.path, keys::CLUSTER))
+    });
     if let Some(section) = cluster {
         let mut get = |key: &'static str| section.get(key).inspect(|item| _ = places.insert(key, item.span));
         if let Some(name) = get("name").and_then(|item| cluster::name(reader, &item)) {
@@ -92,7 +105,12 @@ fn read(reader: &Reader<'_>, root: &DeTable<'_>, places: &mut BTreeMap<&'static 
         }
         if let Some(item) = get("roles") {
             let members = MemberReader::new(reader, config.max_node_id);
-            roles = RoleReader { reader, members, policies: policy_names }.read(&item);
+            roles = RoleReader {
+                reader,
+                members,
+                policies: policy_names,
+            }
+            .read(&item);
         }
     }
     config.roles = roles.complete();

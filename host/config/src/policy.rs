@@ -31,7 +31,12 @@ fn section(reader: &Reader<'_>, item: &Item<'_>, name: &str, base: &Path) -> Opt
     let path = match section.get("path") {
         Some(path) if bundled => {
             let help = "give your policy another name, and name it in the roles that should use it";
-            reader.error(Code::ConflictingKeys, path.key_span, format!("`{name}` is the name of a bundled policy"), help);
+            reader.error(
+                Code::ConflictingKeys,
+                path.key_span,
+                format!("`{name}` is the name of a bundled policy"),
+                help,
+            );
             None
         }
         Some(path) => Some(file(reader, &path, base)?),
@@ -39,19 +44,33 @@ fn section(reader: &Reader<'_>, item: &Item<'_>, name: &str, base: &Path) -> Opt
         None => {
             if !reader.is_broken() {
                 let message = format!("`{}` has no `path`", item.path);
-                reader.error(Code::MissingKey, item.span, message, "add the component's file, as in `path = \"x.wasm\"`");
+                reader.error(
+                    Code::MissingKey,
+                    item.span,
+                    message,
+                    "add the component's file, as in `path = \"x.wasm\"`",
+                );
             }
             None
         }
     };
-    Some(PolicySection { path, digest: digest.flatten(), budget: budget? })
+    Some(PolicySection {
+        path,
+        digest: digest.flatten(),
+        budget: budget?,
+    })
 }
 
 fn file(reader: &Reader<'_>, item: &Item<'_>, base: &Path) -> Option<PathBuf> {
     let path = base.join(reader.text(item)?);
     if !path.is_file() {
         let help = "a relative path begins at the configuration file; on a node without it the policy cannot run";
-        reader.warn(Code::MissingPolicyFile, item.span, format!("there is no file `{}` on this machine", path.display()), help);
+        reader.warn(
+            Code::MissingPolicyFile,
+            item.span,
+            format!("there is no file `{}` on this machine", path.display()),
+            help,
+        );
     }
     Some(path)
 }
@@ -59,15 +78,18 @@ fn file(reader: &Reader<'_>, item: &Item<'_>, base: &Path) -> Option<PathBuf> {
 /// `sha256:` and 64 hexadecimal digits.
 fn digest(reader: &Reader<'_>, item: &Item<'_>) -> Option<[u8; 32]> {
     let text = reader.text(item)?;
-    let bytes = text.strip_prefix("sha256:").filter(|hex| hex.len() == 64 && hex.is_ascii()).and_then(|hex| {
-        let mut bytes = [0; 32];
-        for (i, byte) in bytes.iter_mut().enumerate() {
-            // `from_str_radix` would take a sign.
-            let pair = hex.get(2 * i..2 * i + 2).filter(|p| p.bytes().all(|b| b.is_ascii_hexdigit()))?;
-            *byte = u8::from_str_radix(pair, 16).ok()?;
-        }
-        Some(bytes)
-    });
+    let bytes = text
+        .strip_prefix("sha256:")
+        .filter(|hex| hex.len() == 64 && hex.is_ascii())
+        .and_then(|hex| {
+            let mut bytes = [0; 32];
+            for (i, byte) in bytes.iter_mut().enumerate() {
+                // `from_str_radix` would take a sign.
+                let pair = hex.get(2 * i..2 * i + 2).filter(|p| p.bytes().all(|b| b.is_ascii_hexdigit()))?;
+                *byte = u8::from_str_radix(pair, 16).ok()?;
+            }
+            Some(bytes)
+        });
     if bytes.is_none() {
         let help = "write `sha256:` and 64 hexadecimal digits, as `sha256sum` prints them";
         reader.error(Code::InvalidValue, item.span, format!("`{}` is no SHA-256 digest", item.path), help);

@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeString, DeTable, DeValue};
 
 /// The most problems that are recorded for one file.
 const MAX_PROBLEMS: usize = 1_000;
@@ -34,7 +34,12 @@ pub(crate) struct Item<'t> {
 
 impl<'t> Item<'t> {
     pub(crate) fn new(path: String, key_span: Span, value: &'t Spanned<DeValue<'t>>) -> Self {
-        Self { path, key_span, span: value.span().into(), value: value.get_ref() }
+        Self {
+            path,
+            key_span,
+            span: value.span().into(),
+            value: value.get_ref(),
+        }
     }
 
     /// The elements of a list, or the value itself as the only one.
@@ -61,16 +66,27 @@ impl<'t> Item<'t> {
 
 impl<'s> Reader<'s> {
     pub(crate) fn new(source: &'s Source) -> Self {
-        Self { source, problems: RefCell::default(), secrets: RefCell::default(), broken_lines: BTreeSet::new() }
+        Self {
+            source,
+            problems: RefCell::default(),
+            secrets: RefCell::default(),
+            broken_lines: BTreeSet::new(),
+        }
     }
 
     /// Records what the TOML parser found.
     pub(crate) fn syntax(&mut self, error: &toml::de::Error) {
         let end = self.source.text.len();
-        let span = error.span().unwrap_or(end..end);
+        let span: Span = error.span().unwrap_or(end..end).into();
         let message = format!("this is not valid TOML: {}", error.message());
-        self.report(Severity::Error, Code::Syntax, span.into(), message, "correct the line; strings are quoted, lists are in brackets".into());
-        self.broken_lines.extend(self.problems.borrow().last().map(|p| p.line));
+        self.report(
+            Severity::Error,
+            Code::Syntax,
+            span,
+            message,
+            "correct the line; strings are quoted, lists are in brackets".into(),
+        );
+        self.broken_lines.insert(self.source.line(span.start));
     }
 
     /// Whether the file is broken, so that something may seem absent that is not.
@@ -79,10 +95,9 @@ impl<'s> Reader<'s> {
     }
 
     fn report(&self, severity: Severity, code: Code, span: Span, message: String, help: String) {
-        let problem = self.source.problem(severity, code, Some(span), message, help);
         let mut problems = self.problems.borrow_mut();
-        if problems.len() < MAX_PROBLEMS && !self.broken_lines.contains(&problem.line) {
-            problems.push(problem);
+        if problems.len() < MAX_PROBLEMS && !self.broken_lines.contains(&self.source.line(span.start)) {
+            problems.push(self.source.problem(severity, code, Some(span), message, help));
         }
     }
 
@@ -109,7 +124,9 @@ impl<'s> Reader<'s> {
     }
 
     fn fetched(&self, item: &Item<'_>, fetched: Result<String, FetchError>) -> Option<String> {
-        fetched.map_err(|e| self.error(Code::MissingSecret, item.span, format!("`{}`: {e}", item.path), e.help())).ok()
+        fetched
+            .map_err(|e| self.error(Code::MissingSecret, item.span, format!("`{}`: {e}", item.path), e.help()))
+            .ok()
     }
 
     /// The table that `item` must be.
@@ -150,13 +167,22 @@ impl<'s> Reader<'s> {
                 _ => {
                     self.hide(item.span);
                     let message = format!("`{}` must be a string or name one source", item.path);
-                    self.error(Code::WrongType, item.span, message, "write `{ env = \"NAME\" }` or `{ file = \"/path\" }`");
+                    self.error(
+                        Code::WrongType,
+                        item.span,
+                        message,
+                        "write `{ env = \"NAME\" }` or `{ file = \"/path\" }`",
+                    );
                     return None;
                 }
             },
             _ => {
                 self.hide(item.span);
-                self.wrong_type(item, "a string", "put it in quotes, or write `{ env = \"NAME\" }` or `{ file = \"/path\" }`");
+                self.wrong_type(
+                    item,
+                    "a string",
+                    "put it in quotes, or write `{ env = \"NAME\" }` or `{ file = \"/path\" }`",
+                );
                 return None;
             }
         };
@@ -172,7 +198,12 @@ impl<'s> Reader<'s> {
                 let text = self.text(item)?;
                 let Ok(number) = text.trim().parse() else {
                     // The value may be anything: it is not shown.
-                    self.error(Code::WrongType, item.span, format!("`{}` must be an integer; its source holds something else", item.path), help());
+                    self.error(
+                        Code::WrongType,
+                        item.span,
+                        format!("`{}` must be an integer; its source holds something else", item.path),
+                        help(),
+                    );
                     return None;
                 };
                 number
@@ -192,7 +223,8 @@ impl<'s> Reader<'s> {
 
     /// As [`Reader::integer`], for ranges that fit in 32 bits.
     pub(crate) fn integer32(&self, item: &Item<'_>, range: RangeInclusive<u32>) -> Option<u32> {
-        self.integer(item, u64::from(*range.start())..=u64::from(*range.end())).and_then(|n| u32::try_from(n).ok())
+        self.integer(item, u64::from(*range.start())..=u64::from(*range.end()))
+            .and_then(|n| u32::try_from(n).ok())
     }
 
     /// `true` or `false`; quoted is accepted, as the mail server does.
@@ -209,12 +241,24 @@ impl<'s> Reader<'s> {
 
     /// Milliseconds: a text such as `"15s"`, or an integer of milliseconds.
     pub(crate) fn duration(&self, item: &Item<'_>, range: RangeInclusive<u64>) -> Option<u64> {
-        self.measure(item, range, units::duration, "a duration", "write a number with its unit (ms, s, m, h, d), as in `\"15s\"`")
+        self.measure(
+            item,
+            range,
+            units::duration,
+            "a duration",
+            "write a number with its unit (ms, s, m, h, d), as in `\"15s\"`",
+        )
     }
 
     /// Bytes: a text such as `"64MiB"`, or an integer of bytes.
     pub(crate) fn size(&self, item: &Item<'_>, range: RangeInclusive<u64>) -> Option<u64> {
-        self.measure(item, range, units::size, "a size", "write a number with its unit (B, KiB, MiB, GiB), as in `\"64MiB\"`")
+        self.measure(
+            item,
+            range,
+            units::size,
+            "a size",
+            "write a number with its unit (B, KiB, MiB, GiB), as in `\"64MiB\"`",
+        )
     }
 
     fn measure(&self, item: &Item<'_>, range: RangeInclusive<u64>, parse: fn(&str) -> Option<u64>, what: &str, help: &str) -> Option<u64> {
@@ -248,7 +292,12 @@ impl<'s> Reader<'s> {
                 Some(word) => format!("did you mean \"{word}\"?"),
                 None => format!("write one of: {}", words.join(", ")),
             };
-            self.error(Code::InvalidValue, item.span, format!("`{}` must be one of: {}", item.path, words.join(", ")), help);
+            self.error(
+                Code::InvalidValue,
+                item.span,
+                format!("`{}` must be one of: {}", item.path, words.join(", ")),
+                help,
+            );
         }
         found
     }
@@ -260,10 +309,22 @@ impl<'s> Reader<'s> {
         if !good {
             let dot = if dots { ", `.`" } else { "" };
             let help = format!("use 1 to 64 of: lower-case letters, digits{dot}, `-`");
-            self.error(Code::InvalidValue, span, format!("{what} has a character or length that is not allowed"), help);
+            self.error(
+                Code::InvalidValue,
+                span,
+                format!("{what} has a character or length that is not allowed"),
+                help,
+            );
         }
         good
     }
+}
+
+/// The entries of `table` as they stand in the file, so that the second of two is reported, not the first.
+pub(crate) fn in_order<'t>(table: &'t DeTable<'t>) -> Vec<(&'t Spanned<DeString<'t>>, &'t Spanned<DeValue<'t>>)> {
+    let mut entries: Vec<_> = table.iter().collect();
+    entries.sort_by_key(|(key, _)| key.span().start);
+    entries
 }
 
 /// A table of known keys.
@@ -280,7 +341,12 @@ impl<'r, 's, 't> Section<'r, 's, 't> {
         for key in table.keys().filter(|k| !keys.contains(&k.get_ref().as_ref())) {
             unknown_key(reader, key.get_ref(), key.span().into(), path, keys.iter().copied());
         }
-        Self { reader, table, path: path.to_owned(), keys }
+        Self {
+            reader,
+            table,
+            path: path.to_owned(),
+            keys,
+        }
     }
 
     /// The value of `key`, if there is one.

@@ -1,11 +1,15 @@
 //! All problems of one or several files, for people and for machines.
 
-use crate::problem::{Code, Problem, Severity};
+use crate::problem::{Code, Problem, Severity, Span};
 use crate::source::Source;
-use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
+use std::ops::Range;
 
 /// The most problems that [`Report::render_text`] shows in full.
 const MAX_SHOWN: usize = 200;
+
+/// How many bytes of a very long line are shown before an offending text; twice as many from its beginning on.
+const WINDOW: usize = 200;
 
 /// Problems found in configuration files, in the order of the files and of the places in them.
 #[derive(Clone, Debug, Default)]
@@ -28,7 +32,7 @@ impl Report {
         self.problems.dedup();
     }
 
-    /// The problems.
+    /// The problems; of each file, at most the first thousand.
     #[must_use]
     pub fn problems(&self) -> &[Problem] {
         &self.problems
@@ -69,7 +73,11 @@ impl Report {
             if self.problems.len() > MAX_SHOWN {
                 out.push_str(&format!("… and {} more\n", self.problems.len() - MAX_SHOWN));
             }
-            out.push_str(&format!("{errors} error{}, {warnings} warning{}\n", plural(errors), plural(warnings)));
+            out.push_str(&format!(
+                "{errors} error{}, {warnings} warning{}\n",
+                plural(errors),
+                plural(warnings)
+            ));
         }
         out
     }
@@ -83,11 +91,19 @@ impl Report {
         let source = self.sources.iter().find(|s| s.name == problem.file);
         let group = match (source, problem.span) {
             (Some(source), Some(span)) => {
-                let (first, range) = source.lines(span);
+                let (first, range) = window(source, span);
                 let text = source.text.get(range.clone()).unwrap_or_default();
                 let clip = |offset: usize| offset.saturating_sub(range.start).min(text.len());
                 let annotation = AnnotationKind::Primary.span(clip(span.start)..clip(span.end));
-                title.element(Snippet::source(text).path(&problem.file).line_start(first).annotation(annotation))
+                let snippet = Snippet::source(text).line_start(first).annotation(annotation);
+                if range.start == source.lines(span).1.start {
+                    title.element(snippet.path(&problem.file))
+                } else {
+                    // The snippet begins in the middle of a line and would name another column.
+                    title
+                        .element(Origin::path(&problem.file).line(problem.line).char_column(problem.column))
+                        .element(snippet)
+                }
             }
             _ => Group::with_title(title),
         };
@@ -111,6 +127,20 @@ impl std::fmt::Display for Report {
 }
 
 impl std::error::Error for Report {}
+
+/// The text to show around `span`: the lines that it touches, or a part of them where they are longer than anybody reads.
+fn window(source: &Source, span: Span) -> (usize, Range<usize>) {
+    let (first, lines) = source.lines(span);
+    let mut start = lines.start.max(span.start.saturating_sub(WINDOW));
+    let mut end = lines.end.min(span.start.saturating_add(2 * WINDOW));
+    while !source.text.is_char_boundary(start) {
+        start -= 1;
+    }
+    while !source.text.is_char_boundary(end) {
+        end += 1;
+    }
+    (first, start..end)
+}
 
 const fn plural(n: usize) -> &'static str {
     if n == 1 { "" } else { "s" }

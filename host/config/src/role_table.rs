@@ -20,14 +20,21 @@ pub(crate) fn read<'t>(context: &RoleReader<'_, '_>, item: &Item<'t>, table: &'t
     // Each key is read even after a problem in another one, so that all problems show.
     let mut keep = |ok: bool| good &= ok;
 
-    let mode = section.get("mode").map(|item| reader.word(&item, &MODES.map(|(word, _)| word)).map(|i| (MODES[i].1, item)));
+    let mode = section
+        .get("mode")
+        .map(|item| reader.word(&item, &MODES.map(|(word, _)| word)).map(|i| (MODES[i].1, item)));
     keep(!matches!(mode, Some(None)));
     let mode = mode.flatten();
     if let Some((Mode::All, item)) = &mode
         && name == known::PUSH_NOTIFICATIONS
     {
         let message = "`push-notifications` is always `primary`: with `all`, users would be notified more than once";
-        reader.error(Code::AlwaysPrimary, item.span, message, "remove `mode`; one node of each shard acts, the others stand by");
+        reader.error(
+            Code::AlwaysPrimary,
+            item.span,
+            message,
+            "remove `mode`; one node of each shard acts, the others stand by",
+        );
         keep(false);
     }
     let explicit_mode = mode.is_some();
@@ -70,9 +77,15 @@ pub(crate) fn read<'t>(context: &RoleReader<'_, '_>, item: &Item<'t>, table: &'t
         name: name.to_owned(),
         shards: shards_of_groups.or(shards.flatten()).unwrap_or(1),
         // A role that all owners do wants every node; groups want every member.
-        replicas: replicas.flatten().unwrap_or(if mode == Mode::All || grouped { Replicas::Every } else { Replicas::Count(1) }),
+        replicas: replicas.flatten().unwrap_or(if mode == Mode::All || grouped {
+            Replicas::Every
+        } else {
+            Replicas::Count(1)
+        }),
         mode,
-        policy: policy.flatten().unwrap_or_else(|| if grouped { known::STATIC_GROUPS } else { known::BALANCED }.to_owned()),
+        policy: policy
+            .flatten()
+            .unwrap_or_else(|| if grouped { known::STATIC_GROUPS } else { known::BALANCED }.to_owned()),
         config: config.flatten().unwrap_or_else(|| "{}".to_owned()),
         placement: match (groups, nodes) {
             (Some(groups), _) => Placement::Groups(groups),
@@ -98,7 +111,9 @@ fn check_own_name(context: &RoleReader<'_, '_>, section: &Section<'_, '_, '_>, i
     match near {
         Some(role) if !custom => {
             let help = format!("did you mean `{role}`? If it is a role of your own, add `custom = true`");
-            context.reader.error(Code::UnknownRole, item.key_span, format!("there is no role `{name}`"), help);
+            context
+                .reader
+                .error(Code::UnknownRole, item.key_span, format!("there is no role `{name}`"), help);
             None
         }
         _ => Some(()),
@@ -106,9 +121,17 @@ fn check_own_name(context: &RoleReader<'_, '_>, section: &Section<'_, '_, '_>, i
 }
 
 fn conflicts(section: &Section<'_, '_, '_>) {
-    for (other, help) in [("shards", "remove `shards`: there are as many as groups"), ("nodes", "name the nodes in one of the two")] {
+    for (other, help) in [
+        ("shards", "remove `shards`: there are as many as groups"),
+        ("nodes", "name the nodes in one of the two"),
+    ] {
         if let (Some(_), Some(item)) = (section.get("groups"), section.get(other)) {
-            section.reader.error(Code::ConflictingKeys, item.key_span, format!("`groups` and `{other}` exclude each other"), help);
+            section.reader.error(
+                Code::ConflictingKeys,
+                item.key_span,
+                format!("`groups` and `{other}` exclude each other"),
+                help,
+            );
         }
     }
 }
@@ -116,7 +139,12 @@ fn conflicts(section: &Section<'_, '_, '_>) {
 fn not_empty(section: &Section<'_, '_, '_>, item: &Item<'_>, groups: &[Vec<Member>]) -> bool {
     if groups.is_empty() {
         let message = format!("`{}` has no group", item.path);
-        section.reader.error(Code::EmptyShard, item.span, message, "name the nodes of each shard, as in [\"1,4\", \"2,3\"]");
+        section.reader.error(
+            Code::EmptyShard,
+            item.span,
+            message,
+            "name the nodes of each shard, as in [\"1,4\", \"2,3\"]",
+        );
     }
     !groups.is_empty()
 }
@@ -131,14 +159,21 @@ fn replicas(section: &Section<'_, '_, '_>, item: &Item<'_>) -> Option<Replicas> 
 
 fn policy(context: &RoleReader<'_, '_>, item: &Item<'_>) -> Option<String> {
     let name = context.reader.text(item)?;
-    let mut all = known::BUNDLED_POLICIES.iter().copied().chain(context.policies.iter().map(String::as_str));
+    let mut all = known::BUNDLED_POLICIES
+        .iter()
+        .copied()
+        .chain(context.policies.iter().map(String::as_str));
     if all.clone().any(|known| known == name) {
         return Some(name);
     }
     if !context.reader.is_broken() {
         let help = match keys::suggest(&name, all.by_ref()) {
             Some(meant) => format!("did you mean \"{meant}\"?"),
-            None => format!("add a section `[policy.\"{0}\"]`, or use one of: {1}", name.escape_debug(), known::BUNDLED_POLICIES.join(", ")),
+            None => format!(
+                "add a section `[policy.\"{0}\"]`, or use one of: {1}",
+                name.escape_debug(),
+                known::BUNDLED_POLICIES.join(", ")
+            ),
         };
         let message = format!("there is no policy \"{}\"", name.escape_debug());
         context.reader.error(Code::UnknownPolicy, item.span, message, help);
@@ -167,7 +202,9 @@ fn placement(context: &RoleReader<'_, '_>, item: &Item<'_>) -> Option<Vec<Member
     }
     if members.is_empty() && good {
         let message = format!("`{}` names no node", item.path);
-        context.reader.error(Code::EmptyShard, item.span, message, "name some, or remove the key to allow all");
+        context
+            .reader
+            .error(Code::EmptyShard, item.span, message, "name some, or remove the key to allow all");
         return None;
     }
     good.then_some(members)

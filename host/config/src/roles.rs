@@ -50,8 +50,12 @@ impl RoleReader<'_, '_> {
     }
 
     fn children<'t>(&self, table: &'t DeTable<'t>, item: &Item<'t>, prefix: &str, roles: &mut Roles) {
-        for (key, value) in table {
-            let name = if prefix.is_empty() { key.get_ref().to_string() } else { format!("{prefix}.{}", key.get_ref()) };
+        for (key, value) in reader::in_order(table) {
+            let name = if prefix.is_empty() {
+                key.get_ref().to_string()
+            } else {
+                format!("{prefix}.{}", key.get_ref())
+            };
             let child = Item::new(format!("{}.{}", item.path, key.get_ref()), key.span().into(), value);
             self.walk(&child, &name, roles);
         }
@@ -64,7 +68,13 @@ impl RoleReader<'_, '_> {
                 let own = table.iter().find(|(key, _)| is_own_name(key.get_ref(), name));
                 if let Some((own_key, value)) = own {
                     for key in table.keys().filter(|key| *key != own_key) {
-                        reader::unknown_key(self.reader, key.get_ref(), key.span().into(), &item.path, [own_key.get_ref().as_ref()]);
+                        reader::unknown_key(
+                            self.reader,
+                            key.get_ref(),
+                            key.span().into(),
+                            &item.path,
+                            [own_key.get_ref().as_ref()],
+                        );
                     }
                     let child = Item::new(format!("{}.{}", item.path, own_key.get_ref()), own_key.span().into(), value);
                     return self.walk(&child, name, roles);
@@ -74,7 +84,7 @@ impl RoleReader<'_, '_> {
                 }
                 role_table::read(self, item, table, name)
             }
-            DeValue::Table(table) if known::is_group(name) || !looks_like_definition(table) => {
+            DeValue::Table(table) if known::nested(name).next().is_some() || !looks_like_definition(table) => {
                 return self.children(table, item, name, roles);
             }
             DeValue::Table(table) => role_table::read(self, item, table, name),
@@ -90,13 +100,19 @@ impl RoleReader<'_, '_> {
                 }
             }
             _ => {
-                self.reader.wrong_type(item, "a list or a table", "write the shards as in [\"1,4\", \"2,3\"]");
+                self.reader
+                    .wrong_type(item, "a list or a table", "write the shards as in [\"1,4\", \"2,3\"]");
                 None
             }
         };
         let new = !roles.set.contains_key(name) && !roles.failed.contains(name);
         if !new {
-            self.reader.error(Code::DuplicateRole, item.key_span, format!("the role `{name}` is set twice"), "keep one of the two");
+            self.reader.error(
+                Code::DuplicateRole,
+                item.key_span,
+                format!("the role `{name}` is set twice"),
+                "keep one of the two",
+            );
         }
         match spec {
             Some(spec) if new => {
@@ -109,13 +125,22 @@ impl RoleReader<'_, '_> {
     }
 
     fn unknown_role(&self, item: &Item<'_>, name: &str) {
+        let nested: Vec<_> = known::nested(name).map(|role| format!("`{role}`")).collect();
         let help = match keys::suggest(name, known::KNOWN_ROLES.iter().copied()) {
+            _ if !nested.is_empty() => format!("did you mean {}?", nested.join(" or ")),
             Some(meant) => format!("did you mean `{meant}`?"),
-            None => "the mail server's roles are: ".to_owned()
-                + &known::KNOWN_ROLES.join(", ")
-                + "; a role of your own takes the table form: `{ groups = [\"1,4\"] }` or `{ shards = 64 }`",
+            None => {
+                "the mail server's roles are: ".to_owned()
+                    + &known::KNOWN_ROLES.join(", ")
+                    + "; a role of your own takes the table form: `{ groups = [\"1,4\"] }` or `{ shards = 64 }`"
+            }
         };
-        self.reader.error(Code::UnknownRole, item.key_span, format!("there is no role `{}`", name.escape_debug()), help);
+        self.reader.error(
+            Code::UnknownRole,
+            item.key_span,
+            format!("there is no role `{}`", name.escape_debug()),
+            help,
+        );
     }
 
     /// A list form. `Some(None)` if the list is empty, which is as if it were absent; `None` after any problem.
@@ -149,23 +174,39 @@ impl RoleReader<'_, '_> {
                 _ => false,
             };
             if !refused {
-                self.reader.wrong_type(element, "a list of strings", "write each shard as one string, as in [\"1,4\", \"2,3\"]");
+                self.reader.wrong_type(
+                    element,
+                    "a list of strings",
+                    "write each shard as one string, as in [\"1,4\", \"2,3\"]",
+                );
             }
             good = false;
         }
         let integers = elements.iter().filter(|e| matches!(e.value, DeValue::Integer(_))).count();
         if integers == 0 {
-            let groups: Vec<_> = elements.iter().filter(|e| matches!(e.value, DeValue::String(_))).map(|e| self.members.text(e)).collect();
+            let groups: Vec<_> = elements
+                .iter()
+                .filter(|e| matches!(e.value, DeValue::String(_)))
+                .map(|e| self.members.text(e))
+                .collect();
             return groups.into_iter().collect::<Option<Vec<_>>>().filter(|_| good);
         }
         if let Some(text) = elements.iter().find(|e| matches!(e.value, DeValue::String(_))) {
             let message = format!("`{}` mixes integers and strings", item.path);
-            self.reader.error(Code::MixedList, text.span, message, "write every shard as a string, as in [\"1,4\", \"2,3\"]");
+            self.reader.error(
+                Code::MixedList,
+                text.span,
+                message,
+                "write every shard as a string, as in [\"1,4\", \"2,3\"]",
+            );
             return None;
         }
         let members = self.integers(&elements, item)?;
         if name != known::PUSH_NOTIFICATIONS || members.len() == 1 {
-            let message = format!("integers in `{}` are read as older releases meant them: the members of one group", item.path);
+            let message = format!(
+                "integers in `{}` are read as older releases meant them: the members of one group",
+                item.path
+            );
             let help = format!("write it as {}", show_groups(std::slice::from_ref(&members)));
             self.reader.warn(Code::IntegerList, item.span, message, help);
         }
@@ -192,14 +233,23 @@ impl RoleReader<'_, '_> {
         if name != known::PUSH_NOTIFICATIONS || one_node {
             return Some(());
         }
-        let ids: Vec<u32> = group.iter().filter_map(|m| if let Member::Node(id) = m { Some(*id) } else { None }).collect();
+        let ids: Vec<u32> = group
+            .iter()
+            .filter_map(|m| if let Member::Node(id) = m { Some(*id) } else { None })
+            .collect();
         let corrected = if ids.len() == group.len() && ids.len() <= 8 {
             // Each node acts for one shard, and the next one stands by.
-            let shards: Vec<_> = (0..ids.len()).map(|i| vec![Member::Node(ids[i]), Member::Node(ids[(i + 1) % ids.len()])]).collect();
+            let shards: Vec<_> = (0..ids.len())
+                .map(|i| vec![Member::Node(ids[i]), Member::Node(ids[(i + 1) % ids.len()])])
+                .collect();
             show_groups(&shards)
         } else {
             let nodes: Vec<_> = group.iter().take(8).map(bare).collect();
-            format!("{{ shards = 16, replicas = 2, nodes = [\"{}{}\"] }}", nodes.join(","), if group.len() > 8 { ",…" } else { "" })
+            format!(
+                "{{ shards = 16, replicas = 2, nodes = [\"{}{}\"] }}",
+                nodes.join(","),
+                if group.len() > 8 { ",…" } else { "" }
+            )
         };
         self.reader.error(
             Code::UnshardedPush,

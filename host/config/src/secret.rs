@@ -78,11 +78,15 @@ pub(crate) fn from_file(path: &str) -> Result<String, FetchError> {
     let fail = |error: String| FetchError::File(path.to_owned(), error);
     let mut text = String::new();
     let file = File::open(path).map_err(|e| fail(e.to_string()))?;
-    file.take(MAX_SECRET_BYTES + 1).read_to_string(&mut text).map_err(|e| fail(e.to_string()))?;
+    file.take(MAX_SECRET_BYTES + 1)
+        .read_to_string(&mut text)
+        .map_err(|e| fail(e.to_string()))?;
     if text.len() as u64 > MAX_SECRET_BYTES {
         return Err(fail("it is too large".to_owned()));
     }
-    let end = text.strip_suffix('\n').map_or(text.len(), |t| t.strip_suffix('\r').unwrap_or(t).len());
+    let end = text
+        .strip_suffix('\n')
+        .map_or(text.len(), |t| t.strip_suffix('\r').unwrap_or(t).len());
     text.truncate(end);
     Ok(text)
 }

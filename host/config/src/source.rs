@@ -17,61 +17,109 @@ pub(crate) struct Source {
     line_starts: Vec<usize>,
 }
 
+/// A file that cannot be read, with as much of its text as there is to show.
+pub(crate) struct Refused {
+    pub(crate) source: Source,
+    pub(crate) problem: Problem,
+}
+
 impl Source {
     pub(crate) fn new(name: &str, text: String) -> Self {
         let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(i, _)| i + 1)).collect();
-        Self { name: name.to_owned(), text, line_starts }
+        Self {
+            name: name.to_owned(),
+            text,
+            line_starts,
+        }
     }
 
     /// The file at `path`, or what is wrong with it as a whole.
     ///
     /// Never reads more than the limit, whatever the file claims to be.
-    pub(crate) fn read(path: &Path) -> Result<Self, (Self, Problem)> {
+    pub(crate) fn read(path: &Path) -> Result<Self, Box<Refused>> {
         let name = path.display().to_string();
         let mut bytes = Vec::new();
         match File::open(path).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)) {
             Ok(_) => Self::checked(&name, bytes),
             Err(error) => {
                 let help = "check the path, and that this user may read the file";
-                Err(Self::refused(&name, Code::UnreadableFile, format!("{name} cannot be read: {error}"), help))
+                Err(Self::refused(
+                    &name,
+                    Code::UnreadableFile,
+                    format!("{name} cannot be read: {error}"),
+                    help,
+                ))
             }
         }
     }
 
     /// The source in `bytes`, or what is wrong with them as a whole.
-    pub(crate) fn checked(name: &str, bytes: Vec<u8>) -> Result<Self, (Self, Problem)> {
+    pub(crate) fn checked(name: &str, bytes: Vec<u8>) -> Result<Self, Box<Refused>> {
         if bytes.len() as u64 > MAX_FILE_BYTES {
             let message = format!("{name} is larger than {MAX_FILE_BYTES} bytes (1 MiB)");
-            return Err(Self::refused(name, Code::FileTooLarge, message, "is this the right file? A configuration takes a few kilobytes"));
+            return Err(Self::refused(
+                name,
+                Code::FileTooLarge,
+                message,
+                "is this the right file? A configuration takes a few kilobytes",
+            ));
         }
         String::from_utf8(bytes).map(|text| Self::new(name, text)).map_err(|error| {
             let at = error.utf8_error().valid_up_to();
             // Everything before `at` is as in the file, so places are right; the bad byte shows as U+FFFD.
             let source = Self::new(name, String::from_utf8_lossy(error.as_bytes()).into_owned());
-            let span = Span { start: at, end: at + char::REPLACEMENT_CHARACTER.len_utf8() };
+            let span = Span {
+                start: at,
+                end: at + char::REPLACEMENT_CHARACTER.len_utf8(),
+            };
             let message = format!("byte {at} of the file is not UTF-8");
-            let problem = source.problem(Severity::Error, Code::NotUtf8, Some(span), message, "save the file as UTF-8".to_owned());
-            (source.masked(&[]), problem)
+            let problem = source.problem(
+                Severity::Error,
+                Code::NotUtf8,
+                Some(span),
+                message,
+                "save the file as UTF-8".to_owned(),
+            );
+            Box::new(Refused {
+                source: source.masked(&[]),
+                problem,
+            })
         })
     }
 
     /// A file that is refused as a whole.
-    fn refused(name: &str, code: Code, message: String, help: &str) -> (Self, Problem) {
+    fn refused(name: &str, code: Code, message: String, help: &str) -> Box<Refused> {
         let source = Self::new(name, String::new());
         let problem = source.problem(Severity::Error, code, None, message, help.to_owned());
-        (source, problem)
+        Box::new(Refused { source, problem })
     }
 
     /// A problem at `span` of this file.
     pub(crate) fn problem(&self, severity: Severity, code: Code, span: Option<Span>, message: String, help: String) -> Problem {
         let (line, column) = span.map_or((0, 0), |s| self.position(s.start));
         let (end_line, end_column) = span.map_or((0, 0), |s| self.position(s.end));
-        Problem { severity, code, file: self.name.clone(), line, column, end_line, end_column, message, help, span }
+        Problem {
+            severity,
+            code,
+            file: self.name.clone(),
+            line,
+            column,
+            end_line,
+            end_column,
+            message,
+            help,
+            span,
+        }
+    }
+
+    /// The line, from 1, of the character at `offset`.
+    pub(crate) fn line(&self, offset: usize) -> usize {
+        self.line_starts.partition_point(|&start| start <= offset)
     }
 
     /// Line and column, both from 1, of the character at `offset`.
     fn position(&self, offset: usize) -> (usize, usize) {
-        let line = self.line_starts.partition_point(|&start| start <= offset);
+        let line = self.line(offset);
         let start = self.line_starts[line - 1];
         let before = self.text.get(start..offset.min(self.text.len())).unwrap_or_default();
         (line, before.chars().count() + 1)
@@ -79,9 +127,9 @@ impl Source {
 
     /// The lines that `span` touches, with the number of the first and the byte where it begins.
     pub(crate) fn lines(&self, span: Span) -> (usize, std::ops::Range<usize>) {
-        let line = self.position(span.start).0;
+        let line = self.line(span.start);
         let start = self.line_starts[line - 1];
-        let last = self.position(span.end.max(span.start)).0;
+        let last = self.line(span.end);
         let end = self.line_starts.get(last).copied().unwrap_or(self.text.len());
         (line, start..end)
     }

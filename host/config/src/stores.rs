@@ -27,7 +27,12 @@ pub(crate) fn coordinator(reader: &Reader<'_>, root: &DeTable<'_>, named: &Item<
     let settings = settings(reader, &section, table, specific)?;
     if settings.get("disable") == Some(&SettingValue::Flag(true)) {
         let message = format!("the coordinator \"{}\" is disabled", id.escape_debug());
-        reader.error(Code::NotACoordinator, named.span, message, format!("remove `disable` from `[{}]`, or name another section", section.path));
+        reader.error(
+            Code::NotACoordinator,
+            named.span,
+            message,
+            format!("remove `disable` from `[{}]`, or name another section", section.path),
+        );
         return None;
     }
     Some(match kind {
@@ -38,7 +43,11 @@ pub(crate) fn coordinator(reader: &Reader<'_>, root: &DeTable<'_>, named: &Item<
                 _ => None,
             },
         },
-        _ => CoordinatorConfig::Section(StoreSection { id, kind: kind.to_owned(), settings }),
+        _ => CoordinatorConfig::Section(StoreSection {
+            id,
+            kind: kind.to_owned(),
+            settings,
+        }),
     })
 }
 
@@ -46,9 +55,15 @@ fn unknown(reader: &Reader<'_>, named: &Item<'_>, id: &str, stores: Option<&DeTa
     let ids = stores.into_iter().flatten().map(|(key, _)| key.get_ref().as_ref());
     let help = match keys::suggest(id, ids) {
         Some(meant) => format!("did you mean \"{meant}\"?"),
-        None => format!("add a section `[store.\"{}\"]` with its `type`; without `cluster.coordinator`, a local file is used", id.escape_debug()),
+        None => format!(
+            "add a section `[store.\"{}\"]` with its `type`; without `cluster.coordinator`, a local file is used",
+            id.escape_debug()
+        ),
     };
-    let message = format!("`cluster.coordinator` names \"{0}\", but there is no section `[store.\"{0}\"]`", id.escape_debug());
+    let message = format!(
+        "`cluster.coordinator` names \"{0}\", but there is no section `[store.\"{0}\"]`",
+        id.escape_debug()
+    );
     reader.error(Code::UnknownCoordinator, named.span, message, help);
 }
 
@@ -73,15 +88,28 @@ fn kind(
         return Some(*found);
     }
     if OTHER_STORES.contains(&text.as_str()) {
-        let message = format!("\"{}\" is a {text} store, which keeps data but cannot coordinate", id.escape_debug());
-        reader.error(Code::NotACoordinator, named.span, message, format!("name a section of one of the types: {all}"));
+        let message = format!(
+            "\"{}\" is a {text} store, which keeps data but cannot coordinate",
+            id.escape_debug()
+        );
+        reader.error(
+            Code::NotACoordinator,
+            named.span,
+            message,
+            format!("name a section of one of the types: {all}"),
+        );
         return None;
     }
     let help = match keys::suggest(&text, types().chain(OTHER_STORES.iter().copied())) {
         Some(meant) => format!("did you mean \"{meant}\"?"),
         None => format!("the types that can coordinate are: {all}"),
     };
-    reader.error(Code::UnknownStoreType, item.span, format!("there is no store type \"{}\"", text.escape_debug()), help);
+    reader.error(
+        Code::UnknownStoreType,
+        item.span,
+        format!("there is no store type \"{}\"", text.escape_debug()),
+        help,
+    );
     None
 }
 
@@ -91,7 +119,14 @@ fn settings(
     table: &DeTable<'_>,
     specific: &'static [Setting],
 ) -> Option<BTreeMap<&'static str, SettingValue>> {
-    let mut walk = Walk { reader, section, specific, seen: Vec::new(), found: BTreeMap::new(), good: true };
+    let mut walk = Walk {
+        reader,
+        section,
+        specific,
+        seen: Vec::new(),
+        found: BTreeMap::new(),
+        good: true,
+    };
     walk.table(table, "");
     let Walk { seen, found, mut good, .. } = walk;
     let sentinel = found.get("redis-type") == Some(&SettingValue::Text("sentinel".to_owned()));
@@ -99,7 +134,12 @@ fn settings(
         let needed = setting.required || (sentinel && setting.name == "service-name");
         if needed && !seen.contains(&setting.name) && !reader.is_broken() {
             let message = format!("`{}` has no `{}`", section.path, setting.name);
-            reader.error(Code::MissingKey, section.span, message, format!("add `{}` to the section", setting.name));
+            reader.error(
+                Code::MissingKey,
+                section.span,
+                message,
+                format!("add `{}` to the section", setting.name),
+            );
             good = false;
         }
     }
@@ -118,8 +158,12 @@ struct Walk<'w, 's> {
 
 impl Walk<'_, '_> {
     fn table(&mut self, table: &DeTable<'_>, prefix: &str) {
-        for (key, value) in table {
-            let name = if prefix.is_empty() { key.get_ref().to_string() } else { format!("{prefix}.{}", key.get_ref()) };
+        for (key, value) in reader::in_order(table) {
+            let name = if prefix.is_empty() {
+                key.get_ref().to_string()
+            } else {
+                format!("{prefix}.{}", key.get_ref())
+            };
             let item = Item::new(format!("{}.{name}", self.section.path), key.span().into(), value);
             let spelling = keys::canonical(&name);
             let matches = |s: &&Setting| keys::canonical(s.name) == spelling || s.aliases.contains(&spelling.as_str());
@@ -139,7 +183,8 @@ impl Walk<'_, '_> {
     fn setting(&mut self, setting: &Setting, item: &Item<'_>) {
         if self.seen.contains(&setting.name) {
             let message = format!("`{}` is given twice, under different names", setting.name);
-            self.reader.error(Code::ConflictingKeys, item.key_span, message, "keep one of the two");
+            self.reader
+                .error(Code::ConflictingKeys, item.key_span, message, "keep one of the two");
             self.good = false;
             return;
         }
@@ -182,14 +227,24 @@ fn number(reader: &Reader<'_>, item: &Item<'_>) -> Option<u64> {
         _ => return reader.integer(item, 0..=u64::from(u32::MAX)),
     }
     .or_else(|| {
-        reader.error(Code::OutOfRange, item.span, format!("`{}` is too large or empty", item.path), "write a number below 4294967296");
+        reader.error(
+            Code::OutOfRange,
+            item.span,
+            format!("`{}` is too large or empty", item.path),
+            "write a number below 4294967296",
+        );
         None
     })
 }
 
 fn not_empty<T>(reader: &Reader<'_>, item: &Item<'_>, list: Vec<T>) -> Option<Vec<T>> {
     if list.is_empty() {
-        reader.error(Code::InvalidValue, item.span, format!("`{}` is empty", item.path), "give at least one address");
+        reader.error(
+            Code::InvalidValue,
+            item.span,
+            format!("`{}` is empty", item.path),
+            "give at least one address",
+        );
         return None;
     }
     Some(list)

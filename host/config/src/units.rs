@@ -32,7 +32,17 @@ mod test {
 
     #[test]
     fn refuses_the_rest() {
-        for text in ["", "s", "1", "1.5s", "-1s", "1 week", "99999999999999999999s", "18446744073709551615d", "1mb"] {
+        for text in [
+            "",
+            "s",
+            "1",
+            "1.5s",
+            "-1s",
+            "1 week",
+            "99999999999999999999s",
+            "18446744073709551615d",
+            "1mb",
+        ] {
             assert_eq!((duration(text), size(text)), (None, None), "{text}");
         }
     }

@@ -1,0 +1,93 @@
+//! The reference names exactly the keys, roles and codes that exist, and its examples are sound.
+
+mod common;
+
+use common::sound;
+use shardwright_config::{Code, KNOWN_ROLES, keys};
+use shardwright_core::time::Timing;
+
+const REFERENCE: &str = include_str!("../../../docs/configuration.md");
+
+/// What stands in the first column of the tables below the heading `heading`, up to the next heading.
+fn first_column(heading: &str) -> Vec<&'static str> {
+    let section = REFERENCE
+        .split_once(&format!("\n{heading}\n"))
+        .unwrap_or_else(|| panic!("no heading {heading}"))
+        .1;
+    let section = section.split("\n#").next().unwrap();
+    section
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
+        .map(|(key, _)| key)
+        .collect()
+}
+
+#[test]
+fn sections_have_the_keys_that_are_read() {
+    assert_eq!(first_column("### `[cluster]`"), keys::CLUSTER);
+    assert_eq!(first_column("### `[cluster.timing]`"), keys::TIMING);
+    assert_eq!(first_column("### The table form"), keys::ROLE);
+    assert_eq!(first_column("### `[node]`"), keys::NODE);
+    assert_eq!(first_column("### `[policy.\"<name>\"]`"), keys::POLICY);
+    assert_eq!(first_column("### `[policy.\"<name>\".budget]`"), keys::BUDGET);
+}
+
+#[test]
+fn coordinators_have_the_settings_that_are_read() {
+    let names = |settings: &[keys::Setting]| settings.iter().map(|s| s.name).collect::<Vec<_>>();
+    assert_eq!(first_column("### `[store.\"<id>\"]`"), names(keys::COMMON));
+    for (kind, settings) in keys::COORDINATORS {
+        let heading = format!("### `type = \"{kind}\"`");
+        assert_eq!(first_column(&heading), names(settings), "{kind}");
+        for alias in settings.iter().flat_map(|s| s.aliases) {
+            assert!(REFERENCE.contains(&format!("`{alias}` is the same")), "{kind}: {alias}");
+        }
+    }
+    assert_eq!(REFERENCE.matches("\n### `type = ").count(), keys::COORDINATORS.len());
+}
+
+#[test]
+fn roles_and_codes_are_complete() {
+    assert_eq!(first_column("## Roles"), KNOWN_ROLES);
+    let codes: Vec<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+    assert_eq!(first_column("## Problems"), codes);
+}
+
+/// The examples in the reference, with sources of secrets that exist here.
+fn examples() -> Vec<String> {
+    let secret = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    let blocks = REFERENCE.split("```toml\n").skip(1).map(|block| block.split("```").next().unwrap());
+    blocks
+        .map(|block| {
+            block
+                .replace("CLUSTER_SECRET", "CARGO_PKG_NAME")
+                .replace("/etc/shardwright/secret", secret)
+        })
+        .collect()
+}
+
+#[test]
+fn every_example_is_sound() {
+    let examples = examples();
+    assert_eq!(examples.len(), REFERENCE.matches("\n```").count() / 2);
+    for example in &examples {
+        sound(example);
+    }
+}
+
+#[test]
+fn the_defaults_of_timing_are_stated() {
+    let example = examples()
+        .into_iter()
+        .find(|example| example.starts_with("[cluster.timing]"))
+        .unwrap();
+    assert_eq!(example.lines().count(), 1 + keys::TIMING.len());
+    assert_eq!(sound(&example).0.timing, Timing::default());
+    for line in example.lines().skip(1) {
+        let (key, value) = line.split_once(" = ").unwrap();
+        assert!(
+            REFERENCE.contains(&format!("| `{key}` | `{value}` |")),
+            "{key} = {value} in the table"
+        );
+    }
+}

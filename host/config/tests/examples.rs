@@ -1,0 +1,94 @@
+//! The committed examples are read as they are meant.
+
+use shardwright_config::{CoordinatorConfig, Report, load};
+use shardwright_core::role::{Member, Placement};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../examples/config")
+}
+
+/// The warnings about each example, by kind.
+fn kinds(report: &Report) -> Vec<&'static str> {
+    report.problems().iter().map(|p| p.code.as_str()).collect()
+}
+
+#[test]
+fn every_example_is_sound_and_its_warnings_are_known() {
+    let expected = BTreeMap::from([
+        ("balanced.toml", vec!["missing-policy-file"]),
+        ("coordinator-kafka.toml", vec![]),
+        ("coordinator-nats.toml", vec![]),
+        ("coordinator-redis.toml", vec![]),
+        ("coordinator-zenoh.toml", vec![]),
+        ("hostname.toml", vec![]),
+        (
+            "integer-roles.toml",
+            vec![
+                "integer-list",
+                "integer-list",
+                "single-node-role",
+                "integer-list",
+                "integer-list",
+                "integer-list",
+            ],
+        ),
+        ("node-id.toml", vec![]),
+        (
+            "roles.toml",
+            vec!["heavy-with-latency", "heavy-with-latency", "single-node-role", "single-node-role"],
+        ),
+    ]);
+    let mut seen = 0;
+    for entry in std::fs::read_dir(folder()).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        let (_, report) = load(&path).unwrap_or_else(|report| panic!("{report}"));
+        assert_eq!(Some(&kinds(&report)), expected.get(name.as_str()), "{name}:\n{report}");
+        seen += 1;
+    }
+    assert_eq!(seen, expected.len());
+}
+
+#[test]
+fn coordinators_name_their_sections() {
+    for kind in ["redis", "nats", "kafka", "zenoh"] {
+        let (config, _) = load(&folder().join(format!("coordinator-{kind}.toml"))).unwrap();
+        assert_eq!(config.coordinator.kind(), kind);
+        assert!(matches!(config.coordinator, CoordinatorConfig::Section(section) if section.id == kind && !section.settings.is_empty()));
+    }
+}
+
+#[test]
+fn the_ten_roles() {
+    let (config, _) = load(&folder().join("roles.toml")).unwrap();
+    let groups: BTreeMap<&str, Vec<Vec<u32>>> = config
+        .roles
+        .iter()
+        .filter_map(|role| match &role.placement {
+            Placement::Groups(groups) => Some((role.name.as_str(), groups.iter().map(|g| ids(g)).collect())),
+            _ => None,
+        })
+        .collect();
+    let expected = BTreeMap::from([
+        ("purge.stores", vec![vec![1, 4], vec![2, 3], vec![5, 6]]),
+        ("purge.accounts", vec![vec![1, 4]]),
+        ("acme.renew", vec![vec![5]]),
+        ("metrics.calculate", vec![vec![3, 4]]),
+        ("metrics.push", vec![vec![4]]),
+        ("push-notifications", vec![vec![1, 2], vec![3, 4]]),
+        ("fts-indexing", vec![vec![2, 3]]),
+        ("spam-training", vec![vec![1]]),
+        ("imip-processing", vec![vec![4]]),
+        ("calendar-alerts", vec![vec![5]]),
+    ]);
+    assert_eq!(groups, expected);
+}
+
+fn ids(group: &[Member]) -> Vec<u32> {
+    group
+        .iter()
+        .map(|m| if let Member::Node(id) = m { *id } else { panic!("an id") })
+        .collect()
+}

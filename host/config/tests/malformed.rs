@@ -1,0 +1,339 @@
+//! Malformed input: each is an error at its place, with a help line, and never a smaller cluster. `«…»` marks the place.
+
+mod common;
+
+use common::{error, report};
+use shardwright_config::{Code, Severity};
+
+#[test]
+fn node_id() {
+    let cluster = |value: &str| format!("[cluster]\nnode-id = {value}\n");
+    error(&cluster("«0»"), Code::OutOfRange, "from 1 to 511");
+    error(&cluster("«-3»"), Code::OutOfRange, "from 1 to 511");
+    error(&cluster("«1.5»"), Code::WrongType, "not a fraction");
+    error(&cluster("«\"1\"»"), Code::WrongType, "without quotes");
+    error(&cluster("«512»"), Code::OutOfRange, "from 1 to 511");
+    error(&cluster("«99999999999999999999»"), Code::OutOfRange, "from 1 to 511");
+    error(&cluster("«[1]»"), Code::WrongType, "not a list");
+    error("[cluster]\nmax-node-id = 10\nnode-id = «11»\n", Code::OutOfRange, "from 1 to 10");
+    error("cluster.max-node-id = «70000»", Code::OutOfRange, "65535");
+}
+
+fn stores(value: &str) -> String {
+    format!("[cluster.roles.purge]\nstores = {value}\n")
+}
+
+#[test]
+fn members() {
+    error(&stores("[\"1,«,»4\", \"2,3\"]"), Code::InvalidMember, "extra comma");
+    error(&stores("[\"1,«4x»\", \"2,3\"]"), Code::InvalidMember, "did you mean `4`?");
+    error(&stores("[\"1, «x4» \", \"2,3\"]"), Code::InvalidMember, "a label (`zone=eu`)");
+    error(&stores("[«\"\"», \"2,3\"]"), Code::EmptyShard, "has no member");
+    error(&stores("«\"\"»"), Code::EmptyShard, "has no member");
+    error(&stores("[\"1,4,«1»\", \"2,3\"]"), Code::DuplicateMember, "node 1 is named twice");
+    error(&stores("[\"1-4,«3»\", \"5-8\"]"), Code::DuplicateMember, "node 3");
+    error(&stores("[\"zone=a,«zone=a»\"]"), Code::DuplicateMember, "zone=a");
+    error(&stores("[\"«0»,1\"]"), Code::OutOfRange, "ids begin at 1");
+    error(&stores("[\"1,«512»\"]"), Code::OutOfRange, "max-node-id");
+    error(&stores("[\"1,«99999999999»\"]"), Code::OutOfRange, "from 1 to 511");
+    error(&stores("[\"«-1»\"]"), Code::InvalidMember, "no node id");
+    error(&stores("[\"«4-1»\"]"), Code::InvalidMember, "write `1-4`");
+    error(&stores("[\"«1-»\"]"), Code::InvalidMember, "no node id");
+    error(&stores("[\"«1-2-3»\"]"), Code::InvalidMember, "no node id");
+    error(&stores("[\"«=eu»\"]"), Code::InvalidMember, "key=value");
+    error(&stores("[\"«zone=»\"]"), Code::InvalidMember, "key=value");
+    error(&stores("[«\"1,\\u0034x\"»]"), Code::InvalidMember, "4x");
+}
+
+#[test]
+fn lists() {
+    error(&stores("[1, «\"2\"»]"), Code::MixedList, "every shard as a string");
+    error(&stores("[«\"2\"», 1]"), Code::MixedList, "every shard as a string");
+    error(&stores("[«[1, 4]», \"2\"]"), Code::NestedList, "one string");
+    error(&stores("[«true»]"), Code::WrongType, "not a boolean");
+    error(&stores("[1, «1»]"), Code::DuplicateMember, "node 1");
+    error(&stores("[1, «0»]"), Code::OutOfRange, "from 1 to 511");
+    error(&stores("«true»"), Code::WrongType, "a list or a table");
+    error("[cluster]\nroles = «[]»", Code::WrongType, "must be a table");
+}
+
+#[test]
+fn unknown_keys() {
+    error("[cluster]\n«node_id» = 1", Code::UnknownKey, "did you mean `node-id`?");
+    error("[cluster]\n«nodeid» = 1", Code::UnknownKey, "did you mean `node-id`?");
+    error("cluster.«coordnator» = \"x\"", Code::UnknownKey, "did you mean `coordinator`?");
+    error("[cluster]\n«bind-addr» = \"x\"", Code::UnknownKey, "one of the keys of `cluster`");
+    error("[cluster.timing]\n«valdity» = \"1s\"", Code::UnknownKey, "did you mean `validity`?");
+    error("[node]\n«lables» = {}", Code::UnknownKey, "did you mean `labels`?");
+    error(
+        "[policy.x]\npath = \"Cargo.toml\"\n«buget» = {}",
+        Code::UnknownKey,
+        "did you mean `budget`?",
+    );
+    error("[policy.balanced.budget]\n«wal» = \"1s\"", Code::UnknownKey, "did you mean `wall`?");
+    error(
+        "[cluster.roles]\nfts-indexing = { «shard» = 4 }",
+        Code::UnknownKey,
+        "did you mean `shards`?",
+    );
+    error(
+        "[cluster.roles]\nmine = { «shard» = 4 }",
+        Code::UnknownKey,
+        "did you mean `shards`?",
+    );
+    error(
+        "[cluster.roles.fts-indexing]\nfts-indexing = [\"1\"]\n«extra» = 1",
+        Code::UnknownKey,
+        "no key `extra`",
+    );
+}
+
+#[test]
+fn role_names() {
+    error(
+        "[cluster.roles.purge]\n«acounts» = [\"1,2\"]",
+        Code::UnknownRole,
+        "did you mean `purge.accounts`?",
+    );
+    error(
+        "[cluster.roles]\n«fts-indexng» = [\"1\"]",
+        Code::UnknownRole,
+        "did you mean `fts-indexing`?",
+    );
+    error(
+        "[cluster.roles]\n«ftsIndexing» = [\"1\"]",
+        Code::UnknownRole,
+        "did you mean `fts-indexing`?",
+    );
+    error(
+        "[cluster.roles]\n«fts-indexng» = { shards = 4 }",
+        Code::UnknownRole,
+        "custom = true",
+    );
+    error(
+        "[cluster.roles]\n«purge» = [\"1,2\"]",
+        Code::UnknownRole,
+        "did you mean `purge.accounts` or `purge.stores`?",
+    );
+    error("[cluster.roles]\n«backups» = [\"1,2\"]", Code::UnknownRole, "table form");
+    error("[cluster.roles]\n«Backups» = { shards = 4 }", Code::InvalidValue, "lower-case");
+    error(
+        "[cluster.roles]\n\"purge.stores\" = [\"1,2\"]\npurge.«stores» = [\"1,2\"]",
+        Code::DuplicateRole,
+        "set twice",
+    );
+}
+
+#[test]
+fn role_tables() {
+    let role = |table: &str| format!("[cluster.roles]\nfts-indexing = {{ {table} }}");
+    error(&role("shards = «0»"), Code::OutOfRange, "from 1 to 1048576");
+    error(&role("shards = «1048577»"), Code::OutOfRange, "from 1 to 1048576");
+    error(&role("shards = «\"4\"»"), Code::WrongType, "an integer");
+    error(&role("replicas = «0»"), Code::OutOfRange, "from 1 to 1024");
+    error(&role("replicas = «\"evry\"»"), Code::InvalidValue, "did you mean \"every\"?");
+    error(&role("mode = «\"primry\"»"), Code::InvalidValue, "did you mean \"primary\"?");
+    error(&role("policy = «\"balancd\"»"), Code::UnknownPolicy, "did you mean \"balanced\"?");
+    error(&role("policy = «\"mine-alone\"»"), Code::UnknownPolicy, "add a section");
+    error(&role("config = «1»"), Code::WrongType, "a table");
+    error(&role("config = { a = [«nan»] }"), Code::OutOfRange, "JSON");
+    error(&role("nodes = [«1», \"2\"]"), Code::WrongType, "a string");
+    error(&role("nodes = «[]»"), Code::EmptyShard, "names no node");
+    error(&role("nodes = [\"1-3\", «\"2\"»]"), Code::DuplicateMember, "node 2");
+    error(&role("groups = «[]»"), Code::EmptyShard, "no group");
+    error(
+        &role("groups = [\"1,2\"], «shards» = 1"),
+        Code::ConflictingKeys,
+        "exclude each other",
+    );
+    error(
+        &role("groups = [\"1,2\"], «nodes» = [\"1\"]"),
+        Code::ConflictingKeys,
+        "exclude each other",
+    );
+    error(
+        "[cluster.roles]\npush-notifications = { shards = 4, mode = «\"all\"» }",
+        Code::AlwaysPrimary,
+        "more than once",
+    );
+}
+
+#[test]
+fn unsharded_push_notifications() {
+    let push = |value: &str| format!("[cluster.roles]\npush-notifications = {value}\n");
+    error(&push("«[\"1,2\"]»"), Code::UnshardedPush, "push-notifications = [\"1,2\", \"2,1\"]");
+    error(
+        &push("«[1, 2, 3]»"),
+        Code::UnshardedPush,
+        "push-notifications = [\"1,2\", \"2,3\", \"3,1\"]",
+    );
+    error(&push("«[\"1-9\"]»"), Code::UnshardedPush, "shards = 16");
+    error(&push("«[\"zone=eu\"]»"), Code::UnshardedPush, "nodes = [\"zone=eu\"]");
+    error(&push("{ groups = «[\"1,2\"]» }"), Code::UnshardedPush, "more than once");
+}
+
+#[test]
+fn coordinators() {
+    let with = |section: &str| format!("[cluster]\ncoordinator = \"main\"\n\n{section}\n");
+    error(
+        "[cluster]\ncoordinator = «\"redis\"»",
+        Code::UnknownCoordinator,
+        "add a section `[store.\"redis\"]`",
+    );
+    error(
+        "[cluster]\ncoordinator = «\"redus\"»\n[store.redis]\ntype = \"redis\"",
+        Code::UnknownCoordinator,
+        "did you mean \"redis\"?",
+    );
+    error("[cluster]\ncoordinator = «5»", Code::WrongType, "in quotes");
+    error(
+        &with("[store.main]\ntype = «\"redys\"»"),
+        Code::UnknownStoreType,
+        "did you mean \"redis\"?",
+    );
+    error(
+        &with("[store.main]\ntype = «\"carrier-pigeon\"»"),
+        Code::UnknownStoreType,
+        "can coordinate are: memory, sqlite",
+    );
+    error(&with("[store.«main»]\nurls = \"x\""), Code::MissingKey, "has no `type`");
+    error(
+        "[cluster]\ncoordinator = «\"main\"»\n[store.main]\ntype = \"rocksdb\"",
+        Code::NotACoordinator,
+        "cannot coordinate",
+    );
+    error(
+        "[cluster]\ncoordinator = «\"main\"»\n[store.main]\ntype = \"memory\"\ndisable = true",
+        Code::NotACoordinator,
+        "remove `disable`",
+    );
+    error(&with("«[store.main]»\ntype = \"redis\""), Code::MissingKey, "add `urls`");
+    error(
+        &with("«[store.main]»\ntype = \"redis\"\nurls = [\"x\"]\nredis-type = \"sentinel\""),
+        Code::MissingKey,
+        "service-name",
+    );
+    error(
+        &with("[store.main]\ntype = \"redis\"\nurls = «[]»"),
+        Code::InvalidValue,
+        "at least one address",
+    );
+    error(
+        &with("[store.main]\ntype = \"redis\"\nurls = \"x\"\n«url» = \"y\""),
+        Code::ConflictingKeys,
+        "twice",
+    );
+    error(
+        &with("[store.main]\ntype = \"redis\"\nurls = \"x\"\n«pasword» = \"y\""),
+        Code::UnknownKey,
+        "did you mean `password`?",
+    );
+    error(
+        &with("[store.main]\ntype = \"redis\"\nurls = \"x\"\npool.«max-conections» = 1"),
+        Code::UnknownKey,
+        "`pool.max-connections`",
+    );
+    error(
+        &with("[store.main]\ntype = \"redis\"\nurls = \"x\"\ntimeout = «\"10 parsecs\"»"),
+        Code::InvalidValue,
+        "with its unit",
+    );
+    error(
+        &with("[store.main]\ntype = \"redis\"\nurls = \"x\"\nredis-type = «\"clustr\"»"),
+        Code::InvalidValue,
+        "did you mean \"cluster\"?",
+    );
+    error(
+        &with("[store.main]\ntype = \"nats\"\naddress = \"x\"\ntls.enable = «1»"),
+        Code::WrongType,
+        "`true` or `false`",
+    );
+    error(
+        &with("[store.main]\ntype = \"nats\"\naddress = \"x\"\ncapacity.client = «\"99999999999\"»"),
+        Code::OutOfRange,
+        "below",
+    );
+    error(&with("«[store.main]»\ntype = \"kafka\""), Code::MissingKey, "brokers");
+    error(&with("«[store.main]»\ntype = \"zenoh\""), Code::MissingKey, "config");
+    error(&with("«[store.main]»\ntype = \"sqlite\""), Code::MissingKey, "path");
+}
+
+#[test]
+fn timing() {
+    let timing = |text: &str| format!("[cluster.timing]\n{text}\n");
+    error(&timing("validity = «\"10s\"»"), Code::TimingConflict, "two renewals");
+    error(&timing("stale-after = «\"1s\"»"), Code::TimingConflict, "validity + margin");
+    error("«[cluster.timing]»\nrenew = \"10s\"", Code::TimingConflict, "two renewals");
+    error(&timing("renew = «\"5\"»"), Code::InvalidValue, "(ms, s, m, h, d)");
+    error(&timing("renew = «1.5»"), Code::WrongType, "a duration");
+    error(&timing("renew = «-5»"), Code::OutOfRange, "");
+    error(&timing("reuse-after = «\"1000d\"»"), Code::OutOfRange, "milliseconds");
+    error(&timing("drift-ppm = «100001»"), Code::OutOfRange, "from 0 to 100000");
+}
+
+#[test]
+fn small_settings() {
+    error("cluster = «5»", Code::WrongType, "a table");
+    error("[cluster]\nname = «\"Mail EU\"»", Code::InvalidValue, "lower-case letters");
+    error("[cluster]\nname = «\"\"»", Code::InvalidValue, "1 to 64");
+    error("[node]\ncapacity = «-1»", Code::OutOfRange, "from 0");
+    error("[node]\nzone = «\"a,b\"»", Code::InvalidValue, "selected by a role");
+    error("[node.labels]\n«zone» = \"a\"", Code::ConflictingKeys, "`[node]`");
+    error("[node.labels]\n«\"a b\"» = \"a\"", Code::InvalidValue, "label's key");
+    error("[node.labels]\ndisk = «3»", Code::WrongType, "in quotes");
+    error("[server]\nhostname = «3»", Code::WrongType, "in quotes");
+    error("«[policy.mine]»", Code::MissingKey, "path = \"x.wasm\"");
+    error("[policy.«\"My Policy\"»]\npath = \"x\"", Code::InvalidValue, "lower-case");
+    error("[policy.balanced]\n«path» = \"x.wasm\"", Code::ConflictingKeys, "bundled");
+    error(
+        "[policy.balanced]\ndigest = «\"sha256:12\"»",
+        Code::InvalidValue,
+        "64 hexadecimal digits",
+    );
+    error("[policy.balanced.budget]\nmemory = «\"64MB\"»", Code::InvalidValue, "MiB");
+    error("[policy.balanced.budget]\nmemory = «\"1KiB\"»", Code::OutOfRange, "bytes");
+    error("[policy.balanced.budget]\nwall = «0»", Code::OutOfRange, "from 1 to 60000");
+    error("[policy.balanced.budget]\nfuel = «\"x\"»", Code::WrongType, "an integer");
+}
+
+#[test]
+fn syntax() {
+    error("[cluster]\nname = «@»\n", Code::Syntax, "not valid TOML");
+    error("[cluster]\nname = \"a\"\n«name» = \"b\"\n", Code::Syntax, "duplicate key");
+}
+
+/// What follows a broken line is still read, and nothing is reported that only follows from the break.
+#[test]
+fn syntax_and_more() {
+    let report = report("[cluster]\nname = \nnode-id = 0\ncoordinator = \"main\"\n[store.main\ntype = \"redis\"\n");
+    let found: Vec<_> = report.problems().iter().map(|p| (p.line, p.code)).collect();
+    assert!(found.contains(&(2, Code::Syntax)) && found.contains(&(5, Code::Syntax)), "{report}");
+    assert!(found.contains(&(3, Code::OutOfRange)), "{report}");
+    assert!(!report.has(Code::UnknownCoordinator), "{report}");
+}
+
+#[test]
+fn too_many_members() {
+    let shard = "\"1-511\",".repeat(600);
+    let report = report(&stores(&format!("[{shard}]")));
+    assert!(report.has(Code::TooManyMembers), "{report}");
+}
+
+#[test]
+fn all_problems_in_one_run() {
+    let report = report(
+        "[cluster]\nnode-id = 0\nnam = 1\n[cluster.roles.purge]\nstores = [\"1\", \"2x\", \"\", \"3,,\"]\n[node]\ncapacity = \"a\"\n",
+    );
+    let errors = report.problems().iter().filter(|p| p.severity == Severity::Error);
+    let found: Vec<_> = errors.map(|p| (p.line, p.column, p.code)).collect();
+    let expected = [
+        (2, 11, Code::OutOfRange),
+        (3, 1, Code::UnknownKey),
+        (5, 17, Code::InvalidMember),
+        (5, 22, Code::EmptyShard),
+        (5, 29, Code::InvalidMember),
+        (5, 30, Code::InvalidMember),
+        (7, 12, Code::WrongType),
+    ];
+    assert_eq!(found, expected, "{report}");
+}
