@@ -8,10 +8,10 @@ use std::path::PathBuf;
 
 /// Checks several files at once; their names are `0.toml`, `1.toml` and so on.
 fn check_all(texts: &[&str], options: &CheckOptions) -> Report {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir().expect("a folder");
     let write = |(i, text): (usize, &&str)| {
         let path = dir.path().join(format!("{i}.toml"));
-        std::fs::write(&path, text).unwrap();
+        std::fs::write(&path, text).expect("written");
         path
     };
     let paths: Vec<PathBuf> = texts.iter().enumerate().map(write).collect();
@@ -23,7 +23,7 @@ fn found(report: &Report) -> Vec<(char, usize, Code)> {
     report
         .problems()
         .iter()
-        .map(|p| (p.file.chars().rev().nth(5).unwrap(), p.line, p.code))
+        .map(|p| (p.file.chars().rev().nth(5).expect("a digit before `.toml`"), p.line, p.code))
         .collect()
 }
 

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 
 /// Writes `bytes` to a file, checks it, and gives the report back.
 fn check_bytes(bytes: &[u8]) -> Report {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("test.toml");
-    std::fs::write(&path, bytes).unwrap();
+    std::fs::write(&path, bytes).expect("written");
     check(&[path], &CheckOptions::default())
 }
 
@@ -99,7 +99,7 @@ fn hostile_files_are_refused_quickly() {
 const SEVERAL: &str = include_str!("several-problems.toml");
 
 fn several() -> Report {
-    shardwright_config::parse(SEVERAL, "several-problems.toml").unwrap_err()
+    shardwright_config::parse(SEVERAL, "several-problems.toml").expect_err("several problems")
 }
 
 /// What people see. To accept a change, run the test with `UPDATE_EXPECTED=1` and look at the difference.
