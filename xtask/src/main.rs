@@ -1,0 +1,66 @@
+//! The project's own commands, run as `cargo xtask …`: every check, the bundled components, the benchmarks.
+//!
+//! - `checks`: every `step` in order; the tests that it runs are counted in a `tally`
+//! - `bench`: the benchmarks and the `figure`s that they print
+//! - `guests`: the bundled policy components, built or compared
+//! - `tools`: what the commands need on a fresh machine, installed or asked for
+//! - `child`: running another program, its output shown as it comes
+#![expect(clippy::print_stdout, reason = "these commands speak on standard output")]
+
+mod bench;
+mod checks;
+mod child;
+mod figure;
+mod guests;
+mod step;
+mod tally;
+mod tools;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+
+/// The project's own commands.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+enum Command {
+    /// Run every check, in order; the last line counts the tests.
+    Test(checks::Arguments),
+    /// Build the bundled policy components.
+    Guests {
+        /// Change nothing: fail when a rebuilt component differs from the committed one.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Run every benchmark and list the figures beside their limits.
+    Bench(bench::Arguments),
+}
+
+fn main() -> ExitCode {
+    match run(Command::parse()) {
+        Ok(status) => status,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<ExitCode> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .context("xtask lies in the root of the workspace")?;
+    std::env::set_current_dir(root)
+        .with_context(|| format!("the workspace is no longer at {}; build xtask again there", root.display()))?;
+    match command {
+        Command::Test(arguments) => Ok(checks::run(&arguments)),
+        Command::Guests { check } => {
+            tools::toolchain(true)?;
+            guests::build(check)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Bench(arguments) => Ok(bench::run(&arguments)),
+    }
+}
