@@ -89,6 +89,12 @@ impl Timing {
         };
         need(self.renew >= 50, F::Renew, "must be at least 50ms");
         need(self.margin >= 10, F::Margin, "must be at least 10ms");
+        // A taker's fast clock against a holder's slow one: the margins on both sides must make up for it.
+        need(
+            self.margin >= self.validity * self.drift_ppm / 1_000_000,
+            F::Margin,
+            "must be at least validity × drift-ppm / 1000000",
+        );
         need(self.drift_ppm <= 100_000, F::DriftPpm, "must be at most 100000 (10 %)");
         need(
             self.holder() >= 2 * (self.renew + self.renew / 10),

@@ -1,0 +1,108 @@
+//! The guard against steps of the backend's clock, and the arithmetic of deadlines.
+
+use shardwright_core::clock::BackendClock;
+use shardwright_core::store::StoreTime;
+use shardwright_core::time::{Instant, Timing, TimingField};
+
+const DISTRUST: u64 = 15_000;
+
+fn learn(clock: &mut BackendClock, sent: u64, now: u64, backend: u64) -> Option<i64> {
+    clock.learn(Instant(sent), Instant(now), StoreTime(backend), 1_000, DISTRUST)
+}
+
+#[test]
+fn a_steady_clock_is_trusted_through_slow_answers_and_drift() {
+    let mut clock = BackendClock::default();
+    let mut local = 1_000;
+    for round in 0..1_000u64 {
+        let delay = [1, 900, 3, 40][round as usize % 4];
+        // The backend runs 0.1 % fast and is read somewhere between sending and answer.
+        let backend = 5_000_000 + (local + delay / 2) * 1_001 / 1_000;
+        assert_eq!(learn(&mut clock, local, local + delay, backend), None, "round {round}");
+        local += 5_000 + delay;
+    }
+    assert!(clock.is_trusted(Instant(local)));
+}
+
+#[test]
+fn a_step_either_way_is_seen_and_distrusted_for_a_while() {
+    for step in [3_600_000i64, -3_600_000, 500, -500] {
+        let mut clock = BackendClock::default();
+        assert_eq!(learn(&mut clock, 1_000, 1_002, 9_000_000), None);
+        let stepped = (9_005_000 + step) as u64;
+        let seen = learn(&mut clock, 6_000, 6_002, stepped).expect("a step is seen");
+        assert!((seen - step).abs() <= 4, "{seen} for {step}");
+        assert!(!clock.is_trusted(Instant(6_002 + DISTRUST - 1)));
+        assert!(clock.is_trusted(Instant(6_002 + DISTRUST)));
+        assert_eq!(learn(&mut clock, 7_000, 7_002, stepped + 1_000), None, "seen once");
+    }
+}
+
+#[test]
+fn estimates_are_on_the_safe_side() {
+    let mut clock = BackendClock::default();
+    learn(&mut clock, 1_000, 1_100, 500_050);
+    // Between sending and answer the backend was at 500 050, so at 1 100 it is between 500 050 and 500 150.
+    assert_eq!(clock.estimate(Instant(1_100)), StoreTime(500_050));
+    assert_eq!(clock.local(StoreTime(500_050)), Instant(1_100));
+}
+
+#[test]
+fn a_holder_stops_before_a_taker_may_begin_whatever_the_drift() {
+    for drift_ppm in [0, 100, 1_000, 50_000] {
+        let t = Timing {
+            drift_ppm,
+            ..Timing::default()
+        };
+        // True time that passes while the holder's slow clock counts `holder`, against the taker's fast clock counting `taker`.
+        let holder = t.holder() as f64 / (1.0 - drift_ppm as f64 / 1e6);
+        let taker = t.taker() as f64 / (1.0 + drift_ppm as f64 / 1e6);
+        assert!(
+            holder + t.margin as f64 * 0.9 < taker || drift_ppm > 20_000,
+            "{drift_ppm}: {holder} {taker}"
+        );
+    }
+}
+
+#[test]
+fn the_defaults_agree_and_contradictions_are_named() {
+    let ok = Timing::default();
+    assert!(ok.problems().is_empty());
+    let fields = |t: Timing| t.problems().iter().map(|p| p.field).collect::<Vec<_>>();
+    assert_eq!(
+        fields(Timing {
+            renew: 7_000,
+            ..ok.clone()
+        }),
+        [TimingField::Validity]
+    );
+    assert_eq!(
+        fields(Timing { margin: 1, ..ok.clone() }),
+        [TimingField::Margin, TimingField::Margin]
+    );
+    assert_eq!(
+        fields(Timing {
+            stale_after: 1_000,
+            ..ok.clone()
+        }),
+        [TimingField::StaleAfter]
+    );
+    assert_eq!(
+        fields(Timing {
+            inactive_after: 1_000,
+            ..ok.clone()
+        }),
+        [TimingField::InactiveAfter]
+    );
+    assert_eq!(
+        fields(Timing {
+            reuse_after: 1_000,
+            ..ok.clone()
+        }),
+        [TimingField::ReuseAfter, TimingField::RejoinDelay]
+    );
+    assert_eq!(
+        fields(Timing { drift_ppm: 500_000, ..ok }),
+        [TimingField::Margin, TimingField::DriftPpm, TimingField::Validity]
+    );
+}

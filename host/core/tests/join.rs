@@ -1,0 +1,299 @@
+//! Taking an id, one situation at a time, over a perfect store with a clock that the test turns.
+
+use shardwright_core::id::{InstanceId, NodeId, SessionId};
+use shardwright_core::join::*;
+use shardwright_core::rules::Rules;
+use shardwright_core::store::*;
+use shardwright_core::time::{Instant, Timing};
+use shardwright_core::values::*;
+use std::collections::BTreeMap;
+
+#[derive(Default)]
+struct Store {
+    entries: BTreeMap<String, Entry<Value>>,
+    revision: u64,
+    now: u64,
+    /// Writes from now on happen, but their outcome is not told, this many times.
+    silent: u32,
+}
+
+impl Store {
+    fn put(&mut self, key: &Key, value: Value) {
+        self.revision += 1;
+        let entry = Entry {
+            revision: Revision(self.revision),
+            written: StoreTime(self.now),
+            value,
+        };
+        self.entries.insert(key.to_string(), entry);
+    }
+
+    fn perform(&mut self, request: &Request) -> Outcome {
+        let now = StoreTime(self.now);
+        match request {
+            Request::Get(key) => Ok(Answer::Reading(Reading {
+                entry: self.entries.get(&key.to_string()).cloned(),
+                now,
+            })),
+            Request::List { prefix, .. } => {
+                let entries = self
+                    .entries
+                    .iter()
+                    .filter(|(k, _)| k.starts_with(prefix))
+                    .map(|(k, e)| (k.clone(), e.clone()));
+                Ok(Answer::Listing(Listing {
+                    entries: entries.collect(),
+                    revision: Revision(self.revision),
+                    now,
+                }))
+            }
+            Request::Put { key, value, expected } => {
+                let found = self.entries.get(&key.to_string()).cloned();
+                let holds = match expected {
+                    Expected::Any => true,
+                    Expected::Absent => found.is_none(),
+                    Expected::Revision(r) => found.as_ref().is_some_and(|e| e.revision == *r),
+                };
+                if !holds {
+                    return Err(StoreError::Conflict(found));
+                }
+                self.put(key, value.clone());
+                if self.silent > 0 {
+                    self.silent -= 1;
+                    return Err(StoreError::Indeterminate("cut".to_owned()));
+                }
+                Ok(Answer::Written(Written {
+                    revision: Revision(self.revision),
+                    now,
+                }))
+            }
+        }
+    }
+
+    /// Runs one join to its end. `meanwhile` happens before every wait.
+    fn join_while(&mut self, who: Identity, seed: u128, mut meanwhile: impl FnMut(&mut Self)) -> Result<Held, JoinError> {
+        let (mut join, mut next) = Join::start(who, Timing::default(), SessionId(seed), Rules::default());
+        for _ in 0..10_000 {
+            next = match next {
+                Next::Do(request) => {
+                    let outcome = self.perform(&request);
+                    join.answer(outcome, Instant(self.now))
+                }
+                Next::Wait(ms) => {
+                    meanwhile(self);
+                    self.now += ms;
+                    join.wake()
+                }
+                Next::Held(held) => return Ok(held),
+                Next::Refused(error) => return Err(error),
+            };
+        }
+        panic!("the join does not end");
+    }
+
+    fn join(&mut self, who: Identity, seed: u128) -> Result<Held, JoinError> {
+        self.join_while(who, seed, |_| {})
+    }
+
+    fn session(&self, n: u32) -> Session {
+        match &self.entries[&Key::Session(id(n)).to_string()].value {
+            Value::Session(s) => s.clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn end(&mut self, n: u32) {
+        let written = self.entries[&Key::Session(id(n)).to_string()].written;
+        let session = Session {
+            ended: Some(written),
+            ..self.session(n)
+        };
+        self.put(&Key::Session(id(n)), Value::Session(session));
+    }
+
+    fn renew(&mut self, n: u32) {
+        let session = self.session(n);
+        self.put(&Key::Session(id(n)), Value::Session(session));
+    }
+}
+
+fn id(n: u32) -> NodeId {
+    NodeId::new(n).unwrap()
+}
+
+fn who(hostname: &str, instance: u128) -> Identity {
+    Identity {
+        hostname: hostname.to_owned(),
+        instance: InstanceId(instance),
+        static_id: None,
+        max_id: 3,
+    }
+}
+
+const DAY: u64 = 86_400_000;
+
+#[test]
+fn ids_are_given_lowest_first_and_stay_with_the_hostname() {
+    let mut s = Store {
+        now: 1,
+        ..Store::default()
+    };
+    assert_eq!(s.join(who("a", 1), 10).unwrap().id, id(1));
+    assert_eq!(s.join(who("b", 2), 20).unwrap().id, id(2));
+    let again = s.join(who("a", 1), 30).unwrap();
+    assert_eq!(again.id, id(1), "the same instance resumes at once");
+    assert_eq!(again.session.session, SessionId(30), "under a fresh session");
+    s.end(1);
+    s.now += 5_000;
+    let later = s.join(who("a", 99), 40).unwrap();
+    assert_eq!(later.id, id(1), "a new installation of the same host keeps the id");
+    assert_eq!(later.session.away, 5_000);
+}
+
+#[test]
+fn a_container_that_lost_its_state_waits_seconds_not_a_day() {
+    let mut s = Store {
+        now: 1,
+        ..Store::default()
+    };
+    s.join(who("a", 1), 10).unwrap();
+    let begin = s.now;
+    let held = s.join(who("a", 2), 20).unwrap();
+    assert_eq!(held.id, id(1));
+    let waited = s.now - begin;
+    assert!((15_500..17_000).contains(&waited), "{waited} ms: a full validity and margin");
+}
+
+#[test]
+fn a_true_duplicate_is_refused_and_nothing_is_written() {
+    let mut s = Store {
+        now: 1,
+        ..Store::default()
+    };
+    s.join(who("a", 1), 10).unwrap();
+    let error = s.join_while(who("a", 2), 20, |s| s.renew(1)).unwrap_err();
+    assert!(
+        matches!(&error, JoinError::HostnameConflict { hostname, mine: InstanceId(2), other: InstanceId(1), frees_in: 15_500, .. } if hostname == "a")
+    );
+    assert_eq!(s.session(1).instance, InstanceId(1));
+    assert!(matches!(&s.entries["hosts/a"].value, Value::Host(h) if h.instance == InstanceId(1)));
+}
+
+#[test]
+fn a_static_id_is_taken_or_refused_with_both_names() {
+    let mut s = Store {
+        now: 1,
+        ..Store::default()
+    };
+    let fixed = |host, instance, n| Identity {
+        static_id: Some(id(n)),
+        ..who(host, instance)
+    };
+    assert_eq!(s.join(fixed("a", 1, 3), 10).unwrap().id, id(3));
+    let error = s.join(fixed("b", 2, 3), 20).unwrap_err();
+    assert_eq!(
+        error,
+        JoinError::StaticIdTaken {
+            id: id(3),
+            hostname: "b".to_owned(),
+            holder: "a".to_owned()
+        }
+    );
+    s.end(3);
+    s.now += DAY - 2;
+    assert!(s.join(fixed("b", 2, 3), 30).is_err(), "not before reuse-after");
+    s.now += 2;
+    assert_eq!(s.join(fixed("b", 2, 3), 40).unwrap().id, id(3), "then it is free");
+    let back = s.join(who("a", 1), 50).unwrap();
+    assert_eq!(back.id, id(1), "the former holder gets another, never the same");
+}
+
+#[test]
+fn ids_run_out_and_are_reused_only_after_a_day() {
+    let mut s = Store {
+        now: 1,
+        ..Store::default()
+    };
+    for (n, host) in ["a", "b", "c"].into_iter().enumerate() {
+        s.join(who(host, n as u128), n as u128 * 10).unwrap();
+    }
+    assert_eq!(s.join(who("d", 9), 90).unwrap_err(), JoinError::Exhausted { max_id: 3 });
+    s.end(2);
+    s.now += DAY - 1;
+    s.renew(1);
+    s.renew(3);
+    assert_eq!(s.join(who("d", 9), 91).unwrap_err(), JoinError::Exhausted { max_id: 3 });
+    s.now += 1;
+    let held = s.join(who("d", 9), 92).unwrap();
+    assert_eq!((held.id, held.session.away), (id(2), 0));
+    assert!(matches!(&s.entries["ids/2"].value, Value::Id(owner) if owner.hostname == "d"));
+}
+
+#[test]
+fn an_unknown_outcome_at_any_step_is_found_out() {
+    for cut in 0..6 {
+        let mut s = Store {
+            now: 1,
+            ..Store::default()
+        };
+        let mut writes = 0;
+        let (mut join, mut next) = Join::start(who("a", 1), Timing::default(), SessionId(10), Rules::default());
+        let held = loop {
+            next = match next {
+                Next::Do(request) => {
+                    if matches!(request, Request::Put { .. }) {
+                        s.silent = u32::from(writes == cut);
+                        writes += 1;
+                    }
+                    let outcome = s.perform(&request);
+                    join.answer(outcome, Instant(s.now))
+                }
+                Next::Wait(ms) => {
+                    s.now += ms;
+                    join.wake()
+                }
+                Next::Held(held) => break held,
+                Next::Refused(e) => panic!("{e}"),
+            };
+        };
+        assert_eq!(held.id, id(1), "cut {cut}");
+        assert_eq!(
+            s.entries.keys().filter(|k| k.starts_with("ids/")).count(),
+            1,
+            "cut {cut}: no second id"
+        );
+        assert_eq!(s.session(1).session, held.session.session);
+        assert!(matches!(&s.entries["hosts/a"].value, Value::Host(h) if h.session == Some(held.session.session)));
+    }
+}
+
+#[test]
+fn losing_the_hostname_in_the_middle_ends_the_session_and_starts_again() {
+    let mut s = Store {
+        now: 1,
+        ..Store::default()
+    };
+    let (mut join, mut next) = Join::start(who("a", 1), Timing::default(), SessionId(10), Rules::default());
+    let usurper = Value::Host(Host {
+        instance: InstanceId(2),
+        id: Some(id(1)),
+        session: None,
+    });
+    let mut usurped = false;
+    for _ in 0..100 {
+        next = match next {
+            Next::Do(request) => {
+                if !usurped && matches!(&request, Request::Put { key: Key::Host(_), .. }) && s.entries.contains_key("sessions/1") {
+                    s.put(&Key::Host("a".to_owned()), usurper.clone());
+                    usurped = true;
+                }
+                let outcome = s.perform(&request);
+                join.answer(outcome, Instant(s.now))
+            }
+            Next::Wait(_) => break,
+            other => panic!("{other:?}"),
+        };
+    }
+    assert!(usurped);
+    assert!(s.session(1).ended.is_some(), "what it wrote does not look alive");
+}
