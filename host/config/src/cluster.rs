@@ -39,47 +39,26 @@ pub(crate) fn timing(reader: &Reader<'_>, item: &Item<'_>) -> Option<Timing> {
     let table = reader.table(item)?;
     let section = Section::new(reader, table, &item.path, keys::TIMING);
     let mut timing = Timing::default();
-    let mut good = true;
-    let Timing {
-        validity,
-        renew,
-        margin,
-        drift_ppm,
-        stale_after,
-        inactive_after,
-        reuse_after,
-        rejoin_delay,
-        stop_timeout,
-        settle,
-    } = &mut timing;
     let durations = [
-        ("validity", validity),
-        ("renew", renew),
-        ("margin", margin),
-        ("stale-after", stale_after),
-        ("inactive-after", inactive_after),
-        ("reuse-after", reuse_after),
-        ("rejoin-delay", rejoin_delay),
-        ("stop-timeout", stop_timeout),
-        ("settle", settle),
+        ("validity", &mut timing.validity),
+        ("renew", &mut timing.renew),
+        ("margin", &mut timing.margin),
+        ("stale-after", &mut timing.stale_after),
+        ("inactive-after", &mut timing.inactive_after),
+        ("reuse-after", &mut timing.reuse_after),
+        ("rejoin-delay", &mut timing.rejoin_delay),
+        ("stop-timeout", &mut timing.stop_timeout),
+        ("settle", &mut timing.settle),
     ];
     for (key, field) in durations {
-        if let Some(item) = section.get(key) {
-            match reader.duration(&item, 0..=MAX_DURATION) {
-                Some(value) => *field = value,
-                None => good = false,
-            }
+        if let Some(value) = section.read(key, |item| reader.duration(item, 0..=MAX_DURATION)) {
+            *field = value;
         }
     }
-    if let Some(item) = section.get("drift-ppm") {
-        match reader.integer(&item, 0..=100_000) {
-            Some(value) => *drift_ppm = value,
-            None => good = false,
-        }
+    if let Some(value) = section.read("drift-ppm", |item| reader.integer(item, 0..=100_000)) {
+        timing.drift_ppm = value;
     }
-    if !good {
-        return None;
-    }
+    let timing = section.sound(timing)?;
     for problem in timing.problems() {
         let span = section.get(problem.field.key()).map_or(item.span, |item| item.span);
         let help = "change this duration or the one it is compared with; without `[cluster.timing]` the defaults fit together";
@@ -89,7 +68,7 @@ pub(crate) fn timing(reader: &Reader<'_>, item: &Item<'_>) -> Option<Timing> {
             format!("`cluster.timing.{}` {}", problem.field, problem.reason),
             help,
         );
-        good = false;
+        section.fail();
     }
-    good.then_some(timing)
+    section.sound(timing)
 }

@@ -15,10 +15,10 @@ pub(crate) fn read(reader: &Reader<'_>, item: &Item<'_>, base: &Path) -> (NodeCo
     let mut node = NodeConfig::default();
     let Some(table) = reader.table(item) else { return (node, None) };
     let section = Section::new(reader, table, &item.path, keys::NODE);
-    if let Some(zone) = section.get("zone").and_then(|item| label_value(reader, &item)) {
+    if let Some(zone) = section.read("zone", |item| label_value(reader, item)) {
         node.zone = zone;
     }
-    if let Some(capacity) = section.get("capacity").and_then(|item| reader.integer32(&item, 0..=MAX_CAPACITY)) {
+    if let Some(capacity) = section.read("capacity", |item| reader.integer32(item, 0..=MAX_CAPACITY)) {
         node.capacity = capacity;
     }
     if let Some(labels) = section.get("labels") {

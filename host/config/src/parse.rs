@@ -43,8 +43,7 @@ pub(crate) fn parse(source: Source) -> Parsed {
     }
     let mut places = BTreeMap::new();
     let (config, roles) = read(&reader, root.get_ref(), &mut places);
-    let (mut problems, secrets) = reader.finish();
-    problems.sort_by_key(|p| p.span);
+    let (problems, secrets) = reader.finish();
     let role_places = roles.set.into_iter().map(|(name, (_, span))| (name, span)).collect();
     drop(root);
     Parsed {

@@ -25,40 +25,37 @@ pub(crate) fn read(reader: &Reader<'_>, item: &Item<'_>, base: &Path) -> BTreeMa
 
 fn section(reader: &Reader<'_>, item: &Item<'_>, name: &str, base: &Path) -> Option<PolicySection> {
     let section = Section::new(reader, reader.table(item)?, &item.path, keys::POLICY);
-    let budget = section.get("budget").map_or(Some(Budget::default()), |item| budget(reader, &item));
-    let digest = section.get("digest").map(|item| digest(reader, &item));
     let bundled = BUNDLED_POLICIES.contains(&name);
-    let path = match section.get("path") {
-        Some(path) if bundled => {
-            let help = "give your policy another name, and name it in the roles that should use it";
-            reader.error(
-                Code::ConflictingKeys,
-                path.key_span,
-                format!("`{name}` is the name of a bundled policy"),
-                help,
-            );
+    if bundled && let Some(path) = section.get("path") {
+        let help = "give your policy another name, and name it in the roles that should use it";
+        reader.error(
+            Code::ConflictingKeys,
+            path.key_span,
+            format!("`{name}` is the name of a bundled policy"),
+            help,
+        );
+        section.fail();
+    }
+    if !bundled && section.get("path").is_none() && !reader.is_broken() {
+        let message = format!("`{}` has no `path`", item.path);
+        reader.error(
+            Code::MissingKey,
+            item.span,
+            message,
+            "add the component's file, as in `path = \"x.wasm\"`",
+        );
+        section.fail();
+    }
+    let policy = PolicySection {
+        path: if bundled {
             None
-        }
-        Some(path) => Some(file(reader, &path, base)?),
-        None if bundled => None,
-        None => {
-            if !reader.is_broken() {
-                let message = format!("`{}` has no `path`", item.path);
-                reader.error(
-                    Code::MissingKey,
-                    item.span,
-                    message,
-                    "add the component's file, as in `path = \"x.wasm\"`",
-                );
-            }
-            None
-        }
+        } else {
+            section.read("path", |item| file(reader, item, base))
+        },
+        digest: section.read("digest", |item| digest(reader, item)),
+        budget: section.read("budget", |item| budget(reader, item)).unwrap_or_default(),
     };
-    Some(PolicySection {
-        path,
-        digest: digest.flatten(),
-        budget: budget?,
-    })
+    section.sound(policy)
 }
 
 fn file(reader: &Reader<'_>, item: &Item<'_>, base: &Path) -> Option<PathBuf> {
@@ -99,25 +96,18 @@ fn digest(reader: &Reader<'_>, item: &Item<'_>) -> Option<[u8; 32]> {
 
 fn budget(reader: &Reader<'_>, item: &Item<'_>) -> Option<Budget> {
     let section = Section::new(reader, reader.table(item)?, &item.path, keys::BUDGET);
-    let mut budget = Budget::default();
-    let mut good = true;
-    let mut set = |field: &mut u64, value: Option<u64>| match value {
-        Some(value) => *field = value,
-        None => good = false,
+    let default = Budget::default();
+    let budget = Budget {
+        wall: section
+            .read("wall", |item| reader.duration(item, 1..=60_000))
+            .unwrap_or(default.wall),
+        fuel: section.read("fuel", |item| reader.integer(item, 1..=i64::MAX as u64)),
+        memory: section
+            .read("memory", |item| reader.size(item, 1 << 20..=4 << 30))
+            .unwrap_or(default.memory),
+        output: section
+            .read("output", |item| reader.size(item, 1 << 10..=1 << 30))
+            .unwrap_or(default.output),
     };
-    if let Some(item) = section.get("wall") {
-        set(&mut budget.wall, reader.duration(&item, 1..=60_000));
-    }
-    if let Some(item) = section.get("memory") {
-        set(&mut budget.memory, reader.size(&item, 1 << 20..=4 << 30));
-    }
-    if let Some(item) = section.get("output") {
-        set(&mut budget.output, reader.size(&item, 1 << 10..=1 << 30));
-    }
-    if let Some(item) = section.get("fuel") {
-        let mut fuel = 0;
-        set(&mut fuel, reader.integer(&item, 1..=i64::MAX as u64));
-        budget.fuel = Some(fuel);
-    }
-    good.then_some(budget)
+    section.sound(budget)
 }

@@ -5,7 +5,7 @@ use crate::problem::{Code, Problem, Severity, Span};
 use crate::secret::{self, FetchError, Secret};
 use crate::source::Source;
 use crate::units;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use toml::Spanned;
@@ -327,25 +327,29 @@ pub(crate) fn in_order<'t>(table: &'t DeTable<'t>) -> Vec<(&'t Spanned<DeString<
     entries
 }
 
-/// A table of known keys.
+/// A table of known keys, which remembers whether anything in it was wrong.
 pub(crate) struct Section<'r, 's, 't> {
     pub(crate) reader: &'r Reader<'s>,
     table: &'t DeTable<'t>,
     path: String,
     keys: &'static [&'static str],
+    failed: Cell<bool>,
 }
 
 impl<'r, 's, 't> Section<'r, 's, 't> {
     /// The section in `table`; every key that is not among `keys` is reported.
     pub(crate) fn new(reader: &'r Reader<'s>, table: &'t DeTable<'t>, path: &str, keys: &'static [&'static str]) -> Self {
+        let mut failed = false;
         for key in table.keys().filter(|k| !keys.contains(&k.get_ref().as_ref())) {
             unknown_key(reader, key.get_ref(), key.span().into(), path, keys.iter().copied());
+            failed = true;
         }
         Self {
             reader,
             table,
             path: path.to_owned(),
             keys,
+            failed: Cell::new(failed),
         }
     }
 
@@ -354,6 +358,25 @@ impl<'r, 's, 't> Section<'r, 's, 't> {
         debug_assert!(self.keys.contains(&key), "{key} is not in the list of keys of {}", self.path);
         let (key, value) = self.table.get_key_value(key)?;
         Some(Item::new(format!("{}.{}", self.path, key.get_ref()), key.span().into(), value))
+    }
+
+    /// What `read` makes of the value of `key`, if there is one. A `None` from `read` fails the section.
+    pub(crate) fn read<T>(&self, key: &str, read: impl FnOnce(&Item<'t>) -> Option<T>) -> Option<T> {
+        let value = read(&self.get(key)?);
+        if value.is_none() {
+            self.fail();
+        }
+        value
+    }
+
+    /// Notes that something is wrong, which has been reported.
+    pub(crate) fn fail(&self) {
+        self.failed.set(true);
+    }
+
+    /// `value`, unless something was wrong in the section.
+    pub(crate) fn sound<T>(&self, value: T) -> Option<T> {
+        (!self.failed.get()).then_some(value)
     }
 }
 

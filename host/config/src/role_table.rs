@@ -5,88 +5,53 @@ use crate::keys;
 use crate::known;
 use crate::problem::Code;
 use crate::reader::{Item, Section};
-use crate::roles::{MODES, RoleReader};
+use crate::roles::RoleReader;
 use shardwright_core::role::{MAX_SHARDS, Member, Mode, Placement, Replicas, RoleSpec};
 use std::collections::HashSet;
 use toml::de::{DeTable, DeValue};
+
+/// The modes by their words.
+const MODES: [(&str, Mode); 2] = [("primary", Mode::Primary), ("all", Mode::All)];
 
 /// Reads the role `name` from `table`. `None` after any problem.
 pub(crate) fn read<'t>(context: &RoleReader<'_, '_>, item: &Item<'t>, table: &'t DeTable<'t>, name: &str) -> Option<RoleSpec> {
     let reader = context.reader;
     let section = Section::new(reader, table, &item.path, keys::ROLE);
-    let named = check_own_name(context, &section, item, name);
-    conflicts(&section);
-    let mut good = named.is_some();
+    check_name(context, &section, item, name);
+    check_conflicts(&section);
     // Each key is read even after a problem in another one, so that all problems show.
-    let mut keep = |ok: bool| good &= ok;
-
-    let mode = section
-        .get("mode")
-        .map(|item| reader.word(&item, &MODES.map(|(word, _)| word)).map(|i| (MODES[i].1, item)));
-    keep(!matches!(mode, Some(None)));
-    let mode = mode.flatten();
-    if let Some((Mode::All, item)) = &mode
-        && name == known::PUSH_NOTIFICATIONS
-    {
-        let message = "`push-notifications` is always `primary`: with `all`, users would be notified more than once";
-        reader.error(
-            Code::AlwaysPrimary,
-            item.span,
-            message,
-            "remove `mode`; one node of each shard acts, the others stand by",
-        );
-        keep(false);
-    }
-    let explicit_mode = mode.is_some();
-    let mode = mode.map_or(Mode::Primary, |(mode, _)| mode);
-
-    let groups = match section.get("groups") {
-        None => None,
-        Some(item) => {
-            let groups = context.groups(&item, name).filter(|groups| not_empty(&section, &item, groups));
-            keep(groups.is_some());
-            if let Some(groups) = groups.as_ref().filter(|_| !explicit_mode) {
-                keep(context.refuse_unsharded(&item, name, groups).is_some());
-            }
-            groups
+    let mode = section.read("mode", |item| mode(&section, item, name));
+    let groups = section.read("groups", |item| {
+        let groups = context.groups(item, name).filter(|groups| not_empty(&section, item, groups))?;
+        if mode.is_none() {
+            context.refuse_unsharded(item, name, &groups)?;
         }
-    };
-    let nodes = match section.get("nodes") {
-        None => None,
-        Some(item) => {
-            let nodes = placement(context, &item);
-            keep(nodes.is_some());
-            nodes
-        }
-    };
-    let shards = section.get("shards").map(|item| reader.integer32(&item, 1..=MAX_SHARDS));
-    keep(shards != Some(None));
-    let grouped = groups.is_some();
-    let replicas = section.get("replicas").map(|item| replicas(&section, &item));
-    keep(replicas != Some(None));
-    let policy = section.get("policy").map(|item| policy(context, &item));
-    keep(policy != Some(None));
-    let config = section.get("config").map(|item| json::text(reader, &item));
-    keep(config != Some(None));
-    if !good {
-        return None;
-    }
+        Some(groups)
+    });
+    let nodes = section.read("nodes", |item| nodes(context, item));
+    let shards = section.read("shards", |item| reader.integer32(item, 1..=MAX_SHARDS));
+    let replicas = section.read("replicas", |item| replicas(&section, item));
+    let policy = section.read("policy", |item| policy(context, item));
+    let config = section.read("config", |item| json::text(reader, item));
 
-    let shards_of_groups = groups.as_ref().and_then(|g| u32::try_from(g.len()).ok());
-    Some(RoleSpec {
+    let mode = mode.unwrap_or(Mode::Primary);
+    // A role that all owners do wants every node, and groups want every member.
+    let usual_replicas = if mode == Mode::All || groups.is_some() {
+        Replicas::Every
+    } else {
+        Replicas::Count(1)
+    };
+    let usual_policy = if groups.is_some() { known::STATIC_GROUPS } else { known::BALANCED };
+    section.sound(RoleSpec {
         name: name.to_owned(),
-        shards: shards_of_groups.or(shards.flatten()).unwrap_or(1),
-        // A role that all owners do wants every node; groups want every member.
-        replicas: replicas.flatten().unwrap_or(if mode == Mode::All || grouped {
-            Replicas::Every
-        } else {
-            Replicas::Count(1)
-        }),
+        shards: match &groups {
+            Some(groups) => u32::try_from(groups.len()).ok()?,
+            None => shards.unwrap_or(1),
+        },
+        replicas: replicas.unwrap_or(usual_replicas),
         mode,
-        policy: policy
-            .flatten()
-            .unwrap_or_else(|| if grouped { known::STATIC_GROUPS } else { known::BALANCED }.to_owned()),
-        config: config.flatten().unwrap_or_else(|| "{}".to_owned()),
+        policy: policy.unwrap_or_else(|| usual_policy.to_owned()),
+        config: config.unwrap_or_else(|| "{}".to_owned()),
         placement: match (groups, nodes) {
             (Some(groups), _) => Placement::Groups(groups),
             (None, Some(nodes)) => Placement::Nodes(nodes),
@@ -95,32 +60,38 @@ pub(crate) fn read<'t>(context: &RoleReader<'_, '_>, item: &Item<'t>, table: &'t
     })
 }
 
-/// A role of one's own must have a proper name that is no near miss of a known one.
-fn check_own_name(context: &RoleReader<'_, '_>, section: &Section<'_, '_, '_>, item: &Item<'_>, name: &str) -> Option<()> {
-    let custom = match section.get("custom") {
-        Some(flag) => context.reader.flag(&flag)?,
-        None => false,
-    };
-    if known::is_known(name) {
-        return Some(());
-    }
-    if !context.reader.check_name("the role's name", name, item.key_span, true) {
+fn mode(section: &Section<'_, '_, '_>, item: &Item<'_>, name: &str) -> Option<Mode> {
+    let mode = MODES[section.reader.word(item, &MODES.map(|(word, _)| word))?].1;
+    if mode == Mode::All && name == known::PUSH_NOTIFICATIONS {
+        let message = "`push-notifications` is always `primary`: with `all`, users would be notified more than once";
+        let help = "remove `mode`; one node of each shard acts, the others stand by";
+        section.reader.error(Code::AlwaysPrimary, item.span, message, help);
         return None;
     }
+    Some(mode)
+}
+
+/// A role of one's own must have a proper name that is no near miss of a known one.
+fn check_name(context: &RoleReader<'_, '_>, section: &Section<'_, '_, '_>, item: &Item<'_>, name: &str) {
+    let custom = section.read("custom", |item| context.reader.flag(item)).unwrap_or(false);
+    if known::is_known(name) {
+        return;
+    }
+    if !context.reader.check_name("the role's name", name, item.key_span, true) {
+        section.fail();
+        return;
+    }
     let near = known::KNOWN_ROLES.iter().find(|role| strsim::damerau_levenshtein(name, role) <= 2);
-    match near {
-        Some(role) if !custom => {
-            let help = format!("did you mean `{role}`? If it is a role of your own, add `custom = true`");
-            context
-                .reader
-                .error(Code::UnknownRole, item.key_span, format!("there is no role `{name}`"), help);
-            None
-        }
-        _ => Some(()),
+    if let (Some(role), false) = (near, custom) {
+        let help = format!("did you mean `{role}`? If it is a role of your own, add `custom = true`");
+        context
+            .reader
+            .error(Code::UnknownRole, item.key_span, format!("there is no role `{name}`"), help);
+        section.fail();
     }
 }
 
-fn conflicts(section: &Section<'_, '_, '_>) {
+fn check_conflicts(section: &Section<'_, '_, '_>) {
     for (other, help) in [
         ("shards", "remove `shards`: there are as many as groups"),
         ("nodes", "name the nodes in one of the two"),
@@ -182,7 +153,7 @@ fn policy(context: &RoleReader<'_, '_>, item: &Item<'_>) -> Option<String> {
 }
 
 /// The nodes that may own any shard.
-fn placement(context: &RoleReader<'_, '_>, item: &Item<'_>) -> Option<Vec<Member>> {
+fn nodes(context: &RoleReader<'_, '_>, item: &Item<'_>) -> Option<Vec<Member>> {
     let mut members = Vec::new();
     let mut seen = HashSet::new();
     let mut good = true;

@@ -6,7 +6,7 @@ use crate::members::{MemberReader, bare, show_groups};
 use crate::problem::{Code, Span};
 use crate::reader::{self, Item, Reader};
 use crate::role_table;
-use shardwright_core::role::{Member, Mode, Placement, RoleSpec};
+use shardwright_core::role::{Member, Placement, RoleSpec};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use toml::de::{DeTable, DeValue};
 
@@ -273,6 +273,3 @@ fn looks_like_definition(table: &DeTable<'_>) -> bool {
     };
     table.is_empty() || table.iter().any(|(key, value)| is_key(key.get_ref(), value.get_ref()))
 }
-
-/// The mode of a role by its table's word.
-pub(crate) const MODES: [(&str, Mode); 2] = [("primary", Mode::Primary), ("all", Mode::All)];
