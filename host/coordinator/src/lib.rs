@@ -17,8 +17,8 @@ mod queue;
 pub mod sealed;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
-//#[cfg(feature = "contract-suite")]
-//pub mod suite;
+#[cfg(feature = "contract-suite")]
+pub mod suite;
 
 pub use contract::{Bus, BusError, Coordinator, Delivery, Store, Subscription};
 pub use envelope::Envelope;

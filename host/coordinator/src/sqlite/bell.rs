@@ -42,14 +42,13 @@ fn watch(path: &Path) -> Option<OwnedFd> {
     use rustix::fs::inotify;
     let watched = inotify::init(inotify::CreateFlags::NONBLOCK | inotify::CreateFlags::CLOEXEC)
         .and_then(|fd| inotify::add_watch(&fd, path, inotify::WatchFlags::MODIFY).map(|_| fd));
-    watched
-        .inspect_err(|error| {
-            tracing::warn!(
-                "no inotify watch ({error}): the bus looks for news every {} ms",
-                UNWATCHED.as_millis()
-            )
-        })
-        .ok()
+    if let Err(error) = &watched {
+        tracing::warn!(
+            "no inotify watch ({error}): the bus looks for news every {} ms",
+            UNWATCHED.as_millis()
+        );
+    }
+    watched.ok()
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -1,0 +1,283 @@
+//! The bus's promises.
+
+use super::{Context, Flaw, Verdict, ensure};
+use crate::contract::{BusError, Coordinator, Delivery, Subscription};
+use bytes::Bytes;
+use shardwright_core::store::{Expected, StoreError};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+/// Who publishes the message that ends an observation.
+const MARKER: &str = "marker";
+
+fn message(publisher: &str, number: u64) -> Bytes {
+    Bytes::from(format!("{publisher} {number}"))
+}
+
+fn parse(payload: &Bytes) -> Result<(String, u64), Flaw> {
+    let text = String::from_utf8_lossy(payload).into_owned();
+    let parts = text
+        .split_once(' ')
+        .and_then(|(publisher, number)| Some((publisher.to_owned(), number.parse().ok()?)));
+    parts.ok_or_else(|| Flaw::Broken(format!("a message that nobody published: {text:.80}")))
+}
+
+/// Follows the numbered messages of each publisher, and finds what is missing, twice or out of order.
+#[derive(Default)]
+struct Follower {
+    /// For each publisher and topic the next number, and how many gaps had been told when the one before it came.
+    next: BTreeMap<(String, String), (u64, u64)>,
+    received: u64,
+    gaps: u64,
+    missing: u64,
+}
+
+impl Follower {
+    /// Takes a delivery; true if it is the marker.
+    fn take(&mut self, delivery: &Delivery) -> Result<bool, Flaw> {
+        let Delivery::Message { topic, payload } = delivery else {
+            self.gaps += 1;
+            return Ok(false);
+        };
+        let (publisher, number) = parse(payload)?;
+        if publisher == MARKER {
+            return Ok(true);
+        }
+        self.received += 1;
+        self.expect(publisher, topic.clone(), number)?;
+        Ok(false)
+    }
+
+    /// The next message of `publisher` to `topic` has this number, or a gap was told since the last.
+    fn expect(&mut self, publisher: String, topic: String, number: u64) -> Result<(), Flaw> {
+        let (next, gaps) = self.next.entry((publisher.clone(), topic.clone())).or_insert((0, 0));
+        ensure!(
+            number >= *next,
+            "{publisher} on {topic}: message {number} came after message {}",
+            *next - 1
+        );
+        ensure!(
+            number == *next || self.gaps > *gaps,
+            "{publisher} on {topic}: messages {next} to {} are missing, and no gap was told",
+            number - 1
+        );
+        self.missing += number - *next;
+        (*next, *gaps) = (number + 1, self.gaps);
+        Ok(())
+    }
+
+    /// Follows until a marker arrives, which is published again and again through `through`, since it may itself be lost.
+    async fn follow(&mut self, subscription: &mut dyn Subscription, through: &dyn Coordinator, topic: &str) -> Result<(), Flaw> {
+        let mut markers = 0;
+        loop {
+            // Trouble with a marker is no matter: the next one comes.
+            let _ = through.publish(topic, message(MARKER, markers)).await;
+            markers += 1;
+            let until = Instant::now() + Duration::from_millis(500);
+            while let Ok(batch) = timeout(until.saturating_duration_since(Instant::now()), subscription.next(100)).await {
+                for delivery in batch? {
+                    if self.take(&delivery)? {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    fn figures(&self) -> String {
+        format!("{} received, {} gaps told, {} missing", self.received, self.gaps, self.missing)
+    }
+}
+
+pub(super) async fn order(cx: &Context<'_>) -> Verdict {
+    let space = cx.space();
+    let publishers = cx.open_all(&space, 4).await?;
+    let listener = cx.open(&space).await?;
+    let topics = ["one", "two"];
+    let (mut far, mut own) = (listener.subscribe(&topics).await?, publishers[0].subscribe(&topics).await?);
+    let mut tasks = JoinSet::new();
+    // Few enough for every queue: on a healthy bus all of them arrive.
+    let count = 100;
+    for (i, bus) in publishers.iter().cloned().enumerate() {
+        tasks.spawn(async move {
+            for number in 0..count {
+                bus.publish(topics[0], message(&format!("p{i}"), number)).await?;
+                bus.publish(topics[1], message(&format!("p{i}"), number)).await?;
+                bus.publish("three", message("nobody listens", number)).await?;
+            }
+            Ok::<_, Flaw>(())
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        done??;
+    }
+    let mut figures = Vec::new();
+    for (who, subscription) in [("another handle", &mut far), ("the publisher's own", &mut own)] {
+        let mut follower = Follower::default();
+        follower.follow(&mut **subscription, &*listener, topics[0]).await?;
+        // The marker's topic says nothing about the other one: a second marker does.
+        follower.follow(&mut **subscription, &*listener, topics[1]).await?;
+        for i in 0..publishers.len() {
+            for topic in topics {
+                follower.expect(format!("p{i}"), topic.into(), count)?;
+            }
+        }
+        figures.push(format!("{who}: {}", follower.figures()));
+    }
+    Ok(figures.join("; "))
+}
+
+pub(super) async fn slow(cx: &Context<'_>) -> Verdict {
+    let space = cx.space();
+    let (bus, listener) = (cx.open(&space).await?, cx.open(&space).await?);
+    let mut subscription = listener.subscribe(&["flood"]).await?;
+    for number in 0..cx.options.flood {
+        bus.publish("flood", message("p", number)).await?;
+    }
+    let mut follower = Follower::default();
+    follower.follow(&mut *subscription, &*bus, "flood").await?;
+    follower.expect("p".into(), "flood".into(), cx.options.flood)?;
+    ensure!(follower.received > 0, "nothing arrived of {} messages", cx.options.flood);
+    Ok(follower.figures())
+}
+
+pub(super) async fn subscribe(cx: &Context<'_>) -> Verdict {
+    let space = cx.space();
+    let (bus, listener) = (cx.open(&space).await?, cx.open(&space).await?);
+    let mut took = Vec::new();
+    for number in 0..100 {
+        let mut subscription = listener.subscribe(&["t"]).await?;
+        let begun = Instant::now();
+        bus.publish("t", message("p", number)).await?;
+        // What was published before may be seen or not.
+        'arrived: loop {
+            for delivery in subscription.next(10).await? {
+                match delivery {
+                    Delivery::Message { payload, .. } if payload == message("p", number) => break 'arrived,
+                    Delivery::Message { .. } => {}
+                    Delivery::Gap { .. } => break 'arrived,
+                }
+            }
+        }
+        took.push(begun.elapsed());
+    }
+    took.sort_unstable();
+    Ok(format!("publish to receive: {:?} p50, {:?} p99", took[50], took[98]))
+}
+
+pub(super) async fn cancel(cx: &Context<'_>) -> Verdict {
+    let space = cx.space();
+    let (bus, listener) = (cx.open(&space).await?, cx.open(&space).await?);
+    let mut subscription = listener.subscribe(&["t"]).await?;
+    let publisher = tokio::spawn(async move {
+        for number in 0..300 {
+            bus.publish("t", message("p", number)).await?;
+        }
+        Ok::<_, BusError>(bus)
+    });
+    let (mut follower, mut given_up) = (Follower::default(), 0);
+    while follower.received + follower.missing < 300 && follower.gaps == 0 {
+        match timeout(Duration::ZERO, subscription.next(3)).await {
+            Ok(batch) => {
+                for delivery in batch? {
+                    follower.take(&delivery)?;
+                }
+            }
+            Err(_) => {
+                given_up += 1;
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+    publisher.await??;
+    Ok(format!("{}, given up {given_up} times", follower.figures()))
+}
+
+pub(super) async fn sizes(cx: &Context<'_>) -> Verdict {
+    let space = cx.space();
+    let (bus, listener) = (cx.open(&space).await?, cx.open(&space).await?);
+    let mut subscription = listener.subscribe(&["t"]).await?;
+    let Err(BusError::TooLarge { limit, .. }) = bus.publish("t", Bytes::from(vec![0; 64 * 1024 * 1024])).await else {
+        return Err(Flaw::Broken("a message of 64 MiB was not refused as too large".into()));
+    };
+    ensure!(limit >= 256 * 1024, "the limit is {limit} bytes, 256 KiB must fit");
+    let over = bus.publish("t", Bytes::from(vec![0; limit + 1])).await;
+    ensure!(
+        matches!(over, Err(BusError::TooLarge { .. })),
+        "one byte over the limit answered {over:?}"
+    );
+    for size in [0, 1, 256 * 1024, limit] {
+        let payload = Bytes::from((0..size).map(|i| (i * 31 % 251) as u8).collect::<Vec<_>>());
+        bus.publish("t", payload.clone()).await?;
+        let got = subscription.next(1).await?;
+        ensure!(
+            got == [Delivery::Message {
+                topic: "t".into(),
+                payload
+            }],
+            "a message of {size} bytes came otherwise"
+        );
+    }
+    Ok(format!("limit {limit} bytes"))
+}
+
+pub(super) async fn namespaces(cx: &Context<'_>) -> Verdict {
+    let (one, two) = (cx.open(&cx.space()).await?, cx.open(&cx.space()).await?);
+    let mut subscription = one.subscribe(&["t"]).await?;
+    two.publish("t", message("other", 0)).await?;
+    one.publish("t", message("same", 0)).await?;
+    let mut follower = Follower::default();
+    follower.follow(&mut *subscription, &*one, "t").await?;
+    ensure!(
+        follower.next.keys().all(|(publisher, _)| publisher == "same"),
+        "received {:?}",
+        follower.next
+    );
+    follower.expect("same".into(), "t".into(), 1)?;
+    Ok("a message to nobody vanished".into())
+}
+
+pub(super) async fn reconnect(cx: &Context<'_>) -> Verdict {
+    let Some(disturb) = &cx.options.disturb else {
+        return Err(Flaw::Skip("there is nothing to disturb".into()));
+    };
+    let space = cx.space();
+    let (bus, listener): (Arc<dyn Coordinator>, _) = (cx.open(&space).await?, cx.open(&space).await?);
+    let mut subscription = listener.subscribe(&["t"]).await?;
+    let mut follower = Follower::default();
+    let before = bus.put("k", Bytes::from_static(b"before"), Expected::Absent).await?;
+    for number in 0..50 {
+        bus.publish("t", message("p", number)).await?;
+    }
+    disturb().await;
+    let begun = Instant::now();
+    for number in 50..100 {
+        // A message that could not be sent is missing to the listener, who must be told.
+        let _ = bus.publish("t", message("p", number)).await;
+    }
+    follower.follow(&mut *subscription, &*bus, "t").await?;
+    // What was not sent at all need not be told: the sender was told. So the numbers need not be complete at the end.
+    loop {
+        match bus.get("k").await {
+            Ok(reading) => {
+                let revision = reading.entry.map(|entry| entry.revision);
+                ensure!(
+                    revision == Some(before.revision),
+                    "after the disturbance the entry of {:?} has {revision:?}",
+                    before.revision
+                );
+                break;
+            }
+            Err(StoreError::Unavailable(_)) => tokio::time::sleep(Duration::from_millis(50)).await,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(format!(
+        "{}; whole again after {} ms",
+        follower.figures(),
+        begun.elapsed().as_millis()
+    ))
+}

@@ -1,0 +1,293 @@
+//! The contract suite: one named check for each promise of [`crate::contract`]. Any backend can run it; ours all do.
+
+mod bus;
+mod concurrent;
+mod faulty;
+mod history;
+mod linear;
+mod list;
+mod report;
+mod store;
+
+pub use faulty::{Faults, FaultyCoordinator};
+pub use history::{Action, Effect, Operation, Seen};
+pub use linear::{check_key_history, check_revisions};
+pub use report::{Outcome, Row, SuiteReport};
+
+use crate::contract::{BusError, Coordinator};
+use crate::limits::Namespace;
+use bytes::Bytes;
+use shardwright_core::store::StoreError;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// A boxed future.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+/// Opens a new handle to the backend under test, as another node would.
+pub type Factory = dyn Fn(Namespace) -> BoxFuture<'static, Result<Arc<dyn Coordinator>, String>> + Send + Sync;
+/// Disturbs the backend: cuts its connections, restarts it. Returns when the disturbance is over.
+pub type Disturb = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
+
+/// How thorough the suite is.
+#[derive(Clone)]
+pub struct Options {
+    /// Concurrent writers.
+    pub writers: u64,
+    /// Rounds of each writer: a read and a write each.
+    pub rounds: u64,
+    /// How many keys are listed at once.
+    pub keys: usize,
+    /// How many messages are published to a subscriber that does not listen.
+    pub flood: u64,
+    /// How long one check may take.
+    pub patience: Duration,
+    /// What the random choices come from.
+    pub seed: u64,
+    /// If present, the backend is disturbed in the middle of one check.
+    pub disturb: Option<Disturb>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            writers: 16,
+            rounds: 12,
+            keys: 10_000,
+            flood: 5_000,
+            patience: Duration::from_secs(60),
+            seed: 1,
+            disturb: None,
+        }
+    }
+}
+
+/// Runs every check, one after the other, each in namespaces of its own, named `suite-…`, which are left behind.
+pub async fn run(factory: &Factory, options: Options) -> SuiteReport {
+    let mut unique = [0; 6];
+    // Without randomness a second run meets the namespaces of the first, and its checks say so.
+    let _ = getrandom::fill(&mut unique);
+    let unique = unique.iter().map(|b| format!("{b:02x}")).collect();
+    let cx = Context {
+        factory,
+        options,
+        unique,
+        spaces: AtomicU64::new(0),
+    };
+    let mut report = SuiteReport {
+        kind: "?".into(),
+        location: "?".into(),
+        rows: Vec::new(),
+    };
+    for Check { name, promise, body } in checks(&cx) {
+        let begun = Instant::now();
+        let verdict = tokio::time::timeout(cx.options.patience, body).await;
+        let (outcome, detail) = match verdict {
+            Ok(Ok(detail)) => (Outcome::Passed, detail),
+            Ok(Err(Flaw::Skip(reason))) => (Outcome::Skipped, reason),
+            Ok(Err(Flaw::Broken(reason))) => (Outcome::Failed, reason),
+            Err(_) => (
+                Outcome::Failed,
+                format!(
+                    "not finished after {:?}: something that was promised did not come",
+                    cx.options.patience
+                ),
+            ),
+        };
+        report.rows.push(Row {
+            name,
+            promise,
+            outcome,
+            detail,
+            took: begun.elapsed(),
+        });
+    }
+    if let Ok(coordinator) = cx.open(&cx.space()).await {
+        report.kind = coordinator.kind().into();
+        report.location = coordinator.location();
+    }
+    report
+}
+
+struct Check<'a> {
+    name: &'static str,
+    promise: &'static str,
+    body: BoxFuture<'a, Verdict>,
+}
+
+fn checks<'a>(cx: &'a Context<'a>) -> Vec<Check<'a>> {
+    let check = |name, promise, body| Check { name, promise, body };
+    vec![
+        check(
+            "expectations",
+            "a write happens exactly when its expectation holds, in every state",
+            Box::pin(store::expectations(cx)),
+        ),
+        check(
+            "conflict",
+            "a conflict carries the entry that is there",
+            Box::pin(store::conflict(cx)),
+        ),
+        check(
+            "names",
+            "malformed keys and topics are invalid, and nothing happens",
+            Box::pin(store::names(cx)),
+        ),
+        check(
+            "sizes",
+            "values of 1 MiB are stored, larger ones than the limit refused and not written",
+            Box::pin(store::sizes(cx)),
+        ),
+        check(
+            "namespaces",
+            "two namespaces of one backend do not meet in the store",
+            Box::pin(store::namespaces(cx)),
+        ),
+        check(
+            "time",
+            "the backend's clock never goes back, and no entry is younger than it",
+            Box::pin(store::time(cx)),
+        ),
+        check(
+            "list",
+            "a listing has the prefix, is sorted, and leaves out what is not newer than asked for",
+            Box::pin(list::ranges(cx)),
+        ),
+        check("list-many", "thousands of keys are listed completely", Box::pin(list::many(cx))),
+        check(
+            "list-live",
+            "a listing shows every write up to its revision while others write",
+            Box::pin(list::live(cx)),
+        ),
+        check(
+            "cas-one-key",
+            "concurrent compare-and-set on one key is linearizable",
+            Box::pin(concurrent::one_key(cx)),
+        ),
+        check(
+            "cas-many-keys",
+            "concurrent writes to several keys are linearizable, revisions increase across keys",
+            Box::pin(concurrent::many_keys(cx)),
+        ),
+        check(
+            "indeterminate",
+            "after an indeterminate write the outcome can be read back",
+            Box::pin(concurrent::indeterminate(cx)),
+        ),
+        check(
+            "bus-order",
+            "messages arrive in order for each publisher and topic, the sender's own included",
+            Box::pin(bus::order(cx)),
+        ),
+        check(
+            "bus-slow",
+            "a slow subscriber gets every message or is told of a gap where they are missing",
+            Box::pin(bus::slow(cx)),
+        ),
+        check(
+            "bus-subscribe",
+            "what is published after subscribe returns arrives",
+            Box::pin(bus::subscribe(cx)),
+        ),
+        check("bus-cancel", "giving up on next loses nothing", Box::pin(bus::cancel(cx))),
+        check(
+            "bus-sizes",
+            "messages of 256 KiB arrive, larger ones than the limit are refused",
+            Box::pin(bus::sizes(cx)),
+        ),
+        check(
+            "bus-namespaces",
+            "two namespaces of one backend do not meet on the bus; publishing to nobody succeeds",
+            Box::pin(bus::namespaces(cx)),
+        ),
+        check(
+            "reconnect",
+            "after a disturbance the store works again, and lost messages are told",
+            Box::pin(bus::reconnect(cx)),
+        ),
+    ]
+}
+
+/// What the checks work with.
+struct Context<'a> {
+    factory: &'a Factory,
+    options: Options,
+    unique: String,
+    spaces: AtomicU64,
+}
+
+impl Context<'_> {
+    /// A namespace that nobody else uses.
+    fn space(&self) -> Namespace {
+        let n = self.spaces.fetch_add(1, Ordering::Relaxed);
+        Namespace::new(&format!("suite-{}-{n}", self.unique)).expect("lowercase letters, digits and dashes")
+    }
+
+    /// A new handle.
+    async fn open(&self, space: &Namespace) -> Result<Arc<dyn Coordinator>, Flaw> {
+        (self.factory)(space.clone())
+            .await
+            .map_err(|error| Flaw::Broken(format!("cannot open a handle: {error}")))
+    }
+
+    /// `count` new handles.
+    async fn open_all(&self, space: &Namespace, count: u64) -> Result<Vec<Arc<dyn Coordinator>>, Flaw> {
+        let mut handles = Vec::new();
+        for _ in 0..count {
+            handles.push(self.open(space).await?);
+        }
+        Ok(handles)
+    }
+}
+
+/// What a passed check saw, or why it did not pass.
+type Verdict = Result<String, Flaw>;
+
+enum Flaw {
+    Broken(String),
+    Skip(String),
+}
+
+impl From<StoreError<Bytes>> for Flaw {
+    fn from(error: StoreError<Bytes>) -> Self {
+        Self::Broken(format!("unexpected error: {error}"))
+    }
+}
+
+impl From<BusError> for Flaw {
+    fn from(error: BusError) -> Self {
+        Self::Broken(format!("unexpected error: {error}"))
+    }
+}
+
+impl From<tokio::task::JoinError> for Flaw {
+    fn from(error: tokio::task::JoinError) -> Self {
+        Self::Broken(format!("a task ended: {error}"))
+    }
+}
+
+/// Ends the check with a description of the violation unless the condition holds.
+macro_rules! ensure {
+    ($condition:expr, $($text:tt)+) => {
+        if !$condition {
+            return Err($crate::suite::Flaw::Broken(format!($($text)+)));
+        }
+    };
+}
+use ensure;
+
+/// A small seeded generator (SplitMix64): the same choices for the same seed, everywhere.
+#[derive(Clone, Debug)]
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % n
+    }
+}
