@@ -62,64 +62,46 @@ impl RoleReader<'_, '_> {
     }
 
     fn walk(&self, item: &Item<'_>, name: &str, roles: &mut Roles) {
+        let known = known::is_known(name);
         let spec = match item.value {
-            DeValue::Table(table) if known::is_known(name) => {
-                // A role may be nested under its own name: `[cluster.roles.fts-indexing] fts-indexing = […]`.
-                let own = table.iter().find(|(key, _)| is_own_name(key.get_ref(), name));
-                if let Some((own_key, value)) = own {
-                    for key in table.keys().filter(|key| *key != own_key) {
-                        reader::unknown_key(
-                            self.reader,
-                            key.get_ref(),
-                            key.span().into(),
-                            &item.path,
-                            [own_key.get_ref().as_ref()],
-                        );
-                    }
-                    let child = Item::new(format!("{}.{}", item.path, own_key.get_ref()), own_key.span().into(), value);
-                    return self.walk(&child, name, roles);
-                }
-                if table.is_empty() {
-                    return;
-                }
-                role_table::read(self, item, table, name)
-            }
+            // Empty is as if it were absent.
+            DeValue::Array(list) if known && list.is_empty() => return,
+            DeValue::Table(table) if known && table.is_empty() => return,
+            DeValue::Array(_) | DeValue::String(_) | DeValue::Integer(_) if known => self.list(item, name),
+            DeValue::Array(_) | DeValue::String(_) | DeValue::Integer(_) => return self.unknown_role(item, name),
+            DeValue::Table(table) if known => match table.iter().find(|(key, _)| is_own_name(key.get_ref(), name)) {
+                Some((key, _)) => return self.under_own_name(table, item, key.get_ref(), name, roles),
+                None => role_table::read(self, item, table, name),
+            },
             DeValue::Table(table) if known::nested(name).next().is_some() || !looks_like_definition(table) => {
                 return self.children(table, item, name, roles);
             }
             DeValue::Table(table) => role_table::read(self, item, table, name),
-            DeValue::Array(_) | DeValue::String(_) | DeValue::Integer(_) => {
-                if !known::is_known(name) {
-                    self.unknown_role(item, name);
-                    return;
-                }
-                match self.list(item, name) {
-                    Some(None) => return,
-                    Some(spec) => spec,
-                    None => None,
-                }
-            }
-            _ => {
-                self.reader
-                    .wrong_type(item, "a list or a table", "write the shards as in [\"1,4\", \"2,3\"]");
+            DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) => {
+                let help = "write the shards as in [\"1,4\", \"2,3\"]";
+                self.reader.wrong_type(item, "a list or a table", help);
                 None
             }
         };
-        let new = !roles.set.contains_key(name) && !roles.failed.contains(name);
-        if !new {
-            self.reader.error(
-                Code::DuplicateRole,
-                item.key_span,
-                format!("the role `{name}` is set twice"),
-                "keep one of the two",
-            );
+        if roles.set.contains_key(name) || roles.failed.contains(name) {
+            let message = format!("the role `{name}` is set twice");
+            self.reader
+                .error(Code::DuplicateRole, item.key_span, message, "keep one of the two");
+        } else if let Some(spec) = spec {
+            roles.set.insert(name.to_owned(), (spec, item.span));
+        } else {
+            roles.failed.insert(name.to_owned());
         }
-        match spec {
-            Some(spec) if new => {
-                roles.set.insert(name.to_owned(), (spec, item.span));
-            }
-            _ => {
-                roles.failed.insert(name.to_owned());
+    }
+
+    /// A role under its own name: `[cluster.roles.fts-indexing] fts-indexing = […]`.
+    fn under_own_name<'t>(&self, table: &'t DeTable<'t>, item: &Item<'t>, own: &str, name: &str, roles: &mut Roles) {
+        for (key, value) in reader::in_order(table) {
+            let span = key.span().into();
+            if key.get_ref() == own {
+                self.walk(&Item::new(format!("{}.{own}", item.path), span, value), name, roles);
+            } else {
+                reader::unknown_key(self.reader, key.get_ref(), span, &item.path, [own]);
             }
         }
     }
@@ -143,65 +125,65 @@ impl RoleReader<'_, '_> {
         );
     }
 
-    /// A list form. `Some(None)` if the list is empty, which is as if it were absent; `None` after any problem.
-    fn list(&self, item: &Item<'_>, name: &str) -> Option<Option<RoleSpec>> {
+    /// A list form, which is not empty.
+    fn list(&self, item: &Item<'_>, name: &str) -> Option<RoleSpec> {
         let groups = self.groups(item, name)?;
-        if groups.is_empty() {
-            return Some(None);
-        }
         self.refuse_unsharded(item, name, &groups)?;
-        Some(Some(RoleSpec {
+        Some(RoleSpec {
             shards: u32::try_from(groups.len()).ok()?,
             policy: known::STATIC_GROUPS.to_owned(),
             placement: Placement::Groups(groups),
             ..known::unset(name)
-        }))
+        })
     }
 
     /// The shards of a list: one for each string, or a single one for integers, as older releases meant them.
     pub(crate) fn groups(&self, item: &Item<'_>, name: &str) -> Option<Vec<Vec<Member>>> {
-        let elements = item.elements();
-        let mut good = true;
-        for element in &elements {
-            let refused = match element.value {
-                DeValue::String(_) | DeValue::Integer(_) => continue,
+        let help = "write each shard as one string, as in [\"1,4\", \"2,3\"]";
+        let (mut strings, mut integers, mut good) = (Vec::new(), Vec::new(), true);
+        for element in item.elements() {
+            match element.value {
+                DeValue::String(_) => strings.push(element),
+                DeValue::Integer(_) => integers.push(element),
                 DeValue::Array(_) => {
                     let message = format!("`{}` has a list inside its list", item.path);
-                    let help = "write each shard as one string, as in [\"1,4\", \"2,3\"]";
                     self.reader.error(Code::NestedList, element.span, message, help);
-                    true
+                    good = false;
                 }
-                _ => false,
-            };
-            if !refused {
-                self.reader.wrong_type(
-                    element,
-                    "a list of strings",
-                    "write each shard as one string, as in [\"1,4\", \"2,3\"]",
-                );
+                _ => {
+                    self.reader.wrong_type(&element, "a list of strings", help);
+                    good = false;
+                }
             }
-            good = false;
         }
-        let integers = elements.iter().filter(|e| matches!(e.value, DeValue::Integer(_))).count();
-        if integers == 0 {
-            let groups: Vec<_> = elements
-                .iter()
-                .filter(|e| matches!(e.value, DeValue::String(_)))
-                .map(|e| self.members.text(e))
-                .collect();
-            return groups.into_iter().collect::<Option<Vec<_>>>().filter(|_| good);
-        }
-        if let Some(text) = elements.iter().find(|e| matches!(e.value, DeValue::String(_))) {
+        if let (Some(text), Some(_)) = (strings.first(), integers.first()) {
             let message = format!("`{}` mixes integers and strings", item.path);
-            self.reader.error(
-                Code::MixedList,
-                text.span,
-                message,
-                "write every shard as a string, as in [\"1,4\", \"2,3\"]",
-            );
+            self.reader.error(Code::MixedList, text.span, message, help);
             return None;
         }
-        let members = self.integers(&elements, item)?;
+        let groups: Vec<_> = if integers.is_empty() {
+            strings.iter().map(|text| self.members.text(text)).collect()
+        } else {
+            vec![self.integers(&integers, item, name)]
+        };
+        groups.into_iter().collect::<Option<_>>().filter(|_| good)
+    }
+
+    /// The one group that a list of integers is.
+    fn integers(&self, integers: &[Item<'_>], item: &Item<'_>, name: &str) -> Option<Vec<Member>> {
+        let mut seen = HashSet::new();
+        let mut members = Vec::new();
+        for integer in integers {
+            if let Some(member) = self.members.integer(integer)
+                && self.members.unique(&mut seen, &member, integer.span, &item.path)
+            {
+                members.push(member);
+            }
+        }
+        if members.len() < integers.len() {
+            return None;
+        }
+        // Several nodes of `push-notifications` are refused: no spelling would help.
         if name != known::PUSH_NOTIFICATIONS || members.len() == 1 {
             let message = format!(
                 "integers in `{}` are read as older releases meant them: the members of one group",
@@ -210,20 +192,7 @@ impl RoleReader<'_, '_> {
             let help = format!("write it as {}", show_groups(std::slice::from_ref(&members)));
             self.reader.warn(Code::IntegerList, item.span, message, help);
         }
-        good.then(|| vec![members])
-    }
-
-    fn integers(&self, elements: &[Item<'_>], item: &Item<'_>) -> Option<Vec<Member>> {
-        let mut seen = HashSet::new();
-        let mut members = Vec::new();
-        let mut good = true;
-        for element in elements.iter().filter(|e| matches!(e.value, DeValue::Integer(_))) {
-            match self.members.integer(element) {
-                Some(member) if self.members.unique(&mut seen, &member, element.span, &item.path) => members.push(member),
-                _ => good = false,
-            }
-        }
-        good.then_some(members)
+        Some(members)
     }
 
     /// `push-notifications` as one group of several nodes: under the older meaning each would notify.
@@ -233,29 +202,23 @@ impl RoleReader<'_, '_> {
         if name != known::PUSH_NOTIFICATIONS || one_node {
             return Some(());
         }
-        let ids: Vec<u32> = group
-            .iter()
-            .filter_map(|m| if let Member::Node(id) = m { Some(*id) } else { None })
-            .collect();
-        let corrected = if ids.len() == group.len() && ids.len() <= 8 {
-            // Each node acts for one shard, and the next one stands by.
-            let shards: Vec<_> = (0..ids.len())
-                .map(|i| vec![Member::Node(ids[i]), Member::Node(ids[(i + 1) % ids.len()])])
-                .collect();
-            show_groups(&shards)
-        } else {
-            let nodes: Vec<_> = group.iter().take(8).map(bare).collect();
+        let shown: Vec<_> = group.iter().take(8).map(bare).collect();
+        let more = if group.len() > shown.len() { ",…" } else { "" };
+        let table = format!("{{ shards = 16, replicas = 2, nodes = [\"{}{more}\"] }}", shown.join(","));
+        let help = if more.is_empty() && group.iter().all(|m| matches!(m, Member::Node(_))) {
+            let each: Vec<_> = group.iter().map(|m| vec![m.clone()]).collect();
             format!(
-                "{{ shards = 16, replicas = 2, nodes = [\"{}{}\"] }}",
-                nodes.join(","),
-                if group.len() > 8 { ",…" } else { "" }
+                "give each node a shard: push-notifications = {}; or, with standbys: push-notifications = {table}",
+                show_groups(&each)
             )
+        } else {
+            format!("divide it into shards: push-notifications = {table}")
         };
         self.reader.error(
             Code::UnshardedPush,
             item.span,
             "`push-notifications` must be sharded: with one list of several nodes, users would be notified more than once",
-            format!("give each node a shard and a standby: push-notifications = {corrected}"),
+            help,
         );
         None
     }

@@ -92,7 +92,7 @@ fn hostile_files_are_refused_quickly() {
         assert!(report.has_errors());
         assert!(!report.render_text(true).is_empty());
         let took = started.elapsed();
-        assert!(took.as_secs() < 10, "{:?} took {took:?}", String::from_utf8_lossy(pattern));
+        assert!(took.as_secs() < 20, "{:?} took {took:?}", String::from_utf8_lossy(pattern));
     }
 }
 

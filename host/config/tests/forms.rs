@@ -138,6 +138,9 @@ fn push_notifications_is_always_primary() {
     assert_eq!((push.shards, push.mode, push.replicas), (2, Mode::Primary, Replicas::Every));
     assert_eq!(push.policy, "static-groups");
     assert!(report.problems().is_empty(), "{report}");
+    // What the refusal of one list of several nodes proposes.
+    sound("cluster.roles.push-notifications = [\"1\", \"2\"]");
+    sound("cluster.roles.push-notifications = { shards = 16, replicas = 2, nodes = [\"1,2\"] }");
     // One node alone notifies nobody twice; a mode that is spelt out says that the rest stand by.
     sound("cluster.roles.push-notifications = [\"3\"]");
     let (config, _) = sound("cluster.roles.push-notifications = { groups = [\"1,2\"], mode = \"primary\" }");
