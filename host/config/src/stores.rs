@@ -222,19 +222,19 @@ fn value(reader: &Reader<'_>, kind: Kind, item: &Item<'_>) -> Option<SettingValu
 
 /// A whole number; quoted is accepted in store sections, as the mail server does.
 fn number(reader: &Reader<'_>, item: &Item<'_>) -> Option<u64> {
-    match item.value {
-        DeValue::String(text) if text.bytes().all(|b| b.is_ascii_digit()) => text.parse().ok().filter(|n| *n <= u64::from(u32::MAX)),
-        _ => return reader.integer(item, 0..=u64::from(u32::MAX)),
+    let quoted = item
+        .value
+        .as_str()
+        .filter(|text| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()));
+    let Some(text) = quoted else {
+        return reader.integer(item, 0..=u64::from(u32::MAX));
+    };
+    let number = text.parse::<u32>().ok();
+    if number.is_none() {
+        let message = format!("`{}` is too large", item.path);
+        reader.error(Code::OutOfRange, item.span, message, "write a number below 4294967296");
     }
-    .or_else(|| {
-        reader.error(
-            Code::OutOfRange,
-            item.span,
-            format!("`{}` is too large or empty", item.path),
-            "write a number below 4294967296",
-        );
-        None
-    })
+    number.map(u64::from)
 }
 
 fn not_empty<T>(reader: &Reader<'_>, item: &Item<'_>, list: Vec<T>) -> Option<Vec<T>> {

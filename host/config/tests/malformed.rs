@@ -36,6 +36,8 @@ fn members() {
     error(&stores("[\"«0»,1\"]"), Code::OutOfRange, "ids begin at 1");
     error(&stores("[\"1,«512»\"]"), Code::OutOfRange, "max-node-id");
     error(&stores("[\"1,«99999999999»\"]"), Code::OutOfRange, "from 1 to 511");
+    // Columns count characters, not bytes.
+    error(&stores("[\"zone=größe,«0»\"]"), Code::OutOfRange, "ids begin at 1");
     error(&stores("[\"«-1»\"]"), Code::InvalidMember, "no node id");
     error(&stores("[\"«4-1»\"]"), Code::InvalidMember, "write `1-4`");
     error(&stores("[\"«1-»\"]"), Code::InvalidMember, "no node id");
