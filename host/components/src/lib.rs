@@ -1,0 +1,28 @@
+//! Runs assignment policies that are WebAssembly components, so that nothing they do can harm the host.
+//!
+//! - [`PolicyEngine`] compiles and runs; one for a process. [`cache`] keeps compiled code on disk.
+//! - [`PolicyComponent`] is a loaded policy: `describe`, `validate`, `assign`. Every call gets a new instance, so no call can see another.
+//! - [`Budget`] says what one call may take; each limit has its own [`PolicyFault`].
+//! - [`bundled`] has the standard policies.
+//!
+//! All calls block for as long as the budget allows: call them from `spawn_blocking` in asynchronous code. Whether a plan is any good is for
+//! `shardwright_core::check` to say: this crate delivers the answer as it was given.
+
+mod budget;
+pub mod bundled;
+pub mod cache;
+mod component;
+mod digest;
+mod engine;
+mod fault;
+mod limiter;
+mod load;
+mod wire;
+
+pub use budget::Budget;
+pub use component::PolicyComponent;
+pub use digest::Digest;
+pub use engine::{EngineError, PolicyEngine};
+pub use fault::{PolicyFault, Refusal};
+pub use load::LoadError;
+pub use wire::Description;

@@ -1,0 +1,88 @@
+//! The bundled policy components, built from `guests/policies`, or compared with what is kept.
+//!
+//! The bytes must not depend on where they are built: paths of this machine are replaced before they get into panic messages, the toolchain is
+//! pinned, and the profile `guest` fixes the rest.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+use wit_component::ComponentEncoder;
+
+/// The folder of each policy under `guests/policies`, and the name of its component.
+const POLICIES: [&str; 3] = ["static-groups", "balanced", "rendezvous"];
+const TARGET: &str = "wasm32-unknown-unknown";
+const PROFILE: &str = "guest";
+const BUILT: &str = "target/guests";
+const KEPT: &str = "host/components/bundled";
+
+/// Builds every bundled component from the root of the workspace. With `check`, changes nothing and fails if one differs from what is kept.
+pub fn build(check: bool) -> Result<()> {
+    compile()?;
+    let mut different = Vec::new();
+    for policy in POLICIES {
+        let module = format!("shardwright_policy_{}.wasm", policy.replace('-', "_"));
+        let module = Path::new(BUILT).join(TARGET).join(PROFILE).join(module);
+        let module = std::fs::read(&module).with_context(|| format!("reading {}", module.display()))?;
+        let component = ComponentEncoder::default().validate(true).module(&module)?.encode().with_context(|| format!("encoding {policy}"))?;
+        let kept = Path::new(KEPT).join(policy).with_extension("wasm");
+        if check {
+            if std::fs::read(&kept).ok().as_deref() != Some(&component) {
+                different.push(kept.display().to_string());
+            }
+        } else {
+            std::fs::create_dir_all(KEPT)?;
+            std::fs::write(&kept, &component).with_context(|| format!("writing {}", kept.display()))?;
+            println!("{} ({} bytes)", kept.display(), component.len());
+        }
+    }
+    ensure!(different.is_empty(), "not what their source builds to: {}; run `cargo xtask guests` and commit them", different.join(", "));
+    Ok(())
+}
+
+fn compile() -> Result<()> {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["build", "--locked", "--lib", "--profile", PROFILE, "--target", TARGET, "--target-dir", BUILT]);
+    for policy in POLICIES {
+        cargo.arg("--package").arg(format!("shardwright-policy-{policy}"));
+    }
+    cargo.env_remove("RUSTFLAGS").env("CARGO_ENCODED_RUSTFLAGS", flags()?);
+    let status = cargo.status().context("running cargo")?;
+    if !status.success() {
+        bail!("the guests do not build ({status}); the target is added with `rustup target add {TARGET}`");
+    }
+    Ok(())
+}
+
+/// Flags that replace the paths of this machine, joined as `CARGO_ENCODED_RUSTFLAGS` wants them.
+fn flags() -> Result<OsString> {
+    let mut paths = vec![(std::env::current_dir()?, "/shardwright".to_owned())];
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    if let Some(home) = home.or_else(|| Some(std::env::home_dir()?.join(".cargo"))) {
+        // One folder for each registry, named after its address.
+        let sources = home.join("registry/src");
+        for registry in std::fs::read_dir(&sources).into_iter().flatten() {
+            paths.push((registry?.path(), "/registry".to_owned()));
+        }
+    }
+    let rustc = |argument: &[&str]| -> Result<String> {
+        let output = Command::new("rustc").args(argument).output().context("running rustc")?;
+        Ok(String::from_utf8(output.stdout)?)
+    };
+    let version = rustc(&["--version", "--verbose"])?;
+    let commit = version.lines().find_map(|line| line.strip_prefix("commit-hash: ")).context("rustc does not name its commit")?;
+    paths.push((Path::new(rustc(&["--print", "sysroot"])?.trim()).join("lib/rustlib/src/rust"), format!("/rustc/{commit}")));
+
+    let mut flags = OsString::new();
+    for (path, replacement) in paths {
+        if !flags.is_empty() {
+            flags.push("\u{1f}");
+        }
+        flags.push("--remap-path-prefix=");
+        flags.push(path);
+        flags.push("=");
+        flags.push(replacement);
+    }
+    Ok(flags)
+}
