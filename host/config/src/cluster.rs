@@ -2,8 +2,9 @@
 
 use crate::keys;
 use crate::problem::Code;
-use crate::reader::{Item, Reader, Section};
+use crate::reader::{Item, Reader};
 use crate::secret::Secret;
+use crate::section::Section;
 use shardwright_core::time::Timing;
 
 /// The shortest `cluster.secret`, in bytes.

@@ -34,6 +34,7 @@ mod report;
 mod role_table;
 mod roles;
 mod secret;
+mod section;
 mod source;
 mod stores;
 mod units;
@@ -109,7 +110,11 @@ fn examine(opened: Vec<Opened>, options: &CheckOptions, report: &mut Report) -> 
     let unread = opened.iter().any(Result::is_err);
     for opened in opened {
         match opened {
-            Ok(source) => files.push(parse::parse(source)),
+            Ok(source) => {
+                let file = parse::parse(source);
+                report.push(file.source.clone(), file.problems.clone());
+                files.push(file);
+            }
             Err(refused) => report.push(refused.source, vec![refused.problem]),
         }
     }
@@ -123,7 +128,6 @@ fn examine(opened: Vec<Opened>, options: &CheckOptions, report: &mut Report) -> 
         } else {
             audit
         };
-        report.push(file.source.clone(), file.problems.clone());
         report.extend(audit.finish());
     }
     report.extend(cross::compare(&files));

@@ -4,7 +4,8 @@ use crate::keys;
 use crate::members::{is_label_key, is_label_value};
 use crate::model::NodeConfig;
 use crate::problem::Code;
-use crate::reader::{Item, Reader, Section};
+use crate::reader::{Item, Reader};
+use crate::section::Section;
 use std::path::{Path, PathBuf};
 
 /// The largest capacity; sums over all nodes stay far below 2⁶⁴.

@@ -7,8 +7,9 @@ use crate::model::{ClusterConfig, CoordinatorConfig, DEFAULT_MAX_NODE_ID, HIGHES
 use crate::node;
 use crate::policy;
 use crate::problem::{Problem, Severity, Span};
-use crate::reader::{Item, Reader, Section};
+use crate::reader::{Item, Reader};
 use crate::roles::{RoleReader, Roles};
+use crate::section::Section;
 use crate::source::Source;
 use crate::stores;
 use shardwright_core::time::Timing;

@@ -4,7 +4,8 @@ use crate::keys;
 use crate::known::BUNDLED_POLICIES;
 use crate::model::{Budget, PolicySection};
 use crate::problem::Code;
-use crate::reader::{Item, Reader, Section};
+use crate::reader::{Item, Reader};
+use crate::section::Section;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

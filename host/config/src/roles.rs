@@ -4,8 +4,9 @@ use crate::keys;
 use crate::known;
 use crate::members::{MemberReader, bare, show_groups};
 use crate::problem::{Code, Span};
-use crate::reader::{self, Item, Reader};
+use crate::reader::{Item, Reader};
 use crate::role_table;
+use crate::section::{in_order, unknown_key};
 use shardwright_core::role::{Member, Placement, RoleSpec};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use toml::de::{DeTable, DeValue};
@@ -50,7 +51,7 @@ impl RoleReader<'_, '_> {
     }
 
     fn children<'t>(&self, table: &'t DeTable<'t>, item: &Item<'t>, prefix: &str, roles: &mut Roles) {
-        for (key, value) in reader::in_order(table) {
+        for (key, value) in in_order(table) {
             let name = if prefix.is_empty() {
                 key.get_ref().to_string()
             } else {
@@ -96,12 +97,12 @@ impl RoleReader<'_, '_> {
 
     /// A role under its own name: `[cluster.roles.fts-indexing] fts-indexing = […]`.
     fn under_own_name<'t>(&self, table: &'t DeTable<'t>, item: &Item<'t>, own: &str, name: &str, roles: &mut Roles) {
-        for (key, value) in reader::in_order(table) {
+        for (key, value) in in_order(table) {
             let span = key.span().into();
             if key.get_ref() == own {
                 self.walk(&Item::new(format!("{}.{own}", item.path), span, value), name, roles);
             } else {
-                reader::unknown_key(self.reader, key.get_ref(), span, &item.path, [own]);
+                unknown_key(self.reader, key.get_ref(), span, &item.path, [own]);
             }
         }
     }

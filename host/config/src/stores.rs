@@ -3,7 +3,8 @@
 use crate::keys::{self, COMMON, COORDINATORS, Kind, OTHER_STORES, Setting};
 use crate::model::{CoordinatorConfig, SettingValue, StoreSection};
 use crate::problem::Code;
-use crate::reader::{self, Item, Reader};
+use crate::reader::{Item, Reader};
+use crate::section::{in_order, unknown_key};
 use std::collections::BTreeMap;
 use std::path::Path;
 use toml::de::{DeTable, DeValue};
@@ -158,7 +159,7 @@ struct Walk<'w, 's> {
 
 impl Walk<'_, '_> {
     fn table(&mut self, table: &DeTable<'_>, prefix: &str) {
-        for (key, value) in reader::in_order(table) {
+        for (key, value) in in_order(table) {
             let name = if prefix.is_empty() {
                 key.get_ref().to_string()
             } else {
@@ -173,7 +174,7 @@ impl Walk<'_, '_> {
                 (None, DeValue::Table(inner)) => self.table(inner, &name),
                 (None, _) => {
                     let names = COMMON.iter().chain(self.specific).map(|s| s.name);
-                    reader::unknown_key(self.reader, &name, item.key_span, &self.section.path, names);
+                    unknown_key(self.reader, &name, item.key_span, &self.section.path, names);
                     self.good = false;
                 }
             }

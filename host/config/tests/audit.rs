@@ -235,6 +235,19 @@ fn every_file_is_reported() {
     assert_eq!(found(&report), [('0', 1, Code::OutOfRange), ('1', 1, Code::UnknownKey)], "{report}");
 }
 
+#[test]
+fn problems_come_in_the_order_of_the_files() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("1.toml"), "cluster.node-id = 0").unwrap();
+    let paths = [dir.path().join("1.toml"), dir.path().join("0.toml")];
+    let report = check(&paths, &CheckOptions::default());
+    assert_eq!(
+        found(&report),
+        [('1', 1, Code::OutOfRange), ('0', 0, Code::UnreadableFile)],
+        "{report}"
+    );
+}
+
 /// The same file named twice is one file, not two nodes of the same id.
 #[test]
 fn a_file_named_twice() {
