@@ -1,0 +1,95 @@
+//! What goes wrong.
+
+/// A kind of trouble. Everything ends by itself or when calm returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fault {
+    /// A process dies and loses everything in memory; it starts again on the same state directory.
+    Crash,
+    /// A process dies together with its state directory; it starts again as another instance of its hostname.
+    LostState,
+    /// A process is stopped for a while and goes on as if nothing had happened (`SIGSTOP`, a virtual machine that is moved).
+    Pause,
+    /// Requests of one node are refused at once.
+    Refuse,
+    /// Requests of one node are lost.
+    LoseRequests,
+    /// Requests of one node are performed, and their answers are lost.
+    LoseAnswers,
+    /// Nobody can reach the store.
+    Outage,
+    /// Requests and answers of one node take long, beyond the time-out at times: writes land after their sender gave up.
+    Slow,
+    /// A node's clock changes its rate within the bounds.
+    Drift,
+    /// The backend's clock jumps.
+    ClockStep,
+    /// The store loses everything.
+    Wipe,
+    /// The store goes back to a backup.
+    Restore,
+    /// The operator orders a node to be drained or cordoned, or takes that back.
+    Order,
+    /// Nodes restart one after another with another number of shards.
+    Reshape,
+    /// Policies fail: errors, invalid plans, slow answers, refusals to decide.
+    BadPolicy,
+    /// A policy is replaced, at one node after another.
+    NewPolicy,
+    /// A second installation with the hostname of another node starts.
+    Duplicate,
+    /// A node leaves in good order and comes back later.
+    Leave,
+    /// A host goes for good and another one, of another hostname, comes.
+    Replace,
+}
+
+impl Fault {
+    /// All kinds.
+    pub const ALL: [Self; 19] = [
+        Self::Crash,
+        Self::LostState,
+        Self::Pause,
+        Self::Refuse,
+        Self::LoseRequests,
+        Self::LoseAnswers,
+        Self::Outage,
+        Self::Slow,
+        Self::Drift,
+        Self::ClockStep,
+        Self::Wipe,
+        Self::Restore,
+        Self::Order,
+        Self::Reshape,
+        Self::BadPolicy,
+        Self::NewPolicy,
+        Self::Duplicate,
+        Self::Leave,
+        Self::Replace,
+    ];
+
+    /// Its name in reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Crash => "crash",
+            Self::LostState => "lost state",
+            Self::Pause => "pause",
+            Self::Refuse => "refuse",
+            Self::LoseRequests => "lose requests",
+            Self::LoseAnswers => "lose answers",
+            Self::Outage => "outage",
+            Self::Slow => "slow",
+            Self::Drift => "drift",
+            Self::ClockStep => "clock step",
+            Self::Wipe => "wipe",
+            Self::Restore => "restore",
+            Self::Order => "order",
+            Self::Reshape => "reshape",
+            Self::BadPolicy => "bad policy",
+            Self::NewPolicy => "new policy",
+            Self::Duplicate => "duplicate",
+            Self::Leave => "leave",
+            Self::Replace => "replace",
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Seeded simulation: many real engines over a virtual store, in virtual time, while everything goes wrong.
+//!
+//! One seed is one run, the same for ever. After every step the [`checker`] judges with true time, which no node knows.
+//! What is simulated, what is checked and what has been found is in `docs/simulation.md`.
+
+pub mod calm;
+pub mod checker;
+pub mod clock;
+pub mod faults;
+pub mod node;
+pub mod policy;
+pub mod rng;
+pub mod scenario;
+pub mod store;
+pub mod trace;
+pub mod trouble;
+pub mod world;
+
+use checker::Violation;
+use clock::MS;
+use shardwright_core::rules::Rules;
+use std::collections::BTreeMap;
+use trace::Trace;
+use world::World;
+
+/// What came of one seed.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The seed.
+    pub seed: u64,
+    /// The first invariant that did not hold.
+    pub violation: Option<Violation>,
+    /// Steps made.
+    pub steps: u64,
+    /// How often each kind of thing happened.
+    pub counts: BTreeMap<&'static str, u64>,
+    /// The last steps in words, if they were asked for.
+    pub log: Vec<String>,
+}
+
+/// Runs one seed. `telling` keeps the last steps in words; it changes nothing else.
+#[must_use]
+pub fn run(seed: u64, rules: Rules, telling: bool) -> Report {
+    let trace = if telling { Trace::telling() } else { Trace::counting() };
+    let mut world = World::new(seed, rules, trace);
+    let trouble = world.scenario.trouble * MS;
+    world.run(trouble);
+    if world.checker.violation().is_none() {
+        world.conclude();
+    }
+    let mut trace = world.trace;
+    trace.counts.insert("handoff", world.checker.handoffs);
+    trace.counts.insert("takeover", world.checker.takeovers);
+    trace.counts.insert("refused by the resource", world.checker.refused);
+    Report {
+        seed,
+        violation: world.checker.violation().cloned(),
+        steps: trace.steps,
+        counts: std::mem::take(&mut trace.counts),
+        log: trace.lines(),
+    }
+}

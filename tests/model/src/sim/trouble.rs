@@ -1,0 +1,219 @@
+//! Making things go wrong, and making them right again.
+
+use super::clock::{MS, Time};
+use super::faults::Fault;
+use super::node::Link;
+use super::scenario::shards;
+use super::world::{Next, World};
+use shardwright_core::engine::Event;
+use shardwright_core::id::InstanceId;
+
+impl World {
+    /// One fault, and the time of the next.
+    pub(super) fn trouble(&mut self) {
+        if self.calm {
+            return;
+        }
+        let wait = self.rng.within(50, self.scenario.gap) * MS;
+        self.after(wait, Next::Trouble);
+        if self.rng.chance(10) {
+            self.store.back_up();
+        }
+        if !self.scenario.faults.is_empty() {
+            let fault = self.rng.pick(&self.scenario.faults);
+            let machine = self.any_machine();
+            if self.inflict(fault, machine) {
+                self.trace.count(fault.name());
+                let name = self.machines[machine].hostname.clone();
+                self.trace.note(self.now, &name, || format!("*** {}", fault.name()));
+            }
+        }
+    }
+
+    /// Whether something could be done.
+    fn inflict(&mut self, fault: Fault, machine: usize) -> bool {
+        let until = self.now + self.rng.within(100, 8_000) * MS;
+        match fault {
+            Fault::Crash => return self.crash(machine, 8_000),
+            Fault::LostState => {
+                if !self.crash(machine, 8_000) {
+                    return false;
+                }
+                self.machines[machine].instance = InstanceId(self.rng.wide());
+            }
+            Fault::Pause => return self.pause(machine),
+            Fault::Refuse => self.machines[machine].link.refused = until,
+            Fault::LoseRequests => self.machines[machine].link.requests_lost = until,
+            Fault::LoseAnswers => self.machines[machine].link.answers_lost = until,
+            Fault::Slow => self.machines[machine].link.slow = until,
+            Fault::Outage => self.outage = until,
+            Fault::Drift => {
+                let rate = self.draw_rate();
+                self.machines[machine].clock.retune(self.now, rate);
+                let rate = self.draw_rate();
+                self.store.clock.retune(self.now, rate);
+            }
+            Fault::ClockStep => {
+                let by = self.rng.pick(&[1_000, 4_000, 60_000, 3_600_000, -1_000, -4_000, -60_000, -3_600_000]);
+                self.store.clock.step(self.now, by);
+                self.checker.stepped();
+            }
+            Fault::Wipe => {
+                self.store.wipe();
+                self.history_lost();
+            }
+            Fault::Restore => {
+                if !self.store.restore() {
+                    return false;
+                }
+                self.history_lost();
+            }
+            Fault::Order => {
+                let drain = self.rng.pick(&[None, Some(true), Some(false)]);
+                let cordon = self.rng.pick(&[None, Some(true), Some(false)]);
+                self.tell_all(machine..machine + 1, &Event::Order { drain, cordon });
+            }
+            Fault::Reshape => self.reshape(),
+            Fault::BadPolicy => self.bad_policies = until,
+            Fault::NewPolicy => {
+                self.policy += 1;
+                let roles = self.scenario.roles.len();
+                let role = self.rng.index(roles);
+                for machine in 0..self.machines.len() {
+                    let event = Event::PolicyChanged { role, digest: self.policy };
+                    let wait = self.rng.within(0, 1_000) * MS;
+                    self.tell_later(machine, wait, event);
+                }
+            }
+            Fault::Duplicate => return self.duplicate(machine),
+            Fault::Leave => {
+                if self.machines[machine].process.is_none() {
+                    return false;
+                }
+                self.tell_all(machine..machine + 1, &Event::Leave);
+                let wait = self.rng.within(1_000, 12_000) * MS;
+                self.after(wait, Next::Start { machine });
+            }
+            Fault::Replace => return self.replace(machine),
+        }
+        true
+    }
+
+    fn tell_all(&mut self, machines: std::ops::Range<usize>, event: &Event) {
+        for machine in machines {
+            self.tell_later(machine, 0, event.clone());
+        }
+    }
+
+    fn tell_later(&mut self, machine: usize, wait: Time, event: Event) {
+        if let Some(life) = self.machines[machine].process.as_ref().map(|p| p.life) {
+            self.after(wait, Next::Tell { machine, life, event });
+        }
+    }
+
+    /// Kills a process; it starts again within `longest` milliseconds.
+    pub(super) fn crash(&mut self, machine: usize, longest: u64) -> bool {
+        if self.machines[machine].process.is_none() {
+            return false;
+        }
+        self.kill(machine);
+        let wait = self.rng.within(50, longest) * MS;
+        self.after(wait, Next::Start { machine });
+        true
+    }
+
+    fn pause(&mut self, machine: usize) -> bool {
+        let Some(process) = &mut self.machines[machine].process else { return false };
+        if process.paused.is_some() {
+            return false;
+        }
+        process.paused = Some(Vec::new());
+        let life = process.life;
+        let wait = self.rng.within(20, 9_000) * MS;
+        self.after(wait, Next::Resume { machine, life });
+        true
+    }
+
+    /// Some adapters notice that the store is another one, and say so once to everybody who had spoken to the old one.
+    fn history_lost(&mut self) {
+        self.checker.forget();
+        self.unreported.clear();
+        if self.rng.chance(30) {
+            let had = |m: &usize| self.machines[*m].process.is_some();
+            self.unreported = (0..self.machines.len()).filter(had).collect();
+        }
+    }
+
+    /// All nodes restart, one after another, with another number of shards.
+    fn reshape(&mut self) {
+        let count = shards(&mut self.rng);
+        self.scenario.roles[0].shards = count;
+        for machine in 0..self.machines.len() {
+            self.machines[machine].roles = self.scenario.roles.clone();
+            if self.rng.chance(80) {
+                self.crash(machine, 4_000);
+            }
+        }
+    }
+
+    fn duplicate(&mut self, machine: usize) -> bool {
+        if self.machines.iter().filter(|m| m.duplicate).count() == 3 {
+            return false;
+        }
+        let hostname = self.machines[machine].hostname.clone();
+        let machine = self.add(hostname, true);
+        self.after(0, Next::Start { machine });
+        let wait = self.rng.within(500, 12_000) * MS;
+        self.after(wait, Next::Remove { machine });
+        true
+    }
+
+    fn replace(&mut self, machine: usize) -> bool {
+        if self.machines.len() > self.scenario.nodes + 4 || self.machines[machine].duplicate {
+            return false;
+        }
+        self.machines[machine].retired = true;
+        self.kill(machine);
+        let hostname = format!("h{}", self.machines.len());
+        let machine = self.add(hostname, false);
+        let wait = self.rng.within(0, 20_000) * MS;
+        self.after(wait, Next::Start { machine });
+        true
+    }
+
+    /// Everything is right again; what has happened has happened.
+    pub(super) fn calm_down(&mut self) {
+        self.calm = true;
+        self.outage = 0;
+        self.bad_policies = 0;
+        self.scenario.lost_hints = 0;
+        self.trace.note(self.now, "world", || "*** calm".to_owned());
+        for machine in 0..self.machines.len() {
+            let m = &mut self.machines[machine];
+            m.link = Link::default();
+            let life = m.process.as_ref().map(|p| p.life);
+            let stale = m.process.as_ref().is_some_and(|p| p.roles != m.roles);
+            if m.duplicate {
+                self.kill(machine);
+                continue;
+            }
+            if stale {
+                self.kill(machine);
+            }
+            match life {
+                Some(life) if !stale => {
+                    self.after(0, Next::Resume { machine, life });
+                    self.after(
+                        MS,
+                        Next::Tell {
+                            machine,
+                            life,
+                            event: Event::Order { drain: Some(false), cordon: Some(false) },
+                        },
+                    );
+                }
+                _ => self.after(100 * MS, Next::Start { machine }),
+            }
+        }
+    }
+}
