@@ -64,7 +64,7 @@ impl Engine {
         let mut ready = true;
         for (&part, (revision, plan)) in known.iter().filter(|(_, (_, plan))| plan.shape != shape) {
             ready = false;
-            if self.lead.roles[role].writing.contains(&part) {
+            if !self.may_decide(role, part, *revision) {
                 continue;
             }
             let next = if (0..plan.holders.len()).all(|at| plan.holder(at).is_none()) {
@@ -95,7 +95,7 @@ impl Engine {
         let moving = current.iter().flat_map(|p| &p.targets).filter(|&&t| t != 0).count();
         let mut moves = budget(spec.shards).saturating_sub(moving);
         for (&part, (revision, plan)) in known.range(..parts(spec.shards)) {
-            if self.lead.roles[role].writing.contains(&part) {
+            if !self.may_decide(role, part, *revision) {
                 continue;
             }
             let mut base = Arc::clone(plan);
@@ -126,6 +126,19 @@ impl Engine {
                 self.write(role, part, next, Expected::Revision(*revision), now);
             }
         }
+    }
+
+    /// Whether a part may be decided on: no write to it is under way, and the sessions were looked at after it was written. An
+    /// entry can come alone, with a conflict; a session that it names and that was not seen yet would pass for a former one.
+    fn may_decide(&mut self, role: usize, part: u32, revision: Revision) -> bool {
+        if self.lead.roles[role].writing.contains(&part) {
+            return false;
+        }
+        if revision > self.view.revision {
+            self.look();
+            return false;
+        }
+        true
     }
 
     fn write(&mut self, role: usize, part: u32, plan: PlanPart, expected: Expected, now: Instant) {

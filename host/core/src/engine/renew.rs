@@ -129,18 +129,19 @@ impl Engine {
         let next = counted.plus(self.jitter(self.set.timing.renew));
         let retry = now.plus(self.retry());
         let holder = self.set.timing.holder();
+        let awaited = self.mine.as_ref().is_some_and(|m| self.duty.owes_release(m.session.applied));
         let Some(mine) = &mut self.mine else { return };
         mine.writing = false;
         match outcome {
             Ok(Answer::Written(written)) => {
-                let released = applied > mine.session.applied;
                 mine.session.applied = applied;
                 mine.revision = written.revision;
                 mine.renewed = written.now;
                 mine.unresolved = None;
                 mine.next = next;
                 self.extend(counted.plus(holder), now);
-                if released {
+                // Nobody waits for a renewal, but a leader does for a release.
+                if awaited {
                     self.out.push(Command::Hint);
                 }
             }
