@@ -2,7 +2,7 @@
 
 use super::{Command, Engine, Notice, Op, Refusal};
 use crate::id::{HistoryId, SessionId};
-use crate::join::{Answer, Join, Next, Outcome, Request};
+use crate::join::{Answer, Held, Join, Next, Outcome, Request};
 use crate::rules::Rule;
 use crate::store::{Expected, Reading, Revision, StoreError};
 use crate::time::Instant;
@@ -23,6 +23,8 @@ pub(super) enum Phase {
     Grace(Instant),
     /// Joining; waiting until the instant, if there is one.
     Joining(Box<Join>, Option<Instant>),
+    /// Joined, and reading `meta` once more: a store that was replaced during the join must not pass for the one before.
+    Sealing(Box<Held>),
     /// The id is held.
     Held,
     /// Stopping all work before it goes.
@@ -70,11 +72,11 @@ impl Engine {
                 self.phase = Phase::Before(now);
                 self.turn_entry(now);
             }
-            Phase::Before(at) if *at <= now => {
+            // After a grace period too: the store may have been lost again meanwhile.
+            Phase::Before(at) | Phase::Grace(at) if *at <= now => {
                 self.phase = Phase::Meta;
                 self.send(Op::ReadMeta, Request::Get(Key::Meta), now);
             }
-            Phase::Grace(until) if *until <= now => self.start_join(now),
             Phase::Joining(join, wake) if wake.is_some_and(|at| at <= now) => {
                 *wake = None;
                 let next = join.wake();
@@ -201,13 +203,31 @@ impl Engine {
                     *wake = Some(at);
                 }
             }
-            Next::Held(held) => self.hold(held, now),
+            Next::Held(held) => {
+                self.phase = Phase::Sealing(Box::new(held));
+                self.send(Op::Seal, Request::Get(Key::Meta), now);
+            }
             Next::Refused(error) if self.joined_once => {
                 self.notice(Notice::Refused(Refusal::Join(error)));
                 let wait = self.jitter(self.set.timing.stale_after);
                 self.phase = Phase::Before(now.plus(wait));
             }
             Next::Refused(error) => self.finish(Err(Refusal::Join(error))),
+        }
+    }
+
+    /// The writes of a join stand or fall together, so they all went to the store that `meta` describes now.
+    pub(super) fn sealed(&mut self, outcome: Outcome, now: Instant) {
+        let Phase::Sealing(held) = std::mem::replace(&mut self.phase, Phase::Before(now)) else {
+            return;
+        };
+        let Ok(Answer::Reading(read)) = outcome else {
+            return self.meta_later(now);
+        };
+        let known = self.history.map(|(history, _)| history);
+        match read.entry.map(|e| e.value) {
+            Some(Value::Meta(meta)) if Some(meta.history) == known => self.hold(*held, now),
+            _ => self.turn_entry(now),
         }
     }
 

@@ -84,6 +84,7 @@ enum Op {
     ReadMeta,
     WriteMeta,
     Join,
+    Seal,
     Renew {
         applied: Revision,
     },
@@ -262,6 +263,7 @@ impl Engine {
             Op::ReadMeta => self.meta_read(outcome, now),
             Op::WriteMeta => self.meta_written(&outcome, now),
             Op::Join => self.join_answered(outcome, now),
+            Op::Seal => self.sealed(outcome, now),
             Op::Renew { applied } => self.renewed(outcome, applied, sent, now),
             Op::List { full } => self.listed(outcome, full, floor, now),
             Op::Info(op) => self.info_answered(op, outcome, now),
