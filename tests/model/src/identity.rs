@@ -1,0 +1,488 @@
+//! Who holds which id: several processes run the real [`Join`] over one store, and anything may happen between two requests.
+//!
+//! A process may pause anywhere, crash and restart, lose the answer to a write, pass its deadline and come back. There is no
+//! clock. The age that an answer shows is any that could be true: an unended session of a process that lives and is not past its
+//! deadline is young; every other entry may look as old as it likes.
+
+use crate::store::Store;
+use shardwright_core::id::{InstanceId, NodeId, SessionId};
+use shardwright_core::join::{Answer, Held, Identity, Join, JoinError, Next, Outcome, Request};
+use shardwright_core::rules::Rules;
+use shardwright_core::store::{Entry, Expected, Listing, Reading, Revision, StoreError, StoreTime, Written};
+use shardwright_core::time::{Instant, Timing};
+use shardwright_core::values::{Key, Session, Value};
+use stateright::{Model, Property};
+use std::sync::Arc;
+
+/// The backend's clock in every answer. Ages are made by dating the entries.
+const NOW: StoreTime = StoreTime(1 << 40);
+
+/// The invariant of ids.
+pub const ONE_HOLDER_PER_ID: &str = "no id has two live holders";
+/// The invariant of hostnames.
+pub const ONE_HOLDER_PER_HOSTNAME: &str = "no hostname has two live holders";
+
+/// The processes and the bounds of the search.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    /// The processes. Those of one hostname differ in their instance.
+    pub processes: Vec<Identity>,
+    /// These processes, in this order, have joined undisturbed when the search begins.
+    pub joined: Vec<usize>,
+    /// How many writes may be made after that.
+    pub writes: u64,
+    /// The rules in force.
+    pub rules: Rules,
+    /// What else must be possible within these bounds.
+    pub possible: Vec<Possible>,
+}
+
+/// A situation that must be reachable, and its name.
+pub type Possible = (&'static str, fn(&Cluster, &State) -> bool);
+
+/// Process number `n` (from 1) under a hostname.
+#[must_use]
+pub fn process(n: u128, hostname: &str, static_id: Option<u32>, max_id: u32) -> Identity {
+    Identity {
+        hostname: hostname.to_owned(),
+        instance: InstanceId(n),
+        static_id: static_id.and_then(NodeId::new),
+        max_id,
+    }
+}
+
+/// Everything that the future depends on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct State {
+    store: Arc<Store>,
+    processes: Vec<Arc<Process>>,
+    /// The last revision that may be written.
+    last: u64,
+}
+
+/// One process.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Process {
+    stage: Stage,
+    /// The session that it wrote last in this life, while that counts.
+    lease: Option<(NodeId, Revision)>,
+    /// The deadline of that session has passed.
+    late: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Stage {
+    Joining { join: Box<Join>, request: Request },
+    Held(Held),
+    Refused(JoinError),
+}
+
+/// How old an entry looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Age {
+    /// Younger than a validity.
+    Young,
+    /// At least validity plus margin: whoever wrote it may be taken for dead.
+    Aged,
+    /// At least reuse-after.
+    Ancient,
+}
+
+/// One step of one process, or of the world around it. Processes count from 0.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// The pending request is performed and answered; entries look as old as this, in the order of their keys.
+    Perform(usize, Vec<Age>),
+    /// The pending request fails, or its answer is lost: was it executed?
+    Lose(usize, bool),
+    /// The process dies and starts again with the same instance.
+    Restart(usize),
+    /// The deadline of its session passes.
+    Deadline(usize),
+    /// A holder renews its session.
+    Renew(usize),
+    /// A holder finds that its session is over and joins again.
+    Rejoin(usize),
+    /// Somebody ends a session that shows no life.
+    End(NodeId),
+}
+
+impl Cluster {
+    fn hostname(&self, process: usize) -> &str {
+        &self.processes[process].hostname
+    }
+
+    /// The beginning of a join. Its session id is one that no entry has; an old one may return, so that states stay few.
+    fn start(&self, process: usize, store: &Store) -> Stage {
+        let who = self.processes[process].clone();
+        let session = fresh_session(who.instance, store);
+        let (join, next) = Join::start(who, Timing::default(), session, self.rules);
+        match next {
+            Next::Do(request) => Stage::Joining {
+                join: Box::new(join),
+                request,
+            },
+            other => unreachable!("a join begins by reading, not with {other:?}"),
+        }
+    }
+
+    /// Follows a join to its next request or its end. Waiting takes no step: anything can happen before the request that follows.
+    fn follow(&self, process: usize, mut join: Box<Join>, mut next: Next, store: &Store) -> Stage {
+        let start = Request::Get(Key::Host(self.hostname(process).to_owned()));
+        loop {
+            match next {
+                Next::Wait(_) => next = join.wake(),
+                // A join that starts over differs from a fresh one only in how long it will pause and in unused session ids.
+                Next::Do(request) if request == start => return self.start(process, store),
+                Next::Do(request) => return Stage::Joining { join, request },
+                Next::Held(held) => return Stage::Held(undated(held)),
+                Next::Refused(error) => return Stage::Refused(error),
+            }
+        }
+    }
+
+    /// Whether the session at this revision belongs to a process that may act on it now: then it cannot look old.
+    fn guarded(state: &State, id: NodeId, revision: Revision) -> bool {
+        state.processes.iter().any(|p| p.lease == Some((id, revision)) && !p.late)
+    }
+
+    /// How old an entry may look.
+    fn ages(state: &State, key: &Key, entry: &Entry<Value>) -> &'static [Age] {
+        match (key, &entry.value) {
+            (Key::Session(id), Value::Session(s)) if s.ended.is_none() => match Self::guarded(state, *id, entry.revision) {
+                true => &[Age::Young],
+                false => &[Age::Young, Age::Aged, Age::Ancient],
+            },
+            (Key::Session(_) | Key::Id(_), _) => &[Age::Young, Age::Ancient],
+            (Key::Host(_), Value::Host(h)) if h.session.is_none() => &[Age::Young, Age::Aged],
+            _ => &[Age::Young],
+        }
+    }
+
+    /// Every way to date the entries that the answer to `request` has.
+    fn datings(state: &State, request: &Request) -> Vec<Vec<Age>> {
+        let mut all = vec![Vec::new()];
+        for (key, entry) in read(&state.store, request) {
+            let ages = Self::ages(state, key, entry);
+            all = all
+                .iter()
+                .flat_map(|dated| ages.iter().map(|&age| [dated.as_slice(), &[age]].concat()))
+                .collect();
+        }
+        all
+    }
+
+    /// Performs a request; the store is changed by writes only. `None` beyond the bound.
+    fn perform(&self, state: &mut State, process: usize, request: &Request, ages: &[Age]) -> Option<Outcome> {
+        let Request::Put { key, value, expected } = request else {
+            let mut entries = read(&state.store, request)
+                .into_iter()
+                .zip(ages)
+                .map(|((k, e), &age)| (k.to_string(), dated(e, age)));
+            return Some(Ok(match request {
+                Request::List { .. } => Answer::Listing(Listing {
+                    entries: entries.collect(),
+                    revision: state.store.revision(),
+                    now: NOW,
+                }),
+                _ => Answer::Reading(Reading {
+                    entry: entries.next().map(|(_, e)| e),
+                    now: NOW,
+                }),
+            }));
+        };
+        let written = match self.put(state, key, value.clone(), *expected)? {
+            Ok(revision) => revision,
+            Err(conflict) => return Some(Err(conflict)),
+        };
+        if let (Key::Session(id), Value::Session(Session { ended: None, .. })) = (key, value) {
+            let process = Arc::make_mut(&mut state.processes[process]);
+            process.lease = Some((*id, written));
+            process.late = false;
+        }
+        Some(Ok(Answer::Written(Written {
+            revision: written,
+            now: NOW,
+        })))
+    }
+
+    fn put(&self, state: &mut State, key: &Key, value: Value, expected: Expected) -> Option<Result<Revision, StoreError<Value>>> {
+        let result = Arc::make_mut(&mut state.store).put(key, value, expected);
+        (state.store.revision().0 <= state.last).then_some(result)
+    }
+
+    fn answer(&self, state: &mut State, process: usize, outcome: Outcome) {
+        let State { store, processes, .. } = state;
+        let actor = Arc::make_mut(&mut processes[process]);
+        if let Stage::Joining { join, .. } = &actor.stage {
+            let mut join = join.clone();
+            let next = join.answer(outcome, Instant(0));
+            actor.stage = self.follow(process, join, next, store);
+        }
+    }
+
+    fn begin(&self, state: &mut State, process: usize) {
+        let stage = self.start(process, &state.store);
+        state.processes[process] = Arc::new(Process {
+            stage,
+            lease: None,
+            late: false,
+        });
+    }
+
+    /// A lease that was replaced or ended says nothing any more, except to a holder, or to one that may still become it.
+    fn tidy(state: &mut State) {
+        let State { store, processes, .. } = state;
+        for process in processes {
+            let over = process.lease.is_some_and(|lease| !stands(store, lease));
+            let begins = match &process.stage {
+                Stage::Joining { request, .. } => matches!(request, Request::Get(Key::Host(_))),
+                Stage::Held(_) => false,
+                Stage::Refused(_) => true,
+            };
+            if over && begins {
+                let process = Arc::make_mut(process);
+                process.lease = None;
+                process.late = false;
+            }
+        }
+    }
+
+    /// The live holders: process and what it holds.
+    fn holders(state: &State) -> impl Iterator<Item = (usize, &Held)> {
+        state.processes.iter().enumerate().filter_map(|(n, process)| match &process.stage {
+            Stage::Held(held) if !process.late => Some((n, held)),
+            _ => None,
+        })
+    }
+
+    fn distinct<T: PartialEq>(&self, state: &State, of: impl Fn(usize, &Held) -> T) -> bool {
+        let seen: Vec<T> = Self::holders(state).map(|(n, held)| of(n, held)).collect();
+        (1..seen.len()).all(|n| !seen[..n].contains(&seen[n]))
+    }
+}
+
+/// Whether a session is still as its writer left it.
+fn stands(store: &Store, (id, revision): (NodeId, Revision)) -> bool {
+    store
+        .session(&Key::Session(id))
+        .is_some_and(|(at, s)| at == revision && s.ended.is_none())
+}
+
+/// What a holder keeps, without times: nothing here depends on them.
+fn undated(mut held: Held) -> Held {
+    held.session.began = StoreTime(0);
+    held.session.away = 0;
+    held
+}
+
+/// A session id of this instance that no session has and no host entry names.
+fn fresh_session(instance: InstanceId, store: &Store) -> SessionId {
+    let taken = |id: SessionId| {
+        store.list("").any(|(_, entry)| match &entry.value {
+            Value::Session(s) => s.session == id,
+            Value::Host(h) => h.session == Some(id),
+            _ => false,
+        })
+    };
+    let mut id = SessionId(instance.0 << 64);
+    while taken(id) {
+        id.0 += 1;
+    }
+    id
+}
+
+/// The entries that a request reads.
+fn read<'a>(store: &'a Store, request: &Request) -> Vec<(&'a Key, &'a Entry<Value>)> {
+    match request {
+        Request::Get(key) => store.list(&key.to_string()).collect(),
+        Request::List { prefix, .. } => store.list(prefix).collect(),
+        Request::Put { .. } => Vec::new(),
+    }
+}
+
+/// The entry as an answer shows it that makes it look as old as this.
+fn dated(entry: &Entry<Value>, age: Age) -> Entry<Value> {
+    let timing = Timing::default();
+    let written = StoreTime(match age {
+        Age::Young => NOW.0,
+        Age::Aged => NOW.0 - timing.taker(),
+        Age::Ancient => NOW.0 - timing.reuse_after,
+    });
+    let value = match entry.value.clone() {
+        Value::Session(s) => Value::Session(Session {
+            began: written,
+            ended: s.ended.map(|_| written),
+            ..s
+        }),
+        other => other,
+    };
+    Entry {
+        revision: entry.revision,
+        written,
+        value,
+    }
+}
+
+impl Model for Cluster {
+    type State = State;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<State> {
+        let store = Arc::new(Store::default());
+        let processes = (0..self.processes.len()).map(|n| {
+            Arc::new(Process {
+                stage: self.start(n, &store),
+                lease: None,
+                late: false,
+            })
+        });
+        let mut state = State {
+            processes: processes.collect(),
+            store: store.clone(),
+            last: u64::MAX,
+        };
+        for &n in &self.joined {
+            self.begin(&mut state, n);
+            while let Stage::Joining { request, .. } = &state.processes[n].stage.clone() {
+                let young = vec![Age::Young; read(&state.store, request).len()];
+                let Some(outcome) = self.perform(&mut state, n, request, &young) else {
+                    break;
+                };
+                self.answer(&mut state, n, outcome);
+            }
+        }
+        state.last = state.store.revision().0 + self.writes;
+        vec![state]
+    }
+
+    fn actions(&self, state: &State, actions: &mut Vec<Action>) {
+        for (n, process) in state.processes.iter().enumerate() {
+            match &process.stage {
+                Stage::Joining { request, .. } => {
+                    actions.extend(Self::datings(state, request).into_iter().map(|ages| Action::Perform(n, ages)));
+                    actions.push(Action::Lose(n, false));
+                    if matches!(request, Request::Put { .. }) {
+                        actions.push(Action::Lose(n, true));
+                    }
+                }
+                Stage::Held(_) if process.lease.is_some_and(|lease| stands(&state.store, lease)) => actions.push(Action::Renew(n)),
+                Stage::Held(_) => actions.push(Action::Rejoin(n)),
+                Stage::Refused(_) => {}
+            }
+            actions.push(Action::Restart(n));
+            if process.lease.is_some() && !process.late {
+                actions.push(Action::Deadline(n));
+            }
+        }
+        for (key, entry) in state.store.list("sessions/") {
+            if let (Key::Session(id), Value::Session(Session { ended: None, .. })) = (key, &entry.value)
+                && !Self::guarded(state, *id, entry.revision)
+            {
+                actions.push(Action::End(*id));
+            }
+        }
+    }
+
+    fn next_state(&self, last: &State, action: Action) -> Option<State> {
+        let mut state = last.clone();
+        let pending = |n: usize| match &last.processes[n].stage {
+            Stage::Joining { request, .. } => Some(request),
+            _ => None,
+        };
+        match action {
+            Action::Perform(n, ages) => {
+                let outcome = self.perform(&mut state, n, pending(n)?, &ages)?;
+                self.answer(&mut state, n, outcome);
+            }
+            Action::Lose(n, executed) => {
+                if executed {
+                    // A write that conflicts tells nothing by failing to answer: nothing happened.
+                    self.perform(&mut state, n, pending(n)?, &[])?.ok()?;
+                }
+                self.answer(&mut state, n, Err(StoreError::Indeterminate(String::new())));
+            }
+            Action::Restart(n) | Action::Rejoin(n) => self.begin(&mut state, n),
+            Action::Deadline(n) => Arc::make_mut(&mut state.processes[n]).late = true,
+            Action::Renew(n) => {
+                let Stage::Held(held) = &last.processes[n].stage else { return None };
+                let value = Value::Session(held.session.clone());
+                let revision = self
+                    .put(&mut state, &Key::Session(held.id), value, Expected::Revision(held.revision))?
+                    .ok()?;
+                let held = Held { revision, ..held.clone() };
+                state.processes[n] = Arc::new(Process {
+                    lease: Some((held.id, revision)),
+                    stage: Stage::Held(held),
+                    late: false,
+                });
+            }
+            Action::End(id) => {
+                let key = Key::Session(id);
+                let (revision, session) = last.store.session(&key)?;
+                let ended = Session {
+                    ended: Some(NOW),
+                    ..session.clone()
+                };
+                self.put(&mut state, &key, Value::Session(ended), Expected::Revision(revision))?
+                    .ok()?;
+            }
+        }
+        Self::tidy(&mut state);
+        Some(state)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        let mut all = vec![
+            Property::always(ONE_HOLDER_PER_ID, |model: &Self, state| model.distinct(state, |_, h| h.id)),
+            Property::always(ONE_HOLDER_PER_HOSTNAME, |model: &Self, state| {
+                model.distinct(state, |n, _| model.hostname(n).to_owned())
+            }),
+            Property::always("a live holder's session stands", |_, state| {
+                Self::holders(state).all(|(_, held)| stands(&state.store, (held.id, held.revision)))
+            }),
+        ];
+        all.extend(self.possible.iter().map(|&(name, reached)| Property::sometimes(name, reached)));
+        all
+    }
+}
+
+/// Two hostnames hold an id at the same time.
+pub const TWO_LIVE: Possible = ("two live holders", |_, state| Cluster::holders(state).count() == 2);
+
+/// A hostname holds an id that another hostname's entry still claims.
+pub const ID_REUSED: Possible = ("an id is used again", |cluster, state| {
+    let claimed = |name: &str, held: &Held| {
+        state.store.list("hosts/").any(|(key, entry)| match (key, &entry.value) {
+            (Key::Host(other), Value::Host(host)) => other != name && host.id == Some(held.id),
+            _ => false,
+        })
+    };
+    Cluster::holders(state).any(|(n, held)| claimed(cluster.hostname(n), held))
+});
+
+/// An instance holds the id of a hostname whose former holder is past its deadline and does not know yet that it was replaced.
+pub const RIVAL_REPLACED: Possible = ("a dead rival is replaced", |cluster, state| {
+    let superseded = |name: &str| {
+        let mut late = state.processes.iter().enumerate().filter(|(_, p)| p.late);
+        late.any(|(n, p)| matches!(p.stage, Stage::Held(_)) && cluster.hostname(n) == name)
+    };
+    Cluster::holders(state).any(|(n, _)| superseded(cluster.hostname(n)))
+});
+
+/// A second instance of a hostname is refused.
+pub const HOSTNAME_CONFLICT: Possible = ("a second instance is refused", |_, state| {
+    refused(state, |error| matches!(error, JoinError::HostnameConflict { .. }))
+});
+
+/// No id is left for somebody.
+pub const EXHAUSTED: Possible = ("ids run out", |_, state| {
+    refused(state, |error| matches!(error, JoinError::Exhausted { .. }))
+});
+
+fn refused(state: &State, why: impl Fn(&JoinError) -> bool) -> bool {
+    state
+        .processes
+        .iter()
+        .any(|p| matches!(&p.stage, Stage::Refused(error) if why(error)))
+}
