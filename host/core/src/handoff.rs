@@ -100,10 +100,12 @@ fn step(
     }
 }
 
-/// Evidence (a): the session that a plan names is ended or replaced.
+/// Evidence (a): the session that a plan names is ended or replaced, or its entry was deleted, which only happens to ended ones.
+///
+/// `sessions` must have been looked at after the plan was written: an earlier look would not know a session that the plan names.
 #[must_use]
 pub fn is_over(sessions: &Sessions, node: NodeId, session: SessionId) -> bool {
-    sessions.get(&node).is_some_and(|s| s.ended || s.session != session)
+    sessions.get(&node).is_none_or(|s| s.ended || s.session != session)
 }
 
 /// Evidence (b): the holder, alive, has applied an entry that has the target.

@@ -57,6 +57,9 @@ pub(super) struct Asked {
 #[derive(Clone, Debug)]
 pub(super) struct Accepted {
     pub epoch: u64,
+    /// Digest of the question.
+    pub asked: u64,
+    /// Digest of what the answer has taken into account.
     pub inputs: u64,
     pub width: u32,
     pub owners: Vec<u32>,

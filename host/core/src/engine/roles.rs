@@ -19,9 +19,12 @@ impl Engine {
         let spec = &self.set.roles[role];
         let policy = self.set.policies.get(role).copied().unwrap_or(0);
         let wanted = digest(spec, policy, members);
+        let rows = |id| current.iter().any(|p| p.rows.contains(&id));
+        let settled = digest(spec, policy, &placed(members, rows));
         let state = &mut self.lead.roles[role];
-        let done = current.iter().all(|p| p.inputs == wanted) || state.kept == Some(wanted);
-        let accepted = state.accepted.as_ref().is_some_and(|a| a.inputs == wanted);
+        let is_done = |inputs: u64| inputs == wanted || inputs == settled;
+        let done = current.iter().all(|p| is_done(p.inputs)) || state.kept.is_some_and(is_done);
+        let accepted = state.accepted.as_ref().is_some_and(|a| a.asked == wanted);
         if done || accepted || state.asked.is_some() || members.iter().all(|n| n.status == SnapshotStatus::Away) {
             state.settling = None;
             return;
@@ -71,8 +74,9 @@ impl Engine {
                 Err(violation) => self.refuse(role, format!("its plan was refused: {violation}"), now),
             },
             Ok(Answer::KeepPrevious) if asked.snapshot.epoch > 0 => {
+                let inputs = self.inputs_of(role, &asked, &asked.snapshot.role.previous);
                 let state = &mut self.lead.roles[role];
-                state.kept = Some(asked.inputs);
+                state.kept = Some(inputs);
                 state.failures = 0;
             }
             Ok(Answer::KeepPrevious) => self.refuse(role, "it keeps a previous plan, and there is none".to_owned(), now),
@@ -107,12 +111,14 @@ impl Engine {
             .zip(primaries(&plan.owners))
             .filter(|(old, new)| **old != 0 && **old != *new)
             .count();
+        let inputs = self.inputs_of(role, asked, &plan.owners);
         let state = &mut self.lead.roles[role];
         state.failures = 0;
         state.kept = None;
         state.accepted = Some(Accepted {
             epoch,
-            inputs: asked.inputs,
+            asked: asked.inputs,
+            inputs,
             width,
             owners: plan.owners,
         });
@@ -123,6 +129,13 @@ impl Engine {
             moves,
             native,
         });
+    }
+
+    /// Digest of what an answer with these rows has taken into account.
+    fn inputs_of(&self, role: usize, asked: &Asked, rows: &[u32]) -> u64 {
+        let policy = self.set.policies.get(role).copied().unwrap_or(0);
+        let members = placed(&asked.snapshot.nodes, |id| rows.contains(&id));
+        digest(&self.set.roles[role], policy, &members)
     }
 
     fn refuse(&mut self, role: usize, reason: String, now: Instant) {
@@ -168,4 +181,10 @@ impl Engine {
     pub(super) fn again_at(&mut self, at: Instant) {
         self.lead.again = Some(self.lead.again.map_or(at, |old| old.min(at)));
     }
+}
+
+/// The nodes without those that are away and have no place in the rows: when such a node comes back, it is news.
+fn placed(members: &[SnapshotNode], in_rows: impl Fn(u32) -> bool) -> Vec<SnapshotNode> {
+    let counts = |n: &&SnapshotNode| n.status != SnapshotStatus::Away || in_rows(n.id);
+    members.iter().filter(counts).cloned().collect()
 }
