@@ -8,6 +8,10 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+/// The longest sleep between two attempts at a lock. Who writes leaves the lock alone for as long afterwards, so that those who wait for it
+/// find it free: SQLite has no queue.
+pub(super) const PAUSE: Duration = Duration::from_micros(500);
+
 /// Makes an empty file that only its owner may use, unless there is one.
 ///
 /// It must be made exclusively: POSIX drops all locks that a process has on a file when it closes *any* descriptor of it, so nothing but
@@ -23,8 +27,8 @@ pub(super) fn create(path: &Path) -> io::Result<()> {
 pub(super) fn connect(path: &Path) -> Result<Connection, OpenError> {
     let failed = |error: rusqlite::Error| OpenError::of(path, &error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_EXRESCODE;
-    let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
-    connection.busy_timeout(PATIENCE).map_err(failed)?;
+    let mut connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+    connection.busy_handler(Some(wait)).map_err(failed)?;
     // SQLite falls back to reading alone without a word.
     if connection.is_readonly("main").map_err(failed)? {
         return Err(OpenError::ReadOnly { path: path.into() });
@@ -32,12 +36,22 @@ pub(super) fn connect(path: &Path) -> Result<Connection, OpenError> {
     Ok(connection)
 }
 
+/// Waits a little for other processes; false when it has been long enough. SQLite's own way sleeps up to 100 ms between two looks, and
+/// then finds no moment between the writes of a busy neighbour.
+fn wait(tries: i32) -> bool {
+    let pause = Duration::from_micros(100)
+        .saturating_mul(u32::try_from(tries).unwrap_or(0) + 1)
+        .min(PAUSE);
+    std::thread::sleep(pause);
+    PAUSE.saturating_mul(u32::try_from(tries).unwrap_or(0)) < PATIENCE
+}
+
 /// Switches to write-ahead logging. SQLite does not wait for others here by itself.
 pub(super) fn enable_wal(connection: &Connection, synchronous: &str) -> rusqlite::Result<()> {
     let begun = Instant::now();
     loop {
         match connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get::<_, String>(0)) {
-            Err(error) if is_busy(&error) && begun.elapsed() < PATIENCE => std::thread::sleep(Duration::from_millis(2)),
+            Err(error) if is_busy(&error) && begun.elapsed() < PATIENCE => std::thread::sleep(PAUSE),
             other => break other.map(drop)?,
         };
     }

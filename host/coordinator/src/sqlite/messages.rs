@@ -64,12 +64,16 @@ impl Messages {
         let mut connection = file::connect(bus)?;
         // Never waits for the disk: what has not reached it when the power fails is of no use afterwards.
         file::enable_wal(&connection, "OFF").map_err(failed)?;
-        let transaction = connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .map_err(failed)?;
-        transaction.execute_batch(TABLE).map_err(failed)?;
-        let read = newest(&transaction).map_err(failed)?;
-        transaction.commit().map_err(failed)?;
+        let tables = "SELECT count(*) FROM sqlite_schema WHERE name = 'messages'";
+        let tables: u32 = connection.query_one(tables, (), |row| row.get(0)).map_err(failed)?;
+        if tables == 0 {
+            let transaction = connection
+                .transaction_with_behavior(TransactionBehavior::Immediate)
+                .map_err(failed)?;
+            transaction.execute_batch(TABLE).map_err(failed)?;
+            transaction.commit().map_err(failed)?;
+        }
+        let read = newest(&connection).map_err(failed)?;
         let ring = file::beside(bus, "-bell");
         let bell = Bell::open(&ring).map_err(|error| OpenError::io(&ring, &error))?;
         let paths = [bus.to_owned(), file::beside(bus, "-wal"), file::beside(bus, "-shm"), ring];

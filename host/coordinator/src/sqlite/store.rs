@@ -1,7 +1,7 @@
 //! The store's thread: takes what is waiting, does it in one transaction, and answers when the disk has it.
 
 use super::error::{OpenError, PATIENCE, is_busy};
-use super::file::Identity;
+use super::file::{Identity, PAUSE};
 use super::schema::{self, Boot, Meta};
 use crate::limits::Namespace;
 use bytes::Bytes;
@@ -90,7 +90,11 @@ impl StoreFile {
             {
                 batch.push(job);
             }
+            let wrote = batch.iter().any(|job| job.writes());
             self.run(batch);
+            if wrote {
+                std::thread::sleep(PAUSE);
+            }
         }
     }
 

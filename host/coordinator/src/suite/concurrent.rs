@@ -8,6 +8,7 @@ use crate::contract::Coordinator;
 use shardwright_core::store::Expected;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
 /// Handles that the writers share, so that some meet in one handle and some across two.
@@ -67,9 +68,17 @@ async fn contend(cx: &Context<'_>, keys: u64, faulty: bool) -> Verdict {
     let recorder = Recorder::default();
     let mut writers = JoinSet::new();
     let begun = std::time::Instant::now();
+    let start = Arc::new(Barrier::new(usize::try_from(cx.options.writers).unwrap_or(1)));
     for (writer, store) in (0..cx.options.writers).zip(handles.into_iter().cycle()) {
         let random = Random(cx.options.seed.wrapping_mul(1000) + writer);
-        writers.spawn(write(store, recorder.clone(), random, keys, writer, cx.options.rounds));
+        let (start, work) = (
+            start.clone(),
+            write(store, recorder.clone(), random, keys, writer, cx.options.rounds),
+        );
+        writers.spawn(async move {
+            start.wait().await;
+            work.await
+        });
     }
     let mut histories: BTreeMap<u64, Vec<Operation>> = BTreeMap::new();
     while let Some(done) = writers.join_next().await {
