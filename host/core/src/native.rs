@@ -39,29 +39,31 @@ pub fn assign(snapshot: &Snapshot) -> Proposal {
                 row.truncate(width);
             }
             None => {
-                let previous = role.previous.get(start..start + width).unwrap_or_default();
-                for &id in previous {
-                    let fits =
-                        |n: &&SnapshotNode| stays(n) && (!row.is_empty() || u64::from(count.get(&id).copied().unwrap_or(0)) < share(n));
-                    if id != 0 && may(id) && !row.contains(&id) && nodes.get(&id).filter(|n| fits(n)).is_some() {
-                        if row.is_empty() {
-                            *count.entry(id).or_default() += 1;
-                        }
+                let previous = role.previous.get(start..start + width).unwrap_or_default().iter().copied();
+                let kept: Vec<u32> = previous.filter(|&id| may(id) && nodes.get(&id).is_some_and(|n| stays(n))).collect();
+                let best = |row: &[u32], count: &BTreeMap<u32, u32>| {
+                    let free = snapshot.nodes.iter().filter(|n| takes_new(n) && may(n.id) && !row.contains(&n.id));
+                    let load = |n: &SnapshotNode| u64::from(count.get(&n.id).copied().unwrap_or(0)) * 1_000 / u64::from(n.capacity);
+                    let rank = |n: &&SnapshotNode| (load(n), std::cmp::Reverse(affinity(snapshot.seed, shard, n.id)));
+                    free.min_by_key(rank).map(|n| n.id)
+                };
+                // Whoever is within its quota stays primary. One that is not remains as a standby.
+                let within = |id: &&u32| u64::from(count.get(id).copied().unwrap_or(0)) < share(nodes[*id]);
+                let primary = kept.iter().find(within).copied();
+                if let Some(primary) = primary.or_else(|| best(&[], &count)).or(kept.first().copied()) {
+                    *count.entry(primary).or_default() += 1;
+                    row.push(primary);
+                }
+                for id in kept {
+                    if !row.contains(&id) {
                         row.push(id);
                     }
                 }
+                row.truncate(width);
+                while let Some(id) = Some(row.len()).filter(|len| *len < width).and_then(|_| best(&row, &count)) {
+                    row.push(id);
+                }
             }
-        }
-        while preferred.is_none() && row.len() < width {
-            let free = snapshot.nodes.iter().filter(|n| takes_new(n) && may(n.id) && !row.contains(&n.id));
-            let load = |n: &SnapshotNode| u64::from(count.get(&n.id).copied().unwrap_or(0)) * 1_000 / u64::from(n.capacity);
-            let Some(best) = free.min_by_key(|n| (load(n), std::cmp::Reverse(affinity(snapshot.seed, shard, n.id)))) else {
-                break;
-            };
-            if row.is_empty() {
-                *count.entry(best.id).or_default() += 1;
-            }
-            row.push(best.id);
         }
         if row.is_empty() {
             plan.unplaced.push(Unplaced {

@@ -45,6 +45,8 @@ impl Engine {
     pub(super) fn leave(&mut self) {
         match self.phase {
             Phase::Gone | Phase::Leaving | Phase::Bye => {}
+            // The session is over already, its work not yet.
+            Phase::Stopping => self.phase = Phase::Leaving,
             Phase::Held => {
                 let changes = self.duty.end();
                 self.perform(changes);
