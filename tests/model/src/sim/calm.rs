@@ -41,7 +41,9 @@ impl World {
                 let last = self.last_plan;
                 match missing {
                     Some(missing) => self.checker.report(Invariant::Liveness, || missing),
-                    None => self.checker.report(Invariant::Rest, || format!("a plan was written at {} ms", last / MS)),
+                    None => self
+                        .checker
+                        .report(Invariant::Rest, || format!("a plan was written at {} ms", last / MS)),
                 }
                 return false;
             }
@@ -66,7 +68,11 @@ impl World {
     fn check_registry(&mut self) {
         let now = self.store.time(self.now);
         let timing = self.scenario.timing.clone();
-        let live: Vec<_> = self.machines.iter().filter_map(|m| Some((m.holds(self.now)?.0, m.hostname.clone()))).collect();
+        let live: Vec<_> = self
+            .machines
+            .iter()
+            .filter_map(|m| Some((m.holds(self.now)?.0, m.hostname.clone())))
+            .collect();
         for machine in &self.machines {
             let Some(process) = &machine.process else { continue };
             for (id, hostname) in &live {
@@ -104,7 +110,9 @@ impl World {
         let wait = self.rng.within(10, self.scenario.timing.rejoin_delay - 2_500) * MS;
         self.after(wait, Next::Start { machine });
         self.trace.count("away for a moment");
-        let end = self.now + wait + self.scenario.timing.rejoin_delay * MS;
+        // Moves go in batches, and each may take until the work has stopped.
+        let batches = 8 * self.scenario.timing.stop_timeout;
+        let end = self.now + wait + (self.scenario.timing.rejoin_delay + batches) * MS;
         if !self.settle(end) {
             return;
         }
@@ -120,7 +128,10 @@ impl World {
     fn everything_held(&self) -> Vec<Vec<Vec<u32>>> {
         let roles = 0..self.scenario.roles.len();
         let held = |p: &Process| roles.clone().map(|role| p.held(role)).collect();
-        self.machines.iter().map(|m| m.process.as_ref().map_or_else(Vec::new, held)).collect()
+        self.machines
+            .iter()
+            .map(|m| m.process.as_ref().map_or_else(Vec::new, held))
+            .collect()
     }
 }
 
@@ -145,7 +156,11 @@ fn misplaced(spec: &RoleSpec, role: usize, present: &[(u32, &Process)]) -> Optio
             _ => present.iter().map(|(id, _)| *id).collect(),
         };
         let has = owners(shard);
-        let right = if able.is_empty() { has.is_empty() } else { has.len() == 1 && able.contains(&has[0]) };
+        let right = if able.is_empty() {
+            has.is_empty()
+        } else {
+            has.len() == 1 && able.contains(&has[0])
+        };
         (!right).then(|| format!("shard {shard} of role {} is held by {has:?}, and {able:?} may hold it", spec.name))
     })
 }

@@ -140,7 +140,9 @@ impl Checker {
             return;
         }
         let over = self.sessions.get(&session).is_some_and(|(_, over)| *over);
-        self.need(!over, Invariant::StaleNeverRenews, || format!("session {session:?} of {id:?} was over and was renewed"));
+        self.need(!over, Invariant::StaleNeverRenews, || {
+            format!("session {session:?} of {id:?} was over and was renewed")
+        });
         self.sessions.insert(session, (now, false));
         self.used.insert((id, value.hostname.clone()), now);
     }
@@ -163,7 +165,9 @@ impl Checker {
     pub fn joined(&mut self, hostname: &str, id: NodeId) {
         let before = self.ids.insert(hostname.to_owned(), id);
         if let Some(before) = before {
-            self.need(before == id, Invariant::KeepsId, || format!("{hostname} had {before:?} and now has {id:?}"));
+            self.need(before == id, Invariant::KeepsId, || {
+                format!("{hostname} had {before:?} and now has {id:?}")
+            });
         }
     }
 
@@ -185,7 +189,11 @@ impl Checker {
             let token = claim.token.0;
             let before = self.keys.get(&(claim.role, key)).copied();
             if let Some(old) = before {
-                let more = if old.session == session { token >= old.token } else { token > old.token };
+                let more = if old.session == session {
+                    token >= old.token
+                } else {
+                    token > old.token
+                };
                 self.need(more, Invariant::TokensIncrease, || {
                     format!("key {key} of role {}: token {token} after {}", claim.role, old.token)
                 });
@@ -204,11 +212,15 @@ impl Checker {
     /// stopped in the middle of a write, whose end comes only now.
     pub fn write(&mut self, claim: &Claim, entitled: bool) {
         for key in (0..KEYS).filter(|key| claim.keys & 1 << key != 0) {
-            let Some(owner) = self.keys.get_mut(&(claim.role, key)) else { continue };
+            let Some(owner) = self.keys.get_mut(&(claim.role, key)) else {
+                continue;
+            };
             let token = claim.token.0;
             if token < owner.guard {
                 self.refused += 1;
-                self.need(!entitled, Invariant::Guard, || format!("key {key} of role {} refused its owner", claim.role));
+                self.need(!entitled, Invariant::Guard, || {
+                    format!("key {key} of role {} refused its owner", claim.role)
+                });
             } else {
                 owner.guard = token;
                 let newest = owner.token;

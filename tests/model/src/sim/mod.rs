@@ -48,6 +48,7 @@ pub fn run(seed: u64, rules: Rules, telling: bool) -> Report {
     if world.checker.violation().is_none() {
         world.conclude();
     }
+    let picture = if telling { world.picture() } else { Vec::new() };
     let mut trace = world.trace;
     trace.counts.insert("handoff", world.checker.handoffs);
     trace.counts.insert("takeover", world.checker.takeovers);
@@ -57,6 +58,6 @@ pub fn run(seed: u64, rules: Rules, telling: bool) -> Report {
         violation: world.checker.violation().cloned(),
         steps: trace.steps,
         counts: std::mem::take(&mut trace.counts),
-        log: trace.lines(),
+        log: trace.lines().into_iter().chain(picture).collect(),
     }
 }

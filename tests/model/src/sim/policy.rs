@@ -8,7 +8,11 @@ use shardwright_core::snapshot::{Answer, Proposal, Snapshot};
 
 /// An answer of a policy that works: what the host's own would say, or any other valid plan.
 pub fn good(snapshot: &Snapshot, rng: &mut Rng) -> Answer {
-    Answer::Plan(if rng.chance(60) { native::assign(snapshot) } else { random(snapshot, rng) })
+    Answer::Plan(if rng.chance(60) {
+        native::assign(snapshot)
+    } else {
+        random(snapshot, rng)
+    })
 }
 
 /// An answer of a policy that does not.
@@ -49,5 +53,8 @@ fn random(snapshot: &Snapshot, rng: &mut Rng) -> Proposal {
         row.resize(width, 0);
         owners.extend(row);
     }
-    Proposal { owners, unplaced: Vec::new() }
+    Proposal {
+        owners,
+        unplaced: Vec::new(),
+    }
 }

@@ -6,7 +6,7 @@ use shardwright_core::values::{Key, Value};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Lines kept: enough for the last seconds of a run.
-const LINES: usize = 400;
+const LINES: usize = 6000;
 
 /// The account of one run.
 #[derive(Clone, Debug, Default)]

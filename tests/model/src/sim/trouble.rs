@@ -54,7 +54,9 @@ impl World {
                 self.store.clock.retune(self.now, rate);
             }
             Fault::ClockStep => {
-                let by = self.rng.pick(&[1_000, 4_000, 60_000, 3_600_000, -1_000, -4_000, -60_000, -3_600_000]);
+                let by = self
+                    .rng
+                    .pick(&[1_000, 4_000, 60_000, 3_600_000, -1_000, -4_000, -60_000, -3_600_000]);
                 self.store.clock.step(self.now, by);
                 self.checker.stepped();
             }
@@ -76,11 +78,11 @@ impl World {
             Fault::Reshape => self.reshape(),
             Fault::BadPolicy => self.bad_policies = until,
             Fault::NewPolicy => {
-                self.policy += 1;
-                let roles = self.scenario.roles.len();
-                let role = self.rng.index(roles);
+                let role = self.rng.index(self.policies.len());
+                self.policies[role] += 1;
+                let digest = self.policies[role];
                 for machine in 0..self.machines.len() {
-                    let event = Event::PolicyChanged { role, digest: self.policy };
+                    let event = Event::PolicyChanged { role, digest };
                     let wait = self.rng.within(0, 1_000) * MS;
                     self.tell_later(machine, wait, event);
                 }
@@ -91,8 +93,6 @@ impl World {
                     return false;
                 }
                 self.tell_all(machine..machine + 1, &Event::Leave);
-                let wait = self.rng.within(1_000, 12_000) * MS;
-                self.after(wait, Next::Start { machine });
             }
             Fault::Replace => return self.replace(machine),
         }
@@ -123,7 +123,9 @@ impl World {
     }
 
     fn pause(&mut self, machine: usize) -> bool {
-        let Some(process) = &mut self.machines[machine].process else { return false };
+        let Some(process) = &mut self.machines[machine].process else {
+            return false;
+        };
         if process.paused.is_some() {
             return false;
         }
@@ -208,7 +210,10 @@ impl World {
                         Next::Tell {
                             machine,
                             life,
-                            event: Event::Order { drain: Some(false), cordon: Some(false) },
+                            event: Event::Order {
+                                drain: Some(false),
+                                cordon: Some(false),
+                            },
                         },
                     );
                 }

@@ -1,6 +1,6 @@
 //! Virtual time, the network, and the runtime that performs what engines order.
 
-use super::checker::Checker;
+use super::checker::{Checker, Invariant};
 use super::clock::{Clock, MS, Time};
 use super::node::{Link, Machine, Process};
 use super::policy;
@@ -36,8 +36,8 @@ pub struct World {
     pub(super) outage: Time,
     /// Policies fail until this time.
     pub(super) bad_policies: Time,
-    /// The digest that nodes believe the policies to have when they start.
-    pub(super) policy: u64,
+    /// The digest of each role's policy.
+    pub(super) policies: Vec<u64>,
     /// The faults are over.
     pub(super) calm: bool,
     /// When a plan was written last.
@@ -54,9 +54,19 @@ pub(super) enum Next {
     /// A process's timer rings.
     Wake { machine: usize, life: u64, at: Instant },
     /// A request arrives at the store.
-    Arrive { machine: usize, life: u64, op: OpId, request: Request },
+    Arrive {
+        machine: usize,
+        life: u64,
+        op: OpId,
+        request: Request,
+    },
     /// A policy has thought.
-    Think { machine: usize, life: u64, request: u64, snapshot: Box<Snapshot> },
+    Think {
+        machine: usize,
+        life: u64,
+        request: u64,
+        snapshot: Box<Snapshot>,
+    },
     /// A machine's process starts.
     Start { machine: usize },
     /// A stopped process goes on.
@@ -117,7 +127,7 @@ impl World {
             trace,
             outage: 0,
             bad_policies: 0,
-            policy: 1,
+            policies: vec![1; 3],
             calm: false,
             last_plan: 0,
             unreported: Vec::new(),
@@ -184,8 +194,18 @@ impl World {
                     self.tell(machine, life, Event::Wake);
                 }
             }
-            Next::Arrive { machine, life, op, request } => self.arrive(machine, life, op, request),
-            Next::Think { machine, life, request, snapshot } => {
+            Next::Arrive {
+                machine,
+                life,
+                op,
+                request,
+            } => self.arrive(machine, life, op, request),
+            Next::Think {
+                machine,
+                life,
+                request,
+                snapshot,
+            } => {
                 let answer = if self.now < self.bad_policies {
                     policy::bad(&snapshot, &mut self.rng)
                 } else {
@@ -222,7 +242,7 @@ impl World {
             seed,
             timing: self.scenario.timing.clone(),
             roles: m.roles.clone(),
-            policies: vec![self.policy; m.roles.len()],
+            policies: self.policies.clone(),
             info: NodeInfo {
                 capacity: 100,
                 coordinator: "virtual".to_owned(),
@@ -237,7 +257,14 @@ impl World {
         self.trace.note(self.now, &name, || "starts".to_owned());
         self.tell(machine, life, Event::Start);
         if self.calm {
-            self.tell(machine, life, Event::Order { drain: Some(false), cordon: Some(false) });
+            self.tell(
+                machine,
+                life,
+                Event::Order {
+                    drain: Some(false),
+                    cordon: Some(false),
+                },
+            );
         }
     }
 
@@ -262,7 +289,8 @@ impl World {
         }
         self.rng.shuffle(&mut waiting);
         let name = self.machines[machine].hostname.clone();
-        self.trace.note(self.now, &name, || format!("goes on with {} events waiting", waiting.len()));
+        self.trace
+            .note(self.now, &name, || format!("goes on with {} events waiting", waiting.len()));
         for event in waiting {
             self.tell(machine, life, event);
         }
@@ -273,7 +301,9 @@ impl World {
         let now = self.now;
         let m = &mut self.machines[machine];
         let local = m.clock.read(now);
-        let Some(process) = m.process.as_mut().filter(|p| p.life == life) else { return };
+        let Some(process) = m.process.as_mut().filter(|p| p.life == life) else {
+            return;
+        };
         if let Some(waiting) = &mut process.paused {
             if event != Event::Wake {
                 waiting.push(event);
@@ -310,7 +340,15 @@ impl World {
             Command::Ask { request, snapshot, .. } => {
                 let longest = if self.now < self.bad_policies { 3_000 } else { 50 };
                 let wait = self.rng.within(0, longest) * MS;
-                self.after(wait, Next::Think { machine, life, request, snapshot });
+                self.after(
+                    wait,
+                    Next::Think {
+                        machine,
+                        life,
+                        request,
+                        snapshot,
+                    },
+                );
             }
             Command::Wake(at) => {
                 let m = &mut self.machines[machine];
@@ -325,12 +363,25 @@ impl World {
                 if let Some(process) = self.process(machine, life) {
                     process.stop(stop, role, &shards);
                 }
-                let longest = if self.rng.chance(70) { 20 } else { self.scenario.timing.stop_timeout };
+                let longest = if self.rng.chance(70) {
+                    20
+                } else {
+                    self.scenario.timing.stop_timeout
+                };
                 let wait = self.rng.within(0, longest) * MS;
-                self.after(wait, Next::Tell { machine, life, event: Event::Stopped(stop) });
+                self.after(
+                    wait,
+                    Next::Tell {
+                        machine,
+                        life,
+                        event: Event::Stopped(stop),
+                    },
+                );
             }
             Command::Gain { role, shards } => {
-                let Some(process) = self.machines[machine].process.as_mut() else { return };
+                let Some(process) = self.machines[machine].process.as_mut() else {
+                    return;
+                };
                 let exclusive = process.roles[role].mode == Mode::Primary;
                 let session = process.engine.session();
                 for (shard, token) in shards {
@@ -355,16 +406,24 @@ impl World {
                 }
             }
             Command::Notice(notice) => self.noticed(machine, &notice),
-            Command::Left(result) => {
-                self.trace.count(if result.is_ok() { "left" } else { "refused" });
-                self.kill(machine);
-                if result.is_err() && !self.machines[machine].retired {
-                    // Something like systemd.
-                    let wait = self.rng.within(500, 3_000) * MS;
-                    self.after(wait, Next::Start { machine });
-                }
-            }
+            Command::Left(result) => self.left(machine, result.is_ok()),
             Command::Plan { .. } => {}
+        }
+    }
+
+    /// A process has ended by itself; something like systemd starts it again.
+    fn left(&mut self, machine: usize, well: bool) {
+        let works = self.machines[machine].process.as_ref().is_some_and(|p| !p.claims.is_empty());
+        if works {
+            self.checker.report(Invariant::Deadline, || "a node left before its work had stopped".to_owned());
+        }
+        self.trace.count(if well { "left" } else { "refused" });
+        let again = !self.machines[machine].duplicate;
+        self.kill(machine);
+        if again {
+            let longest = if well && !self.calm { 12_000 } else { 3_000 };
+            let wait = self.rng.within(500, longest) * MS;
+            self.after(wait, Next::Start { machine });
         }
     }
 
@@ -377,12 +436,21 @@ impl World {
 
     fn hint(&mut self, from: usize) {
         for machine in 0..self.machines.len() {
-            let Some(life) = self.machines[machine].process.as_ref().map(|p| p.life) else { continue };
+            let Some(life) = self.machines[machine].process.as_ref().map(|p| p.life) else {
+                continue;
+            };
             if machine == from || self.rng.chance(self.scenario.lost_hints) {
                 continue;
             }
             let wait = self.rng.within(0, 15 * MS);
-            self.after(wait, Next::Tell { machine, life, event: Event::Look });
+            self.after(
+                wait,
+                Next::Tell {
+                    machine,
+                    life,
+                    event: Event::Look,
+                },
+            );
         }
     }
 
@@ -395,25 +463,62 @@ impl World {
         if let Some(at) = self.unreported.iter().position(|m| *m == machine) {
             self.unreported.swap_remove(at);
             let outcome = Err(StoreError::HistoryLost("the store is another one".to_owned()));
-            return self.after(MS, Next::Tell { machine, life, event: Event::Stored { op, outcome } });
+            return self.after(
+                MS,
+                Next::Tell {
+                    machine,
+                    life,
+                    event: Event::Stored { op, outcome },
+                },
+            );
         }
         if self.now < link.refused || self.now < self.outage && self.rng.chance(50) {
             let outcome = Err(StoreError::Unavailable("connection refused".to_owned()));
             let wait = self.rng.within(0, 5) * MS;
-            return self.after(wait, Next::Tell { machine, life, event: Event::Stored { op, outcome } });
+            return self.after(
+                wait,
+                Next::Tell {
+                    machine,
+                    life,
+                    event: Event::Stored { op, outcome },
+                },
+            );
         }
         // The runtime waits no longer than one renewal interval; what arrives later is dropped.
         let why = "no answer in time".to_owned();
-        let outcome = Err(if reads { StoreError::Unavailable(why) } else { StoreError::Indeterminate(why) });
+        let outcome = Err(if reads {
+            StoreError::Unavailable(why)
+        } else {
+            StoreError::Indeterminate(why)
+        });
         let timeout = self.scenario.timing.renew * MS;
-        self.after(timeout, Next::Tell { machine, life, event: Event::Stored { op, outcome } });
+        self.after(
+            timeout,
+            Next::Tell {
+                machine,
+                life,
+                event: Event::Stored { op, outcome },
+            },
+        );
         let wait = self.travel(machine);
-        self.after(wait, Next::Arrive { machine, life, op, request });
+        self.after(
+            wait,
+            Next::Arrive {
+                machine,
+                life,
+                op,
+                request,
+            },
+        );
     }
 
     /// How long a message between a machine and the store is on its way.
     fn travel(&mut self, machine: usize) -> Time {
-        let longest = if self.now < self.machines[machine].link.slow { 2_500 * MS } else { 8 * MS };
+        let longest = if self.now < self.machines[machine].link.slow {
+            2_500 * MS
+        } else {
+            8 * MS
+        };
         self.rng.within(100, longest)
     }
 
@@ -440,7 +545,14 @@ impl World {
         }
         if !deaf {
             let wait = self.travel(machine);
-            self.after(wait, Next::Tell { machine, life, event: Event::Stored { op, outcome } });
+            self.after(
+                wait,
+                Next::Tell {
+                    machine,
+                    life,
+                    event: Event::Stored { op, outcome },
+                },
+            );
         }
     }
 
@@ -464,4 +576,34 @@ fn rate(rng: &mut Rng, scenario: &Scenario) -> i64 {
 /// What nodes must agree in.
 fn fingerprint(roles: &[RoleSpec]) -> u128 {
     roles.iter().fold(1, |sum, role| sum * 100 + u128::from(role.shards))
+}
+
+impl World {
+    /// How things stand, in words.
+    #[must_use]
+    pub fn picture(&self) -> Vec<String> {
+        let entries = self
+            .store
+            .entries()
+            .iter()
+            .map(|(key, e)| format!("{key} @{}: {:?}", e.revision.0, e.value));
+        let machines = self.machines.iter().map(|m| {
+            let state = m.process.as_ref().map(|p| {
+                let held: Vec<_> = p.claims.iter().map(|c| (c.role, c.shard, c.stop.is_some())).collect();
+                let paused = p.paused.is_some();
+                format!(
+                    "{:?} leads {} paused {paused} acts on {held:?}",
+                    p.engine.id(),
+                    p.engine.is_leading()
+                )
+            });
+            format!(
+                "{} {:?}: {}",
+                m.hostname,
+                m.instance,
+                state.unwrap_or_else(|| "not running".to_owned())
+            )
+        });
+        entries.chain(machines).collect()
+    }
 }
