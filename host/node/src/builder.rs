@@ -1,0 +1,279 @@
+//! From a configuration to a running node.
+
+use crate::bus::Bus;
+use crate::driver::{Driver, LosingHook, Parts};
+use crate::error::StartError;
+use crate::hostname;
+use crate::node::Node;
+use crate::places;
+use crate::policies::Policies;
+use crate::shared::{Ended, Phase, Shared};
+use crate::state_dir::{StateDir, StateDirError, random_bits};
+use crate::store::StoreCalls;
+use shardwright_config::{ClusterConfig, CoordinatorConfig, fingerprint};
+use shardwright_coordinator::{Coordinator, MemoryBroker, Namespace, Secret, SqliteCoordinator, protect};
+use shardwright_core::engine::{Engine, Settings};
+use shardwright_core::id::NodeId;
+use shardwright_core::join::Identity;
+use shardwright_core::rules::Rules;
+use shardwright_core::values::NodeInfo;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
+use std::sync::{Arc, LazyLock, Mutex};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tracing::Instrument;
+
+/// What `type = "memory"` means: one broker for the nodes of this process.
+static MEMORY: LazyLock<MemoryBroker> = LazyLock::new(MemoryBroker::new);
+
+/// The longest time for one store operation; shorter if sessions are renewed more often.
+const STORE_LIMIT: u64 = 5_000;
+
+/// Describes a node before it starts: from [`Node::builder`].
+#[derive(Default)]
+#[must_use = "nothing happens before `start`"]
+pub struct Builder {
+    source: Option<Source>,
+    hostname: Option<String>,
+    state_dir: Option<PathBuf>,
+    cache_dir: Option<PathBuf>,
+    coordinator: Option<Arc<dyn Coordinator>>,
+    losing: Option<LosingHook>,
+    version: Option<String>,
+    addresses: Vec<String>,
+}
+
+enum Source {
+    File(PathBuf),
+    Text(String),
+    Config(Box<ClusterConfig>),
+}
+
+impl Builder {
+    /// Reads the configuration from a TOML file; it may be the server's own, which has other sections too.
+    pub fn config_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.source = Some(Source::File(path.into()));
+        self
+    }
+
+    /// Reads the configuration from TOML text.
+    pub fn config_str(mut self, text: impl Into<String>) -> Self {
+        self.source = Some(Source::Text(text.into()));
+        self
+    }
+
+    /// Takes a configuration that has been read already.
+    pub fn config(mut self, config: ClusterConfig) -> Self {
+        self.source = Some(Source::Config(Box::new(config)));
+        self
+    }
+
+    /// The hostname, instead of `SHARDWRIGHT_HOSTNAME`, `STALWART_HOSTNAME` or what the operating system says.
+    pub fn hostname(mut self, hostname: impl Into<String>) -> Self {
+        self.hostname = Some(hostname.into());
+        self
+    }
+
+    /// The state directory, instead of `state-dir` in `[node]` or [`places::default_state_dir`]. Each node needs one of its own.
+    pub fn state_dir(mut self, path: impl Into<PathBuf>) -> Self {
+        self.state_dir = Some(path.into());
+        self
+    }
+
+    /// Where compiled policies are kept, instead of [`places::default_cache_dir`].
+    pub fn cache_dir(mut self, path: impl Into<PathBuf>) -> Self {
+        self.cache_dir = Some(path.into());
+        self
+    }
+
+    /// A coordinator of your own, opened for the namespace `cluster.name`, instead of the configured one.
+    pub fn coordinator(mut self, coordinator: Arc<dyn Coordinator>) -> Self {
+        self.coordinator = Some(coordinator);
+        self
+    }
+
+    /// Calls `hook` with a role and the shards of it that this node is losing, after their tokens and claims have become invalid. The shards
+    /// go to their next owner when the future it returns is done and all claims on them are dropped, or at `stop-timeout`: then it is dropped.
+    pub fn on_losing<F, W>(mut self, hook: F) -> Self
+    where
+        F: Fn(String, Vec<u32>) -> W + Send + Sync + 'static,
+        W: Future<Output = ()> + Send + 'static,
+    {
+        self.losing = Some(Arc::new(move |role, shards| Box::pin(hook(role, shards))));
+        self
+    }
+
+    /// The version of the server, as the registry shows it.
+    pub fn version(mut self, version: impl Into<String>) -> Self {
+        self.version = Some(version.into());
+        self
+    }
+
+    /// Where this node can be reached, as the registry shows it.
+    pub fn addresses<A: Into<String>>(mut self, addresses: impl IntoIterator<Item = A>) -> Self {
+        self.addresses = addresses.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Starts the node on the present tokio runtime and waits until it holds its id. That can take: a session that was not ended must have
+    /// expired, and an unreachable coordinator is waited for. Dropping the future gives up, and leaves nothing behind.
+    ///
+    /// # Errors
+    /// [`StartError`]: what is wrong with the configuration, the machine or the node's place in the cluster.
+    pub async fn start(mut self) -> Result<Node, StartError> {
+        let given = self.coordinator.take();
+        let losing = self.losing.take();
+        // Reading, locking and compiling block.
+        let prepared = tokio::task::spawn_blocking(move || self.prepare()).await;
+        let Prepared {
+            config,
+            hostname,
+            state,
+            policies,
+            info,
+        } = prepared.map_err(|_| StartError::Ended)??;
+
+        let namespace = Namespace::new(&config.name)?;
+        let secret = config.secret.as_ref().map(|secret| Secret::new(secret.expose())).transpose()?;
+        let backend = match given {
+            Some(coordinator) => coordinator,
+            None => open(&config, &namespace).await?,
+        };
+        let coordinator = protect(backend, &namespace, secret.as_ref());
+        let info = NodeInfo {
+            coordinator: coordinator.kind().to_owned(),
+            ..info
+        };
+
+        let shared = Shared::new(&config.roles).map_err(StartError::System)?;
+        let settings = Settings {
+            identity: Identity {
+                hostname: hostname.clone(),
+                instance: state.instance,
+                static_id: config.node_id.and_then(NodeId::new),
+                max_id: config.max_node_id,
+            },
+            seed: random_bits().map_err(StartError::System)?,
+            timing: config.timing.clone(),
+            roles: config.roles.clone(),
+            policies: (0..config.roles.len()).map(|role| policies.digest(role)).collect(),
+            info,
+            fresh_is_safe: coordinator.fresh_is_safe(),
+            rules: Rules::default(),
+        };
+        let limit = Duration::from_millis(config.timing.renew.min(STORE_LIMIT));
+        let bus = Arc::new(Bus::new(coordinator.clone(), namespace));
+        let instance = state.instance;
+        let parts = Parts {
+            shared: shared.clone(),
+            store: Arc::new(StoreCalls::new(coordinator.clone(), limit)),
+            policies: policies.clone(),
+            bus: bus.clone(),
+            losing,
+            stop_timeout: Duration::from_millis(config.timing.stop_timeout),
+            _state: state,
+        };
+        let (orders, inbox) = mpsc::unbounded_channel();
+        let first = Mutex::new(Some(shared.events.subscribe()));
+        let span = tracing::info_span!("shardwright", cluster = config.name, host = hostname, node = tracing::field::Empty);
+        let driver = span.in_scope(|| Driver::new(Engine::new(settings), parts, inbox, orders.clone()));
+        let driver = tokio::spawn(driver.run().instrument(span));
+        // From here on dropping `node` ends everything.
+        let node = Node {
+            shared,
+            config: Arc::new(config),
+            hostname,
+            instance,
+            policies,
+            bus,
+            coordinator,
+            orders,
+            first,
+            driver,
+        };
+
+        let mut phase = node.shared.phase.subscribe();
+        let phase = phase.wait_for(|phase| *phase != Phase::Starting).await.map(|phase| phase.clone());
+        match phase {
+            Ok(Phase::Member) => Ok(node),
+            Ok(Phase::Ended(Ended::Refused(refusal))) => Err(refusal.into()),
+            _ => Err(StartError::Ended),
+        }
+    }
+
+    /// Everything that needs no coordinator.
+    fn prepare(self) -> Result<Prepared, StartError> {
+        let config = match self.source.ok_or(StartError::NoConfiguration)? {
+            Source::Config(config) => *config,
+            Source::File(path) => checked(shardwright_config::load(&path))?,
+            Source::Text(text) => checked(shardwright_config::parse(&text, "configuration"))?,
+        };
+        let hostname = hostname::find(self.hostname.as_deref(), |name| std::env::var_os(name))?;
+        let state_dir = self
+            .state_dir
+            .or_else(|| config.state_dir.clone())
+            .or_else(|| places::default_state_dir(&config.name, &hostname))
+            .ok_or(StateDirError::Nowhere)?;
+        let state = StateDir::open(&state_dir)?;
+        let policies = Policies::load(&config, self.cache_dir.or_else(places::default_cache_dir))?;
+        let info = NodeInfo {
+            labels: config.node.labels.clone(),
+            zone: config.node.zone.clone(),
+            capacity: config.node.capacity,
+            version: self.version.unwrap_or_else(|| env!("CARGO_PKG_VERSION").to_owned()),
+            addresses: self.addresses,
+            coordinator: String::new(),
+            settings: u128::from_be_bytes(fingerprint(&config)),
+            drain: false,
+            cordon: false,
+        };
+        Ok(Prepared {
+            config,
+            hostname,
+            state,
+            policies: Arc::new(policies),
+            info,
+        })
+    }
+}
+
+struct Prepared {
+    config: ClusterConfig,
+    hostname: String,
+    state: StateDir,
+    policies: Arc<Policies>,
+    info: NodeInfo,
+}
+
+/// The configuration, its warnings logged.
+fn checked(read: Result<(ClusterConfig, shardwright_config::Report), shardwright_config::Report>) -> Result<ClusterConfig, StartError> {
+    let (config, report) = read.map_err(StartError::Configuration)?;
+    for problem in report.problems() {
+        tracing::warn!(code = problem.code.as_str(), help = problem.help, "{}", problem.message);
+    }
+    Ok(config)
+}
+
+/// The configured coordinator.
+async fn open(config: &ClusterConfig, namespace: &Namespace) -> Result<Arc<dyn Coordinator>, StartError> {
+    match &config.coordinator {
+        CoordinatorConfig::Memory => Ok(Arc::new(MEMORY.open(namespace.clone()))),
+        CoordinatorConfig::Sqlite { path: Some(path) } => Ok(Arc::new(SqliteCoordinator::open(path, namespace.clone()).await?)),
+        CoordinatorConfig::Sqlite { path: None } => {
+            let path = places::default_store(&config.name).ok_or(StateDirError::Nowhere)?;
+            if let Some(dir) = path.parent() {
+                let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+                made.map_err(|error| StartError::StoreDir {
+                    path: dir.to_owned(),
+                    error,
+                })?;
+            }
+            Ok(Arc::new(SqliteCoordinator::open(path, namespace.clone()).await?))
+        }
+        CoordinatorConfig::Section(section) => Err(StartError::NoBackend {
+            id: section.id.clone(),
+            kind: section.kind.clone(),
+        }),
+    }
+}

@@ -1,0 +1,227 @@
+//! Messages between the nodes: the runtime's own hints, and the server's topics, which never meet.
+
+use bytes::Bytes;
+use shardwright_coordinator::{BusError, Coordinator, Inbox, Incoming, Messenger, Namespace, Own};
+use shardwright_core::id::{NodeId, Token};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// The topic of "the store has changed, look".
+const LOOK: &str = "node/look";
+/// What the server's topics begin with on the wire.
+const SERVER: &str = "app/";
+/// How long to wait before subscribing again after a failure.
+const RETRY: Duration = Duration::from_secs(1);
+/// How many messages are taken from the bus at once.
+const BATCH: usize = 256;
+
+/// The bus of one node over all its lives: each join makes a new messenger.
+pub(crate) struct Bus {
+    coordinator: Arc<dyn Coordinator>,
+    namespace: Namespace,
+    life: watch::Sender<Life>,
+}
+
+/// As whom the node speaks.
+#[derive(Clone)]
+enum Life {
+    /// It has not joined yet.
+    Before,
+    /// As a member.
+    Member(Arc<Messenger>),
+    /// It has ended.
+    Over,
+}
+
+impl Bus {
+    pub(crate) fn new(coordinator: Arc<dyn Coordinator>, namespace: Namespace) -> Self {
+        Self {
+            coordinator,
+            namespace,
+            life: watch::Sender::new(Life::Before),
+        }
+    }
+
+    /// The node speaks as `node` from now on. `token` is greater in each later life.
+    pub(crate) fn begin(&self, node: NodeId, token: Token) {
+        let messenger = Messenger::new(self.coordinator.clone(), self.namespace.clone(), node, token);
+        self.life.send_replace(Life::Member(Arc::new(messenger)));
+    }
+
+    /// The node has ended: subscriptions end, too.
+    pub(crate) fn end(&self) {
+        self.life.send_replace(Life::Over);
+    }
+
+    fn messenger(&self) -> Result<Arc<Messenger>, BusError> {
+        match &*self.life.borrow() {
+            Life::Before => Err(BusError::Unavailable("this node has not joined yet".into())),
+            Life::Member(messenger) => Ok(messenger.clone()),
+            Life::Over => Err(BusError::Closed),
+        }
+    }
+
+    /// Tells the other nodes to look. A failure costs time only: they look by themselves now and then.
+    pub(crate) async fn hint(&self) {
+        if let Ok(messenger) = self.messenger()
+            && let Err(error) = messenger.publish(LOOK, Bytes::new()).await
+        {
+            tracing::debug!(%error, "a hint could not be sent");
+        }
+    }
+
+    /// Calls `heard` for every hint from another node, with the loss that made a hint of itself if there was one.
+    pub(crate) async fn listen(self: Arc<Self>, heard: impl Fn(Option<String>) + Send) {
+        let mut hints = self.subscription(vec![LOOK.to_owned()]);
+        hints.reopen().await;
+        heard(None);
+        while let Some(batch) = hints.batch().await {
+            let loss = batch.iter().find_map(|incoming| match incoming {
+                Incoming::Resync { reason } => Some(reason.to_string()),
+                Incoming::Message { .. } => None,
+            });
+            heard(loss);
+        }
+    }
+
+    /// Sends to the server's `topic` on all other nodes.
+    pub(crate) async fn publish(&self, topic: &str, body: Bytes) -> Result<(), BusError> {
+        let messenger = self.messenger()?;
+        messenger.publish(&format!("{SERVER}{topic}"), body).await
+    }
+
+    /// Receives the server's `topics`.
+    pub(crate) async fn subscribe(self: &Arc<Self>, topics: &[&str]) -> Result<Messages, BusError> {
+        let mut inner = self.subscription(topics.iter().map(|topic| format!("{SERVER}{topic}")).collect());
+        inner.open().await?;
+        Ok(Messages {
+            inner,
+            waiting: Vec::new(),
+        })
+    }
+
+    fn subscription(self: &Arc<Self>, topics: Vec<String>) -> Renewed {
+        Renewed {
+            bus: self.clone(),
+            life: self.life.subscribe(),
+            topics,
+            inbox: None,
+        }
+    }
+}
+
+/// A subscription that outlives sessions and failures: what may have been missed at a seam is signalled.
+struct Renewed {
+    bus: Arc<Bus>,
+    life: watch::Receiver<Life>,
+    topics: Vec<String>,
+    inbox: Option<Inbox>,
+}
+
+impl Renewed {
+    async fn open(&mut self) -> Result<(), BusError> {
+        self.life.mark_unchanged();
+        let messenger = self.bus.messenger()?;
+        let topics: Vec<&str> = self.topics.iter().map(String::as_str).collect();
+        self.inbox = Some(messenger.subscribe(&topics, Own::Skip).await?);
+        Ok(())
+    }
+
+    /// Subscribes, until that succeeds or the node has ended.
+    async fn reopen(&mut self) {
+        let mut told = false;
+        loop {
+            match self.open().await {
+                Ok(()) | Err(BusError::Closed) => return,
+                Err(error) if !told => {
+                    tracing::debug!(%error, "subscribing failed; it is tried again");
+                    told = true;
+                }
+                Err(_) => {}
+            }
+            // A new life is a good moment to try, too. Its sender lives as long as the bus.
+            let _ = tokio::time::timeout(RETRY, self.life.changed()).await;
+        }
+    }
+
+    /// Waits for news; `None` when the node has ended. Cancel-safe: nothing is taken from the bus before it is returned.
+    async fn batch(&mut self) -> Option<Vec<Incoming>> {
+        loop {
+            if matches!(*self.life.borrow(), Life::Over) {
+                return None;
+            }
+            let Some(inbox) = &mut self.inbox else {
+                self.reopen().await;
+                return self.inbox.is_some().then(|| vec![seam()]);
+            };
+            tokio::select! {
+                news = inbox.next(BATCH) => match news {
+                    Ok(news) => return Some(news),
+                    Err(error) => {
+                        tracing::warn!(%error, "a subscription ended; subscribing again");
+                        self.inbox = None;
+                    }
+                },
+                _ = self.life.changed() => self.inbox = None,
+            }
+        }
+    }
+}
+
+/// Something may have been missed between two subscriptions; nobody knows how much.
+fn seam() -> Incoming {
+    Incoming::Resync {
+        reason: shardwright_coordinator::Resync::Gap { lost: 0 },
+    }
+}
+
+/// Messages of the server's own topics, from the other nodes, in order for each sender and topic.
+pub struct Messages {
+    inner: Renewed,
+    /// In reverse order.
+    waiting: Vec<Incoming>,
+}
+
+/// What [`Messages`] yields.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// A message.
+    Received {
+        /// The sender.
+        from: NodeId,
+        /// The topic, as given to `publish`.
+        topic: String,
+        /// What was sent.
+        body: Bytes,
+    },
+    /// Messages were lost before the next one: what was learned from messages may be out of date.
+    Resync {
+        /// How that was noticed.
+        reason: String,
+    },
+}
+
+impl Messages {
+    /// Waits for the next message or loss; `None` when the node has ended. Cancel-safe. It goes on over failures and new sessions of the
+    /// node; a reader that is more than 1,024 messages behind loses some, and is told.
+    pub async fn next(&mut self) -> Option<Message> {
+        loop {
+            match self.waiting.pop() {
+                Some(Incoming::Message { origin, topic, body }) => {
+                    let topic = topic.strip_prefix(SERVER).unwrap_or(&topic).to_owned();
+                    return Some(Message::Received { from: origin, topic, body });
+                }
+                Some(Incoming::Resync { reason }) => {
+                    return Some(Message::Resync {
+                        reason: reason.to_string(),
+                    });
+                }
+                None => {
+                    self.waiting = self.inner.batch().await?;
+                    self.waiting.reverse();
+                }
+            }
+        }
+    }
+}

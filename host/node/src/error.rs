@@ -1,0 +1,91 @@
+//! Why a node does not start, and why it is not drained.
+
+use crate::hostname::HostnameError;
+use crate::policies::PolicyFileError;
+use crate::state_dir::StateDirError;
+use shardwright_coordinator::limits::NamespaceError;
+use shardwright_coordinator::sealed::SecretTooShort;
+use shardwright_core::engine::Refusal;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Why a node does not start. Nothing was harmed, and nothing is left running.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The builder was given no configuration.
+    #[error("no configuration was given: call config_file, config_str or config on the builder")]
+    NoConfiguration,
+    /// The configuration cannot be used.
+    #[error("the configuration cannot be used:\n{0}")]
+    Configuration(shardwright_config::Report),
+    /// The cluster's name cannot be a namespace.
+    #[error(transparent)]
+    Name(#[from] NamespaceError),
+    /// `cluster.secret` is too short.
+    #[error(transparent)]
+    Secret(#[from] SecretTooShort),
+    /// No usable hostname.
+    #[error(transparent)]
+    Hostname(#[from] HostnameError),
+    /// No usable state directory.
+    #[error(transparent)]
+    StateDir(#[from] StateDirError),
+    /// A policy cannot be used.
+    #[error(transparent)]
+    Policy(#[from] PolicyFileError),
+    /// The directory of the default store cannot be made.
+    #[error(
+        "cannot create {path} for the store that the nodes of this machine share: {error}. Or name another place: [store.\"local\"] with type = \"sqlite\" and path, and cluster.coordinator = \"local\""
+    )]
+    StoreDir {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// The shared file cannot be used.
+    #[error(transparent)]
+    Store(#[from] shardwright_coordinator::OpenError),
+    /// This build has no backend of the configured kind.
+    #[error(
+        "the coordinator {id:?} is of type {kind:?}, for which this build has no backend: use a store of type \"sqlite\", or give the builder a coordinator of your own"
+    )]
+    NoBackend {
+        /// The section's id.
+        id: String,
+        /// Its type.
+        kind: String,
+    },
+    /// The operating system refused a thread or randomness.
+    #[error("the operating system refused what a node needs: {0}")]
+    System(io::Error),
+    /// The cluster does not take this node.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The runtime ended, or the runtime's task failed, while the node started.
+    #[error("the node ended while it started; the log says more")]
+    Ended,
+}
+
+/// Not everything could be given up in time. The node stays draining: it is given nothing new.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("after {} ms this node still holds {}", waited.as_millis(), listed(remaining))]
+pub struct DrainError {
+    /// How long it was waited for.
+    pub waited: Duration,
+    /// For each role the shards that remain.
+    pub remaining: Vec<(String, Vec<u32>)>,
+}
+
+fn listed(remaining: &[(String, Vec<u32>)]) -> String {
+    if remaining.is_empty() {
+        return "shards whose work has not ended".into();
+    }
+    let roles: Vec<_> = remaining
+        .iter()
+        .map(|(role, shards)| format!("{} shards of {role}", shards.len()))
+        .collect();
+    format!("{}: is another node able to take them?", roles.join(", "))
+}

@@ -1,0 +1,189 @@
+//! What the embedding server, and people, are told.
+
+use serde::{Serialize, Serializer};
+use shardwright_core::engine::Status;
+use shardwright_core::id::{NodeId, SessionId};
+use tokio::sync::broadcast;
+
+/// How many events wait for a slow reader before it misses some.
+pub(crate) const CAPACITY: usize = 1024;
+
+/// Something that happened. As JSON: an object whose `event` names the kind in kebab-case.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case", rename_all_fields = "camelCase")]
+#[non_exhaustive]
+pub enum NodeEvent {
+    /// This node holds its id.
+    Joined {
+        /// The id.
+        node: NodeId,
+        /// This life of the node.
+        #[serde(serialize_with = "text")]
+        session: SessionId,
+    },
+    /// The store is new: nobody acts before holders of an older one must have stopped.
+    Grace {
+        /// Milliseconds to wait.
+        wait: u64,
+    },
+    /// These shards are this node's to act on.
+    Gained {
+        /// The role.
+        role: String,
+        /// The shards.
+        shards: Vec<u32>,
+    },
+    /// These shards are this node's no more; their claims are cancelled, their work is ending.
+    Losing {
+        /// The role.
+        role: String,
+        /// The shards.
+        shards: Vec<u32>,
+    },
+    /// Their work has ended, or had its time.
+    Lost {
+        /// The role.
+        role: String,
+        /// The shards.
+        shards: Vec<u32>,
+        /// Whether some of the work had not ended within `stop-timeout`. Its claims are worth nothing.
+        overdue: bool,
+    },
+    /// The session was not renewed in time: this node does not act until it is.
+    Fenced,
+    /// The session was renewed after all.
+    Resumed,
+    /// The session was ended by others: this node joins again.
+    SessionLost,
+    /// The store is not the one it was: this node joins again.
+    HistoryLost,
+    /// Joining again was refused; it is tried again.
+    Refused {
+        /// Why.
+        reason: String,
+    },
+    /// The coordinator fails.
+    CoordinatorDown {
+        /// How.
+        reason: String,
+    },
+    /// The coordinator answers again.
+    CoordinatorUp,
+    /// Messages were lost: what was learned from them may be out of date.
+    Resync {
+        /// How that was noticed.
+        reason: String,
+    },
+    /// Another node appeared or came back.
+    PeerJoined {
+        /// Which.
+        node: NodeId,
+    },
+    /// Another node's session ended, or it was forgotten.
+    PeerLeft {
+        /// Which.
+        node: NodeId,
+    },
+    /// Another node's freshness changed.
+    PeerStatus {
+        /// Which.
+        node: NodeId,
+        /// How fresh it is.
+        status: Status,
+    },
+    /// Another node's settings differ from the prevailing ones: it is given nothing.
+    PeerDiffers {
+        /// Which.
+        node: NodeId,
+    },
+    /// This node's settings differ from the prevailing ones: it does not act.
+    SettingsDiffer {
+        /// Nodes that have the prevailing settings.
+        from: Vec<NodeId>,
+    },
+    /// This node's settings are the prevailing ones again.
+    SettingsAgree,
+    /// This node runs the policies from now on.
+    Leading,
+    /// This node runs the policies no more.
+    Resigned,
+    /// The backend's clock stepped: ages on it are not trusted for a while.
+    ClockJumped {
+        /// Milliseconds, as far as known.
+        by: i64,
+    },
+    /// A plan was accepted.
+    PlanAccepted {
+        /// The role.
+        role: String,
+        /// The number of the plan.
+        epoch: u64,
+        /// Primaries that will move.
+        moves: usize,
+        /// Whether the host's native policy made it.
+        native: bool,
+    },
+    /// A policy failed, or its plan was refused: the previous one stays.
+    PlanRefused {
+        /// The role.
+        role: String,
+        /// Why.
+        reason: String,
+        /// How many times in a row.
+        failures: u32,
+    },
+    /// A policy failed too often: the host's native one takes over until the component changes.
+    PolicySuspended {
+        /// The role.
+        role: String,
+    },
+    /// The component that assigns a role was replaced.
+    PolicyReplaced {
+        /// The role.
+        role: String,
+    },
+    /// The node has ended.
+    Ended {
+        /// Why, unless it was asked to.
+        reason: Option<String>,
+    },
+    /// This reader was too slow and missed events; the present state is in `Node::registry` and the roles.
+    Lagged {
+        /// How many it missed.
+        missed: u64,
+    },
+}
+
+fn text<S: Serializer>(id: &impl ToString, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&id.to_string())
+}
+
+/// One reader's events: from [`Node::events`](crate::Node::events).
+#[derive(Debug)]
+pub struct EventStream {
+    events: broadcast::Receiver<NodeEvent>,
+    ended: bool,
+}
+
+impl EventStream {
+    pub(crate) fn new(events: broadcast::Receiver<NodeEvent>) -> Self {
+        Self { events, ended: false }
+    }
+
+    /// Waits for the next event; `None` after [`NodeEvent::Ended`]. Cancel-safe.
+    ///
+    /// A reader that falls more than 1,024 events behind gets [`NodeEvent::Lagged`] once and goes on with the oldest event kept.
+    pub async fn next(&mut self) -> Option<NodeEvent> {
+        if self.ended {
+            return None;
+        }
+        match self.events.recv().await {
+            Ok(event) => {
+                self.ended = matches!(event, NodeEvent::Ended { .. });
+                Some(event)
+            }
+            Err(broadcast::error::RecvError::Lagged(missed)) => Some(NodeEvent::Lagged { missed }),
+            Err(broadcast::error::RecvError::Closed) => None,
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! The deadline of this node's session, enforced without the driver and without tokio.
+//!
+//! A node may act only until its deadline. The driver moves the deadline with every renewal; if the driver or the whole runtime is
+//! stuck, nobody moves it, and a thread of its own turns the node off in time.
+
+use crate::clock;
+use shardwright_core::time::Instant;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// The longest sleep between two looks at the clock: timers do not run while the machine is suspended, the clock does.
+const NAP: Duration = Duration::from_millis(250);
+
+/// Whether this node may act.
+#[derive(Debug, Default)]
+pub(crate) struct Fence {
+    /// What `owns` reads: set while the deadline lies ahead, as of the last look at the clock.
+    live: AtomicBool,
+    /// Milliseconds on the local clock; 0: not at all.
+    deadline: AtomicU64,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    closed: bool,
+    /// `live` was turned off, and the claims have not been told yet.
+    tripped: bool,
+}
+
+impl Fence {
+    // The state is two flags, each valid in every combination: a poisoned lock harms nothing.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the node was allowed to act when the clock was last looked at. Wait-free.
+    #[inline]
+    pub(crate) fn is_live(&self) -> bool {
+        self.live.load(Ordering::Acquire)
+    }
+
+    /// Whether the node may act at this very moment. Reads the clock.
+    pub(crate) fn permits(&self) -> bool {
+        self.is_live() && clock::now() < self.deadline()
+    }
+
+    /// The present deadline; 0 if the node may not act.
+    pub(crate) fn deadline(&self) -> Instant {
+        Instant(self.deadline.load(Ordering::Acquire))
+    }
+
+    /// Allows acting until `deadline`, or forbids it.
+    pub(crate) fn set(&self, deadline: Option<Instant>) {
+        let mut state = self.lock();
+        let deadline = deadline.filter(|_| !state.closed).unwrap_or_default();
+        let live = clock::now() < deadline;
+        self.deadline.store(deadline.0, Ordering::Release);
+        if self.live.swap(live, Ordering::AcqRel) && !live {
+            state.tripped = true;
+        }
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Forbids acting for ever and lets the watchdog end.
+    pub(crate) fn close(&self) {
+        self.lock().closed = true;
+        self.set(None);
+    }
+
+    /// Starts the thread that turns `live` off at the deadline and then calls `cancel`, which must not block for long.
+    pub(crate) fn watch(self: &Arc<Self>, cancel: impl Fn() + Send + 'static) -> std::io::Result<()> {
+        let fence = self.clone();
+        std::thread::Builder::new()
+            .name("shardwright-fence".into())
+            .spawn(move || fence.guard(&cancel))?;
+        Ok(())
+    }
+
+    fn guard(&self, cancel: &dyn Fn()) {
+        let mut state = self.lock();
+        loop {
+            let now = clock::now();
+            let deadline = self.deadline();
+            if now >= deadline && self.live.swap(false, Ordering::AcqRel) {
+                state.tripped = true;
+            }
+            if std::mem::take(&mut state.tripped) {
+                // Under the lock: no new deadline comes into force while claims of the old one are being cancelled.
+                cancel();
+            }
+            if state.closed {
+                return;
+            }
+            state = if self.is_live() {
+                let left = Duration::from_millis(deadline.since(now));
+                let (state, _) = self
+                    .changed
+                    .wait_timeout(state, left.min(NAP))
+                    .unwrap_or_else(PoisonError::into_inner);
+                state
+            } else {
+                self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
+            };
+        }
+    }
+}
+
+#[cfg(test)]
+mod test {
+    use super::*;
+    use std::sync::mpsc;
+
+    #[test]
+    fn the_watchdog_turns_the_node_off_at_the_deadline_and_never_before() {
+        let fence = Arc::new(Fence::default());
+        let (send, cancelled) = mpsc::channel();
+        fence
+            .watch(move || send.send(clock::now()).expect("the test listens"))
+            .expect("a thread");
+        assert!(!fence.permits(), "nothing is permitted before the first deadline");
+
+        let deadline = clock::now().plus(100);
+        fence.set(Some(deadline));
+        assert!(fence.is_live() && fence.permits());
+        let at = cancelled.recv_timeout(Duration::from_secs(5)).expect("the watchdog fires");
+        assert!(at >= deadline, "it fired {} ms early", deadline.since(at));
+        assert!(!fence.is_live() && !fence.permits());
+
+        fence.set(Some(clock::now().plus(60_000)));
+        assert!(fence.permits(), "a later renewal resumes");
+        fence.set(None);
+        assert!(!fence.permits());
+        cancelled.recv_timeout(Duration::from_secs(5)).expect("claims are told at once");
+
+        fence.close();
+        fence.set(Some(clock::now().plus(60_000)));
+        assert!(!fence.permits(), "closed is for ever");
+        assert!(
+            cancelled.recv_timeout(Duration::from_secs(5)).is_err(),
+            "the thread has ended and dropped its closure"
+        );
+    }
+}

@@ -1,0 +1,78 @@
+//! Node ids, live peers, messages, and the answer to one question: **which shard of which role is mine, right now, and may I still act
+//! on it?**
+//!
+//! ```no_run
+//! # async fn embed() -> Result<(), Box<dyn std::error::Error>> {
+//! let node = shardwright::Node::builder().config_file("/etc/mail/config.toml").start().await?;
+//! let role = node.role("calendar-alerts")?;
+//!
+//! // In the scheduler, for each due alert: cheap enough to ask for every row.
+//! let account = 4711_u64;
+//! if let Some(claim) = role.claim(account) {
+//!     // Ends where it stands when the shard is lost; the token lets the database refuse a straggler.
+//!     let sent = claim.run(send_alert(account, claim.token())).await;
+//! }
+//! node.shutdown().await;
+//! # Ok(())
+//! # }
+//! # async fn send_alert(_: u64, _: shardwright::Token) {}
+//! ```
+//!
+//! # What is guaranteed
+//! - At most one node of a cluster has a valid [`Claim`] on a shard of a role in `mode = "primary"`, and at most one live node has an id.
+//!   Deadlines are kept by a thread of their own ([`Node`] acts no more when its runtime hangs), on a clock that counts suspended time.
+//! - A shard goes to its next owner only after its claims were cancelled and dropped and the [losing hook](Builder::on_losing) is done, or
+//!   `stop-timeout` later, or when this node's session has provably ended.
+//! - Not guaranteed: that a process which is stopped *between* asking and acting does not act late. That is what [`Claim::token`] is for.
+//!
+//! # A tour of the source
+//! `builder` reads the configuration and puts a node together; `driver` is the one task that owns the engine of `shardwright-core`, feeds it
+//! events and has its commands performed by `store`, `bus`, `policies` and `table`; `fence` enforces the deadline; `claim` and `role` are
+//! what the server's threads touch.
+//!
+//! # Log fields
+//! Everything is logged through `tracing`, one line for each change of state, with the same facts as [`NodeEvent`]. The names are stable:
+//! the span `shardwright` has `cluster`, `host` and `node` (the id); events have, where they apply, `session`, `role`, `shards` (ranges), `peer`
+//! (another node's id), `status`, `epoch`, `moves`, `native`, `failures`, `reason`, `error`. Secrets never appear.
+//!
+//! Needs a tokio runtime of either flavour with time enabled.
+
+mod builder;
+mod bus;
+mod claim;
+mod clock;
+mod driver;
+mod error;
+mod event;
+mod fence;
+mod hostname;
+mod node;
+pub mod places;
+mod policies;
+mod role;
+mod shared;
+mod state_dir;
+mod store;
+mod table;
+mod tell;
+#[cfg(test)]
+mod testing;
+
+pub use builder::Builder;
+pub use bus::{Message, Messages};
+pub use claim::{Claim, Lost};
+pub use error::{DrainError, StartError};
+pub use event::{EventStream, NodeEvent};
+pub use hostname::{HostnameError, VARIABLES as HOSTNAME_VARIABLES};
+pub use node::{Node, NodeStats};
+pub use policies::PolicyFileError;
+pub use role::{Role, UnknownRole};
+pub use state_dir::StateDirError;
+
+pub use shardwright_config::ClusterConfig;
+pub use shardwright_coordinator::{BusError, Coordinator};
+pub use shardwright_core::engine::{NodeRecord, Refusal, Status};
+pub use shardwright_core::id::{InstanceId, NodeId, SessionId, Token};
+pub use shardwright_core::join::JoinError;
+pub use shardwright_core::role::{Mode, RoleSpec};
+pub use shardwright_core::shard::ShardKey;

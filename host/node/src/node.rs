@@ -1,0 +1,251 @@
+//! A running node: what the server holds on to.
+
+use crate::builder::Builder;
+use crate::bus::{Bus, Messages};
+use crate::error::DrainError;
+use crate::event::{EventStream, NodeEvent};
+use crate::policies::{Policies, PolicyFileError};
+use crate::role::{Role, UnknownRole};
+use crate::shared::{Phase, Shared};
+use bytes::Bytes;
+use shardwright_config::ClusterConfig;
+use shardwright_coordinator::{BusError, Protected};
+use shardwright_core::engine::{Event, NodeRecord};
+use shardwright_core::id::{InstanceId, NodeId};
+use std::fmt;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{broadcast, mpsc};
+use tokio::task::JoinHandle;
+
+/// A node of a cluster, from [`Node::builder`].
+///
+/// Dropping it without [`Node::shutdown`] is like a crash in good order: it stops acting at once, its claims are cancelled, its threads and
+/// tasks end; the others take its shards over when its session has expired.
+pub struct Node {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) config: Arc<ClusterConfig>,
+    pub(crate) hostname: String,
+    pub(crate) instance: InstanceId,
+    pub(crate) policies: Arc<Policies>,
+    pub(crate) bus: Arc<Bus>,
+    pub(crate) coordinator: Arc<Protected>,
+    pub(crate) orders: mpsc::UnboundedSender<Event>,
+    /// What was told before anybody asked for events.
+    pub(crate) first: Mutex<Option<broadcast::Receiver<NodeEvent>>>,
+    pub(crate) driver: JoinHandle<()>,
+}
+
+/// What a node has counted since it started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NodeStats {
+    /// Stops whose work had not ended within `stop-timeout`.
+    pub overdue_stops: u64,
+    /// Messages that were dropped because they were forged, or sealed with another secret.
+    pub rejected_messages: u64,
+}
+
+impl Node {
+    /// Begins to describe a node.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// The id that this node holds, or held last.
+    #[must_use]
+    pub fn id(&self) -> NodeId {
+        // Set before `start` returned.
+        self.shared.node().unwrap_or(NodeId::new(1).expect("1 is not 0"))
+    }
+
+    /// The hostname under which it leases its id.
+    #[must_use]
+    pub fn hostname(&self) -> &str {
+        &self.hostname
+    }
+
+    /// The installation: what the state directory makes of it.
+    #[must_use]
+    pub fn instance(&self) -> InstanceId {
+        self.instance
+    }
+
+    /// The configuration it was started with.
+    #[must_use]
+    pub fn config(&self) -> &ClusterConfig {
+        &self.config
+    }
+
+    /// The role called `name`.
+    ///
+    /// # Errors
+    /// [`UnknownRole`], naming the roles that there are.
+    pub fn role(&self, name: &str) -> Result<Role, UnknownRole> {
+        let table = self.shared.tables.iter().find(|table| table.spec.name == name);
+        table.cloned().map(Role::new).ok_or_else(|| {
+            let known = self.shared.tables.iter().map(|table| table.spec.name.clone()).collect();
+            UnknownRole {
+                name: name.to_owned(),
+                known,
+            }
+        })
+    }
+
+    /// All roles, sorted by name.
+    pub fn roles(&self) -> impl Iterator<Item = Role> + '_ {
+        self.shared.tables.iter().cloned().map(Role::new)
+    }
+
+    /// Whether this node may act at this very moment: its session has not run out, by the clock.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.shared.fence.permits()
+    }
+
+    /// The nodes of the cluster as last read, sorted by id.
+    #[must_use]
+    pub fn registry(&self) -> Arc<[NodeRecord]> {
+        self.shared.registry()
+    }
+
+    /// What happens from now on; the first stream that is asked for also has what happened since the start (the last 1,024 events).
+    /// What is the case already is in [`Node::registry`] and the roles.
+    #[must_use]
+    pub fn events(&self) -> EventStream {
+        let first = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
+        EventStream::new(first.unwrap_or_else(|| self.shared.events.subscribe()))
+    }
+
+    /// What was counted.
+    #[must_use]
+    pub fn stats(&self) -> NodeStats {
+        NodeStats {
+            overdue_stops: self.shared.overdue.load(Ordering::Relaxed),
+            rejected_messages: self.coordinator.rejected(),
+        }
+    }
+
+    /// Sends `body` (at most 512 KiB, less about 100 bytes) to whoever subscribes to the server's `topic` on the other nodes. At most once:
+    /// who misses it is told so.
+    ///
+    /// # Errors
+    /// [`BusError`]; the message may or may not have been delivered.
+    pub async fn publish(&self, topic: &str, body: impl Into<Bytes>) -> Result<(), BusError> {
+        self.bus.publish(topic, body.into()).await
+    }
+
+    /// Receives the server's `topics` from the other nodes. What they publish after this returns is delivered, or its loss is told.
+    ///
+    /// # Errors
+    /// [`BusError`] if the backend cannot subscribe.
+    pub async fn subscribe(&self, topics: &[&str]) -> Result<Messages, BusError> {
+        self.bus.subscribe(topics).await
+    }
+
+    /// Has everything moved to other nodes, and waits until nothing is held here: at most for twice the stop time-out and four renewals.
+    /// Until [`Node::undrain`] the node takes part, but is given nothing.
+    ///
+    /// # Errors
+    /// [`DrainError`] with what remains.
+    pub async fn drain(&self) -> Result<(), DrainError> {
+        self.order(Event::Order {
+            drain: Some(true),
+            cordon: None,
+        });
+        let timing = &self.config.timing;
+        let limit = Duration::from_millis(2 * timing.stop_timeout + 4 * timing.renew + timing.settle);
+        let mut holding = self.shared.holding.subscribe();
+        // The sender is in `self`: only the time can run out.
+        let empty = tokio::time::timeout(limit, holding.wait_for(|holding| *holding == 0)).await.is_ok();
+        if empty {
+            return Ok(());
+        }
+        let remaining = self.shared.tables.iter().map(|table| (table.spec.name.clone(), table.remaining()));
+        Err(DrainError {
+            waited: limit,
+            remaining: remaining.filter(|(_, shards)| !shards.is_empty()).collect(),
+        })
+    }
+
+    /// Ends [`Node::drain`]: the node is given shards again.
+    pub fn undrain(&self) {
+        self.order(Event::Order {
+            drain: Some(false),
+            cordon: None,
+        });
+    }
+
+    /// Reads the policies' files again. One that changed is loaded, validated and tried on the newest snapshot before it replaces the old
+    /// one. Returns the names of the policies that were replaced.
+    ///
+    /// # Errors
+    /// [`PolicyFileError`] about the first that cannot be used. It and those after it stay as they were.
+    pub async fn reload_policies(&self) -> Result<Vec<String>, PolicyFileError> {
+        let policies = self.policies.clone();
+        // A panic of the loader leaves the old policies in place.
+        let (replaced, outcome) = tokio::task::spawn_blocking(move || policies.reload())
+            .await
+            .unwrap_or_else(|error| (Vec::new(), Err(PolicyFileError::crashed(&error))));
+        for (role, table) in self.shared.tables.iter().enumerate() {
+            if replaced.contains(&table.spec.policy) {
+                self.order(Event::PolicyChanged {
+                    role,
+                    digest: self.policies.digest(role),
+                });
+                self.shared.emit(NodeEvent::PolicyReplaced {
+                    role: table.spec.name.clone(),
+                });
+            }
+        }
+        outcome.map(|()| replaced)
+    }
+
+    /// Stops all work in good order, ends the session, so that the others take over at once, and waits until that is done. The id stays
+    /// this host's. If the coordinator cannot be reached, this takes at most the stop time-out and one validity.
+    pub async fn shutdown(mut self) {
+        self.order(Event::Leave);
+        let timing = &self.config.timing;
+        let limit = Duration::from_millis(timing.stop_timeout + timing.validity) + Duration::from_secs(1);
+        if tokio::time::timeout(limit, &mut self.driver).await.is_err() {
+            tracing::error!("the session could not be ended in time: it will expire by itself");
+            self.driver.abort();
+            let _ = (&mut self.driver).await;
+        }
+    }
+
+    /// Waits until the node has ended by itself: it was refused after a new join, for instance. Cancel-safe.
+    pub async fn ended(&self) {
+        let mut phase = self.shared.phase.subscribe();
+        // The sender is in `self`.
+        let _ = phase.wait_for(|phase| matches!(phase, Phase::Ended(_))).await;
+    }
+
+    fn order(&self, event: Event) {
+        // A node that has ended takes no orders.
+        let _ = self.orders.send(event);
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.shared.fence.close();
+        self.driver.abort();
+    }
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} ({}, {})", self.id(), self.hostname, self.coordinator_location())
+    }
+}
+
+impl Node {
+    /// Where the cluster meets, for people.
+    #[must_use]
+    pub fn coordinator_location(&self) -> String {
+        use shardwright_coordinator::Coordinator;
+        format!("{}: {}", self.coordinator.kind(), self.coordinator.location())
+    }
+}

@@ -1,0 +1,113 @@
+//! What the server asks about one role.
+
+use crate::claim::Claim;
+use crate::table::Table;
+use shardwright_core::id::{NodeId, Token};
+use shardwright_core::role::RoleSpec;
+use shardwright_core::shard::{ShardKey, shard_of};
+use std::fmt;
+use std::sync::Arc;
+
+/// A role of this node: from [`Node::role`](crate::Node::role). Cheap to clone; answers for as long as it lives, with "not mine" after the
+/// node has ended.
+///
+/// A key's shard is `key % shards` for `u64` and `u32`, and `xxh3_64(bytes) % shards` (seed 0) for text and bytes. This never changes.
+#[derive(Clone)]
+pub struct Role(Arc<Table>);
+
+/// The configuration has no such role.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no role {name:?} on this node; there are: {}. Add it under [cluster.roles]", known.join(", "))]
+pub struct UnknownRole {
+    /// The name asked for.
+    pub name: String,
+    /// The roles that there are.
+    pub known: Vec<String>,
+}
+
+impl Role {
+    pub(crate) fn new(table: Arc<Table>) -> Self {
+        Self(table)
+    }
+
+    /// The role's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0.spec.name
+    }
+
+    /// The role as configured.
+    #[must_use]
+    pub fn spec(&self) -> &RoleSpec {
+        &self.0.spec
+    }
+
+    /// The shard to which `key` belongs.
+    #[inline]
+    #[must_use]
+    pub fn shard_of(&self, key: impl ShardKey) -> u32 {
+        shard_of(&key, self.0.spec.shards)
+    }
+
+    /// Whether the shard of `key` is this node's to act on.
+    ///
+    /// Wait-free, a few nanoseconds: two atomic loads and no clock. It is exact while the process runs; after the process or the machine was
+    /// stopped and continued it may say yes for the moment (at most 250 ms after a suspend) until the watchdog has run. Good for choosing
+    /// what to do; for doing it, [claim](Role::claim) the key.
+    #[inline]
+    #[must_use]
+    pub fn owns(&self, key: impl ShardKey) -> bool {
+        self.0.owns(self.shard_of(key))
+    }
+
+    /// As [`Role::owns`], of a shard.
+    #[inline]
+    #[must_use]
+    pub fn owns_shard(&self, shard: u32) -> bool {
+        self.0.owns(shard)
+    }
+
+    /// The right to work on the shard of `key`, if it is this node's at this very moment. Any number of claims on a shard may coexist here.
+    ///
+    /// `None` also while work that was cancelled at a deadline has not ended yet.
+    #[must_use]
+    pub fn claim(&self, key: impl ShardKey) -> Option<Claim> {
+        self.claim_shard(self.shard_of(key))
+    }
+
+    /// As [`Role::claim`], of a shard.
+    #[must_use]
+    pub fn claim_shard(&self, shard: u32) -> Option<Claim> {
+        self.0.claim(shard)
+    }
+
+    /// The fencing token under which this node holds `shard`.
+    #[must_use]
+    pub fn token(&self, shard: u32) -> Option<Token> {
+        self.0.token(shard).filter(|_| self.0.owns(shard))
+    }
+
+    /// The shards that are this node's to act on, in order.
+    pub fn shards(&self) -> impl Iterator<Item = u32> + '_ {
+        self.0.held()
+    }
+
+    /// The node that acts on `shard`, as far as this node has read; where all owners act, the first of them.
+    #[must_use]
+    pub fn primary(&self, shard: u32) -> Option<NodeId> {
+        self.0.primary(shard)
+    }
+
+    /// The nodes that should own `shard` by the plan, primary first. While one of them is away, another acts in its place:
+    /// [`Role::primary`] says who.
+    #[must_use]
+    pub fn owners(&self, shard: u32) -> Vec<NodeId> {
+        self.0.owners(shard)
+    }
+}
+
+impl fmt::Debug for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "role {} of {} shards", self.name(), self.0.spec.shards)
+    }
+}

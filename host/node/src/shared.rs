@@ -1,0 +1,91 @@
+//! What the driver writes and the node's handles read.
+
+use crate::event::{CAPACITY, NodeEvent};
+use crate::fence::Fence;
+use crate::table::Table;
+use crate::tell;
+use shardwright_core::engine::{NodeRecord, Refusal};
+use shardwright_core::id::NodeId;
+use shardwright_core::role::RoleSpec;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use tokio::sync::{broadcast, watch};
+
+/// The state of one node.
+pub(crate) struct Shared {
+    pub(crate) fence: Arc<Fence>,
+    pub(crate) tables: Box<[Arc<Table>]>,
+    pub(crate) events: broadcast::Sender<NodeEvent>,
+    pub(crate) phase: watch::Sender<Phase>,
+    /// Shards that are held, or whose work is still stopping.
+    pub(crate) holding: watch::Sender<usize>,
+    pub(crate) overdue: AtomicU64,
+    node: AtomicU32,
+    registry: RwLock<Arc<[NodeRecord]>>,
+}
+
+/// How far a node has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// It has no id yet.
+    Starting,
+    /// It has joined.
+    Member,
+    /// It has ended.
+    Ended(Ended),
+}
+
+/// Why a node has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// It was asked to.
+    Asked,
+    /// It may not take part.
+    Refused(Refusal),
+    /// Its driver was dropped: with the node's handle, with the runtime, or by a panic.
+    Dropped,
+}
+
+impl Shared {
+    /// The state of a node with these roles; its fence is watched from now on, until it is closed.
+    pub(crate) fn new(roles: &[RoleSpec]) -> std::io::Result<Arc<Self>> {
+        let fence = Arc::new(Fence::default());
+        let tables: Box<[_]> = roles.iter().map(|role| Arc::new(Table::new(role.clone(), fence.clone()))).collect();
+        let watched: Vec<_> = tables.to_vec();
+        fence.watch(move || watched.iter().for_each(|table| table.cancel_all()))?;
+        Ok(Arc::new(Self {
+            fence,
+            tables,
+            events: broadcast::Sender::new(CAPACITY),
+            phase: watch::Sender::new(Phase::Starting),
+            holding: watch::Sender::new(0),
+            overdue: AtomicU64::new(0),
+            node: AtomicU32::new(0),
+            registry: RwLock::new(Arc::from(Vec::new())),
+        }))
+    }
+
+    /// Tells people and whoever listens.
+    pub(crate) fn emit(&self, event: NodeEvent) {
+        tell::log(&event);
+        // Nobody may be listening.
+        let _ = self.events.send(event);
+    }
+
+    pub(crate) fn registry(&self) -> Arc<[NodeRecord]> {
+        self.registry.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set_registry(&self, records: Arc<[NodeRecord]>) {
+        *self.registry.write().unwrap_or_else(PoisonError::into_inner) = records;
+    }
+
+    /// The id held now or last.
+    pub(crate) fn node(&self) -> Option<NodeId> {
+        NodeId::new(self.node.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn set_node(&self, node: NodeId) {
+        self.node.store(node.get(), Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,181 @@
+//! Store operations of the engine, performed on the coordinator: typed values in, bytes out, and every one ends in time.
+
+use bytes::Bytes;
+use shardwright_coordinator::Coordinator;
+use shardwright_core::codec;
+use shardwright_core::join::{Answer, Outcome, Request};
+use shardwright_core::store::{Entry, Listing, Reading, StoreError, StoreTime, Written};
+use shardwright_core::values::{Key, Value};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// The store as the engine uses it.
+pub(crate) struct StoreCalls {
+    coordinator: Arc<dyn Coordinator>,
+    /// After this long an operation counts as failed, or, if it writes, as indeterminate.
+    limit: Duration,
+    /// The backend's time of this node's last session write.
+    session_written: AtomicU64,
+}
+
+impl StoreCalls {
+    pub(crate) fn new(coordinator: Arc<dyn Coordinator>, limit: Duration) -> Self {
+        Self {
+            coordinator,
+            limit,
+            session_written: AtomicU64::new(0),
+        }
+    }
+
+    /// The backend's time of the last session write that succeeded: later in every later life of a node.
+    pub(crate) fn session_written(&self) -> StoreTime {
+        StoreTime(self.session_written.load(Ordering::Relaxed))
+    }
+
+    /// Performs `request`.
+    pub(crate) async fn perform(&self, request: Request) -> Outcome {
+        let writes = matches!(request, Request::Put { .. });
+        match tokio::time::timeout(self.limit, self.call(request)).await {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                let text = format!("no answer within {} ms", self.limit.as_millis());
+                Err(if writes {
+                    StoreError::Indeterminate(text)
+                } else {
+                    StoreError::Unavailable(text)
+                })
+            }
+        }
+    }
+
+    async fn call(&self, request: Request) -> Outcome {
+        match request {
+            Request::Get(key) => {
+                let reading = self.coordinator.get(&key.to_string()).await.map_err(|e| error(&key, e))?;
+                let entry = reading.entry.map(|entry| decode(&key, entry)).transpose()?;
+                Ok(Answer::Reading(Reading { entry, now: reading.now }))
+            }
+            Request::List { prefix, since } => {
+                // A conflict is no answer to a listing; its entry would belong to no known key.
+                let no_entry = |_| Err(StoreError::Invalid("a listing was answered with a conflict".into()));
+                let list = self.coordinator.list(prefix, since).await.map_err(|e| e.map(no_entry))?;
+                let entries = list.entries.into_iter().filter_map(known).collect();
+                Ok(Answer::Listing(Listing {
+                    entries,
+                    revision: list.revision,
+                    now: list.now,
+                }))
+            }
+            Request::Put { key, value, expected } => {
+                let bytes = codec::encode(&key, &value)?;
+                let written = self.coordinator.put(&key.to_string(), bytes.into(), expected).await;
+                let written: Written = written.map_err(|e| error(&key, e))?;
+                if matches!(key, Key::Session(_)) {
+                    self.session_written.fetch_max(written.now.0, Ordering::Relaxed);
+                }
+                Ok(Answer::Written(written))
+            }
+        }
+    }
+}
+
+fn decode(key: &Key, entry: Entry<Bytes>) -> Result<Entry<Value>, StoreError<Value>> {
+    let value = codec::decode(key, &entry.value)?;
+    Ok(Entry {
+        revision: entry.revision,
+        written: entry.written,
+        value,
+    })
+}
+
+fn error(key: &Key, error: StoreError<Bytes>) -> StoreError<Value> {
+    error.map(|entry| decode(key, entry))
+}
+
+/// A listed entry, if this version understands it. One bad value must not hide the others.
+fn known((text, entry): (String, Entry<Bytes>)) -> Option<(String, Entry<Value>)> {
+    let key = Key::parse(&text)?;
+    match decode(&key, entry) {
+        Ok(entry) => Some((text, entry)),
+        Err(error) => {
+            tracing::warn!(key = %text, %error, "left out a stored value");
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod test {
+    use super::*;
+    use shardwright_coordinator::{MemoryBroker, Namespace};
+    use shardwright_core::id::NodeId;
+    use shardwright_core::store::{Expected, Revision};
+    use shardwright_core::values::IdOwner;
+
+    fn calls() -> (StoreCalls, Arc<dyn Coordinator>) {
+        let coordinator: Arc<dyn Coordinator> = Arc::new(MemoryBroker::new().open(Namespace::new("test").expect("a name")));
+        (StoreCalls::new(coordinator.clone(), Duration::from_secs(5)), coordinator)
+    }
+
+    fn put(n: u32, expected: Expected) -> (Key, Request) {
+        let key = Key::Id(NodeId::new(n).expect("not 0"));
+        let value = Value::Id(IdOwner { hostname: format!("h{n}") });
+        (key.clone(), Request::Put { key, value, expected })
+    }
+
+    #[tokio::test]
+    async fn values_come_back_as_they_went() {
+        let (calls, _) = calls();
+        let (key, request) = put(3, Expected::Absent);
+        calls.perform(request.clone()).await.expect("written");
+        let Ok(Answer::Reading(Reading { entry: Some(entry), .. })) = calls.perform(Request::Get(key)).await else {
+            panic!("it is there")
+        };
+        assert_eq!(entry.value, Value::Id(IdOwner { hostname: "h3".into() }));
+        let Err(StoreError::Conflict(Some(there))) = calls.perform(request).await else {
+            panic!("a conflict")
+        };
+        assert_eq!(there, entry);
+    }
+
+    #[tokio::test]
+    async fn what_does_not_decode_is_left_out_of_listings_and_invalid_elsewhere() {
+        let (calls, raw) = calls();
+        calls.perform(put(1, Expected::Absent).1).await.expect("written");
+        raw.put("ids/2", Bytes::from_static(b"\x07junk"), Expected::Any)
+            .await
+            .expect("written");
+        raw.put("unknown/key", Bytes::from_static(b"x"), Expected::Any)
+            .await
+            .expect("written");
+        let list = Request::List {
+            prefix: "",
+            since: Revision(0),
+        };
+        let Ok(Answer::Listing(list)) = calls.perform(list).await else {
+            panic!("a listing")
+        };
+        assert_eq!(list.entries.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), ["ids/1"]);
+        let (key, request) = put(2, Expected::Absent);
+        let read = calls.perform(Request::Get(key)).await.expect_err("format 7").to_string();
+        assert!(read.contains("ids/2") && read.contains("format 7"), "{read}");
+        assert!(
+            matches!(calls.perform(request).await, Err(StoreError::Invalid(_))),
+            "a conflict with it, too"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_is_indeterminate_for_writes_and_unavailable_for_reads() {
+        let calls = StoreCalls::new(Arc::new(crate::testing::Mute), Duration::from_secs(5));
+        assert!(matches!(
+            calls.perform(put(1, Expected::Any).1).await,
+            Err(StoreError::Indeterminate(_))
+        ));
+        assert!(matches!(
+            calls.perform(Request::Get(Key::Meta)).await,
+            Err(StoreError::Unavailable(_))
+        ));
+    }
+}

@@ -1,0 +1,153 @@
+//! One event, one line in the log: the same facts for the embedder and for people.
+
+use crate::event::NodeEvent;
+use shardwright_core::engine::Notice;
+use std::fmt;
+use tracing::{error, info, warn};
+
+/// The event that a notice of the engine means. `roles` are the names that it refers to by index.
+pub(crate) fn event(notice: Notice, roles: &[String]) -> NodeEvent {
+    let name = |role: usize| roles.get(role).cloned().unwrap_or_default();
+    match notice {
+        Notice::Joined { id, session } => NodeEvent::Joined { node: id, session },
+        Notice::Grace { wait } => NodeEvent::Grace { wait },
+        Notice::Fenced => NodeEvent::Fenced,
+        Notice::Resumed => NodeEvent::Resumed,
+        Notice::SessionLost => NodeEvent::SessionLost,
+        Notice::HistoryLost { .. } => NodeEvent::HistoryLost,
+        Notice::CoordinatorDown(reason) => NodeEvent::CoordinatorDown { reason },
+        Notice::CoordinatorUp => NodeEvent::CoordinatorUp,
+        Notice::Refused(refusal) => NodeEvent::Refused {
+            reason: refusal.to_string(),
+        },
+        Notice::PeerJoined(node) => NodeEvent::PeerJoined { node },
+        Notice::PeerLeft(node) => NodeEvent::PeerLeft { node },
+        Notice::PeerStatus(node, status) => NodeEvent::PeerStatus { node, status },
+        Notice::SettingsDiffer { from } => NodeEvent::SettingsDiffer { from },
+        Notice::SettingsAgree => NodeEvent::SettingsAgree,
+        Notice::PeerDiffers(node) => NodeEvent::PeerDiffers { node },
+        Notice::Leading => NodeEvent::Leading,
+        Notice::Resigned => NodeEvent::Resigned,
+        Notice::ClockJumped { by } => NodeEvent::ClockJumped { by },
+        Notice::PlanAccepted {
+            role,
+            epoch,
+            moves,
+            native,
+        } => NodeEvent::PlanAccepted {
+            role: name(role),
+            epoch,
+            moves,
+            native,
+        },
+        Notice::PlanRefused { role, reason, failures } => NodeEvent::PlanRefused {
+            role: name(role),
+            reason,
+            failures,
+        },
+        Notice::PolicySuspended { role } => NodeEvent::PolicySuspended { role: name(role) },
+    }
+}
+
+/// Writes the line of `event`. The fields are those listed in the crate's documentation.
+pub(crate) fn log(event: &NodeEvent) {
+    use NodeEvent as E;
+    match event {
+        E::Joined { node, session } => info!(%node, %session, "joined"),
+        E::Grace { wait } => info!(wait, "the store is new: waiting until nobody can be acting on an older one"),
+        E::Gained { role, shards } => info!(role, shards = %Ranges(shards), "gained"),
+        E::Losing { role, shards } => info!(role, shards = %Ranges(shards), "losing"),
+        E::Lost {
+            role,
+            shards,
+            overdue: false,
+        } => info!(role, shards = %Ranges(shards), "lost"),
+        E::Lost {
+            role,
+            shards,
+            overdue: true,
+        } => {
+            error!(role, shards = %Ranges(shards), "lost, and work had not ended within stop-timeout: only its tokens stop it now");
+        }
+        E::Fenced => error!("not renewed in time: this node does not act"),
+        E::Resumed => info!("renewed after all: this node acts again"),
+        E::SessionLost => error!("the session was ended by others: joining again"),
+        E::HistoryLost => error!("the coordinator lost its history: joining again"),
+        E::Refused { reason } => error!(reason, "joining again was refused; it is tried again"),
+        E::CoordinatorDown { reason } => error!(reason, "the coordinator fails"),
+        E::CoordinatorUp => info!("the coordinator answers again"),
+        E::Resync { reason } => warn!(reason, "messages were lost"),
+        E::PeerJoined { node } => info!(peer = %node, "a node joined"),
+        E::PeerLeft { node } => info!(peer = %node, "a node left"),
+        E::PeerStatus { node, status } => info!(peer = %node, ?status, "a node's freshness changed"),
+        E::PeerDiffers { node } => warn!(peer = %node, "a node's settings differ from the prevailing ones: it is given nothing"),
+        E::SettingsDiffer { from } => {
+            error!(
+                ?from,
+                "this node's roles, timing, name or max-node-id differ from those of the nodes listed: it does not act until they agree"
+            );
+        }
+        E::SettingsAgree => info!("this node's settings are the prevailing ones again"),
+        E::Leading => info!("leading"),
+        E::Resigned => info!("leading no more"),
+        E::ClockJumped { by } => warn!(by, "the coordinator's clock stepped"),
+        E::PlanAccepted {
+            role,
+            epoch,
+            moves,
+            native,
+        } => info!(role, epoch, moves, native, "plan accepted"),
+        E::PlanRefused { role, reason, failures } => warn!(role, reason, failures, "plan refused: the previous one stays"),
+        E::PolicySuspended { role } => error!(
+            role,
+            "the policy failed too often: the native one takes over until the component changes"
+        ),
+        E::PolicyReplaced { role } => info!(role, "policy replaced"),
+        E::Ended { reason: None } => info!("ended"),
+        E::Ended { reason: Some(reason) } => error!(reason, "ended"),
+        // Made by the reader, told by nobody.
+        E::Lagged { .. } => {}
+    }
+}
+
+/// Shards as ranges: `0-3,7`, and how many more after the first twenty ranges.
+struct Ranges<'s>(&'s [u32]);
+
+impl fmt::Display for Ranges<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rest = self.0;
+        for n in 0..20 {
+            let Some((&first, _)) = rest.split_first() else { return Ok(()) };
+            let length = rest
+                .iter()
+                .zip(first..)
+                .take_while(|(shard, expected)| **shard == *expected)
+                .count();
+            f.write_str(if n > 0 { "," } else { "" })?;
+            match length {
+                1 => write!(f, "{first}")?,
+                _ => write!(f, "{first}-{}", rest[length - 1])?,
+            }
+            rest = &rest[length..];
+        }
+        if rest.is_empty() {
+            Ok(())
+        } else {
+            write!(f, " and {} more", rest.len())
+        }
+    }
+}
+
+#[cfg(test)]
+mod test {
+    use super::*;
+
+    #[test]
+    fn shards_are_shown_as_ranges() {
+        assert_eq!(Ranges(&[]).to_string(), "");
+        assert_eq!(Ranges(&[4]).to_string(), "4");
+        assert_eq!(Ranges(&[0, 1, 2, 3, 7, 9, 10]).to_string(), "0-3,7,9-10");
+        let even: Vec<u32> = (0..100).map(|n| n * 2).collect();
+        assert!(Ranges(&even).to_string().ends_with(",38 and 80 more"));
+    }
+}

@@ -1,0 +1,110 @@
+//! A cluster of real nodes inside one process, each with its own state directory, on one memory broker.
+#![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
+
+use shardwright::{Builder, Node, NodeEvent, Role};
+use shardwright_coordinator::{MemoryBroker, Namespace};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// Short durations: a dead node is replaced after 1.55 s.
+pub const TIMING: &str = r#"
+[cluster.timing]
+validity = "1500ms"
+renew = "300ms"
+margin = "50ms"
+settle = "20ms"
+stop-timeout = "2s"
+"#;
+
+/// How long anything may take that should happen within a second or two.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+pub struct Cluster {
+    pub broker: MemoryBroker,
+    pub temp: TempDir,
+    pub config: String,
+}
+
+impl Cluster {
+    /// A cluster whose only own role is `work`, in table form.
+    pub fn new(work: &str) -> Self {
+        let config = format!("[cluster]\nname = \"test\"\n[cluster.roles]\nwork = {work}\n{TIMING}");
+        Self {
+            broker: MemoryBroker::new(),
+            temp: tempfile::tempdir().expect("a folder"),
+            config,
+        }
+    }
+
+    pub fn builder(&self, host: &str) -> Builder {
+        let backend = self.broker.open(Namespace::new("test").expect("a name"));
+        Node::builder()
+            .config_str(self.config.clone())
+            .hostname(host)
+            .state_dir(self.temp.path().join(host))
+            .cache_dir(self.cache())
+            .coordinator(Arc::new(backend))
+    }
+
+    /// One code cache for all tests of a run.
+    pub fn cache(&self) -> PathBuf {
+        PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("policies")
+    }
+
+    pub async fn start(&self, host: &str) -> Node {
+        self.builder(host).start().await.expect(host)
+    }
+}
+
+pub fn work(node: &Node) -> Role {
+    node.role("work").expect("it is configured")
+}
+
+/// How many shards of `work` each node holds.
+pub fn held(nodes: &[&Node]) -> Vec<usize> {
+    nodes.iter().map(|node| work(node).shards().count()).collect()
+}
+
+/// Waits until `condition` holds, looking whenever something happens on one of the nodes.
+pub async fn until(what: &str, nodes: &[&Node], mut condition: impl FnMut() -> bool) {
+    let (send, mut happened) = tokio::sync::mpsc::unbounded_channel();
+    let mut forwarders = tokio::task::JoinSet::new();
+    for node in nodes {
+        let (mut events, send) = (node.events(), send.clone());
+        forwarders.spawn(async move {
+            while events.next().await.is_some() {
+                if send.send(()).is_err() {
+                    return;
+                }
+            }
+        });
+    }
+    let waiting = async {
+        while !condition() {
+            // What is read from the store without an event, a plan of others for instance, is looked for now and then.
+            let _ = tokio::time::timeout(Duration::from_millis(20), happened.recv()).await;
+        }
+    };
+    assert!(
+        tokio::time::timeout(PATIENCE, waiting).await.is_ok(),
+        "{what}: not within {PATIENCE:?}; held: {:?}",
+        held(nodes)
+    );
+}
+
+/// Waits for the event that `wanted` picks.
+pub async fn event<T>(what: &str, events: &mut shardwright::EventStream, mut wanted: impl FnMut(NodeEvent) -> Option<T>) -> T {
+    let found = async {
+        loop {
+            let event = events.next().await.expect("the node runs");
+            if let Some(found) = wanted(event) {
+                return found;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, found)
+        .await
+        .unwrap_or_else(|_| panic!("{what}: not within {PATIENCE:?}"))
+}
