@@ -47,7 +47,8 @@ where
     let found = HasDiscoveries::AnyOf(BTreeSet::from([invariant]));
     let checker = model.checker().finish_when(found).spawn_bfs().join();
     let path = checker.discovery(invariant)?;
-    let steps = path.into_actions().iter().map(|a| checker.model().format_action(a)).collect();
+    let step = |(state, action): (_, Option<_>)| checker.model().format_step(&state, action?);
+    let steps = path.into_vec().into_iter().filter_map(step).collect();
     Some(Counterexample { invariant, steps })
 }
 

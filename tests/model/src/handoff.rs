@@ -3,15 +3,21 @@
 //! Leaders wish whatever they like and decide on stale looks; nodes crash, pause, pass their deadline, come back, stop slowly.
 //! There is no clock: a session is ended only when its holder is dead or past its deadline, which is what the timing rules say.
 
-use shardwright_core::duty::{Change, Duty, PartId, StopId};
+mod possible;
+mod state;
+
+pub use possible::{MOVED, RETURNED, TAKEN_OVER};
+pub use state::State;
+
+use shardwright_core::duty::Duty;
 use shardwright_core::handoff::{SessionState, Sessions, advance, carried};
-use shardwright_core::id::{NodeId, SessionId, Token};
+use shardwright_core::id::{NodeId, SessionId};
 use shardwright_core::plan::{PlanPart, shape};
 use shardwright_core::role::{Mode, RoleSpec};
 use shardwright_core::rules::{Rule, Rules};
 use shardwright_core::store::Revision;
+use state::{Leader, Node, Owner, Plans};
 use stateright::{Model, Property};
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 /// The invariant of primaries.
@@ -52,93 +58,6 @@ pub struct Cluster {
 /// A situation that must be reachable, and its name.
 pub type Possible = (&'static str, fn(&Cluster, &State) -> bool);
 
-/// Plan entries as read, by role.
-type Plans = Vec<(Revision, Arc<PlanPart>)>;
-
-/// Everything that the future depends on.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct State {
-    /// The revision of the last plan write. Other writes take none: nothing compares with theirs.
-    revision: Revision,
-    plans: Plans,
-    sessions: Arc<Sessions>,
-    nodes: Vec<Arc<Node>>,
-    leaders: Vec<Leader>,
-    /// By role and shard: who owned it last, the present owner at the end.
-    owners: Vec<Vec<Vec<Owner>>>,
-    tokens_grow: bool,
-}
-
-/// One ownership of a shard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Owner {
-    node: NodeId,
-    session: SessionId,
-    token: Token,
-}
-
-/// One node: its process and what is true of its clock.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Node {
-    duty: Duty,
-    session: Option<SessionId>,
-    joined: u32,
-    /// Its deadline has passed.
-    late: bool,
-    /// It has noticed.
-    fenced: bool,
-    /// The revision up to which it has read, and the entries.
-    seen: Revision,
-    read: Plans,
-    /// Read, but not learned yet.
-    coming: Option<(Revision, Plans)>,
-    stopping: Vec<(StopId, usize, Vec<u32>)>,
-}
-
-/// The state of [`Duty`] follows from what it was told, all but the numbers of its stops, which only grow. Hashing what was told
-/// and what it answers makes states that differ in these numbers alone one state.
-impl Hash for Node {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        (
-            self.session,
-            self.joined,
-            self.late,
-            self.fenced,
-            self.seen,
-            &self.read,
-            &self.coming,
-        )
-            .hash(state);
-        self.duty.applied().hash(state);
-        for (role, (_, part)) in self.read.iter().enumerate() {
-            for shard in (0..).take(part.shards()) {
-                self.duty.token(role, shard).hash(state);
-            }
-        }
-        self.stopping.len().hash(state);
-        for (_, role, shards) in &self.stopping {
-            (role, shards).hash(state);
-        }
-    }
-}
-
-/// One leader: its last looks.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-struct Leader {
-    entry: Option<(usize, Revision, Arc<PlanPart>)>,
-    sessions: Option<Arc<Sessions>>,
-}
-
-impl Leader {
-    fn rank(&self) -> impl Ord + use<> {
-        let sessions = self.sessions.as_deref().map(|all| {
-            let each = all.iter().map(|(node, s)| (*node, s.session, s.applied, s.ended));
-            each.collect::<Vec<_>>()
-        });
-        (self.entry.as_ref().map(|(role, revision, _)| (*role, *revision)), sessions)
-    }
-}
-
 /// One step. Nodes and roles count from 0, ids from 1.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
@@ -174,62 +93,6 @@ pub enum Action {
     Write(usize, Vec<u32>),
     /// A leader writes new rows and leaves the owners as they are.
     Rewrite(usize),
-}
-
-impl Node {
-    fn absorb(&mut self, changes: Vec<Change>) {
-        for change in changes {
-            if let Change::Stop { stop, role, shards } = change {
-                self.stopping.push((stop, role, shards));
-            }
-        }
-    }
-
-    fn learn(&mut self, seen: Revision, entries: &[(usize, (Revision, Arc<PlanPart>))]) {
-        let told = entries
-            .iter()
-            .map(|(role, (at, part))| (PartId { role: *role, part: 0 }, *at, part.clone()));
-        let changes = self.duty.learn(seen, told);
-        self.absorb(changes);
-        self.seen = self.seen.max(seen);
-        for (role, new) in entries {
-            if self.read[*role].0 < new.0 {
-                self.read[*role] = new.clone();
-            }
-        }
-    }
-
-    fn learn_all(&mut self, seen: Revision, plans: &Plans) {
-        let entries: Vec<_> = plans.iter().cloned().enumerate().collect();
-        self.learn(seen, &entries);
-    }
-
-    /// Work on the shard may be running here, and nothing but the protocol keeps others from it.
-    fn acts(&self, role: usize, shard: u32) -> bool {
-        !self.late && self.duty.is_active(role, shard)
-    }
-}
-
-impl State {
-    fn session(&self, node: usize) -> Option<&SessionState> {
-        self.sessions.get(&id(node))
-    }
-
-    /// Whether the node's session is the one stored, and not over.
-    fn is_in_session(&self, node: usize) -> bool {
-        let mine = self.nodes[node].session;
-        mine.is_some() && self.session(node).is_some_and(|s| Some(s.session) == mine && !s.ended)
-    }
-
-    fn node(&mut self, node: usize) -> &mut Node {
-        Arc::make_mut(&mut self.nodes[node])
-    }
-
-    fn set_session(&mut self, node: usize, change: impl FnOnce(&mut SessionState)) {
-        if let Some(session) = Arc::make_mut(&mut self.sessions).get_mut(&id(node)) {
-            change(session);
-        }
-    }
 }
 
 impl Cluster {
@@ -551,6 +414,10 @@ impl Model for Cluster {
         Some(state)
     }
 
+    fn format_step(&self, _: &State, action: Action) -> Option<String> {
+        Some(format!("{action:?}"))
+    }
+
     fn properties(&self) -> Vec<Property<Self>> {
         let mut all = vec![
             Property::always(ONE_PRIMARY, |cluster: &Self, state: &State| {
@@ -572,31 +439,3 @@ impl Model for Cluster {
         all
     }
 }
-
-/// What became of a shard's last owners, `before` and `now`, where the last one acts on it.
-fn changed(cluster: &Cluster, state: &State, how: impl Fn(&[Owner], &Owner, &Owner) -> bool) -> bool {
-    cluster.shards(Mode::Primary).any(|(role, shard)| {
-        let log = &state.owners[role][shard as usize];
-        let [.., before, now] = log.as_slice() else { return false };
-        let index = now.node.get() as usize - 1;
-        state.nodes[index].acts(role, shard) && before.node != now.node && how(log, before, now)
-    })
-}
-
-/// A shard moved between two nodes that both live.
-pub const MOVED: Possible = ("a shard moves from one live node to another", |cluster, state| {
-    changed(cluster, state, |_, before, _| {
-        let index = before.node.get() as usize - 1;
-        state.is_in_session(index) && state.nodes[index].session == Some(before.session) && !state.nodes[index].late
-    })
-});
-
-/// A dead owner's shard has another owner. For a budget of no moves: then only the end of a session frees a shard.
-pub const TAKEN_OVER: Possible = ("a dead owner's shard is taken over", |cluster, state| {
-    cluster.moves == 0 && changed(cluster, state, |_, _, _| true)
-});
-
-/// A shard is back with the node that had it first. For a memory of three owners.
-pub const RETURNED: Possible = ("a shard returns to its first owner", |cluster, state| {
-    changed(cluster, state, |log, _, now| matches!(log, [first, _, _] if first.node == now.node))
-});

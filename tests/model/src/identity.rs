@@ -4,8 +4,15 @@
 //! clock. The age that an answer shows is any that could be true: an unended session of a process that lives and is not past its
 //! deadline is young; every other entry may look as old as it likes.
 
+mod answers;
+mod possible;
+
+pub use answers::Age;
+pub use possible::{EXHAUSTED, HOSTNAME_CONFLICT, ID_REUSED, RIVAL_REPLACED, TWO_LIVE};
+
 use crate::store::Store;
-use shardwright_core::id::{InstanceId, NodeId, SessionId};
+use answers::{NOW, brief, dated, fresh_session, read};
+use shardwright_core::id::{InstanceId, NodeId};
 use shardwright_core::join::{Answer, Held, Identity, Join, JoinError, Next, Outcome, Request};
 use shardwright_core::rules::Rules;
 use shardwright_core::store::{Entry, Expected, Listing, Reading, Revision, StoreError, StoreTime, Written};
@@ -13,9 +20,6 @@ use shardwright_core::time::{Instant, Timing};
 use shardwright_core::values::{Key, Session, Value};
 use stateright::{Model, Property};
 use std::sync::Arc;
-
-/// The backend's clock in every answer. Ages are made by dating the entries.
-const NOW: StoreTime = StoreTime(1 << 40);
 
 /// The invariant of ids.
 pub const ONE_HOLDER_PER_ID: &str = "no id has two live holders";
@@ -75,17 +79,6 @@ enum Stage {
     Joining { join: Box<Join>, request: Request },
     Held(Held),
     Refused(JoinError),
-}
-
-/// How old an entry looks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Age {
-    /// Younger than a validity.
-    Young,
-    /// At least validity plus margin: whoever wrote it may be taken for dead.
-    Aged,
-    /// At least reuse-after.
-    Ancient,
 }
 
 /// One step of one process, or of the world around it. Processes count from 0.
@@ -276,54 +269,6 @@ fn undated(mut held: Held) -> Held {
     held
 }
 
-/// A session id of this instance that no session has and no host entry names.
-fn fresh_session(instance: InstanceId, store: &Store) -> SessionId {
-    let taken = |id: SessionId| {
-        store.list("").any(|(_, entry)| match &entry.value {
-            Value::Session(s) => s.session == id,
-            Value::Host(h) => h.session == Some(id),
-            _ => false,
-        })
-    };
-    let mut id = SessionId(instance.0 << 64);
-    while taken(id) {
-        id.0 += 1;
-    }
-    id
-}
-
-/// The entries that a request reads.
-fn read<'a>(store: &'a Store, request: &Request) -> Vec<(&'a Key, &'a Entry<Value>)> {
-    match request {
-        Request::Get(key) => store.list(&key.to_string()).collect(),
-        Request::List { prefix, .. } => store.list(prefix).collect(),
-        Request::Put { .. } => Vec::new(),
-    }
-}
-
-/// The entry as an answer shows it that makes it look as old as this.
-fn dated(entry: &Entry<Value>, age: Age) -> Entry<Value> {
-    let timing = Timing::default();
-    let written = StoreTime(match age {
-        Age::Young => NOW.0,
-        Age::Aged => NOW.0 - timing.taker(),
-        Age::Ancient => NOW.0 - timing.reuse_after,
-    });
-    let value = match entry.value.clone() {
-        Value::Session(s) => Value::Session(Session {
-            began: written,
-            ended: s.ended.map(|_| written),
-            ..s
-        }),
-        other => other,
-    };
-    Entry {
-        revision: entry.revision,
-        written,
-        value,
-    }
-}
-
 impl Model for Cluster {
     type State = State;
     type Action = Action;
@@ -432,6 +377,19 @@ impl Model for Cluster {
         Some(state)
     }
 
+    fn format_step(&self, last: &State, action: Action) -> Option<String> {
+        let pending = |n: usize| match &last.processes[n].stage {
+            Stage::Joining { request, .. } => brief(request),
+            _ => "nothing".to_owned(),
+        };
+        Some(match action {
+            Action::Perform(n, ages) if ages.is_empty() => format!("{n}: {}", pending(n)),
+            Action::Perform(n, ages) => format!("{n}: {}, looks {ages:?}", pending(n)),
+            Action::Lose(n, executed) => format!("{n}: {} fails, executed: {executed}", pending(n)),
+            other => format!("{other:?}"),
+        })
+    }
+
     fn properties(&self) -> Vec<Property<Self>> {
         let mut all = vec![
             Property::always(ONE_HOLDER_PER_ID, |model: &Self, state| model.distinct(state, |_, h| h.id)),
@@ -445,44 +403,4 @@ impl Model for Cluster {
         all.extend(self.possible.iter().map(|&(name, reached)| Property::sometimes(name, reached)));
         all
     }
-}
-
-/// Two hostnames hold an id at the same time.
-pub const TWO_LIVE: Possible = ("two live holders", |_, state| Cluster::holders(state).count() == 2);
-
-/// A hostname holds an id that another hostname's entry still claims.
-pub const ID_REUSED: Possible = ("an id is used again", |cluster, state| {
-    let claimed = |name: &str, held: &Held| {
-        state.store.list("hosts/").any(|(key, entry)| match (key, &entry.value) {
-            (Key::Host(other), Value::Host(host)) => other != name && host.id == Some(held.id),
-            _ => false,
-        })
-    };
-    Cluster::holders(state).any(|(n, held)| claimed(cluster.hostname(n), held))
-});
-
-/// An instance holds the id of a hostname whose former holder is past its deadline and does not know yet that it was replaced.
-pub const RIVAL_REPLACED: Possible = ("a dead rival is replaced", |cluster, state| {
-    let superseded = |name: &str| {
-        let mut late = state.processes.iter().enumerate().filter(|(_, p)| p.late);
-        late.any(|(n, p)| matches!(p.stage, Stage::Held(_)) && cluster.hostname(n) == name)
-    };
-    Cluster::holders(state).any(|(n, _)| superseded(cluster.hostname(n)))
-});
-
-/// A second instance of a hostname is refused.
-pub const HOSTNAME_CONFLICT: Possible = ("a second instance is refused", |_, state| {
-    refused(state, |error| matches!(error, JoinError::HostnameConflict { .. }))
-});
-
-/// No id is left for somebody.
-pub const EXHAUSTED: Possible = ("ids run out", |_, state| {
-    refused(state, |error| matches!(error, JoinError::Exhausted { .. }))
-});
-
-fn refused(state: &State, why: impl Fn(&JoinError) -> bool) -> bool {
-    state
-        .processes
-        .iter()
-        .any(|p| matches!(&p.stage, Stage::Refused(error) if why(error)))
 }

@@ -5,7 +5,6 @@
 
 pub mod explore;
 pub mod handoff;
-
 pub mod identity;
 pub mod sim;
 pub mod store;
