@@ -9,6 +9,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, TransactionBehavior};
 use shardwright_core::store::{Entry, Expected, Listing, Reading, Revision, StoreError, StoreTime, Written};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 
 /// How many operations share one transaction, and so one wait for the disk.
@@ -60,6 +61,8 @@ pub(super) struct StoreFile {
     identity: Identity,
     /// The newest state of `meta` that was seen.
     known: Meta,
+    /// When it last held the lock for writing.
+    wrote: Instant,
 }
 
 /// Why a batch failed.
@@ -78,6 +81,7 @@ impl StoreFile {
             identity: Identity::of_database(path),
             path: path.into(),
             known,
+            wrote: Instant::now(),
         })
     }
 
@@ -90,10 +94,13 @@ impl StoreFile {
             {
                 batch.push(job);
             }
-            let wrote = batch.iter().any(|job| job.writes());
+            let writes = batch.iter().any(|job| job.writes());
+            if writes {
+                std::thread::sleep(PAUSE.saturating_sub(self.wrote.elapsed()));
+            }
             self.run(batch);
-            if wrote {
-                std::thread::sleep(PAUSE);
+            if writes {
+                self.wrote = Instant::now();
             }
         }
     }
