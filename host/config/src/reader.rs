@@ -302,13 +302,13 @@ impl<'s> Reader<'s> {
         found
     }
 
-    /// A name: lower-case letters, digits, `-` and, where `dots`, `.`; 1 to 64 of them.
+    /// A name: lower-case letters, digits, `-` and, where `dots`, `.`; 1 to 63 of them.
     pub(crate) fn check_name(&self, what: &str, name: &str, span: Span, dots: bool) -> bool {
         let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || (dots && c == '.');
-        let good = (1..=64).contains(&name.len()) && name.chars().all(allowed);
+        let good = (1..=63).contains(&name.len()) && name.chars().all(allowed);
         if !good {
             let dot = if dots { ", `.`" } else { "" };
-            let help = format!("use 1 to 64 of: lower-case letters, digits{dot}, `-`");
+            let help = format!("use 1 to 63 of: lower-case letters, digits{dot}, `-`");
             self.error(
                 Code::InvalidValue,
                 span,
