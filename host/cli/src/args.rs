@@ -1,0 +1,48 @@
+//! The command line.
+
+use crate::check::Check;
+use crate::demo::Demo;
+use crate::nodes::Nodes;
+use crate::policy::Policy;
+use crate::roles::{Owner, Roles};
+use crate::run::Run;
+use clap::{Args, Parser, Subcommand};
+
+/// Node ids, live peers, and the answer to: which shard is mine, right now, and may I still act on it?
+#[derive(Parser, Debug)]
+#[command(
+    name = "shardwright",
+    version,
+    propagate_version = true,
+    after_help = "Exit codes: 0 done, 1 error, 2 usage, 3 done, and something is not as it should be.\nColours are off with NO_COLOR set, and where the output is no terminal."
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// Show a cluster of real processes lose a node and recover, within a minute
+    Demo(Demo),
+    /// Run a node until it is told to stop
+    Run(Run),
+    /// Check configuration files
+    Check(Check),
+    /// List the nodes, or give one an order
+    Nodes(Nodes),
+    /// List the roles, or show the shards of one
+    Roles(Roles),
+    /// Say who has the shard of a key
+    Owner(Owner),
+    /// Look at assignment policies, and try them
+    Policy(Policy),
+    /// Print the completions for a shell
+    Completions(Completions),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Completions {
+    /// The shell
+    pub(crate) shell: clap_complete::Shell,
+}

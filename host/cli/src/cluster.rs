@@ -1,0 +1,261 @@
+//! A cluster's store, opened from outside: what the operator's commands read and write.
+
+use anyhow::{Context, bail};
+use bytes::Bytes;
+use clap::Args;
+use shardwright_config::{ClusterConfig, CoordinatorConfig};
+use shardwright_coordinator::{Messenger, Namespace, Protected, Secret, SqliteCoordinator, Store, protect};
+use shardwright_core::clock::BackendClock;
+use shardwright_core::codec;
+use shardwright_core::engine::NodeRecord;
+use shardwright_core::id::{NodeId, Token};
+use shardwright_core::store::{Entry, Listing, Revision, StoreError, StoreTime};
+use shardwright_core::time::Instant;
+use shardwright_core::values::{Key, Value};
+use shardwright_core::view::View;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Where a configuration is looked for unless one is named.
+const DEFAULT_CONFIGS: [&str; 2] = ["shardwright.toml", "/etc/shardwright/config.toml"];
+
+/// The topic on which the nodes tell each other to look at the store.
+const LOOK: &str = "node/look";
+
+/// As whom the operator speaks on the bus: above every id that a node can have.
+const OPERATOR: u32 = u32::MAX;
+
+/// Which cluster is meant.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct Which {
+    /// Configuration of a node of the cluster [default: ./shardwright.toml, /etc/shardwright/config.toml]
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The sqlite file of the cluster, instead of what a configuration says
+    #[arg(long, value_name = "PATH")]
+    store: Option<PathBuf>,
+    /// The cluster's name, instead of what a configuration says
+    #[arg(long, value_name = "NAME")]
+    cluster: Option<String>,
+}
+
+impl Which {
+    /// The cluster of this configuration, or of that in a default place.
+    pub(crate) fn of(config: Option<PathBuf>) -> Self {
+        Self { config, ..Self::default() }
+    }
+
+    /// The configuration that is named, or found in a default place.
+    pub(crate) fn config(&self) -> anyhow::Result<Option<ClusterConfig>> {
+        let found = || DEFAULT_CONFIGS.iter().map(PathBuf::from).find(|path| path.exists());
+        match self.config.clone().or_else(|| self.store.is_none().then(found).flatten()) {
+            Some(path) => load(&path).map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+/// The configuration in a file; its warnings are for `check` to tell.
+pub(crate) fn load(path: &Path) -> anyhow::Result<ClusterConfig> {
+    match shardwright_config::load(path) {
+        Ok((config, _)) => Ok(config),
+        Err(report) => bail!("the configuration cannot be used\n\n{}", report.render_text(false).trim_end()),
+    }
+}
+
+/// The default configuration: what an empty file says.
+fn defaults() -> anyhow::Result<ClusterConfig> {
+    shardwright_config::parse("", "defaults")
+        .map(|(config, _)| config)
+        .map_err(|report| anyhow::anyhow!("{report}"))
+}
+
+/// The sqlite file that `config` names.
+///
+/// # Errors
+/// Another kind of coordinator, which this build cannot reach.
+pub(crate) fn store_path(config: &ClusterConfig) -> anyhow::Result<PathBuf> {
+    match &config.coordinator {
+        CoordinatorConfig::Sqlite { path: Some(path) } => Ok(path.clone()),
+        CoordinatorConfig::Sqlite { path: None } => shardwright::places::default_store(&config.name)
+            .context("there is no default place for the store: set HOME or XDG_STATE_HOME, or name it with `path` in a [store.\"local\"] section of type \"sqlite\""),
+        CoordinatorConfig::Memory => bail!(
+            "the coordinator is of type \"memory\", which lives inside one process: use a store of type \"sqlite\" for several processes"
+        ),
+        CoordinatorConfig::Section(section) => bail!(
+            "the coordinator [store.\"{}\"] is of type \"{}\", which this build cannot reach yet: use a store of type \"sqlite\" for the nodes of one machine",
+            section.id,
+            section.kind
+        ),
+    }
+}
+
+/// A cluster's store.
+pub(crate) struct Cluster {
+    store: Arc<Protected>,
+    namespace: Namespace,
+    path: PathBuf,
+    /// The configuration, or its defaults where none was given.
+    pub(crate) config: ClusterConfig,
+    /// Whether a configuration was given: without one, the roles are those of the stored plans.
+    pub(crate) configured: bool,
+}
+
+impl Cluster {
+    /// Opens the store of the cluster that `which` means. Makes nothing.
+    pub(crate) async fn open(which: &Which) -> anyhow::Result<Self> {
+        let given = which.config()?;
+        let configured = given.is_some();
+        if !configured && which.store.is_none() {
+            bail!(
+                "no cluster is named, and there is no {}: use --config FILE, or --store PATH and --cluster NAME",
+                DEFAULT_CONFIGS.join(" or ")
+            );
+        }
+        let mut config = given.map_or_else(defaults, Ok)?;
+        if let Some(name) = &which.cluster {
+            config.name.clone_from(name);
+        }
+        let path = which.store.clone().map_or_else(|| store_path(&config), Ok)?;
+        if !path.exists() {
+            bail!(
+                "there is no store at {}: start a node with `shardwright run`, or name another file with --store",
+                path.display()
+            );
+        }
+        let namespace = Namespace::new(&config.name)?;
+        let secret = config.secret.as_ref().map(|secret| Secret::new(secret.expose())).transpose()?;
+        let store = SqliteCoordinator::open(&path, namespace.clone()).await?;
+        let store = protect(Arc::new(store), &namespace, secret.as_ref());
+        Ok(Self {
+            store,
+            namespace,
+            path,
+            config,
+            configured,
+        })
+    }
+
+    /// The store as it is now.
+    pub(crate) async fn look(&self) -> anyhow::Result<Sight> {
+        let Listing { entries, revision, now } = self
+            .store
+            .list("", Revision(0))
+            .await
+            .with_context(|| self.path.display().to_string())?;
+        if entries.is_empty() {
+            bail!(
+                "there is no cluster called \"{}\" in {}: name the right one with --cluster, or start a node",
+                self.config.name,
+                self.path.display()
+            );
+        }
+        let entries = entries.into_iter().filter_map(|(key, entry)| {
+            let value = codec::decode(&Key::parse(&key)?, &entry.value);
+            // Something of a later version must not hide the rest.
+            value.map_err(|error| tracing::warn!(%error, "left out")).ok().map(|value| {
+                (
+                    key,
+                    Entry {
+                        value,
+                        revision: entry.revision,
+                        written: entry.written,
+                    },
+                )
+            })
+        });
+        let here = Instant(shardwright_coordinator::clock::boottime());
+        let mut view = View::default();
+        view.apply(
+            Listing {
+                entries: entries.collect(),
+                revision,
+                now,
+            },
+            true,
+            here,
+        );
+        let mut clock = BackendClock::default();
+        clock.learn(here, here, now, 0, 0);
+        let (records, _) = view.registry(&clock, &self.config.timing, here);
+        Ok(Sight { view, records, now, here })
+    }
+
+    /// The entry under `key`.
+    pub(crate) async fn get(&self, key: &Key) -> anyhow::Result<Option<Entry<Value>>> {
+        let entry = self.store.get(&key.to_string()).await?.entry;
+        let decoded = entry.map(|e| {
+            codec::decode(key, &e.value).map(|value| Entry {
+                value,
+                revision: e.revision,
+                written: e.written,
+            })
+        });
+        Ok(decoded.transpose()?)
+    }
+
+    /// Writes `value` under `key`, if what is there is still `over`. True when it was written; false when somebody else was first.
+    ///
+    /// After an outcome that is unknown, the entry is read back: it was written if it is there.
+    pub(crate) async fn replace(&self, key: &Key, value: &Value, over: shardwright_core::store::Expected) -> anyhow::Result<bool> {
+        let bytes = codec::encode(key, value)?;
+        match self.store.put(&key.to_string(), Bytes::from(bytes), over).await {
+            Ok(_) => Ok(true),
+            Err(StoreError::Conflict(_)) => Ok(false),
+            Err(StoreError::Indeterminate(_)) => Ok(self.get(key).await?.is_some_and(|entry| entry.value == *value)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Removes the entry under `key`, if it still has `revision`. True when it is gone; false when somebody else has changed it.
+    pub(crate) async fn remove(&self, key: &Key, revision: Revision) -> anyhow::Result<bool> {
+        match self
+            .store
+            .delete(&key.to_string(), shardwright_core::store::Expected::Revision(revision))
+            .await
+        {
+            Ok(_) | Err(StoreError::Conflict(None)) => Ok(true),
+            Err(StoreError::Conflict(Some(_))) => Ok(false),
+            Err(StoreError::Indeterminate(_)) => Ok(self.get(key).await?.is_none()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Tells the nodes to look at the store. Costs them nothing but time if it fails: they look by themselves now and then.
+    pub(crate) async fn hint(&self, now: StoreTime) {
+        if let Some(operator) = NodeId::new(OPERATOR) {
+            let messenger = Messenger::new(self.store.clone(), self.namespace.clone(), operator, Token(now.0));
+            if let Err(error) = messenger.publish(LOOK, Bytes::new()).await {
+                tracing::debug!(%error, "the nodes could not be told");
+            }
+        }
+    }
+}
+
+/// A cluster's store as it was at one moment.
+pub(crate) struct Sight {
+    /// The entries.
+    pub(crate) view: View,
+    /// The registry, sorted by id.
+    pub(crate) records: Vec<NodeRecord>,
+    /// The backend's clock then.
+    pub(crate) now: StoreTime,
+    /// The local clock then.
+    pub(crate) here: Instant,
+}
+
+impl Sight {
+    /// The node of this id.
+    pub(crate) fn record(&self, id: NodeId) -> anyhow::Result<&NodeRecord> {
+        self.records.iter().find(|record| record.node_id == id).with_context(|| {
+            let known: Vec<_> = self.records.iter().map(|record| record.node_id.to_string()).collect();
+            format!("there is no node {id}; there are: {}", known.join(", "))
+        })
+    }
+
+    /// The hostname of a node, or its id if it is not known.
+    pub(crate) fn name(&self, id: NodeId) -> String {
+        self.record(id)
+            .map_or_else(|_| format!("node {id}"), |record| record.hostname.clone())
+    }
+}

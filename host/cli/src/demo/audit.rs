@@ -1,0 +1,165 @@
+//! Who acted on which shard when, by the nodes' own accounts; and whether that ever overlapped.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A shard of a role.
+pub(super) type ShardName = (String, u32);
+
+/// One node's time with one shard, in milliseconds of CLOCK_BOOTTIME.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Interval {
+    pub(super) host: String,
+    pub(super) token: Option<u64>,
+    pub(super) from: u64,
+    /// Absent while it lasts.
+    pub(super) to: Option<u64>,
+}
+
+/// The accounts of all nodes about roles in which one node at a time may act.
+#[derive(Debug, Default)]
+pub(super) struct Audit {
+    shards: BTreeMap<ShardName, Vec<Interval>>,
+}
+
+/// What the accounts amount to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Verdict {
+    /// Times at which a shard went from one node to another.
+    pub(super) moves: usize,
+    /// Moves that left a shard without anybody for a while.
+    pub(super) gaps: usize,
+    /// The longest of these, in milliseconds.
+    pub(super) longest_gap_ms: u64,
+    /// Times at which two nodes acted on a shard at once. Must be 0.
+    pub(super) double_owners: usize,
+    /// Times at which another owner had no higher token, or an unknown one. Must be 0.
+    pub(super) bad_tokens: usize,
+}
+
+impl Audit {
+    /// `host` says that it acts on the shard from now on.
+    pub(super) fn gained(&mut self, host: &str, shard: ShardName, token: Option<u64>, at: u64) {
+        let interval = Interval {
+            host: host.to_owned(),
+            token,
+            from: at,
+            to: None,
+        };
+        self.shards.entry(shard).or_default().push(interval);
+    }
+
+    /// `host` says that it does not act on the shard any more.
+    pub(super) fn lost(&mut self, host: &str, shard: &ShardName, at: u64) {
+        for interval in self.shards.get_mut(shard).into_iter().flatten() {
+            if interval.host == host && interval.to.is_none() {
+                interval.to = Some(at);
+            }
+        }
+    }
+
+    /// `host` is dead, so it acts on nothing.
+    pub(super) fn died(&mut self, host: &str, at: u64) {
+        let shards: Vec<ShardName> = self.shards.keys().cloned().collect();
+        for shard in shards {
+            self.lost(host, &shard, at);
+        }
+    }
+
+    /// The shards on which `host` acts.
+    pub(super) fn held_by(&self, host: &str) -> BTreeSet<ShardName> {
+        let acts = |list: &[Interval]| list.iter().any(|i| i.host == host && i.to.is_none());
+        self.shards
+            .iter()
+            .filter(|(_, list)| acts(list))
+            .map(|(shard, _)| shard.clone())
+            .collect()
+    }
+
+    /// Who acts on the shard, if anybody says so: the newest interval.
+    pub(super) fn holder(&self, shard: &ShardName) -> Option<&Interval> {
+        self.shards
+            .get(shard)?
+            .iter()
+            .filter(|interval| interval.to.is_none())
+            .max_by_key(|interval| interval.from)
+    }
+
+    /// Compares all accounts.
+    pub(super) fn verdict(&self) -> Verdict {
+        let mut verdict = Verdict::default();
+        for intervals in self.shards.values() {
+            let mut sorted: Vec<&Interval> = intervals.iter().collect();
+            sorted.sort_by_key(|interval| interval.from);
+            for (at, later) in sorted.iter().enumerate() {
+                // Against all earlier ones: a long one may outlast its neighbour.
+                let overlaps = |earlier: &&&Interval| earlier.host != later.host && earlier.to.is_none_or(|to| to > later.from);
+                verdict.double_owners += sorted[..at].iter().filter(overlaps).count();
+            }
+            for pair in sorted.windows(2) {
+                let (earlier, later) = (pair[0], pair[1]);
+                let moved = earlier.host != later.host;
+                // None is below every token. The same node may go on under the token that it had.
+                let lower = later.token < earlier.token || (moved && later.token == earlier.token);
+                verdict.bad_tokens += usize::from(later.token.is_none() || lower);
+                if moved {
+                    verdict.moves += 1;
+                    let gap = later.from.saturating_sub(earlier.to.unwrap_or(later.from));
+                    verdict.gaps += usize::from(gap > 0);
+                    verdict.longest_gap_ms = verdict.longest_gap_ms.max(gap);
+                }
+            }
+        }
+        verdict
+    }
+}
+
+#[cfg(test)]
+mod test {
+    use super::*;
+
+    fn shard() -> ShardName {
+        ("r".to_owned(), 0)
+    }
+
+    #[test]
+    fn one_after_the_other_is_a_move_with_a_gap() {
+        let mut audit = Audit::default();
+        audit.gained("a", shard(), Some(1), 10);
+        assert_eq!(audit.held_by("a"), BTreeSet::from([shard()]));
+        audit.died("a", 20);
+        assert_eq!(audit.holder(&shard()), None);
+        audit.gained("b", shard(), Some(2), 27);
+        assert_eq!(audit.holder(&shard()).map(|i| i.host.as_str()), Some("b"));
+        let expected = Verdict {
+            moves: 1,
+            gaps: 1,
+            longest_gap_ms: 7,
+            double_owners: 0,
+            bad_tokens: 0,
+        };
+        assert_eq!(audit.verdict(), expected);
+    }
+
+    #[test]
+    fn two_at_once_are_found_even_across_a_third() {
+        let mut audit = Audit::default();
+        audit.gained("a", shard(), Some(1), 10);
+        audit.gained("b", shard(), Some(2), 12);
+        audit.lost("b", &shard(), 13);
+        audit.gained("c", shard(), Some(3), 14);
+        audit.lost("a", &shard(), 15);
+        assert_eq!(audit.verdict().double_owners, 2, "a with b, and a with c");
+    }
+
+    #[test]
+    fn tokens_must_rise() {
+        let mut audit = Audit::default();
+        for (at, (host, token)) in (0..).zip([("a", Some(5)), ("b", Some(5)), ("a", Some(4)), ("b", None)]) {
+            audit.gained(host, shard(), token, at * 10);
+            audit.lost(host, &shard(), at * 10 + 5);
+        }
+        assert_eq!(audit.verdict().bad_tokens, 3);
+        assert_eq!(audit.verdict().double_owners, 0);
+    }
+}

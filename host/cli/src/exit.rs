@@ -1,0 +1,43 @@
+//! How the program ends: the exit codes, and what becomes of errors.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+/// The exit codes; usage errors end with 2, which is clap's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// All went well.
+    Ok = 0,
+    /// It could not be done, or what was checked is wrong.
+    Error = 1,
+    /// It was done, and shows something that is not as it should be.
+    Unhealthy = 3,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// The exit code of a command, its error told on stderr.
+pub(crate) fn conclude(outcome: anyhow::Result<Exit>) -> ExitCode {
+    match outcome {
+        Ok(exit) => exit.into(),
+        // Whoever reads our output has seen enough, as in `| head`.
+        Err(error) if is_broken_pipe(&error) => Exit::Ok.into(),
+        Err(error) => {
+            // If nobody can be told, the exit code still says it.
+            let _ = writeln!(std::io::stderr(), "error: {error:#}");
+            Exit::Error.into()
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        let io = cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+        let json = cause.downcast_ref::<serde_json::Error>().and_then(serde_json::Error::io_error_kind);
+        io.or(json) == Some(std::io::ErrorKind::BrokenPipe)
+    })
+}

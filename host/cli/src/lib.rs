@@ -1,0 +1,68 @@
+//! The binary `shardwright`: the daemon, a demonstration, and the tools of operators and of policy authors.
+//!
+//! Each command is a module: [`check`], [`demo`], [`nodes`] with its [`orders`], [`policy`], [`roles`], [`run`]. They share how a cluster's
+//! store is looked at ([`cluster`], [`shards`]) and how things are shown ([`output`], [`exit`]). [`process`] runs nodes as child processes; it
+//! is public for the tests and the benchmark of this package.
+
+mod args;
+mod check;
+mod cluster;
+mod completions;
+mod demo;
+mod exit;
+mod nodes;
+mod orders;
+mod output;
+mod policy;
+pub mod process;
+mod roles;
+mod run;
+mod shards;
+
+use args::{Cli, Command};
+use clap::Parser;
+use exit::Exit;
+use std::process::ExitCode;
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    match Cli::try_parse() {
+        Ok(cli) => exit::conclude(dispatch(cli.command)),
+        Err(error) => {
+            // If nobody can be told, the exit code still says it.
+            let _ = error.print();
+            u8::try_from(error.exit_code()).unwrap_or(2).into()
+        }
+    }
+}
+
+fn dispatch(command: Command) -> anyhow::Result<Exit> {
+    match command {
+        Command::Check(args) => check::run(&args),
+        Command::Completions(args) => completions::print(args.shell),
+        Command::Policy(args) => policy::run(&args),
+        Command::Nodes(args) => brief(nodes::run(&args)),
+        Command::Roles(args) => brief(roles::run(&args)),
+        Command::Owner(args) => brief(roles::owner(&args)),
+        Command::Run(args) => lasting(run::run(args)),
+        Command::Demo(args) => lasting(demo::run(args)),
+    }
+}
+
+/// Runs a command that asks and answers.
+fn brief(command: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<Exit> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(command)
+}
+
+/// Runs a command that stays.
+fn lasting(command: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<Exit> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?
+        .block_on(command)
+}

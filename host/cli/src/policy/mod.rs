@@ -1,0 +1,71 @@
+//! `shardwright policy`: looks at assignment policies, and tries them.
+
+mod assign;
+mod inspect;
+mod list;
+mod snapshot;
+
+use crate::exit::Exit;
+use anyhow::{Context, bail};
+use clap::{Args, Subcommand};
+use shardwright_components::{Budget, PolicyComponent, PolicyEngine, bundled};
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+/// The largest component that is read: what the loader accepts, and one byte to see that there is more.
+const MAX_FILE: u64 = (64 << 20) + 1;
+
+/// Arguments of `policy`.
+#[derive(Args, Debug)]
+pub(crate) struct Policy {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// List the bundled policies and those of a configuration
+    List(list::List),
+    /// Say what a component is, or why it is no policy
+    Inspect(inspect::Inspect),
+    /// Ask a policy about a snapshot, and have its plan checked
+    Assign(assign::Assign),
+}
+
+/// Runs one of the policy commands.
+pub(crate) fn run(args: &Policy) -> anyhow::Result<Exit> {
+    match &args.command {
+        Command::List(args) => list::run(args),
+        Command::Inspect(args) => inspect::run(args),
+        Command::Assign(args) => assign::run(args),
+    }
+}
+
+/// The bytes of the bundled policy of this name, or of the file.
+fn bytes(name: &str) -> anyhow::Result<Vec<u8>> {
+    match bundled::find(name) {
+        Some(policy) => Ok(policy.bytes.to_vec()),
+        None => read(Path::new(name)).with_context(|| {
+            let names: Vec<_> = bundled::ALL.iter().map(|policy| policy.name).collect();
+            format!(
+                "cannot read {name}: name a component's file, or a bundled policy: {}",
+                names.join(", ")
+            )
+        }),
+    }
+}
+
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let file = File::open(path)?;
+    if file.metadata()?.is_dir() {
+        bail!("it is a directory");
+    }
+    file.take(MAX_FILE).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn load(bytes: &[u8], budget: &Budget) -> anyhow::Result<PolicyComponent> {
+    Ok(PolicyComponent::load(&PolicyEngine::new(None)?, bytes, budget)?)
+}

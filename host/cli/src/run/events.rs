@@ -1,0 +1,212 @@
+//! What happens to a node, as lines on stdout. The fields are a contract: `docs/events.md`.
+
+use clap::ValueEnum;
+use serde_json::{Map, Value, json};
+use shardwright::{Node, NodeEvent};
+use std::collections::HashMap;
+use std::io::Write;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// How many lines wait for a slow reader of stdout before some are left out.
+const WAITING: usize = 4_096;
+
+/// How event lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum EventsFormat {
+    /// One JSON object for each line
+    Json,
+    /// For people
+    Text,
+}
+
+/// Shards of a role that are being lost: a hook waits until this has been told.
+type Losing = (String, Vec<u32>);
+
+/// Tells events on stdout.
+///
+/// A loss is stamped before the shards can go to anybody else: the hook that the node calls before it gives them up waits for it. So the
+/// intervals that the lines of several nodes describe never overlap unless ownership did.
+pub(super) struct Events {
+    format: Option<EventsFormat>,
+    told: Arc<watch::Sender<Vec<Losing>>>,
+    lines: SyncSender<String>,
+    writer: std::thread::JoinHandle<()>,
+}
+
+impl Events {
+    /// Begins to write to stdout, by a thread of its own: a reader that is stuck must not hold a node up.
+    pub(super) fn new(format: Option<EventsFormat>) -> std::io::Result<Self> {
+        let (lines, waiting) = sync_channel(WAITING);
+        let writer = std::thread::Builder::new().name("events".into()).spawn(move || write(&waiting))?;
+        Ok(Self {
+            format,
+            told: Arc::default(),
+            lines,
+            writer,
+        })
+    }
+
+    /// The hook for the node: ready when the loss has been stamped.
+    pub(super) fn on_losing(&self) -> impl Fn(String, Vec<u32>) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync + 'static {
+        let told = self.told.clone();
+        move |role, shards| {
+            let told = told.clone();
+            let losing = (role, shards);
+            Box::pin(async move {
+                let mut seen = told.subscribe();
+                // The sender is held here.
+                let _ = seen.wait_for(|all| all.contains(&losing)).await;
+                told.send_modify(|all| all.retain(|other| *other != losing));
+            })
+        }
+    }
+
+    /// Tells that the node is ready, and from then on what happens to it. The task yields why the node has ended, unless it was asked to.
+    pub(super) fn follow(self, node: &Node) -> JoinHandle<Option<String>> {
+        let mut stream = node.events();
+        let roles = node.roles().map(|role| (role.name().to_owned(), role)).collect();
+        let mut teller = Teller {
+            format: self.format,
+            lines: self.lines,
+            missed: 0,
+            roles,
+            tokens: HashMap::new(),
+        };
+        teller.ready(node);
+        let (told, writer) = (self.told, self.writer);
+        tokio::spawn(async move {
+            let mut reason = None;
+            while let Some(event) = stream.next().await {
+                teller.tell(&event);
+                match event {
+                    NodeEvent::Losing { role, shards } => told.send_modify(|all| all.push((role, shards))),
+                    NodeEvent::Ended { reason: why } => {
+                        reason = why;
+                        break;
+                    }
+                    _ => {}
+                }
+            }
+            // What is still waiting gets out before the process ends.
+            drop(teller);
+            let _ = tokio::task::spawn_blocking(move || writer.join()).await;
+            reason
+        })
+    }
+}
+
+/// Turns events into lines.
+struct Teller {
+    format: Option<EventsFormat>,
+    lines: SyncSender<String>,
+    /// Lines left out because nobody read.
+    missed: u64,
+    roles: HashMap<String, shardwright::Role>,
+    /// The tokens under which shards were gained.
+    tokens: HashMap<(String, u32), u64>,
+}
+
+impl Teller {
+    fn ready(&mut self, node: &Node) {
+        let (id, hostname) = (node.id(), node.hostname());
+        let cluster = &node.config().name;
+        if self.format == Some(EventsFormat::Json) {
+            let fields =
+                json!({ "event": "ready", "at": now(), "node": id, "hostname": hostname, "cluster": cluster, "pid": std::process::id() });
+            self.send(fields.to_string());
+        } else {
+            self.send(format!("ready node={id} hostname={hostname} cluster={cluster}"));
+        }
+    }
+
+    fn tell(&mut self, event: &NodeEvent) {
+        let Some(format) = self.format else { return };
+        let at = now();
+        let Ok(Value::Object(mut fields)) = serde_json::to_value(event) else {
+            return;
+        };
+        fields.insert("at".into(), at.into());
+        if let Some(tokens) = self.tokens(event) {
+            fields.insert("tokens".into(), tokens);
+        }
+        self.send(match format {
+            EventsFormat::Json => Value::Object(fields).to_string(),
+            EventsFormat::Text => text(&fields),
+        });
+    }
+
+    /// The tokens of the shards that an event is about; null for one that was gone before it could be told.
+    fn tokens(&mut self, event: &NodeEvent) -> Option<Value> {
+        match event {
+            NodeEvent::Gained { role, shards } => {
+                let held = self.roles.get(role);
+                let tokens = shards.iter().map(|&shard| {
+                    let token = held.and_then(|held| held.token(shard)).map(|token| token.0);
+                    match token {
+                        Some(token) => self.tokens.insert((role.clone(), shard), token),
+                        None => self.tokens.remove(&(role.clone(), shard)),
+                    };
+                    token
+                });
+                Some(tokens.collect::<Vec<_>>().into())
+            }
+            NodeEvent::Losing { role, shards } | NodeEvent::Lost { role, shards, .. } => {
+                let ended = matches!(event, NodeEvent::Lost { .. });
+                let tokens = shards.iter().map(|&shard| {
+                    let key = (role.clone(), shard);
+                    if ended {
+                        self.tokens.remove(&key)
+                    } else {
+                        self.tokens.get(&key).copied()
+                    }
+                });
+                Some(tokens.collect::<Vec<_>>().into())
+            }
+            _ => None,
+        }
+    }
+
+    fn send(&mut self, line: String) {
+        if self.missed > 0 {
+            let lagged = json!({ "event": "lagged", "at": now(), "missed": self.missed }).to_string();
+            if self.lines.try_send(lagged).is_ok() {
+                self.missed = 0;
+            }
+        }
+        if let Err(TrySendError::Full(_)) = self.lines.try_send(line) {
+            self.missed += 1;
+        }
+    }
+}
+
+/// Milliseconds of CLOCK_BOOTTIME: comparable between the processes of one machine.
+fn now() -> u64 {
+    shardwright_coordinator::clock::boottime()
+}
+
+/// `event key=value …` for people.
+fn text(fields: &Map<String, Value>) -> String {
+    let mut line = fields.get("event").and_then(Value::as_str).unwrap_or_default().to_owned();
+    for (name, value) in fields.iter().filter(|(name, _)| *name != "event") {
+        let value = match value {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        line.push_str(&format!(" {name}={value}"));
+    }
+    line
+}
+
+fn write(lines: &Receiver<String>) {
+    let mut out = std::io::stdout();
+    for line in lines {
+        // Whoever read us is gone; the node goes on.
+        if writeln!(out, "{line}").and_then(|()| out.flush()).is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! `shardwright run`: one node, as a process of its own.
+
+mod events;
+mod logs;
+
+use crate::cluster::{self, Which};
+use crate::exit::Exit;
+use anyhow::{Context, bail};
+use clap::Args;
+use events::{Events, EventsFormat};
+use logs::LogFormat;
+use shardwright::Node;
+use std::path::PathBuf;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// Arguments of `run`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+The hostname is SHARDWRIGHT_HOSTNAME, else STALWART_HOSTNAME, else what the operating system says.
+SIGTERM and SIGINT end the node in good order: its work stops, its shards go to others at once, and they come back to it if it returns \
+within rejoin-delay. A second signal ends it on the spot. SIGHUP reads the policies' files again. RUST_LOG chooses what is logged.")]
+pub(crate) struct Run {
+    /// The node's configuration [default: ./shardwright.toml, /etc/shardwright/config.toml]
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Write what happens to the node to stdout, one line for each event; see docs/events.md
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    events: Option<EventsFormat>,
+    /// How to write the log to stderr
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    log_format: LogFormat,
+    /// Where compiled policies are kept [default: /var/cache/shardwright for root, else below XDG_CACHE_HOME]
+    #[arg(long, value_name = "DIR")]
+    cache_dir: Option<PathBuf>,
+    /// End in good order when stdin ends: a parent that dies takes the node with it
+    #[arg(long)]
+    until_stdin_ends: bool,
+}
+
+/// Runs the node until it is told to stop.
+pub(crate) async fn run(args: Run) -> anyhow::Result<Exit> {
+    logs::init(args.log_format);
+    let Some(config) = Which::of(args.config).config()? else {
+        bail!("there is no configuration: name one with --config FILE, or write ./shardwright.toml or /etc/shardwright/config.toml");
+    };
+    // Says what this build cannot do before anything is touched.
+    cluster::store_path(&config)?;
+    let mut stop = Stop::new(args.until_stdin_ends)?;
+    let events = Events::new(args.events)?;
+
+    let mut builder = Node::builder()
+        .config(config)
+        .version(env!("CARGO_PKG_VERSION"))
+        .on_losing(events.on_losing());
+    if let Some(dir) = args.cache_dir {
+        builder = builder.cache_dir(dir);
+    }
+    let node = tokio::select! {
+        started = builder.start() => started?,
+        () = stop.asked() => return Ok(Exit::Ok),
+    };
+    let telling = events.follow(&node);
+    let mut hangup = signal(SignalKind::hangup()).context("SIGHUP cannot be listened for")?;
+    let by_itself = loop {
+        tokio::select! {
+            () = stop.asked() => break false,
+            () = node.ended() => break true,
+            _ = hangup.recv() => reload(&node).await,
+        }
+    };
+    if !by_itself {
+        tracing::info!("asked to stop: handing over");
+        tokio::select! {
+            () = node.shutdown() => {}
+            () = stop.asked() => bail!("told to stop a second time: ended on the spot; the others take over when the session has expired"),
+        }
+    }
+    let reason = telling.await.context("the events could not be told to the end")?;
+    match reason {
+        Some(reason) => bail!("the node has ended: {reason}"),
+        None => Ok(Exit::Ok),
+    }
+}
+
+async fn reload(node: &Node) {
+    match node.reload_policies().await {
+        Ok(replaced) => tracing::info!(replaced = replaced.join(" "), "policies were read again"),
+        Err(error) => tracing::error!(%error, "a policy was not replaced"),
+    }
+}
+
+/// The ways to be told to stop.
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+    /// Yields once when stdin has ended, if that counts.
+    parent_gone: tokio::sync::mpsc::Receiver<()>,
+}
+
+impl Stop {
+    fn new(until_stdin_ends: bool) -> anyhow::Result<Self> {
+        let listen = |kind| signal(kind).context("signals cannot be listened for");
+        let (gone, parent_gone) = tokio::sync::mpsc::channel(1);
+        if until_stdin_ends {
+            let watch = move || {
+                // An unreadable stdin is as good as an ended one.
+                let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+                let _ = gone.blocking_send(());
+            };
+            std::thread::Builder::new()
+                .name("stdin".into())
+                .spawn(watch)
+                .context("no thread for stdin")?;
+        }
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            parent_gone,
+        })
+    }
+
+    /// Waits for the next request. Cancel-safe.
+    async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+            Some(()) = self.parent_gone.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! What the tests share: the binary, its answers, and clusters of its processes.
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use serde_json::Value;
+use shardwright_cli::process::{NodeProcess, Told, Yard};
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
+
+/// The longest that anything in a test may take, on a machine that is busy with other tests.
+pub const LIMIT: Duration = Duration::from_secs(60);
+
+/// Short times, one balanced role; what is not named here is done by every node.
+pub const SETTINGS: &str = r#"name = "test"
+
+[cluster.timing]
+validity = "2500ms"
+renew = "400ms"
+margin = "100ms"
+settle = "50ms"
+stale-after = "3s"
+stop-timeout = "2s"
+
+[cluster.roles]
+fts-indexing = { shards = 9, replicas = 2 }
+"#;
+
+pub fn binary() -> &'static str {
+    env!("CARGO_BIN_EXE_shardwright")
+}
+
+/// The binary, told nothing by the environment of the tests.
+pub fn command() -> Command {
+    let mut command = Command::new(binary());
+    for name in ["RUST_LOG", "NO_COLOR", "SHARDWRIGHT_HOSTNAME", "STALWART_HOSTNAME"] {
+        command.env_remove(name);
+    }
+    command.stdin(Stdio::null());
+    command
+}
+
+/// What one run of the binary came to.
+#[derive(Debug)]
+pub struct Answer {
+    pub code: Option<i32>,
+    pub out: String,
+    pub err: String,
+}
+
+impl From<Output> for Answer {
+    fn from(output: Output) -> Self {
+        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+        Self {
+            code: output.status.code(),
+            out: text(output.stdout),
+            err: text(output.stderr),
+        }
+    }
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        assert!(!self.out.is_empty(), "no output: {self:?}");
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// The answer, after a look at its exit code.
+    pub fn code(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "{self:?}");
+        self
+    }
+
+    pub fn says(self, text: &str) -> Self {
+        assert!(self.out.contains(text) || self.err.contains(text), "{text:?} is not in {self:?}");
+        self
+    }
+}
+
+pub fn run(args: &[&str]) -> Answer {
+    command().args(args).output().expect("the binary runs").into()
+}
+
+pub fn run_with_input(args: &[&str], input: &str) -> Answer {
+    let mut child = command()
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    // It may end without reading.
+    let _ = child.stdin.take().expect("a pipe").write_all(input.as_bytes());
+    child.wait_with_output().expect("it ends").into()
+}
+
+/// Nodes and what they have told.
+pub struct Cluster {
+    pub nodes: Vec<NodeProcess>,
+    pub told: Vec<Told>,
+    tell: Sender<Told>,
+    inbox: Receiver<Told>,
+    // Last: the processes go before their files.
+    pub yard: Yard,
+}
+
+impl Cluster {
+    pub fn new(settings: &str) -> Self {
+        let (tell, inbox) = channel();
+        let yard = Yard::new(binary(), settings).expect("a folder");
+        Self {
+            nodes: Vec::new(),
+            told: Vec::new(),
+            tell,
+            inbox,
+            yard,
+        }
+    }
+
+    /// With these nodes, each ready and every shard of `fts-indexing` owned.
+    pub fn of(hosts: &[&str]) -> Self {
+        let mut cluster = Self::new(SETTINGS);
+        for host in hosts {
+            cluster.start(host);
+        }
+        for host in hosts {
+            cluster.ready(host);
+        }
+        cluster.shared(hosts);
+        cluster
+    }
+
+    pub fn start(&mut self, host: &str) {
+        let node = self.yard.start(host, self.tell.clone()).expect("it starts");
+        self.nodes.push(node);
+    }
+
+    pub fn node(&mut self, host: &str) -> &mut NodeProcess {
+        self.nodes.iter_mut().find(|node| node.host() == host).expect("a node")
+    }
+
+    /// Takes a node out of the cluster's list; it is not killed.
+    pub fn take(&mut self, host: &str) -> NodeProcess {
+        let at = self.nodes.iter().position(|node| node.host() == host).expect("a node");
+        self.nodes.remove(at)
+    }
+
+    /// Waits until what has been told satisfies `done`.
+    pub fn until<T>(&mut self, what: &str, mut done: impl FnMut(&[Told]) -> Option<T>) -> T {
+        let end = Instant::now() + LIMIT;
+        loop {
+            if let Some(found) = done(&self.told) {
+                return found;
+            }
+            match self.inbox.recv_timeout(end.saturating_duration_since(Instant::now())) {
+                Ok(told) => self.told.push(told),
+                Err(_) => {
+                    let log = |node: &NodeProcess| format!("{}:\n{}", node.host(), self.yard.log(node.host()));
+                    let logs: Vec<_> = self.nodes.iter().map(log).collect();
+                    panic!("gave up waiting for {what}\n{}", logs.join("\n"));
+                }
+            }
+        }
+    }
+
+    /// Waits for an event of a node that comes after the first `skip` of all that was told.
+    pub fn event(&mut self, host: &str, event: &str, skip: usize) -> Told {
+        let is = |told: &&Told| told.host == host && told.event == event;
+        self.until(&format!("{event} of {host}"), |told| told.iter().skip(skip).find(is).cloned())
+    }
+
+    pub fn ready(&mut self, host: &str) -> Told {
+        self.event(host, "ready", 0)
+    }
+
+    /// Waits until each of the hosts, and they alone, have a fair share of `fts-indexing`.
+    pub fn shared(&mut self, hosts: &[&str]) {
+        let hosts: Vec<String> = hosts.iter().map(|&host| host.to_owned()).collect();
+        self.until("the shards to be shared", |told| {
+            let held = holders(told, "fts-indexing");
+            let count = |host: &String| held.values().filter(|holder| *holder == host).count();
+            let fair = 9 / hosts.len()..=9usize.div_ceil(hosts.len());
+            (held.len() == 9 && hosts.iter().all(|host| fair.contains(&count(host)))).then_some(())
+        });
+    }
+
+    /// Runs a command of the binary about this cluster.
+    pub fn ask(&self, args: &[&str]) -> Answer {
+        let config = self.yard.config("operator").expect("written");
+        command()
+            .args(args)
+            .arg("--config")
+            .arg(config)
+            .output()
+            .expect("the binary runs")
+            .into()
+    }
+
+    /// Asks until the answer satisfies `done`.
+    pub fn ask_until(&self, args: &[&str], mut done: impl FnMut(&Answer) -> bool) -> Answer {
+        let end = Instant::now() + LIMIT;
+        loop {
+            let answer = self.ask(args);
+            if done(&answer) {
+                return answer;
+            }
+            assert!(Instant::now() < end, "gave up: {args:?} still says {answer:?}");
+        }
+    }
+}
+
+/// Who holds which shard of a role, by what was told.
+pub fn holders(told: &[Told], role: &str) -> std::collections::BTreeMap<u32, String> {
+    let mut held = std::collections::BTreeMap::new();
+    for told in told.iter().filter(|told| told.role() == role) {
+        for (shard, _) in told.shards() {
+            match told.event.as_str() {
+                "gained" => drop(held.insert(shard, told.host.clone())),
+                "losing" if held.get(&shard) == Some(&told.host) => drop(held.remove(&shard)),
+                _ => {}
+            }
+        }
+    }
+    held
+}
+
+/// Whether a process of this id is there and no zombie.
+pub fn is_running(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat"));
+    stat.is_ok_and(|stat| !stat.contains(") Z "))
+}

@@ -1,0 +1,406 @@
+//! Clusters of real processes, looked at and ordered about by the operator's commands.
+
+mod common;
+
+use common::{Cluster, LIMIT, SETTINGS, command, holders, run};
+use rustix::process::Signal;
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+const HOSTS: [&str; 3] = ["alpha", "bravo", "charlie"];
+
+#[test]
+fn nodes_roles_and_owners_of_a_living_cluster() {
+    let cluster = Cluster::of(&HOSTS);
+
+    let nodes = cluster.ask(&["nodes", "-o", "json"]).code(0).json();
+    let nodes = nodes.as_array().expect("an array");
+    assert_eq!(nodes.len(), 3);
+    for node in nodes {
+        let keys: BTreeSet<_> = node.as_object().expect("an object").keys().map(String::as_str).collect();
+        assert_eq!(
+            keys,
+            BTreeSet::from(["nodeId", "hostname", "lastRenewal", "status"]),
+            "exactly what operators know"
+        );
+        assert!((1..=3).contains(&node["nodeId"].as_u64().expect("a number")));
+        assert_eq!(node["status"], "active");
+        let time = node["lastRenewal"].as_str().expect("a text");
+        assert!(time.len() == 20 && time.starts_with("20") && time.ends_with('Z'), "{time}");
+    }
+    let all = cluster.ask(&["nodes", "-o", "json", "--all"]).code(0).json();
+    assert_eq!(
+        all.as_array()
+            .expect("an array")
+            .iter()
+            .filter(|node| node["leader"] == true)
+            .count(),
+        1
+    );
+    cluster.ask(&["nodes"]).code(0).says("HOSTNAME").says("charlie").says("leader");
+    cluster.ask(&["nodes", "-o", "wide"]).code(0).says("CAPACITY");
+
+    let roles = cluster.ask(&["roles", "-o", "json"]).code(0).json();
+    let role = |name: &str| {
+        roles
+            .as_array()
+            .expect("an array")
+            .iter()
+            .find(|role| role["role"] == name)
+            .expect("a role")
+            .clone()
+    };
+    assert_eq!(
+        (role("fts-indexing")["held"].as_u64(), role("fts-indexing")["mode"].as_str()),
+        (Some(9), Some("primary"))
+    );
+    assert_eq!(role("fts-indexing")["policy"], "balanced");
+    let everywhere = cluster.ask_until(&["roles", "show", "purge.accounts", "-o", "json"], |answer| {
+        answer.code == Some(0)
+            && answer.json()["shards"][0]["standbys"]
+                .as_array()
+                .is_some_and(|others| others.len() == 2)
+    });
+    assert_eq!(everywhere.json()["mode"], "all");
+
+    let shown = cluster.ask(&["roles", "show", "fts-indexing", "-o", "json"]).code(0).json();
+    let shards = shown["shards"].as_array().expect("a list");
+    assert_eq!(shards.len(), 9);
+    for shard in shards {
+        assert_eq!(shard["state"], "held");
+        assert!(shard["token"].as_u64() > Some(1 << 40), "{shard}");
+        assert_eq!(shard["standbys"].as_array().map(Vec::len), Some(1), "two owners: {shard}");
+        assert!(!shard["standbys"].as_array().expect("a list").contains(&shard["primary"]));
+    }
+    cluster
+        .ask(&["roles", "show", "fts-indexing"])
+        .code(0)
+        .says("STANDBYS")
+        .says("alpha");
+    cluster
+        .ask(&["roles", "show", "nosuch"])
+        .code(1)
+        .says("nosuch")
+        .says("fts-indexing");
+
+    // 191179 % 9 = 1; the node's own word on who has it agrees.
+    let owner = cluster.ask(&["owner", "fts-indexing", "191179", "-o", "json"]).code(0).json();
+    assert_eq!(owner["shard"], 1);
+    assert_eq!(owner["primary"], shards[1]["primary"]);
+    assert_eq!(owner["token"], shards[1]["token"]);
+    let text = cluster
+        .ask(&["owner", "fts-indexing", "191179", "--text", "-o", "json"])
+        .code(0)
+        .json();
+    assert_eq!(text["shard"], shardwright_core::shard::shard_of("191179", 9));
+    cluster
+        .ask(&["owner", "fts-indexing", "example.org"])
+        .code(0)
+        .says("(text)")
+        .says("token");
+
+    // The same without a configuration.
+    let store = cluster.yard.store();
+    let args = ["--store", store.to_str().expect("UTF-8"), "--cluster", "test", "-o", "json"];
+    assert_eq!(
+        run(&[&["nodes"], &args[..]].concat()).code(0).json().as_array().map(Vec::len),
+        Some(3)
+    );
+    assert_eq!(
+        run(&[&["roles", "show", "fts-indexing"], &args[..]].concat()).code(0).json()["shards"],
+        shown["shards"]
+    );
+    run(&["nodes", "--store", args[1], "--cluster", "nosuch"])
+        .code(1)
+        .says("nosuch")
+        .says("--cluster");
+}
+
+#[test]
+fn nothing_to_look_at_is_said_plainly_and_nothing_is_made() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = dir.path().join("none.db");
+    run(&["nodes", "--store", store.to_str().expect("UTF-8")])
+        .code(1)
+        .says("none.db")
+        .says("shardwright run");
+    assert!(!store.exists());
+    let nowhere = command().arg("nodes").current_dir(dir.path()).output().expect("it runs");
+    common::Answer::from(nowhere).code(1).says("--config").says("--store");
+    run(&["nodes", "drain", "0"]).code(2);
+}
+
+#[test]
+fn drain_empties_a_node_and_undrain_lets_it_work_again() {
+    let mut cluster = Cluster::of(&HOSTS);
+    let id = cluster.ready("bravo").fields["node"].to_string();
+    let held = |cluster: &Cluster| {
+        holders(&cluster.told, "fts-indexing")
+            .values()
+            .filter(|host| *host == "bravo")
+            .count()
+    };
+    assert_eq!(held(&cluster), 3);
+
+    cluster.ask(&["nodes", "drain", &id]).code(0).says("bravo").says("draining");
+    cluster.ask(&["nodes", "drain", &id]).code(0).says("already");
+    cluster.until("bravo to be empty", |told| {
+        let held = holders(told, "fts-indexing");
+        (held.len() == 9 && held.values().all(|host| host != "bravo")).then_some(())
+    });
+    cluster.ask(&["nodes"]).code(0).says("draining");
+    cluster.ask(&["nodes", "undrain", &id]).code(0).says("no more");
+    cluster.shared(&HOSTS);
+
+    cluster.ask(&["nodes", "cordon", &id]).code(0).says("cordoned");
+    cluster.ask(&["nodes"]).code(0).says("cordoned");
+    cluster.ask(&["nodes", "uncordon", &id]).code(0);
+    cluster.ask(&["nodes", "drain", "77"]).code(1).says("there is no node 77");
+    cluster.ask(&["nodes", "forget", &id]).code(1).says("alive").says("SIGTERM");
+}
+
+#[test]
+fn sigterm_hands_over_at_once_and_the_node_can_be_forgotten() {
+    let mut cluster = Cluster::of(&HOSTS);
+    let id = cluster.ready("charlie").fields["node"].to_string();
+    let before = cluster.told.len();
+    let mut node = cluster.take("charlie");
+    node.signal(Signal::TERM).expect("it lives");
+    cluster.until("the others to take over", |told| {
+        let held = holders(told, "fts-indexing");
+        (held.len() == 9 && held.values().all(|host| host != "charlie")).then_some(())
+    });
+    assert!(node.wait(LIMIT).expect("it ends").success());
+    let ended = cluster.event("charlie", "ended", before);
+    assert_eq!(ended.fields["reason"], Value::Null);
+    let gained = cluster.told[before..]
+        .iter()
+        .filter(|told| told.event == "gained")
+        .map(|told| told.at)
+        .max();
+    let losing = cluster.told[before..]
+        .iter()
+        .find(|told| told.event == "losing" && told.host == "charlie")
+        .expect("told")
+        .at;
+    // Long before the session would have run out, of which 1.7 s were left at least.
+    assert!(gained.expect("gains") - losing < 1_500, "{} ms", gained.expect("gains") - losing);
+
+    let forgotten = cluster
+        .ask_until(&["nodes", "forget", &id], |answer| answer.code == Some(0))
+        .says("charlie");
+    assert!(forgotten.out.contains("hostname"), "{forgotten:?}");
+    let left = cluster.ask(&["nodes", "-o", "json"]).code(0).json();
+    assert_eq!(left.as_array().map(Vec::len), Some(2), "{left}");
+    // It may come back; nobody holds that against it.
+    cluster.start("charlie");
+    cluster.until("charlie to work again", |told| {
+        holders(told, "fts-indexing").values().any(|host| host == "charlie").then_some(())
+    });
+}
+
+#[test]
+fn sigkill_is_taken_over_and_no_shard_has_two_owners() {
+    let mut cluster = Cluster::of(&HOSTS);
+    let mut node = cluster.take("alpha");
+    let (_, died) = node.kill().expect("killed");
+    cluster.event("alpha", "eof", 0);
+    let lost: BTreeSet<u32> = holders(&cluster.told, "fts-indexing")
+        .into_iter()
+        .filter(|(_, host)| host == "alpha")
+        .map(|(shard, _)| shard)
+        .collect();
+    assert_eq!(lost.len(), 3);
+    cluster.until("the others to take over", |told| {
+        holders(told, "fts-indexing").values().all(|host| host != "alpha").then_some(())
+    });
+    for told in cluster
+        .told
+        .iter()
+        .filter(|told| told.event == "gained" && told.role() == "fts-indexing" && told.host != "alpha")
+    {
+        for (shard, token) in told.shards().filter(|(shard, _)| lost.contains(shard)) {
+            // Alone it may have had the shard before alpha had: then it lost it again.
+            if told.at >= died {
+                let former = cluster
+                    .told
+                    .iter()
+                    .filter(|t| t.at < died && t.event == "gained" && t.role() == "fts-indexing");
+                let former = former
+                    .flat_map(|t| t.shards())
+                    .filter(|(s, _)| *s == shard)
+                    .filter_map(|(_, token)| token)
+                    .max();
+                assert!(token > former, "shard {shard}: {token:?} after {former:?}");
+            }
+        }
+    }
+    // 2.5 s of validity from the last renewal, which was at most 0.4 s before the kill and some.
+    let first = cluster
+        .told
+        .iter()
+        .filter(|told| told.at > died && told.event == "gained" && told.role() == "fts-indexing")
+        .map(|told| told.at)
+        .min();
+    assert!(
+        first.expect("a gain") - died > 1_000,
+        "nobody may take over while the session holds"
+    );
+
+    cluster.start("alpha");
+    cluster.until("alpha to have its own shards back", |told| {
+        let held = holders(told, "fts-indexing");
+        lost.iter()
+            .all(|shard| held.get(shard).is_some_and(|host| host == "alpha"))
+            .then_some(())
+    });
+}
+
+#[test]
+fn a_second_node_of_the_same_name_is_refused_and_harms_nobody() {
+    let mut cluster = Cluster::of(&["alpha"]);
+    let config = cluster.yard.config("twin").expect("written");
+    let twin = command()
+        .args(["run", "--config"])
+        .arg(config)
+        .env("SHARDWRIGHT_HOSTNAME", "alpha")
+        .output()
+        .expect("it runs");
+    common::Answer::from(twin).code(1).says("alpha").says("instance");
+    // The same state directory is refused before the store is asked.
+    let config = cluster.yard.config("alpha").expect("written");
+    let same = command()
+        .args(["run", "--config"])
+        .arg(config)
+        .env("SHARDWRIGHT_HOSTNAME", "alpha")
+        .output()
+        .expect("it runs");
+    let pid = cluster.node("alpha").pid();
+    common::Answer::from(same).code(1).says("in use").says(&pid.to_string());
+    assert_eq!(holders(&cluster.told, "fts-indexing").len(), 9);
+    assert!(common::is_running(pid));
+}
+
+#[test]
+fn two_clusters_share_a_file_without_meeting() {
+    let mut one = Cluster::of(&["alpha"]);
+    let config = one.yard.config("beta").expect("written");
+    let text = std::fs::read_to_string(&config)
+        .expect("read")
+        .replace("name = \"test\"", "name = \"other\"");
+    std::fs::write(&config, text).expect("written");
+    let mut child = command()
+        .args(["run", "--events", "text", "--until-stdin-ends", "--config"])
+        .arg(&config)
+        .env("SHARDWRIGHT_HOSTNAME", "beta")
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("it runs");
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().expect("a pipe"))).map_while(Result::ok);
+    assert_eq!(
+        lines.next().expect("a line"),
+        "ready node=1 hostname=beta cluster=other",
+        "ids are each cluster's own"
+    );
+    assert!(lines.any(|line| line.starts_with("gained ")), "events as text");
+    let other = common::Answer::from(
+        command()
+            .args(["nodes", "-o", "json", "--config"])
+            .arg(&config)
+            .output()
+            .expect("it runs"),
+    );
+    assert_eq!(other.code(0).json()[0]["hostname"], "beta");
+    let own = one.ask(&["nodes", "-o", "json"]).code(0).json();
+    assert_eq!(
+        (own.as_array().map(Vec::len), own[0]["hostname"].as_str()),
+        (Some(1), Some("alpha"))
+    );
+    // Its stdin ends: it goes, in good order.
+    drop(child.stdin.take());
+    lines.by_ref().for_each(drop);
+    assert!(child.wait().expect("it ends").success());
+    assert!(common::is_running(one.node("alpha").pid()));
+}
+
+#[test]
+fn a_wrong_secret_is_named() {
+    let secret = |text: &str| SETTINGS.replacen("name = \"test\"", &format!("name = \"test\"\nsecret = \"{text}\""), 1);
+    let mut cluster = Cluster::new(&secret("the secret of these nodes"));
+    cluster.start("alpha");
+    cluster.ready("alpha");
+    cluster.ask(&["nodes"]).code(0).says("alpha");
+    let config = cluster.yard.config("bravo").expect("written");
+    let text = std::fs::read_to_string(&config).expect("read");
+    for (wrong, cause) in [
+        (text.replace("the secret of these nodes", "some other secret, longer"), "secret"),
+        (text.replace("secret = \"the secret of these nodes\"", ""), "secret"),
+    ] {
+        std::fs::write(&config, wrong).expect("written");
+        for command_line in [&["nodes", "--config"][..], &["run", "--config"]] {
+            let output = command()
+                .args(command_line)
+                .arg(&config)
+                .env("SHARDWRIGHT_HOSTNAME", "bravo")
+                .output()
+                .expect("it runs");
+            let answer = common::Answer::from(output).code(1).says(&format!("cluster.{cause}"));
+            assert!(
+                !answer.err.contains("of these nodes") && !answer.err.contains("some other"),
+                "{answer:?}"
+            );
+        }
+    }
+    assert!(common::is_running(cluster.node("alpha").pid()));
+}
+
+#[test]
+fn a_store_that_is_removed_is_noticed_and_the_cluster_comes_back() {
+    let mut cluster = Cluster::of(&["alpha", "bravo"]);
+    let before = cluster.told.len();
+    for suffix in ["", "-wal", "-shm", "-bus", "-bus-wal", "-bus-shm"] {
+        let mut name = cluster.yard.store().into_os_string();
+        name.push(suffix);
+        // Not every companion exists at every moment.
+        let _ = std::fs::remove_file(name);
+    }
+    for host in ["alpha", "bravo"] {
+        cluster.event(host, "history-lost", before);
+        cluster.event(host, "losing", before);
+    }
+    // Each joins again, after the grace period of the new store, and works.
+    for host in ["alpha", "bravo"] {
+        cluster.event(host, "joined", before);
+    }
+    let lost_at = cluster.event("alpha", "history-lost", before).at;
+    cluster.until("work on the new store", |told| {
+        let gains = told
+            .iter()
+            .filter(|t| t.event == "gained" && t.at > lost_at && t.role() == "fts-indexing");
+        (gains
+            .flat_map(|t| t.shards())
+            .map(|(shard, _)| shard)
+            .collect::<BTreeSet<_>>()
+            .len()
+            == 9)
+            .then_some(())
+    });
+    let gained = |host: &str| {
+        cluster
+            .told
+            .iter()
+            .skip(before)
+            .find(|t| t.event == "joined" && t.host == host)
+            .map(|t| t.at)
+    };
+    assert!(gained("alpha") > Some(lost_at));
+    cluster.shared(&["alpha", "bravo"]);
+}
+
+#[test]
+fn colours_only_on_a_terminal() {
+    let cluster = Cluster::of(&["alpha"]);
+    assert!(!cluster.ask(&["nodes"]).code(0).out.contains('\x1b'));
+}
