@@ -24,6 +24,7 @@ impl BackendClock {
     pub fn learn(&mut self, sent: Instant, now: Instant, backend: StoreTime, drift_ppm: u64, distrust: u64) -> Option<i64> {
         let at = |local: Instant| signed(backend.0) - signed(local.0);
         let (low, high) = (at(now), at(sent));
+        let first = self.bounds.is_none();
         let jumped = self.bounds.and_then(|(old_low, old_high, then)| {
             let drift = SLACK + signed(now.since(then) * 2 * drift_ppm / 1_000_000);
             match (low - old_high, old_low - high) {
@@ -39,7 +40,8 @@ impl BackendClock {
             }
             _ => Some((low, high, now)),
         };
-        if jumped.is_some() {
+        // Nor are they at first: a step just before could not be seen.
+        if jumped.is_some() || first {
             self.distrusted_until = now.plus(distrust);
         }
         jumped
