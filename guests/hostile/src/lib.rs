@@ -12,7 +12,12 @@ static mut CALLS: u32 = 0;
 
 impl Policy for Hostile {
     fn describe() -> Description {
-        Description { name: "hostile".into(), version: "0.0.0".into(), summary: "Misbehaves.".into(), honours: Vec::new() }
+        Description {
+            name: "hostile".into(),
+            version: "0.0.0".into(),
+            summary: "Misbehaves.".into(),
+            honours: Vec::new(),
+        }
     }
 
     /// Lies: whatever it is given is fine, but for `loop`, which it never gets to the end of.
@@ -47,8 +52,14 @@ impl Policy for Hostile {
             // A million reasons of a mebibyte each, all the same one: little here, a tebibyte for a host that copies them.
             "echo" => {
                 let reason = "x".repeat(1 << 20).leak();
-                let unplaced = (0..1 << 17).map(|shard| Unplaced { shard, reason: unsafe { String::from_raw_parts(reason.as_mut_ptr(), 1 << 20, 1 << 20) } });
-                return Ok(Answer::Plan(Proposal { owners: Vec::new(), unplaced: unplaced.collect() }));
+                let unplaced = (0..1 << 17).map(|shard| Unplaced {
+                    shard,
+                    reason: unsafe { String::from_raw_parts(reason.as_mut_ptr(), 1 << 20, 1 << 20) },
+                });
+                return Ok(Answer::Plan(Proposal {
+                    owners: Vec::new(),
+                    unplaced: unplaced.collect(),
+                }));
             }
             "long-error" => return Err(PolicyError::Other("x".repeat(8 << 20))),
             "not-utf8" => return Err(PolicyError::Other(unsafe { String::from_utf8_unchecked(vec![0xff, 0xfe]) })),
@@ -69,7 +80,10 @@ impl Policy for Hostile {
             }
             other => return Err(PolicyError::InvalidConfig(format!("no misdeed is called `{other}`"))),
         };
-        Ok(Answer::Plan(Proposal { owners, unplaced: Vec::new() }))
+        Ok(Answer::Plan(Proposal {
+            owners,
+            unplaced: Vec::new(),
+        }))
     }
 }
 
@@ -81,7 +95,7 @@ fn forever() -> ! {
 
 #[expect(unconditional_recursion, reason = "that is the misdeed")]
 fn recurse(depth: u32) -> u32 {
-    black_box([depth; 64]);
+    black_box(&mut [depth; 64]);
     recurse(depth + 1) + black_box(depth)
 }
 

@@ -11,6 +11,8 @@ pub fn none(config: &str) -> Result<(), PolicyError> {
     if inside.is_some_and(|inside| inside.trim().is_empty()) {
         Ok(())
     } else {
-        Err(PolicyError::InvalidConfig("this policy has no options: leave `config` out or set it to {}".into()))
+        Err(PolicyError::InvalidConfig(
+            "this policy has no options: leave `config` out or set it to {}".into(),
+        ))
     }
 }

@@ -12,7 +12,9 @@ pub const fn mix(x: u64) -> u64 {
 /// A hash of `text` under `seed`: FNV-1a, then mixed.
 #[must_use]
 pub fn text(seed: u64, text: &str) -> u64 {
-    let folded = text.bytes().fold(0xcbf2_9ce4_8422_2325 ^ seed, |h, byte| (h ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    let folded = text.bytes().fold(0xcbf2_9ce4_8422_2325 ^ seed, |h, byte| {
+        (h ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
     mix(folded)
 }
 

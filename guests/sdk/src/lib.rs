@@ -109,9 +109,12 @@ macro_rules! export {
                     <$policy as $crate::Policy>::validate(&config)
                 }
 
-                fn assign(config: ::std::string::String, snapshot: $crate::Snapshot) -> ::core::result::Result<$crate::Answer, $crate::PolicyError> {
+                fn assign(
+                    config: ::std::string::String,
+                    snapshot: $crate::Snapshot,
+                ) -> ::core::result::Result<$crate::Answer, $crate::PolicyError> {
                     <$policy as $crate::Policy>::assign(&config, &snapshot)
-                }
+        }
             }
 
             $crate::__export_policy_impl!(Exported with_types_in $crate::bindings);

@@ -19,7 +19,10 @@ impl Members {
     /// A lookup for `ids`, which are distinct and not 0.
     #[must_use]
     pub fn new(ids: impl IntoIterator<Item = u32>) -> Self {
-        let mut found = Self { table: vec![Self::NONE], large: Vec::new() };
+        let mut found = Self {
+            table: vec![Self::NONE],
+            large: Vec::new(),
+        };
         for (position, id) in (0..).zip(ids) {
             if id < TABLE {
                 if found.table.len() <= id as usize {
@@ -46,6 +49,8 @@ impl Members {
 
     #[cold]
     fn search(&self, id: u32) -> u32 {
-        self.large.binary_search_by_key(&id, |&(id, _)| id).map_or(Self::NONE, |at| self.large[at].1)
+        self.large
+            .binary_search_by_key(&id, |&(id, _)| id)
+            .map_or(Self::NONE, |at| self.large[at].1)
     }
 }

@@ -6,7 +6,10 @@ impl Proposal {
     /// A plan for `role` in which nobody owns anything yet.
     #[must_use]
     pub fn empty(role: &SnapshotRole) -> Self {
-        Self { owners: vec![0; role.shards as usize * role.replicas as usize], unplaced: Vec::new() }
+        Self {
+            owners: vec![0; role.shards as usize * role.replicas as usize],
+            unplaced: Vec::new(),
+        }
     }
 
     /// Makes `owners` the owners of `shard`, primary first; what exceeds the role's replicas is left out.
@@ -26,7 +29,14 @@ impl Proposal {
     #[must_use]
     pub fn explained(mut self, role: &SnapshotRole, reason: impl Fn(u32) -> String) -> Self {
         let rows = self.owners.chunks_exact(role.replicas.max(1) as usize);
-        self.unplaced = (0..).zip(rows).filter(|(_, row)| row[0] == 0).map(|(shard, _)| Unplaced { shard, reason: reason(shard) }).collect();
+        self.unplaced = (0..)
+            .zip(rows)
+            .filter(|(_, row)| row[0] == 0)
+            .map(|(shard, _)| Unplaced {
+                shard,
+                reason: reason(shard),
+            })
+            .collect();
         self
     }
 }
@@ -39,7 +49,11 @@ impl SnapshotRole {
             [] => return None,
             [end] => 0..*end as usize,
             ends => {
-                let start = if shard == 0 { 0 } else { ends.get(shard as usize - 1).map_or(0, |&end| end as usize) };
+                let start = if shard == 0 {
+                    0
+                } else {
+                    ends.get(shard as usize - 1).map_or(0, |&end| end as usize)
+                };
                 start..ends.get(shard as usize).map_or(start, |&end| end as usize)
             }
         };

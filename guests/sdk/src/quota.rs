@@ -30,7 +30,11 @@ impl Share {
     /// A share of just this much.
     #[must_use]
     pub const fn exactly(count: u32) -> Self {
-        Self { low: count, high: count, cut: 0 }
+        Self {
+            low: count,
+            high: count,
+            cut: 0,
+        }
     }
 }
 
@@ -61,7 +65,11 @@ pub fn shares(total: u64, claims: &[Claim]) -> Vec<Share> {
                 let (low, cut) = (exact(i) / u128::from(weights), exact(i) % u128::from(weights));
                 // At most the cap, and below the sum of the weights.
                 let (low, cut) = (low as u32, cut as u64);
-                shares[i] = Share { low, high: low + u32::from(cut > 0), cut };
+                shares[i] = Share {
+                    low,
+                    high: low + u32::from(cut > 0),
+                    cut,
+                };
             }
             return shares;
         }

@@ -68,7 +68,12 @@ impl Chooser {
             })
             .collect();
         let zones = classes.chunk_by(|a, b| a.zone == b.zone).count() as u32;
-        Self { classes, zones, best: Vec::new(), ranked: Vec::new() }
+        Self {
+            classes,
+            zones,
+            best: Vec::new(),
+            ranked: Vec::new(),
+        }
     }
 
     /// The `count` best nodes for `key`, best first, spread over zones: no zone has two before every zone has one, and so on.
@@ -78,7 +83,11 @@ impl Chooser {
         self.ranked.clear();
         for class in &self.classes {
             best_of(&class.nodes, key, count, &mut self.best);
-            let ranked = self.best.iter().map(|&(hash, id)| Ranked { cost: cost(hash, class.weight), id, zone: class.zone });
+            let ranked = self.best.iter().map(|&(hash, id)| Ranked {
+                cost: cost(hash, class.weight),
+                id,
+                zone: class.zone,
+            });
             self.ranked.extend(ranked);
         }
         self.ranked.sort_unstable_by(|a, b| a.cost.total_cmp(&b.cost).then(a.id.cmp(&b.id)));

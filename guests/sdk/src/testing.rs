@@ -109,5 +109,6 @@ pub fn loads(snapshot: &Snapshot, plan: &Proposal) -> Vec<(u32, u32)> {
 pub fn moves(before: &[u32], after: &[u32], replicas: u32) -> usize {
     let width = replicas.max(1) as usize;
     let rows = before.chunks_exact(width).zip(after.chunks_exact(width));
-    rows.map(|(before, after)| after.iter().filter(|&&id| id != 0 && !before.contains(&id)).count()).sum()
+    rows.map(|(before, after)| after.iter().filter(|&&id| id != 0 && !before.contains(&id)).count())
+        .sum()
 }

@@ -16,7 +16,10 @@ fn main() {
     // `cargo test --benches` builds and runs this too: then once is enough.
     let quick = !std::env::args().any(|argument| argument == "--bench");
     let engine = PolicyEngine::new(None).expect("an engine");
-    let budget = Budget { wall: Duration::from_secs(60), ..Budget::default() };
+    let budget = Budget {
+        wall: Duration::from_secs(60),
+        ..Budget::default()
+    };
     let load = |policy: bundled::Bundled| PolicyComponent::load(&engine, policy.bytes, &budget).expect("a standard policy");
     let (balanced, rendezvous) = (load(bundled::BALANCED), load(bundled::RENDEZVOUS));
 
@@ -32,7 +35,12 @@ fn main() {
 
     let snapshot = support::host_snapshot(&one_left(1_000, 100_000, 3));
     let (_, memory) = balanced.assign_measured("{}", &snapshot).expect("an answer");
-    figure("guest memory, balanced 1000 × 100000 × 3", memory as f64 / f64::from(1 << 20), "MiB", 64.0);
+    figure(
+        "guest memory, balanced 1000 × 100000 × 3",
+        memory as f64 / f64::from(1 << 20),
+        "MiB",
+        64.0,
+    );
 
     let runs = if quick { 2 } else { 5_000 };
     // Everything that a call costs but the policy's own work.
@@ -46,7 +54,9 @@ fn main() {
 /// Assigned by `balanced`, then one node has left.
 fn one_left(nodes: u32, shards: u32, replicas: u32) -> Snapshot {
     let mut snapshot = testing::snapshot(shards, replicas, (1..=nodes).map(testing::node));
-    let Ok(shardwright_guest::Answer::Plan(plan)) = balanced::Balanced::assign("{}", &snapshot) else { panic!("a plan") };
+    let Ok(shardwright_guest::Answer::Plan(plan)) = balanced::Balanced::assign("{}", &snapshot) else {
+        panic!("a plan")
+    };
     snapshot.epoch = 1;
     snapshot.trigger = Trigger::Leave;
     snapshot.role.holders = plan.owners.iter().step_by(replicas as usize).copied().collect();
@@ -59,7 +69,9 @@ fn compare<P: Policy>(name: &str, component: &PolicyComponent, snapshot: &Snapsh
     let host = support::host_snapshot(snapshot);
     let native = || P::assign("{}", black_box(snapshot)).expect("a plan");
     let wasm = || component.assign("{}", black_box(&host)).expect("a plan");
-    let (Answer::Plan(a), Answer::Plan(b)) = (support::host_answer(native()), wasm()) else { panic!("plans") };
+    let (Answer::Plan(a), Answer::Plan(b)) = (support::host_answer(native()), wasm()) else {
+        panic!("plans")
+    };
     assert_eq!(a, b, "{name}");
     // Alternating, so that whatever else the machine does falls on both.
     let (mut of_native, mut of_wasm) = (Vec::new(), Vec::new());

@@ -14,7 +14,7 @@ pub struct Budget {
     pub fuel: Option<u64>,
     /// Bytes of all memories and tables of the instance together. Beyond: `OutOfMemory`. The call cannot go on with less: it ends.
     pub memory: usize,
-    /// Bytes of the answer: four for each owner, eight and its text for each unplaced shard, and the text of an error. Beyond: `OutputTooLarge`,
+    /// Bytes that the answer takes in the host: four for each owner, 32 and its text for each unplaced shard, or the text of an error. Beyond: `OutputTooLarge`,
     /// before the host has reserved anything for it.
     pub output: usize,
 }
@@ -22,6 +22,11 @@ pub struct Budget {
 impl Default for Budget {
     /// One second, no fuel, 256 MiB of memory, 32 MiB of answer: twice what 2²⁰ shards of four owners need.
     fn default() -> Self {
-        Self { wall: Duration::from_secs(1), fuel: None, memory: 256 << 20, output: 32 << 20 }
+        Self {
+            wall: Duration::from_secs(1),
+            fuel: None,
+            memory: 256 << 20,
+            output: 32 << 20,
+        }
     }
 }

@@ -14,11 +14,20 @@ pub struct Bundled {
 }
 
 /// The owners of a shard are the nodes listed for it, in their order.
-pub const STATIC_GROUPS: Bundled = Bundled { name: "static-groups", bytes: include_bytes!("../bundled/static-groups.wasm") };
+pub const STATIC_GROUPS: Bundled = Bundled {
+    name: "static-groups",
+    bytes: include_bytes!("../bundled/static-groups.wasm"),
+};
 /// Every node carries its share, and as little as possible moves. What a role has unless it says otherwise.
-pub const BALANCED: Bundled = Bundled { name: "balanced", bytes: include_bytes!("../bundled/balanced.wasm") };
+pub const BALANCED: Bundled = Bundled {
+    name: "balanced",
+    bytes: include_bytes!("../bundled/balanced.wasm"),
+};
 /// Weighted rendezvous hashing: the owners follow from the nodes alone.
-pub const RENDEZVOUS: Bundled = Bundled { name: "rendezvous", bytes: include_bytes!("../bundled/rendezvous.wasm") };
+pub const RENDEZVOUS: Bundled = Bundled {
+    name: "rendezvous",
+    bytes: include_bytes!("../bundled/rendezvous.wasm"),
+};
 /// All of them.
 pub const ALL: [Bundled; 3] = [STATIC_GROUPS, BALANCED, RENDEZVOUS];
 

@@ -4,15 +4,19 @@ use crate::engine::{PolicyEngine, TICK};
 use crate::fault::{PolicyFault, Refusal};
 use crate::limiter::{Exceeded, Limiter};
 use crate::load::{self, LoadError, Loaded};
-use crate::wire::{self, Assign, Description, RawAnswer, RawError, RawProposal, SnapshotIn, Validate};
+use crate::wire::{self, Assign, Description, SnapshotIn, Validate};
 use crate::{Budget, Digest};
-use shardwright_core::snapshot::{Answer, Proposal, Snapshot, Unplaced};
+use shardwright_core::snapshot::{Answer, Snapshot};
+use std::char::DecodeUtf16Error;
+use std::str::Utf8Error;
 use std::time::{Duration, Instant};
-use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Instance, Lift, Lower, TypedFunc, WasmList, WasmStr};
+use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Instance, Lift, Lower, TypedFunc};
 use wasmtime::{Store, Trap};
 
 /// A policy, ready to be called. May be called from many threads at once; each call has an instance of its own.
 pub struct PolicyComponent {
+    /// Its clock must tick for as long as there is anything to call.
+    _engine: PolicyEngine,
     loaded: Loaded,
     budget: Budget,
     description: Description,
@@ -26,7 +30,12 @@ impl PolicyComponent {
     /// [`LoadError`] says what the bytes are instead, or which function or type differs.
     pub fn load(engine: &PolicyEngine, bytes: &[u8], budget: &Budget) -> Result<Self, LoadError> {
         let loaded = load::load(engine, bytes, budget)?;
-        let mut policy = Self { loaded, budget: budget.clone(), description: Description::default() };
+        let mut policy = Self {
+            _engine: engine.clone(),
+            loaded,
+            budget: budget.clone(),
+            description: Description::default(),
+        };
         policy.check_types()?;
         policy.description = policy.ask_description().map_err(LoadError::Describe)?;
         Ok(policy)
@@ -58,7 +67,7 @@ impl PolicyComponent {
         let mut call = self.enter()?;
         let function: TypedFunc<(&str,), Validate> = call.function(self.loaded.exports.validate)?;
         let (answer,) = call.run(&function, (config,))?;
-        answer.or_else(|error| Err(call.refusal(&error)?.into()))
+        answer.map_err(|error| Refusal::from(error).into())
     }
 
     /// Asks who should own the shards. Blocks within the budget. The answer is as the policy gave it: it has not been checked.
@@ -78,13 +87,8 @@ impl PolicyComponent {
         let function: TypedFunc<(&str, SnapshotIn<'_>), Assign> = call.function(self.loaded.exports.assign)?;
         let nodes = wire::nodes(&snapshot.nodes);
         let (answer,) = call.run(&function, (config, wire::snapshot(snapshot, &nodes)))?;
-        let answer = match answer {
-            Ok(RawAnswer::Plan(plan)) => Answer::Plan(call.proposal(&plan)?),
-            Ok(RawAnswer::KeepPrevious) => Answer::KeepPrevious,
-            Ok(RawAnswer::RetryAfter(ms)) => Answer::RetryAfter(ms),
-            Err(error) => return Err(call.refusal(&error)?.into()),
-        };
-        Ok((answer, call.store.data().used()))
+        let answer = answer.map_err(Refusal::from)?;
+        Ok((answer.into(), call.store.data().used()))
     }
 
     /// Asks twice and compares.
@@ -93,7 +97,11 @@ impl PolicyComponent {
     /// `NonDeterministic` if the answers differ; any other [`PolicyFault`] of either call.
     pub fn assign_twice(&self, config: &str, snapshot: &Snapshot) -> Result<Answer, PolicyFault> {
         let first = self.assign(config, snapshot)?;
-        if self.assign(config, snapshot)? == first { Ok(first) } else { Err(PolicyFault::NonDeterministic) }
+        if self.assign(config, snapshot)? == first {
+            Ok(first)
+        } else {
+            Err(PolicyFault::NonDeterministic)
+        }
     }
 
     /// For benchmarks: the median time of making an instance, and of `validate(config)` on one that has been called before.
@@ -125,14 +133,8 @@ impl PolicyComponent {
     fn ask_description(&self) -> Result<Description, PolicyFault> {
         let mut call = self.enter()?;
         let function: TypedFunc<(), wire::Describe> = call.function(self.loaded.exports.describe)?;
-        let (raw,) = call.run(&function, ())?;
-        let honours = call.list(&raw.honours, size_of::<WasmStr>())?;
-        Ok(Description {
-            name: call.text(&raw.name)?,
-            version: call.text(&raw.version)?,
-            summary: call.text(&raw.summary)?,
-            honours: honours.iter().map(|word| call.text(word)).collect::<Result<_, _>>()?,
-        })
+        let (description,) = call.run(&function, ())?;
+        Ok(description)
     }
 
     /// Compares the types of all functions with the contract.
@@ -143,7 +145,10 @@ impl PolicyComponent {
             R: ComponentNamedList + Lift,
         {
             let found = call.instance.get_typed_func::<P, R>(&mut call.store, at);
-            found.map(|_| ()).map_err(|error| LoadError::Function { function, difference: format!("{error:#}") })
+            found.map(|_| ()).map_err(|error| LoadError::Function {
+                function,
+                difference: format!("{error:#}"),
+            })
         }
         let mut call = self.enter().map_err(LoadError::Describe)?;
         let exports = self.loaded.exports;
@@ -161,15 +166,20 @@ impl PolicyComponent {
         let ticks = budget.wall.as_millis().div_ceil(TICK.as_millis()).saturating_add(1);
         store.set_epoch_deadline(u64::try_from(ticks).unwrap_or(u64::MAX / 2));
         if let Some(fuel) = budget.fuel {
-            store.set_fuel(fuel).map_err(|error| PolicyFault::Instantiate(format!("{error:#}")))?;
+            store
+                .set_fuel(fuel)
+                .map_err(|error| PolicyFault::Instantiate(format!("{error:#}")))?;
         }
-        // Counted here instead, with an error that can be told from others.
-        store.set_hostcall_fuel(usize::MAX);
-        let instance = self.loaded.pre.instantiate(&mut store).map_err(|error| match fault(budget, &error) {
-            PolicyFault::Malformed(reason) => PolicyFault::Instantiate(reason),
-            fault => fault,
-        })?;
-        Ok(Call { store, instance, budget, output: 0 })
+        store.set_hostcall_fuel(budget.output);
+        let instance = self
+            .loaded
+            .pre
+            .instantiate(&mut store)
+            .map_err(|error| match fault(budget, &error) {
+                PolicyFault::Malformed(_) | PolicyFault::OutputTooLarge { .. } => PolicyFault::Instantiate(format!("{error:#}")),
+                fault => fault,
+            })?;
+        Ok(Call { store, instance, budget })
     }
 }
 
@@ -185,8 +195,6 @@ struct Call<'a> {
     store: Store<Limiter>,
     instance: Instance,
     budget: &'a Budget,
-    /// Bytes of the answer so far.
-    output: usize,
 }
 
 impl Call<'_> {
@@ -195,7 +203,9 @@ impl Call<'_> {
         P: ComponentNamedList + Lower,
         R: ComponentNamedList + Lift,
     {
-        self.instance.get_typed_func(&mut self.store, at).map_err(|error| fault(self.budget, &error))
+        self.instance
+            .get_typed_func(&mut self.store, at)
+            .map_err(|error| fault(self.budget, &error))
     }
 
     fn run<P, R>(&mut self, function: &TypedFunc<P, R>, arguments: P) -> Result<R, PolicyFault>
@@ -203,63 +213,29 @@ impl Call<'_> {
         P: ComponentNamedList + Lower,
         R: ComponentNamedList + Lift,
     {
-        function.call(&mut self.store, arguments).map_err(|error| fault(self.budget, &error))
-    }
-
-    /// Counts bytes of the answer, before they are copied.
-    fn count(&mut self, bytes: usize) -> Result<(), PolicyFault> {
-        self.output = self.output.saturating_add(bytes);
-        let (found, limit) = (self.output, self.budget.output);
-        if found > limit { Err(PolicyFault::OutputTooLarge { found, limit }) } else { Ok(()) }
-    }
-
-    fn proposal(&mut self, raw: &RawProposal) -> Result<Proposal, PolicyFault> {
-        self.count(raw.owners.len().saturating_mul(size_of::<u32>()))?;
-        let owners = raw.owners.as_le_slice(&self.store).iter().map(|&owner| u32::from_le(owner)).collect();
-        // A shard and the pointer and length of its reason.
-        let unplaced = self.list(&raw.unplaced, 8)?;
-        let unplaced = unplaced.iter().map(|u| Ok(Unplaced { shard: u.shard, reason: self.text(&u.reason)? })).collect::<Result<_, PolicyFault>>()?;
-        Ok(Proposal { owners, unplaced })
-    }
-
-    fn refusal(&mut self, raw: &RawError) -> Result<Refusal, PolicyFault> {
-        Ok(match raw {
-            RawError::InvalidConfig(reason) => Refusal::InvalidConfig(self.text(reason)?),
-            RawError::Unsatisfiable(reason) => Refusal::Unsatisfiable(self.text(reason)?),
-            RawError::Other(reason) => Refusal::Other(self.text(reason)?),
-        })
-    }
-
-    /// The elements of a list, each counted as so many bytes.
-    fn list<T: Lift + 'static>(&mut self, raw: &WasmList<T>, bytes: usize) -> Result<Vec<T>, PolicyFault> {
-        self.count(raw.len().saturating_mul(bytes))?;
-        let elements = raw.iter(&mut self.store).and_then(|elements| elements.collect());
-        elements.map_err(|error| fault(self.budget, &error))
-    }
-
-    fn text(&mut self, raw: &WasmStr) -> Result<String, PolicyFault> {
-        let text = raw.to_str(&self.store).map_err(|error| fault(self.budget, &error))?;
-        let bytes = text.len();
-        // Counted before it is copied; a string that is not UTF-8 has been copied, but only once.
-        let (found, limit) = (self.output.saturating_add(bytes), self.budget.output);
-        if found > limit {
-            return Err(PolicyFault::OutputTooLarge { found, limit });
-        }
-        self.output = found;
-        Ok(text.into_owned())
+        function
+            .call(&mut self.store, arguments)
+            .map_err(|error| fault(self.budget, &error))
     }
 }
 
-/// What an error of Wasmtime means, by its type.
+/// What an error of a call means, by its type.
 fn fault(budget: &Budget, error: &wasmtime::Error) -> PolicyFault {
     if let Some(&Exceeded { wanted, limit }) = error.downcast_ref() {
         return PolicyFault::OutOfMemory { wanted, limit };
     }
     match error.downcast_ref::<Trap>() {
         Some(Trap::Interrupt) => PolicyFault::TimedOut { limit: budget.wall },
-        Some(Trap::OutOfFuel) => PolicyFault::OutOfFuel { limit: budget.fuel.unwrap_or_default() },
+        Some(Trap::OutOfFuel) => PolicyFault::OutOfFuel {
+            limit: budget.fuel.unwrap_or_default(),
+        },
         Some(Trap::StackOverflow) => PolicyFault::StackOverflow,
         Some(trap) => PolicyFault::Trap(trap.to_string()),
-        None => PolicyFault::Malformed(format!("{error:#}")),
+        // Wasmtime keeps the type of the error for too long an answer to itself. But it is the only one with a type of its own: all others
+        // about an answer are texts, or from the standard library about strings.
+        None if error.is::<&'static str>() || error.is::<String>() || error.is::<Utf8Error>() || error.is::<DecodeUtf16Error>() => {
+            PolicyFault::Malformed(format!("{error:#}"))
+        }
+        None => PolicyFault::OutputTooLarge { limit: budget.output },
     }
 }

@@ -48,7 +48,11 @@ impl PolicyEngine {
     /// [`EngineError`].
     pub fn new(cache: Option<PathBuf>) -> Result<Self, EngineError> {
         let cache = cache.map(Cache::open).transpose()?;
-        let inner = Inner { plain: Timed::start(false)?, counting: OnceLock::new(), cache };
+        let inner = Inner {
+            plain: Timed::start(false)?,
+            counting: OnceLock::new(),
+            cache,
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -72,7 +76,9 @@ impl PolicyEngine {
 
 impl std::fmt::Debug for PolicyEngine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PolicyEngine").field("cache", &self.inner.cache).finish_non_exhaustive()
+        f.debug_struct("PolicyEngine")
+            .field("cache", &self.inner.cache)
+            .finish_non_exhaustive()
     }
 }
 
@@ -94,8 +100,15 @@ impl Timed {
                 ticking.increment_epoch();
             }
         };
-        let thread = std::thread::Builder::new().name("policy-clock".into()).spawn(run).map_err(EngineError::Ticker)?;
-        Ok(Self { engine, stop: Some(stop), thread: Some(thread) })
+        let thread = std::thread::Builder::new()
+            .name("policy-clock".into())
+            .spawn(run)
+            .map_err(EngineError::Ticker)?;
+        Ok(Self {
+            engine,
+            stop: Some(stop),
+            thread: Some(thread),
+        })
     }
 }
 

@@ -36,10 +36,8 @@ pub enum PolicyFault {
     #[error("the policy overflowed its stack; look for recursion without end")]
     StackOverflow,
     /// Its answer was too long.
-    #[error("the policy answered at least {found} bytes and may answer {limit}; raise its `output` budget or answer less")]
+    #[error("the policy answered more than the {limit} bytes that it may; raise its `output` budget or answer less")]
     OutputTooLarge {
-        /// Bytes counted when the limit was passed.
-        found: usize,
         /// The budget.
         limit: usize,
     },

@@ -57,14 +57,6 @@ pub enum LoadError {
         /// Where its type differs.
         difference: String,
     },
-    /// It needs more memory than its budget to begin with.
-    #[error("the component needs {needed} bytes of memory to begin with, and its `memory` budget is {limit}")]
-    Memory {
-        /// Bytes needed by one of its memories.
-        needed: usize,
-        /// The budget.
-        limit: usize,
-    },
     /// It has the right types, but cannot say what it is.
     #[error("the policy failed when asked what it is: {0}")]
     Describe(#[source] PolicyFault),
@@ -96,18 +88,18 @@ pub(crate) fn load(engine: &PolicyEngine, bytes: &[u8], budget: &Budget) -> Resu
     let component = compile(engine, wasmtime, bytes, &digest)?;
     check_imports(&component, wasmtime)?;
     let exports = exports(&component, wasmtime)?;
-    if let Some(needed) = component.resources_required().and_then(|r| r.max_initial_memory_size).and_then(|n| usize::try_from(n).ok())
-        && needed > budget.memory
-    {
-        return Err(LoadError::Memory { needed, limit: budget.memory });
-    }
-    let pre = Linker::new(wasmtime).instantiate_pre(&component).map_err(|error| LoadError::Invalid(format!("{error:#}")))?;
+    let pre = Linker::new(wasmtime)
+        .instantiate_pre(&component)
+        .map_err(|error| LoadError::Invalid(format!("{error:#}")))?;
     Ok(Loaded { digest, pre, exports })
 }
 
 fn check_bytes(bytes: &[u8]) -> Result<(), LoadError> {
     if bytes.len() > MAX_BYTES {
-        return Err(LoadError::TooLarge { size: bytes.len(), limit: MAX_BYTES });
+        return Err(LoadError::TooLarge {
+            size: bytes.len(),
+            limit: MAX_BYTES,
+        });
     }
     let what = if Engine::detect_precompiled(bytes).is_some() {
         "compiled machine code, which cannot be checked: give the .wasm file that it was made from"
@@ -137,13 +129,25 @@ fn compile(engine: &PolicyEngine, wasmtime: &Engine, bytes: &[u8], digest: &Dige
 }
 
 fn check_imports(component: &Component, wasmtime: &Engine) -> Result<(), LoadError> {
-    let imports: Vec<String> = component.component_type().imports(wasmtime).map(|(name, _)| name.to_owned()).collect();
-    if imports.is_empty() { Ok(()) } else { Err(LoadError::Imports(imports)) }
+    let imports: Vec<String> = component
+        .component_type()
+        .imports(wasmtime)
+        .map(|(name, _)| name.to_owned())
+        .collect();
+    if imports.is_empty() {
+        Ok(())
+    } else {
+        Err(LoadError::Imports(imports))
+    }
 }
 
 fn exports(component: &Component, wasmtime: &Engine) -> Result<Exports, LoadError> {
     let Some((_, interface)) = component.get_export(None, INTERFACE) else {
-        let names: Vec<String> = component.component_type().exports(wasmtime).map(|(name, _)| name.to_owned()).collect();
+        let names: Vec<String> = component
+            .component_type()
+            .exports(wasmtime)
+            .map(|(name, _)| name.to_owned())
+            .collect();
         let family = INTERFACE.split_once('@').map_or(INTERFACE, |(family, _)| family);
         if let Some(other) = names.iter().find(|name| name.split_once('@').is_some_and(|(f, _)| f == family)) {
             return Err(LoadError::Version { found: other.clone() });
@@ -153,8 +157,18 @@ fn exports(component: &Component, wasmtime: &Engine) -> Result<Exports, LoadErro
     };
     let function = |function: &'static str| match component.get_export(Some(&interface), function) {
         Some((ComponentItem::ComponentFunc(_), index)) => Ok(index),
-        Some(_) => Err(LoadError::Function { function, difference: "it is not a function".into() }),
-        None => Err(LoadError::Function { function, difference: "it is missing".into() }),
+        Some(_) => Err(LoadError::Function {
+            function,
+            difference: "it is not a function".into(),
+        }),
+        None => Err(LoadError::Function {
+            function,
+            difference: "it is missing".into(),
+        }),
     };
-    Ok(Exports { describe: function("describe")?, validate: function("validate")?, assign: function("assign")? })
+    Ok(Exports {
+        describe: function("describe")?,
+        validate: function("validate")?,
+        assign: function("assign")?,
+    })
 }

@@ -1,21 +1,23 @@
 //! The types of `wit/policy/0.1.0` as Wasmtime passes them.
 //!
-//! What goes in is borrowed from the snapshot: lists of numbers are copied once, from the host's memory to the guest's. What comes out stays
-//! in the guest's memory until its size has been checked.
+//! What goes in is borrowed from the snapshot: lists of numbers are copied once, from the host's memory to the guest's. What comes out is
+//! copied once too, after Wasmtime has made sure that it does not exceed the budget.
 
+use crate::fault::Refusal;
 use shardwright_core::role::Mode;
-use shardwright_core::snapshot::{Snapshot, SnapshotNode, SnapshotStatus, Trigger};
-use wasmtime::component::{ComponentType, Lift, Lower, WasmList, WasmStr};
+use shardwright_core::snapshot::{Answer, Proposal, Snapshot, SnapshotNode, SnapshotStatus, Trigger, Unplaced};
+use wasmtime::component::{ComponentType, Lift, Lower};
 
 /// The interface that a policy exports.
 pub(crate) const INTERFACE: &str = "shardwright:policy/assignment@0.1.0";
 
-pub(crate) type Describe = (RawDescription,);
-pub(crate) type Validate = (Result<(), RawError>,);
-pub(crate) type Assign = (Result<RawAnswer, RawError>,);
+pub(crate) type Describe = (Description,);
+pub(crate) type Validate = (Result<(), ErrorOut>,);
+pub(crate) type Assign = (Result<AnswerOut, ErrorOut>,);
 
 /// What a policy says of itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, ComponentType, Lift)]
+#[component(record)]
 pub struct Description {
     /// Its name.
     pub name: String,
@@ -166,20 +168,12 @@ pub(crate) fn snapshot<'a>(snapshot: &'a Snapshot, nodes: &'a [NodeIn<'a>]) -> S
     }
 }
 
-#[derive(ComponentType, Lift)]
-#[component(record)]
-pub(crate) struct RawDescription {
-    pub(crate) name: WasmStr,
-    pub(crate) version: WasmStr,
-    pub(crate) summary: WasmStr,
-    pub(crate) honours: WasmList<WasmStr>,
-}
-
+/// What a policy answers to `assign`.
 #[derive(ComponentType, Lift)]
 #[component(variant)]
-pub(crate) enum RawAnswer {
+pub(crate) enum AnswerOut {
     #[component(name = "plan")]
-    Plan(RawProposal),
+    Plan(ProposalOut),
     #[component(name = "keep-previous")]
     KeepPrevious,
     #[component(name = "retry-after")]
@@ -188,25 +182,51 @@ pub(crate) enum RawAnswer {
 
 #[derive(ComponentType, Lift)]
 #[component(record)]
-pub(crate) struct RawProposal {
-    pub(crate) owners: WasmList<u32>,
-    pub(crate) unplaced: WasmList<RawUnplaced>,
+pub(crate) struct ProposalOut {
+    owners: Vec<u32>,
+    unplaced: Vec<UnplacedOut>,
 }
 
 #[derive(ComponentType, Lift)]
 #[component(record)]
-pub(crate) struct RawUnplaced {
-    pub(crate) shard: u32,
-    pub(crate) reason: WasmStr,
+pub(crate) struct UnplacedOut {
+    shard: u32,
+    reason: String,
 }
 
 #[derive(ComponentType, Lift)]
 #[component(variant)]
-pub(crate) enum RawError {
+pub(crate) enum ErrorOut {
     #[component(name = "invalid-config")]
-    InvalidConfig(WasmStr),
+    InvalidConfig(String),
     #[component(name = "unsatisfiable")]
-    Unsatisfiable(WasmStr),
+    Unsatisfiable(String),
     #[component(name = "other")]
-    Other(WasmStr),
+    Other(String),
+}
+
+impl From<AnswerOut> for Answer {
+    fn from(answer: AnswerOut) -> Self {
+        match answer {
+            AnswerOut::Plan(ProposalOut { owners, unplaced }) => {
+                let unplaced = unplaced
+                    .into_iter()
+                    .map(|UnplacedOut { shard, reason }| Unplaced { shard, reason })
+                    .collect();
+                Self::Plan(Proposal { owners, unplaced })
+            }
+            AnswerOut::KeepPrevious => Self::KeepPrevious,
+            AnswerOut::RetryAfter(ms) => Self::RetryAfter(ms),
+        }
+    }
+}
+
+impl From<ErrorOut> for Refusal {
+    fn from(error: ErrorOut) -> Self {
+        match error {
+            ErrorOut::InvalidConfig(reason) => Self::InvalidConfig(reason),
+            ErrorOut::Unsatisfiable(reason) => Self::Unsatisfiable(reason),
+            ErrorOut::Other(reason) => Self::Other(reason),
+        }
+    }
 }

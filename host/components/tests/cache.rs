@@ -11,7 +11,10 @@ fn load(cache: &Path) -> PolicyComponent {
 }
 
 fn entries(cache: &Path) -> Vec<PathBuf> {
-    fs::read_dir(cache).expect("the cache").map(|entry| entry.expect("an entry").path()).collect()
+    fs::read_dir(cache)
+        .expect("the cache")
+        .map(|entry| entry.expect("an entry").path())
+        .collect()
 }
 
 #[test]
@@ -19,11 +22,17 @@ fn an_entry_is_written_once_and_read_afterwards() {
     let directory = tempfile::tempdir().expect("a directory");
     let cache = directory.path().join("code");
     load(&cache);
-    let [entry] = &entries(&cache)[..] else { panic!("one component, one entry") };
+    let [entry] = &entries(&cache)[..] else {
+        panic!("one component, one entry")
+    };
     assert_eq!(fs::metadata(entry).expect("it is there").permissions().mode() & 0o777, 0o600);
     let written = fs::metadata(entry).and_then(|m| m.modified()).expect("a time");
     load(&cache);
-    assert_eq!(fs::metadata(entry).and_then(|m| m.modified()).expect("a time"), written, "not written again");
+    assert_eq!(
+        fs::metadata(entry).and_then(|m| m.modified()).expect("a time"),
+        written,
+        "not written again"
+    );
     assert_eq!(entries(&cache).len(), 1);
 }
 
@@ -52,7 +61,10 @@ fn an_engine_with_fuel_has_entries_of_its_own() {
     let cache = directory.path().join("code");
     load(&cache);
     let engine = PolicyEngine::new(Some(cache.clone())).expect("a cache");
-    let fuelled = Budget { fuel: Some(1_000_000_000), ..Budget::default() };
+    let fuelled = Budget {
+        fuel: Some(1_000_000_000),
+        ..Budget::default()
+    };
     PolicyComponent::load(&engine, bundled::STATIC_GROUPS.bytes, &fuelled).expect("loads");
     assert_eq!(entries(&cache).len(), 2);
 }
@@ -62,11 +74,17 @@ fn a_directory_that_others_may_write_to_is_refused() {
     let directory = tempfile::tempdir().expect("a directory");
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o777)).expect("permitted");
     let error = PolicyEngine::new(Some(directory.path().to_owned())).expect_err("not safe");
-    assert!(matches!(error, EngineError::Cache(_)) && error.to_string().contains("chmod"), "{error}");
+    assert!(
+        matches!(error, EngineError::Cache(_)) && error.to_string().contains("chmod"),
+        "{error}"
+    );
 }
 
 #[test]
 fn a_file_is_no_directory() {
     let file = tempfile::NamedTempFile::new().expect("a file");
-    assert!(matches!(PolicyEngine::new(Some(file.path().to_owned())), Err(EngineError::Cache(_))));
+    assert!(matches!(
+        PolicyEngine::new(Some(file.path().to_owned())),
+        Err(EngineError::Cache(_))
+    ));
 }

@@ -17,8 +17,15 @@ fn component(policy: bundled::Bundled) -> PolicyComponent {
 
 fn anything() -> impl Strategy<Value = Snapshot> {
     let nodes = prop::collection::vec((0u8..8, 0u8..4, 0u32..400), 1..12);
-    (nodes, 1u32..60, 1u32..5, any::<u64>(), 0u8..3, prop::collection::vec(any::<u32>(), 64)).prop_map(
-        |(nodes, shards, replicas, seed, candidates, noise)| {
+    (
+        nodes,
+        1u32..60,
+        1u32..5,
+        any::<u64>(),
+        0u8..3,
+        prop::collection::vec(any::<u32>(), 64),
+    )
+        .prop_map(|(nodes, shards, replicas, seed, candidates, noise)| {
             let count = nodes.len() as u32;
             let nodes = (1..).zip(nodes).map(|(id, (status, zone, capacity))| {
                 let mut node = testing::node(id);
@@ -49,8 +56,7 @@ fn anything() -> impl Strategy<Value = Snapshot> {
                 made.role.targets = (0..shards).map(|i| noise(i * 11 + 2)).collect();
             }
             made
-        },
-    )
+        })
 }
 
 fn same<P: Policy>(component: &PolicyComponent, snapshot: &Snapshot) -> Result<(), TestCaseError> {
@@ -66,7 +72,11 @@ fn same<P: Policy>(component: &PolicyComponent, snapshot: &Snapshot) -> Result<(
 #[test]
 fn component_and_native_agree_and_pass_the_check() {
     let policies = bundled::ALL.map(component);
-    let config = ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() };
+    let config = ProptestConfig {
+        cases: 300,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
     proptest!(config, |(snapshot in anything())| {
         same::<static_groups::StaticGroups>(&policies[0], &snapshot)?;
         same::<balanced::Balanced>(&policies[1], &snapshot)?;

@@ -35,7 +35,10 @@ fn quotas(table: &Table, cast: &Cast) -> (Vec<u32>, Vec<Odd>) {
         (0..table.shards()).map(|shard| u64::from(wanted(table, cast, full, shard))).sum()
     };
     let fixed = |at: usize| cast.members[at].standing == Standing::Fixed;
-    let kept: u64 = (0..cast.members.len()).filter(|&at| fixed(at)).map(|at| u64::from(table.held[at])).sum();
+    let kept: u64 = (0..cast.members.len())
+        .filter(|&at| fixed(at))
+        .map(|at| u64::from(table.held[at]))
+        .sum();
     let claims: Vec<Claim> = (cast.members.iter().zip(&table.held))
         .map(|(member, &held)| Claim {
             weight: if member.standing == Standing::Fixed { 0 } else { member.weight },
@@ -46,7 +49,11 @@ fn quotas(table: &Table, cast: &Cast) -> (Vec<u32>, Vec<Odd>) {
         .collect();
     let places = places.saturating_sub(kept);
     let shares = quota::shares(places, &claims);
-    let mut quotas = if cast.zones > 1 { by_zone(cast, places, claims, &shares) } else { quota::sticky(places, &claims) };
+    let mut quotas = if cast.zones > 1 {
+        by_zone(cast, places, claims, &shares)
+    } else {
+        quota::sticky(places, &claims)
+    };
     let odd = shares.iter().zip(&quotas).map(|(share, &quota)| match quota {
         _ if share.low == share.high => Odd::No,
         quota if quota == share.low => Odd::Down,
@@ -62,7 +69,15 @@ fn quotas(table: &Table, cast: &Cast) -> (Vec<u32>, Vec<Odd>) {
 /// Divides first among zones, then within each: so that equal zones get equal parts, which rows can spread over.
 fn by_zone(cast: &Cast, mut places: u64, mut claims: Vec<Claim>, shares: &[Share]) -> Vec<u32> {
     let mut quotas = vec![0; claims.len()];
-    let mut zones = vec![Claim { weight: 0, cap: 0, held: 0, tie: 0 }; cast.zones as usize];
+    let mut zones = vec![
+        Claim {
+            weight: 0,
+            cap: 0,
+            held: 0,
+            tie: 0
+        };
+        cast.zones as usize
+    ];
     for (at, (claim, share)) in claims.iter_mut().zip(shares).enumerate() {
         if share.low == claim.cap || claim.weight == 0 {
             // Its quota is settled, and says nothing about its zone.
@@ -78,7 +93,9 @@ fn by_zone(cast: &Cast, mut places: u64, mut claims: Vec<Claim>, shares: &[Share
         }
     }
     for (zone, places) in (0..).zip(quota::sticky(places, &zones)) {
-        let inside: Vec<usize> = (0..claims.len()).filter(|&at| claims[at].weight > 0 && cast.members[at].zone == zone).collect();
+        let inside: Vec<usize> = (0..claims.len())
+            .filter(|&at| claims[at].weight > 0 && cast.members[at].zone == zone)
+            .collect();
         let theirs: Vec<Claim> = inside.iter().map(|&at| claims[at]).collect();
         for (at, quota) in inside.into_iter().zip(quota::sticky(u64::from(places), &theirs)) {
             quotas[at] = quota;
@@ -115,7 +132,14 @@ impl Room {
         let (quotas, odd) = quotas(table, cast);
         let zones = cast.zones.max(1) as usize;
         let limit = zone::limit(table.width(), cast.zones);
-        let mut room = Self { left: vec![0; quotas.len()], quotas, odd, open: vec![Vec::new(); zones], zone_left: vec![0; zones], limit };
+        let mut room = Self {
+            left: vec![0; quotas.len()],
+            quotas,
+            odd,
+            open: vec![Vec::new(); zones],
+            zone_left: vec![0; zones],
+            limit,
+        };
         for member in (0..cast.members.len() as u32).filter(|&m| cast.gains(m)) {
             let at = member as usize;
             let left = room.quotas[at].saturating_sub(table.held[at]);
@@ -136,7 +160,9 @@ impl Room {
         if self.left[at] > 0 {
             return true;
         }
-        let Some(&giver) = self.open[zone].iter().find(|&&m| self.odd[m as usize] == Odd::Up) else { return false };
+        let Some(&giver) = self.open[zone].iter().find(|&&m| self.odd[m as usize] == Odd::Up) else {
+            return false;
+        };
         if self.odd[at] != Odd::Down {
             return false;
         }
@@ -189,10 +215,18 @@ impl Room {
         let next = |hash: u64| {
             // From a place that the hash says, onwards: one more step than the row has owners is enough.
             let start = if open.is_empty() { 0 } else { hash::below(hash, open.len()) };
-            open[start..].iter().chain(&open[..start]).copied().find(|member| !row.contains(member))
+            open[start..]
+                .iter()
+                .chain(&open[..start])
+                .copied()
+                .find(|member| !row.contains(member))
         };
         let (one, other) = (next(hash)?, next(hash << 32)?);
-        Some(if self.left[other as usize] > self.left[one as usize] { other } else { one })
+        Some(if self.left[other as usize] > self.left[one as usize] {
+            other
+        } else {
+            one
+        })
     }
 }
 
@@ -270,7 +304,9 @@ fn rearrange(table: &mut Table, cast: &Cast, room: &mut Room, filled: &[(u32, u3
 fn least(table: &Table, cast: &Cast, shard: u32) -> Option<u32> {
     let row = table.row(shard);
     let load = |m: u32| (u64::from(table.held[m as usize]) + 1) * (1 << 24) / u64::from(cast.members[m as usize].weight);
-    (0..cast.members.len() as u32).filter(|&m| cast.gains(m) && !row.contains(&m)).min_by_key(|&m| (load(m), cast.members[m as usize].tie))
+    (0..cast.members.len() as u32)
+        .filter(|&m| cast.gains(m) && !row.contains(&m))
+        .min_by_key(|&m| (load(m), cast.members[m as usize].tie))
 }
 
 /// A way to give `shard` an owner, although all members below their quota own it already: another shard whose owner `moved` can come here and be
@@ -321,7 +357,9 @@ fn take_from_above(table: &mut Table, cast: &Cast, room: &mut Room) {
                 }
                 let others: Vec<u32> = table.row(shard).iter().copied().filter(|&m| m != member).collect();
                 let hash = hash::mix(cast.seed ^ (u64::from(shard) << 16 | u64::from(member)));
-                let Some(below) = room.pick(cast, &others, hash, spread) else { return true };
+                let Some(below) = room.pick(cast, &others, hash, spread) else {
+                    return true;
+                };
                 table.replace(shard, member, below);
                 room.took(cast, below);
                 false

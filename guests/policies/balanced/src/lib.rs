@@ -56,8 +56,13 @@ impl Policy for Balanced {
         if role.mode == Mode::Primary {
             primaries::balance(&mut table, &cast);
         }
-        let plan = Proposal { owners: table.into_owners(&cast), unplaced: Vec::new() };
-        Ok(Answer::Plan(plan.explained(role, |_| "no node that may own it can take shards".into())))
+        let plan = Proposal {
+            owners: table.into_owners(&cast),
+            unplaced: Vec::new(),
+        };
+        Ok(Answer::Plan(
+            plan.explained(role, |_| "no node that may own it can take shards".into()),
+        ))
     }
 }
 

@@ -69,7 +69,13 @@ impl Cast {
             })
             .collect();
         let lookup = Members::new(members.iter().map(|member| member.id));
-        Self { members, lookup, zones, listed, seed }
+        Self {
+            members,
+            lookup,
+            zones,
+            listed,
+            seed,
+        }
     }
 
     pub(crate) fn gains(&self, member: u32) -> bool {
@@ -78,7 +84,9 @@ impl Cast {
 
     /// Whether the node of this id, 0 for none, may be given shards.
     pub(crate) fn gains_id(&self, id: u32) -> bool {
-        self.members.get(self.lookup.position(id) as usize).is_some_and(|member| member.standing == Standing::Full)
+        self.members
+            .get(self.lookup.position(id) as usize)
+            .is_some_and(|member| member.standing == Standing::Full)
     }
 
     pub(crate) fn zone(&self, member: u32) -> u32 {

@@ -21,7 +21,12 @@ pub(crate) fn balance(table: &mut Table, cast: &Cast) {
     for (shard, kept) in orphans {
         appoint(table, cast, &shares, &mut count, shard, kept as usize);
     }
-    if cast.members.iter().enumerate().any(|(at, _)| count[at] < shares[at].low || count[at] > shares[at].high) {
+    if cast
+        .members
+        .iter()
+        .enumerate()
+        .any(|(at, _)| count[at] < shares[at].low || count[at] > shares[at].high)
+    {
         Exchange::new(table, cast, shares, count).run();
     }
 }
@@ -29,7 +34,10 @@ pub(crate) fn balance(table: &mut Table, cast: &Cast) {
 /// How often each member should be primary. Who gains nothing keeps what it has.
 fn shares(table: &Table, cast: &Cast, count: &[u32]) -> Vec<Share> {
     let owned = table.all().filter(|(_, row)| row[0] != NOBODY).count() as u64;
-    let fixed: u64 = (cast.members.iter().zip(count)).filter(|(m, _)| m.standing == Standing::Fixed).map(|(_, &c)| u64::from(c)).sum();
+    let fixed: u64 = (cast.members.iter().zip(count))
+        .filter(|(m, _)| m.standing == Standing::Fixed)
+        .map(|(_, &c)| u64::from(c))
+        .sum();
     let claims: Vec<quota::Claim> = (cast.members.iter().zip(count).zip(&table.held))
         .map(|((member, &count), &held)| quota::Claim {
             weight: if member.standing == Standing::Fixed { 0 } else { member.weight },
@@ -79,7 +87,13 @@ impl<'a> Exchange<'a> {
         for (shard, row) in table.all().filter(|(_, row)| row[0] != NOBODY) {
             led[row[0] as usize].push(shard);
         }
-        Self { table, cast, shares, count, led }
+        Self {
+            table,
+            cast,
+            shares,
+            count,
+            led,
+        }
     }
 
     fn run(&mut self) {
@@ -92,7 +106,9 @@ impl<'a> Exchange<'a> {
             }
             // What is left below has to come from those that are within their share, but above its lower bound.
             while (0..self.count.len()).any(|m| self.count[m] < self.shares[m].low) {
-                let spare = |m: &u32| self.count[*m as usize] > self.shares[*m as usize].low && self.cast.members[*m as usize].standing != Standing::Fixed;
+                let spare = |m: &u32| {
+                    self.count[*m as usize] > self.shares[*m as usize].low && self.cast.members[*m as usize].standing != Standing::Fixed
+                };
                 let givers: Vec<u32> = (0..self.count.len() as u32).filter(spare).collect();
                 if !self.pass(&givers, |this, m| this.count[m] < this.shares[m].low) {
                     break;

@@ -15,13 +15,19 @@ pub(crate) fn mend(table: &mut Table, cast: &Cast) {
     }
     let limit = zone::limit(table.width(), cast.zones);
     loop {
-        let crowded: Vec<u32> = table.all().filter(|(_, row)| excess(cast, row, limit) > 0).map(|(shard, _)| shard).collect();
+        let crowded: Vec<u32> = table
+            .all()
+            .filter(|(_, row)| excess(cast, row, limit) > 0)
+            .map(|(shard, _)| shard)
+            .collect();
         let mut mended = false;
         for (at, &shard) in crowded.iter().enumerate() {
             let hash = hash::mix(cast.seed ^ u64::from(shard));
             let fellows = crowded.iter().cycle().skip(at + 1).take(crowded.len().min(TRIES)).copied();
             let anyone = (0..TRIES as u64).map(|i| hash::below(hash::mix(hash ^ i), table.shards() as usize) as u32);
-            let exchange = fellows.chain(anyone).find_map(|other| Some((other, exchange(table, cast, limit, shard, other)?)));
+            let exchange = fellows
+                .chain(anyone)
+                .find_map(|other| Some((other, exchange(table, cast, limit, shard, other)?)));
             if let Some((other, (mine, theirs))) = exchange {
                 table.replace(shard, mine, theirs);
                 table.replace(other, theirs, mine);
@@ -38,7 +44,10 @@ pub(crate) fn mend(table: &mut Table, cast: &Cast) {
 pub(crate) fn excess(cast: &Cast, row: &[u32], limit: u32) -> u32 {
     let mut excess = 0;
     for (place, &member) in row.iter().enumerate().filter(|(_, m)| **m != NOBODY) {
-        let before = row[..place].iter().filter(|&&m| m != NOBODY && cast.zone(m) == cast.zone(member)).count() as u32;
+        let before = row[..place]
+            .iter()
+            .filter(|&&m| m != NOBODY && cast.zone(m) == cast.zone(member))
+            .count() as u32;
         excess += u32::from(before >= limit);
     }
     excess
@@ -53,7 +62,10 @@ fn exchange(table: &Table, cast: &Cast, limit: u32, shard: u32, other: u32) -> O
     }
     let with = |row: &[u32], from: u32, to: u32| row.iter().map(|&m| if m == from { to } else { m }).collect::<Vec<u32>>();
     for &mine in row.iter().filter(|&&m| cast.gains(m) && !there.contains(&m)) {
-        for &theirs in there.iter().filter(|&&m| cast.gains(m) && !row.contains(&m) && cast.zone(m) != cast.zone(mine)) {
+        for &theirs in there
+            .iter()
+            .filter(|&&m| cast.gains(m) && !row.contains(&m) && cast.zone(m) != cast.zone(mine))
+        {
             if excess(cast, &with(row, mine, theirs), limit) + excess(cast, &with(there, theirs, mine), limit) < now {
                 return Some((mine, theirs));
             }

@@ -30,7 +30,11 @@ impl Table {
             short: Vec::new(),
         };
         // Without a plan, who acts at present is what there is to keep.
-        let (before, stride) = if role.previous.is_empty() { (&role.holders, 1) } else { (&role.previous, width) };
+        let (before, stride) = if role.previous.is_empty() {
+            (&role.holders, 1)
+        } else {
+            (&role.previous, width)
+        };
         let mut before = before.chunks(stride.max(1));
         for shard in 0..role.shards {
             let start = shard as usize * width;

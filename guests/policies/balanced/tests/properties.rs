@@ -6,7 +6,9 @@ use shardwright_guest::{Answer, Policy, Proposal, Snapshot, SnapshotStatus};
 use shardwright_policy_balanced::Balanced;
 
 fn assign(snapshot: &Snapshot) -> Proposal {
-    let Ok(Answer::Plan(plan)) = Balanced::assign("{}", snapshot) else { panic!("there is always a plan") };
+    let Ok(Answer::Plan(plan)) = Balanced::assign("{}", snapshot) else {
+        panic!("there is always a plan")
+    };
     if let Err(offence) = check(snapshot, &plan) {
         panic!("{offence}");
     }
@@ -37,8 +39,15 @@ fn equal() -> impl Strategy<Value = Snapshot> {
 /// Anything at all: statuses, zones, capacities, candidates, previous owners, targets.
 fn anything() -> impl Strategy<Value = Snapshot> {
     let nodes = prop::collection::vec((0u8..8, 0u8..4, 0u32..5), 1..12);
-    (nodes, 1u32..40, 1u32..5, any::<u64>(), 0u8..3, prop::collection::vec(any::<u32>(), 200)).prop_map(
-        |(nodes, shards, replicas, seed, candidates, noise)| {
+    (
+        nodes,
+        1u32..40,
+        1u32..5,
+        any::<u64>(),
+        0u8..3,
+        prop::collection::vec(any::<u32>(), 200),
+    )
+        .prop_map(|(nodes, shards, replicas, seed, candidates, noise)| {
             let count = nodes.len() as u32;
             let mut made = snapshot(
                 shards,
@@ -72,8 +81,7 @@ fn anything() -> impl Strategy<Value = Snapshot> {
                 made.role.targets = (0..shards).map(|i| noise(i * 11 + 2)).collect();
             }
             made
-        },
-    )
+        })
 }
 
 proptest! {

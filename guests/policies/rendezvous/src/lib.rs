@@ -34,7 +34,10 @@ impl Policy for Rendezvous {
         let nodes = eligible(snapshot);
         let lookup = Members::new(nodes.iter().map(|node| node.id));
         let among = |ids: &[u32]| -> Chooser {
-            let mut listed: Vec<Node> = ids.iter().filter_map(|&id| nodes.get(lookup.position(id) as usize).copied()).collect();
+            let mut listed: Vec<Node> = ids
+                .iter()
+                .filter_map(|&id| nodes.get(lookup.position(id) as usize).copied())
+                .collect();
             listed.sort_unstable_by_key(|node| node.id);
             listed.dedup();
             Chooser::new(seed, listed)
@@ -47,7 +50,12 @@ impl Policy for Rendezvous {
         };
 
         // A cordoned node is ranked with the others, and then passed over for the shards that it did not have.
-        let cordoned: Vec<u32> = snapshot.nodes.iter().filter(|node| node.status == SnapshotStatus::Cordoned).map(|node| node.id).collect();
+        let cordoned: Vec<u32> = snapshot
+            .nodes
+            .iter()
+            .filter(|node| node.status == SnapshotStatus::Cordoned)
+            .map(|node| node.id)
+            .collect();
         let width = role.replicas as usize;
         let mut plan = Proposal::empty(role);
         for shard in 0..role.shards {
@@ -59,15 +67,27 @@ impl Policy for Rendezvous {
             let owners = chooser.choose(u64::from(shard), width + cordoned.len());
             plan.place(role, shard, owners.filter(|id| !cordoned.contains(id) || had.contains(id)));
         }
-        Ok(Answer::Plan(plan.explained(role, |_| "no node that may own it can take shards".into())))
+        Ok(Answer::Plan(
+            plan.explained(role, |_| "no node that may own it can take shards".into()),
+        ))
     }
 }
 
 /// The nodes among which shards choose: those that may have any. One that is away keeps its place.
 fn eligible(snapshot: &Snapshot) -> Vec<Node> {
     let (zones, _) = zone::numbered(snapshot.nodes.iter().map(|node| node.zone.as_str()));
-    let nodes = snapshot.nodes.iter().zip(zones).filter(|(node, _)| node.status != SnapshotStatus::Draining && node.capacity > 0);
-    nodes.map(|(node, zone)| Node { id: node.id, weight: node.capacity, zone }).collect()
+    let nodes = snapshot
+        .nodes
+        .iter()
+        .zip(zones)
+        .filter(|(node, _)| node.status != SnapshotStatus::Draining && node.capacity > 0);
+    nodes
+        .map(|(node, zone)| Node {
+            id: node.id,
+            weight: node.capacity,
+            zone,
+        })
+        .collect()
 }
 
 shardwright_guest::export!(Rendezvous);

@@ -31,7 +31,11 @@ impl Policy for StaticGroups {
 
         let mut plan = Proposal::empty(role);
         for shard in 0..role.shards {
-            let had = role.previous.chunks(role.replicas.max(1) as usize).nth(shard as usize).unwrap_or_default();
+            let had = role
+                .previous
+                .chunks(role.replicas.max(1) as usize)
+                .nth(shard as usize)
+                .unwrap_or_default();
             let takes = |id: &&u32| {
                 snapshot.nodes.get(nodes.position(**id) as usize).is_some_and(|node| {
                     node.capacity > 0
@@ -44,7 +48,14 @@ impl Policy for StaticGroups {
                 })
             };
             let candidates = role.candidates_of(shard).unwrap_or(&everyone);
-            plan.place(role, shard, candidates.iter().filter(takes).copied());
+            let mut owners: Vec<u32> = Vec::new();
+            for &id in candidates.iter().filter(takes) {
+                // A label may name a node a second time.
+                if !owners.contains(&id) {
+                    owners.push(id);
+                }
+            }
+            plan.place(role, shard, owners);
         }
         Ok(Answer::Plan(plan.explained(role, |shard| reason(role.candidates_of(shard)))))
     }

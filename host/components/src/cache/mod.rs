@@ -49,8 +49,15 @@ pub enum CacheError {
 impl Cache {
     /// The cache in `directory`, which is created if need be.
     pub(crate) fn open(directory: PathBuf) -> Result<Self, CacheError> {
-        let io = |source| CacheError::Io { path: directory.clone(), source };
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory).map_err(io)?;
+        let io = |source| CacheError::Io {
+            path: directory.clone(),
+            source,
+        };
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&directory)
+            .map_err(io)?;
         let metadata = std::fs::metadata(&directory).map_err(io)?;
         if !metadata.is_dir() {
             return Err(io(std::io::ErrorKind::NotADirectory.into()));
@@ -72,7 +79,10 @@ impl Cache {
     /// Keeps a compiled component. That this fails harms nothing: it will be compiled again.
     pub(crate) fn put(&self, engine: &Engine, digest: &Digest, component: &Component) {
         // Nobody can do anything about a full disk here, and nothing is lost.
-        let _ = component.serialize().map_err(std::io::Error::other).and_then(|code| self.write(&self.path(engine, digest), &code));
+        let _ = component
+            .serialize()
+            .map_err(std::io::Error::other)
+            .and_then(|code| self.write(&self.path(engine, digest), &code));
     }
 
     fn write(&self, path: &Path, code: &[u8]) -> std::io::Result<()> {

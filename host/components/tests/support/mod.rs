@@ -22,9 +22,16 @@ pub fn hostile() -> &'static [u8] {
             .env_remove("CARGO_ENCODED_RUSTFLAGS")
             .env_remove("RUSTFLAGS")
             .status();
-        assert!(status.expect("cargo runs").success(), "the hostile guest does not build: `rustup target add wasm32-unknown-unknown`?");
+        assert!(
+            status.expect("cargo runs").success(),
+            "the hostile guest does not build: `rustup target add wasm32-unknown-unknown`?"
+        );
         let module = std::fs::read(target.join("wasm32-unknown-unknown/guest/shardwright_hostile.wasm")).expect("it was just built");
-        wit_component::ComponentEncoder::default().validate(true).module(&module).and_then(|mut encoder| encoder.encode()).expect("it encodes")
+        wit_component::ComponentEncoder::default()
+            .validate(true)
+            .module(&module)
+            .and_then(|mut encoder| encoder.encode())
+            .expect("it encodes")
     })
 }
 
@@ -85,7 +92,14 @@ pub fn host_answer(from: guest::Answer) -> host::Answer {
     match from {
         guest::Answer::Plan(plan) => host::Answer::Plan(host::Proposal {
             owners: plan.owners,
-            unplaced: plan.unplaced.into_iter().map(|u| host::Unplaced { shard: u.shard, reason: u.reason }).collect(),
+            unplaced: plan
+                .unplaced
+                .into_iter()
+                .map(|u| host::Unplaced {
+                    shard: u.shard,
+                    reason: u.reason,
+                })
+                .collect(),
         }),
         guest::Answer::KeepPrevious => host::Answer::KeepPrevious,
         guest::Answer::RetryAfter(ms) => host::Answer::RetryAfter(ms),
