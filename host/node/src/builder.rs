@@ -195,8 +195,12 @@ impl Builder {
 
         let mut phase = node.shared.phase.subscribe();
         let phase = phase.wait_for(|phase| *phase != Phase::Starting).await.map(|phase| phase.clone());
+        if matches!(phase, Ok(Phase::Member)) {
+            return Ok(node);
+        }
+        // Once the driver has ended, the state directory is free again.
+        node.shutdown().await;
         match phase {
-            Ok(Phase::Member) => Ok(node),
             Ok(Phase::Ended(Ended::Refused(refusal))) => Err(refusal.into()),
             _ => Err(StartError::Ended),
         }

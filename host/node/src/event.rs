@@ -187,3 +187,50 @@ impl EventStream {
         }
     }
 }
+
+#[cfg(test)]
+mod test {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_slow_reader_is_told_what_it_missed_and_goes_on() {
+        let sender = broadcast::Sender::new(2);
+        let mut stream = EventStream::new(sender.subscribe());
+        for wait in 0..5 {
+            sender.send(NodeEvent::Grace { wait }).expect("there is a reader");
+        }
+        assert_eq!(stream.next().await, Some(NodeEvent::Lagged { missed: 3 }));
+        assert_eq!(stream.next().await, Some(NodeEvent::Grace { wait: 3 }));
+        assert_eq!(stream.next().await, Some(NodeEvent::Grace { wait: 4 }));
+        sender.send(NodeEvent::Ended { reason: None }).expect("there is a reader");
+        assert!(stream.next().await.is_some());
+        assert_eq!(stream.next().await, None, "nothing follows the end");
+    }
+
+    #[test]
+    fn the_json_is_stable() {
+        let json = |event: NodeEvent| serde_json::to_string(&event).expect("plain data");
+        let node = NodeId::new(3).expect("not 0");
+        let joined = NodeEvent::Joined {
+            node,
+            session: SessionId(0xab),
+        };
+        assert_eq!(
+            json(joined),
+            r#"{"event":"joined","node":3,"session":"000000000000000000000000000000ab"}"#
+        );
+        let lost = NodeEvent::Lost {
+            role: "r".into(),
+            shards: vec![1, 2],
+            overdue: false,
+        };
+        assert_eq!(json(lost), r#"{"event":"lost","role":"r","shards":[1,2],"overdue":false}"#);
+        assert_eq!(
+            json(NodeEvent::PeerStatus {
+                node,
+                status: Status::Stale
+            }),
+            r#"{"event":"peer-status","node":3,"status":"stale"}"#
+        );
+    }
+}
