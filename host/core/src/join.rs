@@ -138,26 +138,46 @@ enum Step {
     /// Reading `hosts/<me>`.
     Host,
     /// Another instance has the host entry: looking for its life, in its session or in the entry's age.
-    Rival { host: Entry<Host>, id: NodeId },
+    Rival {
+        host: Entry<Host>,
+        id: NodeId,
+    },
     /// Waiting for the rival's session to be renewed or to age.
-    Watch { host: Entry<Host>, id: NodeId, seen: Revision },
-    /// Waiting for the host entry of a rival that is itself joining to change or to age.
-    WatchHost,
+    Watch {
+        host: Entry<Host>,
+        id: NodeId,
+        seen: Seen,
+    },
+    /// Waiting for the host entry of a rival that is itself joining to change or to age; then looking at it again.
+    WatchHost(Seen),
+    HostAgain(Seen),
     /// Ending the rival's session, which shows no life.
-    EndRival { host: Entry<Host> },
+    EndRival {
+        host: Entry<Host>,
+    },
     /// Writing `hosts/<me>`.
-    TakeHost { id: Option<NodeId> },
+    TakeHost {
+        id: Option<NodeId>,
+    },
     /// Reading all ids.
-    Scan { host: Revision },
+    Scan {
+        host: Revision,
+    },
     /// Reading all sessions, to find an id that may be used again.
     Sessions {
         host: Revision,
         ids: Vec<(NodeId, Entry<IdOwner>)>,
     },
     /// Writing `ids/<n>`.
-    Claim { host: Revision, id: NodeId },
+    Claim {
+        host: Revision,
+        id: NodeId,
+    },
     /// Reading `sessions/<n>`, then `ids/<n>`.
-    ReadSession { host: Revision, id: NodeId },
+    ReadSession {
+        host: Revision,
+        id: NodeId,
+    },
     ReadId {
         host: Revision,
         id: NodeId,
@@ -174,14 +194,23 @@ enum Step {
         sent: Instant,
     },
     /// Taking `ids/<n>` over from a hostname that is gone.
-    TakeId { host: Revision, held: Held },
+    TakeId {
+        host: Revision,
+        held: Held,
+    },
     /// Rewriting `hosts/<me>`.
-    Confirm { held: Held },
+    Confirm {
+        held: Held,
+    },
     /// Ending my own session after the id was lost to another.
     Leave,
     /// Pausing before another start.
     Pause,
 }
+
+/// A revision and the local time at which it was seen first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Seen(Revision, Instant);
 
 /// The sequence by which one instance comes to hold one id.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -193,6 +222,8 @@ pub struct Join {
     session: SessionId,
     step: Step,
     failures: u32,
+    /// Whether ages on the backend's clock prove anything.
+    trusted: bool,
 }
 
 /// How long to wait before starting again after doubt.
@@ -211,6 +242,7 @@ impl Join {
                 session,
                 step: Step::Host,
                 failures: 0,
+                trusted: true,
             },
             Next::Do(Request::Get(key)),
         )
@@ -220,8 +252,15 @@ impl Join {
     pub fn wake(&mut self) -> Next {
         match &self.step {
             Step::Watch { id, .. } => Next::Do(Request::Get(Key::Session(*id))),
+            Step::WatchHost(seen) => self.ask(Step::HostAgain(*seen), Request::Get(self.host_key())),
             _ => self.again(),
         }
+    }
+
+    /// Whether ages on the backend's clock prove anything from now on: not shortly after it jumped, or may have. What was watched for
+    /// long enough on the local clock always does.
+    pub fn trust(&mut self, trusted: bool) {
+        self.trusted = trusted;
     }
 
     /// The outcome of the request asked for; `now` is the local clock, read before the next request is sent.
@@ -236,9 +275,10 @@ impl Join {
     fn advance(&mut self, answer: Answer, now: Instant) -> Next {
         let step = std::mem::replace(&mut self.step, Step::Pause);
         match (step, answer) {
-            (Step::Host, Answer::Reading(read)) => self.host(read),
-            (Step::Rival { host, id }, Answer::Reading(read)) => self.rival(host, id, None, read),
-            (Step::Watch { host, id, seen }, Answer::Reading(read)) => self.rival(host, id, Some(seen), read),
+            (Step::Host, Answer::Reading(read)) => self.host(None, read, now),
+            (Step::HostAgain(seen), Answer::Reading(read)) => self.host(Some(seen), read, now),
+            (Step::Rival { host, id }, Answer::Reading(read)) => self.rival(host, id, None, read, now),
+            (Step::Watch { host, id, seen }, Answer::Reading(read)) => self.rival(host, id, Some(seen), read, now),
             (Step::EndRival { host }, Answer::Written(_)) => self.take_host(&host),
             (Step::TakeHost { id }, Answer::Written(written)) => self.choose(written.revision, id),
             (Step::Scan { host }, Answer::Listing(list)) => self.scan(host, list),
@@ -305,7 +345,7 @@ impl Join {
 
     // Step 1: the host entry.
 
-    fn host(&mut self, read: Reading<Value>) -> Next {
+    fn host(&mut self, before: Option<Seen>, read: Reading<Value>, now: Instant) -> Next {
         match host_entry(read.entry) {
             None => {
                 let value = Value::Host(Host {
@@ -319,23 +359,32 @@ impl Join {
             Some(entry) => match (entry.value.id, entry.value.session) {
                 (Some(id), Some(_)) => self.ask(Step::Rival { host: entry, id }, Request::Get(Key::Session(id))),
                 // It is joining: only the age of its entry tells whether it lives.
-                _ if read.now.since(entry.written) >= self.timing.taker() => self.take_host(&entry),
                 _ => {
-                    let left = self.timing.taker() - read.now.since(entry.written);
-                    self.step = Step::WatchHost;
-                    Next::Wait(left.min(self.timing.renew).max(1))
+                    let seen = before.filter(|seen| seen.0 == entry.revision).unwrap_or(Seen(entry.revision, now));
+                    let age = self.age(&entry, seen, read.now, now);
+                    if age >= self.timing.taker() {
+                        return self.take_host(&entry);
+                    }
+                    self.step = Step::WatchHost(seen);
+                    Next::Wait((self.timing.taker() - age).min(self.timing.renew).max(1))
                 }
             },
         }
     }
 
+    /// For how long an entry has certainly stood unchanged: as the backend dates it, or as it was watched from here.
+    fn age<V>(&self, entry: &Entry<V>, seen: Seen, backend: StoreTime, now: Instant) -> u64 {
+        let told = if self.trusted { backend.since(entry.written) } else { 0 };
+        told.max(now.since(seen.1))
+    }
+
     /// Looks at the life of another instance with my hostname. `before` is the revision of its session when the watch began.
-    fn rival(&mut self, host: Entry<Host>, id: NodeId, before: Option<Revision>, read: Reading<Value>) -> Next {
+    fn rival(&mut self, host: Entry<Host>, id: NodeId, before: Option<Seen>, read: Reading<Value>, now: Instant) -> Next {
         let theirs = session_entry(read.entry).filter(|s| s.value.instance == host.value.instance && s.value.hostname == self.who.hostname);
         let Some(entry) = theirs.filter(|s| s.value.ended.is_none()) else {
             return self.take_host(&host);
         };
-        if before.is_some_and(|seen| seen != entry.revision) {
+        if before.is_some_and(|seen| seen.0 != entry.revision) {
             return Next::Refused(JoinError::HostnameConflict {
                 hostname: self.who.hostname.clone(),
                 mine: self.who.instance,
@@ -345,7 +394,8 @@ impl Join {
                 frees_in: self.timing.taker(),
             });
         }
-        let age = read.now.since(entry.written);
+        let seen = before.unwrap_or(Seen(entry.revision, now));
+        let age = self.age(&entry, seen, read.now, now);
         if age >= self.timing.taker() {
             let value = Value::Session(Session {
                 ended: Some(entry.written),
@@ -355,11 +405,7 @@ impl Join {
         }
         // A live rival shows itself at its next renewal; a dead one when its session has aged.
         let wait = (self.timing.taker() - age).min(self.timing.renew / 2).max(1);
-        self.step = Step::Watch {
-            host,
-            id,
-            seen: entry.revision,
-        };
+        self.step = Step::Watch { host, id, seen };
         Next::Wait(wait)
     }
 
@@ -473,7 +519,7 @@ impl Join {
             .as_ref()
             .filter(|s| s.value.ended.is_none() && s.value.instance != self.who.instance)
         {
-            let age = read.now.since(entry.written);
+            let age = self.age(entry, Seen(entry.revision, now), read.now, now);
             if age < self.timing.taker() {
                 self.step = Step::Pause;
                 return Next::Wait((self.timing.taker() - age).min(self.timing.renew).max(1));

@@ -191,6 +191,7 @@ impl Engine {
 
     pub(super) fn join_answered(&mut self, outcome: Outcome, now: Instant) {
         if let Phase::Joining(join, _) = &mut self.phase {
+            join.trust(self.clock.is_trusted(now));
             let next = join.answer(outcome, now);
             self.follow(next, now);
         }
