@@ -150,7 +150,11 @@ impl Engine {
         self.highest = revision;
         self.history = Some((meta.history, meta.base));
         // Holders of a history that was lost may still act: nobody new does before they must have stopped.
-        let age = read.now.since(written);
+        let (_, seen) = *self
+            .meta_seen
+            .insert(self.meta_seen.filter(|s| s.0 == meta.history).unwrap_or((meta.history, now)));
+        // As the backend dates it, or as it was watched from here: the backend's clock may have gone back.
+        let age = read.now.since(written).max(now.since(seen));
         let mut until = self.grace_until;
         if !self.set.fresh_is_safe && age < self.set.timing.taker() {
             until = until.max(now.plus(self.set.timing.taker() - age));

@@ -52,6 +52,8 @@ pub struct Engine {
     /// The history in which this node has acted, and whether the store went back within it.
     history: Option<(HistoryId, u64)>,
     regressed: bool,
+    /// When `meta` of the present history was first read here.
+    meta_seen: Option<(HistoryId, Instant)>,
     /// Until when nobody may be granted anything, after history was lost.
     grace_until: Instant,
     /// Whether this node's settings differ from the prevailing ones.
@@ -131,6 +133,7 @@ impl Engine {
             probes: BTreeMap::new(),
             history: None,
             regressed: false,
+            meta_seen: None,
             grace_until: Instant(0),
             differs: false,
             joined_once: false,
