@@ -25,25 +25,23 @@ impl World {
         self.away_for_a_moment();
     }
 
-    /// Runs until all is in place and no plan has changed for a while; false if that did not happen.
+    /// Runs until all is in place and has been so for a while; false if that did not happen.
     fn settle(&mut self, end: Time) -> bool {
+        let start = self.now;
         loop {
             self.run(self.now + 250 * MS);
             if self.checker.violation().is_some() {
                 return false;
             }
             let missing = self.missing();
-            if missing.is_none() && self.now >= self.last_plan + REST {
-                self.check_registry();
-                return self.checker.violation().is_none();
+            if missing.is_none() && self.now >= self.last_plan.max(start) + REST {
+                return true;
             }
             if self.now > end + REST {
                 let last = self.last_plan;
                 match missing {
-                    Some(missing) => self.checker.report(Invariant::Liveness, || missing),
-                    None => self
-                        .checker
-                        .report(Invariant::Rest, || format!("a plan was written at {} ms", last / MS)),
+                    Some((invariant, what)) => self.checker.report(invariant, || what),
+                    None => self.checker.report(Invariant::Rest, || format!("a plan was written at {} ms", last / MS)),
                 }
                 return false;
             }
@@ -51,53 +49,43 @@ impl World {
     }
 
     /// What is not yet as it must be in calm.
-    fn missing(&self) -> Option<String> {
+    fn missing(&self) -> Option<(Invariant, String)> {
         let expected: Vec<&Machine> = self.machines.iter().filter(|m| !m.retired).collect();
         if let Some(machine) = expected.iter().find(|m| m.holds(self.now).is_none()) {
-            return Some(format!("{} has not joined", machine.hostname));
+            return Some((Invariant::Liveness, format!("{} has not joined", machine.hostname)));
         }
         let present: Vec<(u32, &Process)> = expected
             .iter()
             .filter_map(|m| Some((m.holds(self.now)?.0.get(), m.process.as_ref()?)))
             .collect();
         let roles = &self.scenario.roles;
-        (0..roles.len()).find_map(|role| misplaced(&roles[role], role, &present))
+        let wrong = (0..roles.len()).find_map(|role| misplaced(&roles[role], role, &present));
+        let unseen = || Some((Invariant::Registry, expected.iter().find_map(|m| self.misseen(m))?));
+        wrong.map(|what| (Invariant::Liveness, what)).or_else(unseen)
     }
 
-    /// Every node must see every other as it is.
-    fn check_registry(&mut self) {
+    /// A node that `machine` sees as something else than it is.
+    fn misseen(&self, machine: &Machine) -> Option<String> {
         let now = self.store.time(self.now);
-        let timing = self.scenario.timing.clone();
-        let live: Vec<_> = self
-            .machines
-            .iter()
-            .filter_map(|m| Some((m.holds(self.now)?.0, m.hostname.clone())))
-            .collect();
-        for machine in &self.machines {
-            let Some(process) = &machine.process else { continue };
-            for (id, hostname) in &live {
-                let found = process.registry.iter().find(|r| r.node_id == *id);
-                if found.is_none_or(|r| r.hostname != *hostname || r.status != Status::Active || r.ended) {
-                    return self.checker.report(Invariant::Registry, || {
-                        format!("{} sees the live {id:?} {hostname} as {found:?}", machine.hostname)
-                    });
-                }
-            }
-            for record in process.registry.iter().filter(|r| live.iter().all(|(id, _)| *id != r.node_id)) {
-                let age = now.since(record.last_renewal);
-                // One renewal interval of slack: a status changes when the node looks.
-                let wrong = match record.status {
-                    Status::Active => true,
-                    Status::Stale => age > timing.inactive_after + timing.renew,
-                    Status::Inactive => age + timing.renew < timing.inactive_after,
-                };
-                if wrong {
-                    return self.checker.report(Invariant::Registry, || {
-                        format!("{} sees a node gone for {age} ms as {record:?}", machine.hostname)
-                    });
-                }
+        let timing = &self.scenario.timing;
+        let records = &machine.process.as_ref()?.registry;
+        let live: Vec<_> = self.machines.iter().filter_map(|m| Some((m.holds(self.now)?.0, &m.hostname))).collect();
+        for (id, hostname) in &live {
+            let found = records.iter().find(|r| r.node_id == *id);
+            if found.is_none_or(|r| r.hostname != **hostname || r.status != Status::Active || r.ended) {
+                return Some(format!("{} sees the live {id:?} {hostname} as {found:?}", machine.hostname));
             }
         }
+        records.iter().filter(|r| live.iter().all(|(id, _)| *id != r.node_id)).find_map(|record| {
+            let age = now.since(record.last_renewal);
+            let right = match record.status {
+                Status::Active => false,
+                // One renewal interval of slack: a status changes when the node looks.
+                Status::Stale => age <= timing.inactive_after + timing.renew,
+                Status::Inactive => age + timing.renew >= timing.inactive_after,
+            };
+            (!right).then(|| format!("{} sees a node gone for {age} ms as {record:?}", machine.hostname))
+        })
     }
 
     /// A node that crashes and is back within the rejoin delay has its own shards again, and nobody else has moved.

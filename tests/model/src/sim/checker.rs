@@ -60,6 +60,8 @@ pub struct Checker {
     current: BTreeMap<NodeId, SessionId>,
     /// The last renewal under an id, for each hostname.
     used: BTreeMap<(NodeId, String), Time>,
+    /// The hostname to which each id belongs.
+    owners: BTreeMap<NodeId, String>,
     /// The id of each hostname.
     ids: BTreeMap<String, NodeId>,
     /// The backend's clock cannot be trusted over long times any more.
@@ -91,6 +93,7 @@ impl Checker {
             sessions: BTreeMap::new(),
             current: BTreeMap::new(),
             used: BTreeMap::new(),
+            owners: BTreeMap::new(),
             ids: BTreeMap::new(),
             stepped: false,
             found: None,
@@ -152,9 +155,10 @@ impl Checker {
         self.ids.retain(|other, theirs| other == hostname || *theirs != id);
         // Ages over hours exist on the backend's clock only: a step of it makes ids free early or late.
         let wait = if self.stepped { 0 } else { self.slowest(self.timing.reuse_after) };
-        let others = self.used.iter().filter(|((used, by), _)| *used == id && by != hostname);
-        let last = others.map(|((_, by), at)| (*at, by.clone())).max();
-        if let Some((at, by)) = last {
+        let Some(by) = self.owners.insert(id, hostname.to_owned()).filter(|by| by != hostname) else {
+            return;
+        };
+        if let Some(&at) = self.used.get(&(id, by.clone())) {
             self.need(now >= at + wait, Invariant::NoEarlyReuse, || {
                 format!("{id:?} of {by} went to {hostname} {} ms after its last renewal", (now - at) / MS)
             });
@@ -162,7 +166,10 @@ impl Checker {
     }
 
     /// A node says that it holds an id.
-    pub fn joined(&mut self, hostname: &str, id: NodeId) {
+    pub fn joined(&mut self, hostname: &str, id: NodeId, session: SessionId) {
+        if self.current.get(&id) != Some(&session) {
+            return; // the store was lost on the way
+        }
         let before = self.ids.insert(hostname.to_owned(), id);
         if let Some(before) = before {
             self.need(before == id, Invariant::KeepsId, || {
@@ -282,6 +289,7 @@ impl Checker {
         }
         self.current.clear();
         self.used.clear();
+        self.owners.clear();
         self.ids.clear();
     }
 

@@ -428,8 +428,8 @@ impl World {
     }
 
     fn noticed(&mut self, machine: usize, notice: &Notice) {
-        if let Notice::Joined { id, .. } = notice {
-            self.checker.joined(&self.machines[machine].hostname, *id);
+        if let Notice::Joined { id, session } = notice {
+            self.checker.joined(&self.machines[machine].hostname, *id, *session);
         }
         self.trace.noticed(notice);
     }
