@@ -27,7 +27,7 @@ fn keys(n: usize, mut state: u64) -> Vec<u64> {
 /// Nanoseconds for one question, on each of `threads` threads at once: the best of five rounds.
 fn measure(threads: u64, questions: usize, ask: impl Fn(u64) -> bool + Sync) -> f64 {
     let round = |_| {
-        let times = std::thread::scope(|scope| {
+        std::thread::scope(|scope| {
             let ask = &ask;
             let spawn = |seed| {
                 scope.spawn(move || {
@@ -44,8 +44,7 @@ fn measure(threads: u64, questions: usize, ask: impl Fn(u64) -> bool + Sync) -> 
                 .into_iter()
                 .map(|thread| thread.join().expect("no panic"))
                 .fold(0.0, f64::max)
-        });
-        times
+        })
     };
     (0..5).map(round).fold(f64::INFINITY, f64::min)
 }

@@ -48,7 +48,6 @@ pub struct NodeStats {
 
 impl Node {
     /// Begins to describe a node.
-    #[must_use]
     pub fn builder() -> Builder {
         Builder::default()
     }
