@@ -68,6 +68,15 @@ fn handoffs() -> usize {
                 ..pair()
             },
         ),
+        search(
+            "three shards, a move at a time",
+            1,
+            handoff::Cluster {
+                roles: vec![role("r", 3, Mode::Primary)],
+                moves: 1,
+                ..pair()
+            },
+        ),
     ]
     .iter()
     .sum()
