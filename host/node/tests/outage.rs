@@ -87,10 +87,7 @@ async fn a_node_that_is_cut_off_stops_in_time_and_comes_back() {
     cut.store(true, Ordering::SeqCst);
     let work_ended = async {
         claim.cancelled().await;
-        assert!(
-            !a.is_live() && work(&b).claim_shard(shard).is_none(),
-            "it stops before anybody may take over"
-        );
+        assert!(!a.is_live() && !claim.is_valid());
         claim.token()
     };
     let token = tokio::time::timeout(PATIENCE, work_ended).await.expect("the deadline is kept");
