@@ -1,37 +1,167 @@
-//! scratch
-use shardwright_core::rules::Rules;
-use shardwright_model::sim::run;
-use std::collections::BTreeMap;
+//! Thousands of seeds, each a cluster in trouble; and bugs planted to show that the checker sees them.
+//!
+//! - `SHARDWRIGHT_SIM_SEEDS=N`: run N seeds instead of 6,000.
+//! - `SHARDWRIGHT_SIM_SEED=S`: run only seed S and tell its last steps.
 
-fn env(name: &str) -> Option<u64> {
-    std::env::var(name).ok().and_then(|v| v.parse().ok())
+use shardwright_core::rules::{Rule, Rules};
+use shardwright_model::sim::checker::Invariant;
+use shardwright_model::sim::faults::Fault;
+use shardwright_model::sim::{Report, run};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+const SEEDS: u64 = 6_000;
+
+/// What must have happened at least once in a complete run, or the run proves less than it says.
+const EVENTS: [&str; 23] = [
+    "away for a moment",
+    "coordinator down",
+    "fenced",
+    "grace",
+    "handoff",
+    "history lost",
+    "join refused later",
+    "joined",
+    "leading",
+    "left",
+    "native plan",
+    "plan accepted",
+    "plan refused",
+    "policy suspended",
+    "refused",
+    "refused by the resource",
+    "resumed",
+    "session lost",
+    "settings agree",
+    "settings differ",
+    "takeover",
+    "wipe",
+    "reshape",
+];
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().and_then(|v| v.parse().ok())
+}
+
+fn replay(seed: u64) -> String {
+    let report = run(seed, &Fault::STANDARD, Rules::default(), true);
+    let lines = report.log.join("\n");
+    format!(
+        "{lines}\nseed {seed}: {:?}\nreplay: SHARDWRIGHT_SIM_SEED={seed} cargo test --profile model -p shardwright-model --test simulation",
+        report.violation
+    )
+}
+
+/// Runs seeds `0..count` on all cores, up to the first violations.
+fn run_all(count: u64) -> Vec<Report> {
+    let next = AtomicU64::new(0);
+    let failed = AtomicU64::new(0);
+    let work = || {
+        let mut reports = Vec::new();
+        while failed.load(Ordering::Relaxed) == 0 {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= count {
+                break;
+            }
+            let report = run(seed, &Fault::STANDARD, Rules::default(), false);
+            failed.fetch_add(u64::from(report.violation.is_some()), Ordering::Relaxed);
+            reports.push(report);
+        }
+        reports
+    };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().flat_map(|t| t.join().unwrap()).collect()
+    })
 }
 
 #[test]
-fn scratch() {
-    if let Some(seed) = env("SHARDWRIGHT_SIM_SEED") {
-        let r = run(seed, Rules::default(), true);
-        for l in &r.log { println!("{l}"); }
-        println!("{:?} {:?}", r.violation, r.counts);
+fn every_invariant_holds_at_every_step() {
+    if let Some(seed) = number("SHARDWRIGHT_SIM_SEED") {
+        let told = replay(seed);
+        println!("{told}");
+        assert!(told.contains(&format!("seed {seed}: None")), "seed {seed} violates an invariant");
         return;
     }
-    let t = std::time::Instant::now();
-    let mut kinds: BTreeMap<String, Vec<(u64, String)>> = BTreeMap::new();
-    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
-    let mut steps = 0;
-    let n = env("SHARDWRIGHT_SIM_SEEDS").unwrap_or(200);
-    for seed in 0..n {
-        let r = std::panic::catch_unwind(|| run(seed, Rules::default(), false));
-        match r {
-            Ok(r) => {
-                steps += r.steps;
-                let big: Vec<_> = ["clock step","wipe","restore"].into_iter().filter(|k| r.counts.contains_key(k)).collect();
-                for (k, v) in r.counts { *counts.entry(k).or_default() += v; }
-                if let Some(v) = r.violation { kinds.entry(format!("{:?} {big:?}", v.invariant)).or_default().push((seed, v.what)); }
-            }
-            Err(_) => kinds.entry("panic".into()).or_default().push((seed, String::new())),
-        }
+    let seeds = number("SHARDWRIGHT_SIM_SEEDS").unwrap_or(SEEDS);
+    let reports = run_all(seeds);
+    if let Some(bad) = reports.iter().find(|r| r.violation.is_some()) {
+        panic!("{}", replay(bad.seed));
     }
-    println!("{n} seeds {steps} steps {:?}\n{counts:?}", t.elapsed());
-    for (k, v) in kinds { println!("{k}: {} {:#?}", v.len(), &v[..v.len().min(6)]); }
+    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+    for (what, count) in reports.iter().flat_map(|r| &r.counts) {
+        *counts.entry(what).or_default() += count;
+    }
+    let count = |what: &str| counts.get(what).copied().unwrap_or(0);
+    let steps: u64 = reports.iter().map(|r| r.steps).sum();
+    let faults: u64 = Fault::STANDARD.iter().map(|f| count(f.name())).sum();
+    println!(
+        "simulation: {} seeds, {steps} steps, {faults} faults, {} handoffs, {} takeovers",
+        reports.len(),
+        count("handoff"),
+        count("takeover")
+    );
+    println!("{counts:?}");
+    if seeds >= SEEDS {
+        let expected = Fault::STANDARD.iter().map(|f| f.name()).chain(EVENTS);
+        let missing: Vec<&str> = expected.filter(|what| count(what) == 0).collect();
+        assert!(missing.is_empty(), "never happened: {missing:?}");
+    }
+}
+
+#[test]
+fn a_seed_replays_step_by_step() {
+    for seed in 0..5 {
+        let [first, again] = [(); 2].map(|()| run(seed, &Fault::ALL, Rules::default(), true));
+        assert_eq!(first.log, again.log);
+        let quiet = run(seed, &Fault::ALL, Rules::default(), false);
+        assert_eq!((first.steps, first.counts), (quiet.steps, quiet.counts));
+    }
+}
+
+/// Drops a rule and looks for the violation that must follow.
+fn caught(rule: Rule, within: u64, expected: &[Invariant]) {
+    let found = (0..within).find_map(|seed| {
+        let violation = run(seed, &Fault::STANDARD, Rules::without(rule), false).violation?;
+        Some((seed, violation))
+    });
+    let (seed, violation) = found.unwrap_or_else(|| panic!("without {rule:?}, {within} seeds found nothing"));
+    println!("without {rule:?}: seed {seed} finds {:?}: {}", violation.invariant, violation.what);
+    assert!(expected.contains(&violation.invariant), "{violation:?}");
+}
+
+#[test]
+fn finds_a_deadline_that_counts_from_the_answer() {
+    caught(Rule::DeadlineFromSending, 50, &[Invariant::Deadline]);
+}
+
+#[test]
+fn finds_a_release_before_the_work_has_stopped() {
+    caught(Rule::StopBeforeRelease, 50, &[Invariant::OnePrimary]);
+}
+
+#[test]
+fn finds_a_history_without_grace() {
+    caught(Rule::Grace, 200, &[Invariant::OnePrimary, Invariant::OneHolder, Invariant::OneId]);
+}
+
+#[test]
+fn finds_an_owner_that_goes_on_when_its_shard_is_moving() {
+    caught(Rule::StopOnTarget, 50, &[Invariant::OnePrimary, Invariant::Liveness]);
+}
+
+#[test]
+fn finds_a_release_that_is_older_than_the_request() {
+    caught(Rule::FreshRelease, 500, &[Invariant::OnePrimary]);
+}
+
+#[test]
+fn finds_a_plan_that_does_not_name_sessions() {
+    caught(Rule::SessionId, 50, &[Invariant::OnePrimary, Invariant::TokensIncrease]);
+}
+
+#[test]
+fn finds_a_session_written_over_another() {
+    caught(Rule::SessionCompare, 2_000, &[Invariant::OneHolder, Invariant::StaleNeverRenews]);
 }

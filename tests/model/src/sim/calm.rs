@@ -41,7 +41,9 @@ impl World {
                 let last = self.last_plan;
                 match missing {
                     Some((invariant, what)) => self.checker.report(invariant, || what),
-                    None => self.checker.report(Invariant::Rest, || format!("a plan was written at {} ms", last / MS)),
+                    None => self
+                        .checker
+                        .report(Invariant::Rest, || format!("a plan was written at {} ms", last / MS)),
                 }
                 return false;
             }
@@ -69,23 +71,30 @@ impl World {
         let now = self.store.time(self.now);
         let timing = &self.scenario.timing;
         let records = &machine.process.as_ref()?.registry;
-        let live: Vec<_> = self.machines.iter().filter_map(|m| Some((m.holds(self.now)?.0, &m.hostname))).collect();
+        let live: Vec<_> = self
+            .machines
+            .iter()
+            .filter_map(|m| Some((m.holds(self.now)?.0, &m.hostname)))
+            .collect();
         for (id, hostname) in &live {
             let found = records.iter().find(|r| r.node_id == *id);
             if found.is_none_or(|r| r.hostname != **hostname || r.status != Status::Active || r.ended) {
                 return Some(format!("{} sees the live {id:?} {hostname} as {found:?}", machine.hostname));
             }
         }
-        records.iter().filter(|r| live.iter().all(|(id, _)| *id != r.node_id)).find_map(|record| {
-            let age = now.since(record.last_renewal);
-            let right = match record.status {
-                Status::Active => false,
-                // One renewal interval of slack: a status changes when the node looks.
-                Status::Stale => age <= timing.inactive_after + timing.renew,
-                Status::Inactive => age + timing.renew >= timing.inactive_after,
-            };
-            (!right).then(|| format!("{} sees a node gone for {age} ms as {record:?}", machine.hostname))
-        })
+        records
+            .iter()
+            .filter(|r| live.iter().all(|(id, _)| *id != r.node_id))
+            .find_map(|record| {
+                let age = now.since(record.last_renewal);
+                let right = match record.status {
+                    Status::Active => false,
+                    // One renewal interval of slack: a status changes when the node looks.
+                    Status::Stale => age <= timing.inactive_after + timing.renew,
+                    Status::Inactive => age + timing.renew >= timing.inactive_after,
+                };
+                (!right).then(|| format!("{} sees a node gone for {age} ms as {record:?}", machine.hostname))
+            })
     }
 
     /// A node that crashes and is back within the rejoin delay has its own shards again, and nobody else has moved.

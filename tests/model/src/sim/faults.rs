@@ -67,6 +67,28 @@ impl Fault {
         Self::Replace,
     ];
 
+    /// Those under which every invariant holds. Under the others some do not, which `docs/simulation.md` tells: a backend's clock
+    /// that jumps hides the true age of things, and a store that silently goes back in time unsays what it has said.
+    pub const STANDARD: [Self; 17] = [
+        Self::Crash,
+        Self::LostState,
+        Self::Pause,
+        Self::Refuse,
+        Self::LoseRequests,
+        Self::LoseAnswers,
+        Self::Outage,
+        Self::Slow,
+        Self::Drift,
+        Self::Wipe,
+        Self::Order,
+        Self::Reshape,
+        Self::BadPolicy,
+        Self::NewPolicy,
+        Self::Duplicate,
+        Self::Leave,
+        Self::Replace,
+    ];
+
     /// Its name in reports.
     #[must_use]
     pub const fn name(self) -> &'static str {

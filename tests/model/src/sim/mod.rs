@@ -18,6 +18,7 @@ pub mod world;
 
 use checker::Violation;
 use clock::MS;
+use faults::Fault;
 use shardwright_core::rules::Rules;
 use std::collections::BTreeMap;
 use trace::Trace;
@@ -38,11 +39,11 @@ pub struct Report {
     pub log: Vec<String>,
 }
 
-/// Runs one seed. `telling` keeps the last steps in words; it changes nothing else.
+/// Runs one seed with some of `faults`. `telling` keeps the last steps in words; it changes nothing else.
 #[must_use]
-pub fn run(seed: u64, rules: Rules, telling: bool) -> Report {
+pub fn run(seed: u64, faults: &[Fault], rules: Rules, telling: bool) -> Report {
     let trace = if telling { Trace::telling() } else { Trace::counting() };
-    let mut world = World::new(seed, rules, trace);
+    let mut world = World::new(seed, faults, rules, trace);
     let trouble = world.scenario.trouble * MS;
     world.run(trouble);
     if world.checker.violation().is_none() {

@@ -6,7 +6,7 @@ use shardwright_core::values::{Key, Value};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Lines kept: enough for the last seconds of a run.
-const LINES: usize = 6000;
+const LINES: usize = 2_000;
 
 /// The account of one run.
 #[derive(Clone, Debug, Default)]

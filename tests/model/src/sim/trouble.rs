@@ -190,6 +190,10 @@ impl World {
         self.bad_policies = 0;
         self.scenario.lost_hints = 0;
         self.trace.note(self.now, "world", || "*** calm".to_owned());
+        // Policies that work now, and the same ones everywhere: what a bad one has decided would stand.
+        for digest in &mut self.policies {
+            *digest += 1;
+        }
         for machine in 0..self.machines.len() {
             let m = &mut self.machines[machine];
             m.link = Link::default();
@@ -205,17 +209,15 @@ impl World {
             match life {
                 Some(life) if !stale => {
                     self.after(0, Next::Resume { machine, life });
-                    self.after(
-                        MS,
-                        Next::Tell {
-                            machine,
-                            life,
-                            event: Event::Order {
-                                drain: Some(false),
-                                cordon: Some(false),
-                            },
-                        },
-                    );
+                    let order = Event::Order {
+                        drain: Some(false),
+                        cordon: Some(false),
+                    };
+                    self.tell_later(machine, MS, order);
+                    for (role, digest) in self.policies.clone().into_iter().enumerate() {
+                        // Later than any change that is still on its way.
+                        self.tell_later(machine, 1_100 * MS, Event::PolicyChanged { role, digest });
+                    }
                 }
                 _ => self.after(100 * MS, Next::Start { machine }),
             }

@@ -2,6 +2,7 @@
 
 use super::checker::{Checker, Invariant};
 use super::clock::{Clock, MS, Time};
+use super::faults::Fault;
 use super::node::{Link, Machine, Process};
 use super::policy;
 use super::rng::Rng;
@@ -110,9 +111,9 @@ const EPOCH: u64 = 1_790_000_000_000;
 impl World {
     /// The world of a seed, before anything has happened.
     #[must_use]
-    pub fn new(seed: u64, rules: Rules, trace: Trace) -> Self {
+    pub fn new(seed: u64, faults: &[Fault], rules: Rules, trace: Trace) -> Self {
         let mut rng = Rng::new(seed);
-        let scenario = Scenario::draw(&mut rng);
+        let scenario = Scenario::draw(&mut rng, faults);
         let backend = Clock::new(EPOCH, rate(&mut rng, &scenario));
         let mut world = Self {
             checker: Checker::new(scenario.timing.clone()),
@@ -415,7 +416,8 @@ impl World {
     fn left(&mut self, machine: usize, well: bool) {
         let works = self.machines[machine].process.as_ref().is_some_and(|p| !p.claims.is_empty());
         if works {
-            self.checker.report(Invariant::Deadline, || "a node left before its work had stopped".to_owned());
+            self.checker
+                .report(Invariant::Deadline, || "a node left before its work had stopped".to_owned());
         }
         self.trace.count(if well { "left" } else { "refused" });
         let again = !self.machines[machine].duplicate;
