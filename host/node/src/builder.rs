@@ -116,8 +116,9 @@ impl Builder {
         self
     }
 
-    /// Starts the node on the present tokio runtime and waits until it holds its id. That can take: a session that was not ended must have
-    /// expired, and an unreachable coordinator is waited for. Dropping the future gives up, and leaves nothing behind.
+    /// Starts the node on the present tokio runtime and waits until it holds its id: usually some milliseconds; one validity and margin on a
+    /// new store, or where another instance of this hostname has died; for ever while the coordinator cannot be reached. Dropping the
+    /// future gives up, and leaves nothing behind.
     ///
     /// # Errors
     /// [`StartError`]: what is wrong with the configuration, the machine or the node's place in the cluster.
