@@ -147,6 +147,8 @@ impl Builder {
             ..info
         };
 
+        let seed = random_bits().map_err(StartError::System)?;
+        // Its thread ends when the driver does: nothing may fail between here and there.
         let shared = Shared::new(&config.roles).map_err(StartError::System)?;
         let settings = Settings {
             identity: Identity {
@@ -155,7 +157,7 @@ impl Builder {
                 static_id: config.node_id.and_then(NodeId::new),
                 max_id: config.max_node_id,
             },
-            seed: random_bits().map_err(StartError::System)?,
+            seed,
             timing: config.timing.clone(),
             roles: config.roles.clone(),
             policies: (0..config.roles.len()).map(|role| policies.digest(role)).collect(),

@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use shardwright_coordinator::{BusError, Coordinator, Inbox, Incoming, Messenger, Namespace, Own};
 use shardwright_core::id::{NodeId, Token};
+use shardwright_core::store::StoreTime;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -21,6 +23,8 @@ pub(crate) struct Bus {
     coordinator: Arc<dyn Coordinator>,
     namespace: Namespace,
     life: watch::Sender<Life>,
+    /// The token of the present life.
+    token: AtomicU64,
 }
 
 /// As whom the node speaks.
@@ -40,12 +44,16 @@ impl Bus {
             coordinator,
             namespace,
             life: watch::Sender::new(Life::Before),
+            token: AtomicU64::new(0),
         }
     }
 
-    /// The node speaks as `node` from now on. `token` is greater in each later life.
-    pub(crate) fn begin(&self, node: NodeId, token: Token) {
-        let messenger = Messenger::new(self.coordinator.clone(), self.namespace.clone(), node, token);
+    /// The node speaks as `node` from now on, in a life that began at `began` on the backend's clock.
+    pub(crate) fn begin(&self, node: NodeId, began: StoreTime) {
+        // Greater in each later life, of this process even if the backend's clock went back: receivers tell lives apart by it.
+        let token = began.0.max(self.token.load(Ordering::Relaxed) + 1);
+        self.token.store(token, Ordering::Relaxed);
+        let messenger = Messenger::new(self.coordinator.clone(), self.namespace.clone(), node, Token(token));
         self.life.send_replace(Life::Member(Arc::new(messenger)));
     }
 

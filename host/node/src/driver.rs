@@ -222,8 +222,7 @@ impl Driver {
         if let Notice::Joined { id, .. } = notice {
             shared.set_node(id);
             tracing::Span::current().record("node", id.get());
-            // The backend's time of the session: later in every later life, which is all that the bus asks of it.
-            self.parts.bus.begin(id, Token(self.parts.store.session_written().0));
+            self.parts.bus.begin(id, self.parts.store.session_written());
             shared.emit(tell::event(notice, &self.roles));
             shared.phase.send_replace(Phase::Member);
         } else {
