@@ -13,7 +13,11 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub(super) enum InfoOp {
     Read,
-    Write,
+    /// With these orders.
+    Write {
+        drain: bool,
+        cordon: bool,
+    },
 }
 
 /// Progress of writing `nodes/<n>`, kept in `Lead`'s sibling state.
@@ -68,18 +72,20 @@ impl Engine {
                     cordon: self.info.cordon.unwrap_or_else(|| old.as_ref().is_some_and(|i| i.cordon)),
                     ..self.set.info.clone()
                 };
-                if old.is_none_or(|old| *old != info) {
+                let (drain, cordon) = (info.drain, info.cordon);
+                if old.is_some_and(|old| *old == info) {
+                    self.obeyed(drain, cordon);
+                } else {
                     let request = Request::Put {
                         key: Key::Node(id),
                         value: Value::Node(Arc::new(info)),
                         expected,
                     };
-                    self.send(Op::Info(InfoOp::Write), request, now);
+                    self.send(Op::Info(InfoOp::Write { drain, cordon }), request, now);
                 }
             }
-            (InfoOp::Write, Ok(_)) => {
-                self.info.drain = None;
-                self.info.cordon = None;
+            (InfoOp::Write { drain, cordon }, Ok(_)) => {
+                self.obeyed(drain, cordon);
                 self.look();
                 self.out.push(super::Command::Hint);
             }
@@ -89,6 +95,12 @@ impl Engine {
                 self.info.due = Some(now.plus(wait));
             }
         }
+    }
+
+    /// These orders are stored. One that was given meanwhile is still to be written.
+    fn obeyed(&mut self, drain: bool, cordon: bool) {
+        self.info.drain.take_if(|order| *order == drain);
+        self.info.cordon.take_if(|order| *order == cordon);
     }
 
     /// The settings of most live nodes; those of the lowest id among equals. `None` while nobody has told any.

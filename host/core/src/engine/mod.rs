@@ -192,7 +192,9 @@ impl Engine {
     /// Until when this node may act, if it may act at all.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        self.mine.as_ref().filter(|m| !m.late && !self.differs).map(|m| m.deadline)
+        // From the moment that the end of the session may be in the store, somebody else may hold the id.
+        let ends = matches!(self.phase, Phase::Bye | Phase::Gone);
+        self.mine.as_ref().filter(|m| !m.late && !self.differs && !ends).map(|m| m.deadline)
     }
 
     /// Whether this node believes that it leads.
