@@ -516,11 +516,8 @@ impl World {
 
     /// How long a message between a machine and the store is on its way.
     fn travel(&mut self, machine: usize) -> Time {
-        let longest = if self.now < self.machines[machine].link.slow {
-            2_500 * MS
-        } else {
-            8 * MS
-        };
+        let slow = self.now < self.machines[machine].link.slow;
+        let longest = if slow { self.rng.pick(&[400, 2_500]) } else { 8 } * MS;
         self.rng.within(100, longest)
     }
 
