@@ -10,10 +10,10 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 /// The longest that anything in a test may take, on a machine that is busy with other tests.
-pub const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 /// Short times, one balanced role; what is not named here is done by every node.
-pub const SETTINGS: &str = r#"name = "test"
+pub(crate) const SETTINGS: &str = r#"name = "test"
 
 [cluster.timing]
 validity = "2500ms"
@@ -27,12 +27,12 @@ stop-timeout = "2s"
 fts-indexing = { shards = 9, replicas = 2 }
 "#;
 
-pub fn binary() -> &'static str {
+pub(crate) fn binary() -> &'static str {
     env!("CARGO_BIN_EXE_shardwright")
 }
 
 /// The binary, told nothing by the environment of the tests.
-pub fn command() -> Command {
+pub(crate) fn command() -> Command {
     let mut command = Command::new(binary());
     for name in ["RUST_LOG", "NO_COLOR", "SHARDWRIGHT_HOSTNAME", "STALWART_HOSTNAME"] {
         command.env_remove(name);
@@ -43,10 +43,10 @@ pub fn command() -> Command {
 
 /// What one run of the binary came to.
 #[derive(Debug)]
-pub struct Answer {
-    pub code: Option<i32>,
-    pub out: String,
-    pub err: String,
+pub(crate) struct Answer {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl From<Output> for Answer {
@@ -61,28 +61,28 @@ impl From<Output> for Answer {
 }
 
 impl Answer {
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         assert!(!self.out.is_empty(), "no output: {self:?}");
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
     /// The answer, after a look at its exit code.
-    pub fn code(self, code: i32) -> Self {
+    pub(crate) fn code(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "{self:?}");
         self
     }
 
-    pub fn says(self, text: &str) -> Self {
+    pub(crate) fn says(self, text: &str) -> Self {
         assert!(self.out.contains(text) || self.err.contains(text), "{text:?} is not in {self:?}");
         self
     }
 }
 
-pub fn run(args: &[&str]) -> Answer {
+pub(crate) fn run(args: &[&str]) -> Answer {
     command().args(args).output().expect("the binary runs").into()
 }
 
-pub fn run_with_input(args: &[&str], input: &str) -> Answer {
+pub(crate) fn run_with_input(args: &[&str], input: &str) -> Answer {
     let mut child = command()
         .args(args)
         .stdin(Stdio::piped())
@@ -96,17 +96,17 @@ pub fn run_with_input(args: &[&str], input: &str) -> Answer {
 }
 
 /// Nodes and what they have told.
-pub struct Cluster {
-    pub nodes: Vec<NodeProcess>,
-    pub told: Vec<Told>,
+pub(crate) struct Cluster {
+    pub(crate) nodes: Vec<NodeProcess>,
+    pub(crate) told: Vec<Told>,
     tell: Sender<Told>,
     inbox: Receiver<Told>,
     // Last: the processes go before their files.
-    pub yard: Yard,
+    pub(crate) yard: Yard,
 }
 
 impl Cluster {
-    pub fn new(settings: &str) -> Self {
+    pub(crate) fn new(settings: &str) -> Self {
         let (tell, inbox) = channel();
         let yard = Yard::new(binary(), settings).expect("a folder");
         Self {
@@ -119,7 +119,7 @@ impl Cluster {
     }
 
     /// With these nodes, each ready and every shard of `fts-indexing` owned.
-    pub fn of(hosts: &[&str]) -> Self {
+    pub(crate) fn of(hosts: &[&str]) -> Self {
         let mut cluster = Self::new(SETTINGS);
         for host in hosts {
             cluster.start(host);
@@ -131,23 +131,23 @@ impl Cluster {
         cluster
     }
 
-    pub fn start(&mut self, host: &str) {
+    pub(crate) fn start(&mut self, host: &str) {
         let node = self.yard.start(host, self.tell.clone()).expect("it starts");
         self.nodes.push(node);
     }
 
-    pub fn node(&mut self, host: &str) -> &mut NodeProcess {
+    pub(crate) fn node(&mut self, host: &str) -> &mut NodeProcess {
         self.nodes.iter_mut().find(|node| node.host() == host).expect("a node")
     }
 
     /// Takes a node out of the cluster's list; it is not killed.
-    pub fn take(&mut self, host: &str) -> NodeProcess {
+    pub(crate) fn take(&mut self, host: &str) -> NodeProcess {
         let at = self.nodes.iter().position(|node| node.host() == host).expect("a node");
         self.nodes.remove(at)
     }
 
     /// Waits until what has been told satisfies `done`.
-    pub fn until<T>(&mut self, what: &str, mut done: impl FnMut(&[Told]) -> Option<T>) -> T {
+    pub(crate) fn until<T>(&mut self, what: &str, mut done: impl FnMut(&[Told]) -> Option<T>) -> T {
         let end = Instant::now() + LIMIT;
         loop {
             if let Some(found) = done(&self.told) {
@@ -165,17 +165,17 @@ impl Cluster {
     }
 
     /// Waits for an event of a node that comes after the first `skip` of all that was told.
-    pub fn event(&mut self, host: &str, event: &str, skip: usize) -> Told {
+    pub(crate) fn event(&mut self, host: &str, event: &str, skip: usize) -> Told {
         let is = |told: &&Told| told.host == host && told.event == event;
         self.until(&format!("{event} of {host}"), |told| told.iter().skip(skip).find(is).cloned())
     }
 
-    pub fn ready(&mut self, host: &str) -> Told {
+    pub(crate) fn ready(&mut self, host: &str) -> Told {
         self.event(host, "ready", 0)
     }
 
     /// Waits until each of the hosts, and they alone, have a fair share of `fts-indexing`.
-    pub fn shared(&mut self, hosts: &[&str]) {
+    pub(crate) fn shared(&mut self, hosts: &[&str]) {
         let hosts: Vec<String> = hosts.iter().map(|&host| host.to_owned()).collect();
         self.until("the shards to be shared", |told| {
             let held = holders(told, "fts-indexing");
@@ -186,7 +186,7 @@ impl Cluster {
     }
 
     /// Runs a command of the binary about this cluster.
-    pub fn ask(&self, args: &[&str]) -> Answer {
+    pub(crate) fn ask(&self, args: &[&str]) -> Answer {
         let config = self.yard.config("operator").expect("written");
         command()
             .args(args)
@@ -198,7 +198,7 @@ impl Cluster {
     }
 
     /// Asks until the answer satisfies `done`.
-    pub fn ask_until(&self, args: &[&str], mut done: impl FnMut(&Answer) -> bool) -> Answer {
+    pub(crate) fn ask_until(&self, args: &[&str], mut done: impl FnMut(&Answer) -> bool) -> Answer {
         let end = Instant::now() + LIMIT;
         loop {
             let answer = self.ask(args);
@@ -211,7 +211,7 @@ impl Cluster {
 }
 
 /// Who holds which shard of a role, by what was told.
-pub fn holders(told: &[Told], role: &str) -> std::collections::BTreeMap<u32, String> {
+pub(crate) fn holders(told: &[Told], role: &str) -> std::collections::BTreeMap<u32, String> {
     let mut held = std::collections::BTreeMap::new();
     for told in told.iter().filter(|told| told.role() == role) {
         for (shard, _) in told.shards() {
@@ -226,7 +226,7 @@ pub fn holders(told: &[Told], role: &str) -> std::collections::BTreeMap<u32, Str
 }
 
 /// Whether a process of this id is there and no zombie.
-pub fn is_running(pid: u32) -> bool {
+pub(crate) fn is_running(pid: u32) -> bool {
     let stat = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat"));
     stat.is_ok_and(|stat| !stat.contains(") Z "))
 }
