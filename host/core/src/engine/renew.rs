@@ -143,6 +143,8 @@ impl Engine {
                 // Nobody waits for a renewal, but a leader does for a release.
                 if awaited {
                     self.out.push(Command::Hint);
+                    // The leader that waits may be this very node.
+                    self.look();
                 }
             }
             Err(StoreError::Conflict(Some(Entry {
