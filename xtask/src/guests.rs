@@ -25,7 +25,11 @@ pub fn build(check: bool) -> Result<()> {
         let module = format!("shardwright_policy_{}.wasm", policy.replace('-', "_"));
         let module = Path::new(BUILT).join(TARGET).join(PROFILE).join(module);
         let module = std::fs::read(&module).with_context(|| format!("reading {}", module.display()))?;
-        let component = ComponentEncoder::default().validate(true).module(&module)?.encode().with_context(|| format!("encoding {policy}"))?;
+        let component = ComponentEncoder::default()
+            .validate(true)
+            .module(&module)?
+            .encode()
+            .with_context(|| format!("encoding {policy}"))?;
         let kept = Path::new(KEPT).join(policy).with_extension("wasm");
         if check {
             if std::fs::read(&kept).ok().as_deref() != Some(&component) {
@@ -37,13 +41,27 @@ pub fn build(check: bool) -> Result<()> {
             println!("{} ({} bytes)", kept.display(), component.len());
         }
     }
-    ensure!(different.is_empty(), "not what their source builds to: {}; run `cargo xtask guests` and commit them", different.join(", "));
+    ensure!(
+        different.is_empty(),
+        "not what their source builds to: {}; run `cargo xtask guests` and commit them",
+        different.join(", ")
+    );
     Ok(())
 }
 
 fn compile() -> Result<()> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["build", "--locked", "--lib", "--profile", PROFILE, "--target", TARGET, "--target-dir", BUILT]);
+    cargo.args([
+        "build",
+        "--locked",
+        "--lib",
+        "--profile",
+        PROFILE,
+        "--target",
+        TARGET,
+        "--target-dir",
+        BUILT,
+    ]);
     for policy in POLICIES {
         cargo.arg("--package").arg(format!("shardwright-policy-{policy}"));
     }
@@ -71,8 +89,14 @@ fn flags() -> Result<OsString> {
         Ok(String::from_utf8(output.stdout)?)
     };
     let version = rustc(&["--version", "--verbose"])?;
-    let commit = version.lines().find_map(|line| line.strip_prefix("commit-hash: ")).context("rustc does not name its commit")?;
-    paths.push((Path::new(rustc(&["--print", "sysroot"])?.trim()).join("lib/rustlib/src/rust"), format!("/rustc/{commit}")));
+    let commit = version
+        .lines()
+        .find_map(|line| line.strip_prefix("commit-hash: "))
+        .context("rustc does not name its commit")?;
+    paths.push((
+        Path::new(rustc(&["--print", "sysroot"])?.trim()).join("lib/rustlib/src/rust"),
+        format!("/rustc/{commit}"),
+    ));
 
     let mut flags = OsString::new();
     for (path, replacement) in paths {

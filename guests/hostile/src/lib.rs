@@ -40,6 +40,7 @@ impl Policy for Hostile {
                 }
             }
             "recurse" => vec![recurse(1)],
+            "recurse-in-memory" => vec![recurse_in_memory(1)],
             "trap" => panic!("on purpose"),
             "unknown-node" => vec![77_777; places],
             "missing-shards" => vec![0; places],
@@ -93,10 +94,18 @@ fn forever() -> ! {
     }
 }
 
+/// Small frames: WebAssembly's own stack, which no program can see, is the first to overflow. What is done after the call keeps it from
+/// becoming a loop.
 #[expect(unconditional_recursion, reason = "that is the misdeed")]
 fn recurse(depth: u32) -> u32 {
-    black_box(&mut [depth; 64]);
-    recurse(depth + 1) + black_box(depth)
+    recurse(black_box(depth) + 1) ^ black_box(depth)
+}
+
+/// Large frames: what has an address lies on a stack that the compiler keeps in the guest's memory, and that one is the first to run over the edge.
+#[expect(unconditional_recursion, reason = "that is the misdeed")]
+fn recurse_in_memory(depth: u32) -> u32 {
+    black_box(&mut [depth; 1024]);
+    recurse_in_memory(depth + 1) ^ black_box(depth)
 }
 
 shardwright_guest::export!(Hostile);

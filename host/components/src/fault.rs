@@ -9,7 +9,8 @@ pub enum PolicyFault {
     /// The policy itself said no.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// It panicked or did what no program may: the reason as WebAssembly names it.
+    /// It panicked or did what no program may: the reason as WebAssembly names it. A panic of Rust code is an `unreachable`; recursion with large frames is
+    /// an access out of bounds, because compilers keep part of the stack in the guest's memory.
     #[error("the policy trapped: {0}; run it on the same snapshot in a native test to see where")]
     Trap(String),
     /// It took too long.
@@ -32,7 +33,7 @@ pub enum PolicyFault {
         /// The budget.
         limit: usize,
     },
-    /// Its calls were nested too deeply.
+    /// Its calls were nested too deeply for WebAssembly's own stack of 512 KiB.
     #[error("the policy overflowed its stack; look for recursion without end")]
     StackOverflow,
     /// Its answer was too long.

@@ -84,8 +84,18 @@ fn anything() -> impl Strategy<Value = Snapshot> {
         })
 }
 
+/// 400 cases; the environment's `PROPTEST_CASES` can ask for more.
+fn config() -> ProptestConfig {
+    let default = ProptestConfig::default();
+    ProptestConfig {
+        cases: default.cases.max(400),
+        failure_persistence: None,
+        ..default
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     /// Equal nodes differ by one place and one primary at most.
     #[test]
