@@ -60,9 +60,9 @@ impl StoreCalls {
                 // A conflict is no answer to a listing; its entry would belong to no known key.
                 let no_entry = |_| Err(StoreError::Invalid("a listing was answered with a conflict".into()));
                 let list = self.coordinator.list(prefix, since).await.map_err(|e| e.map(no_entry))?;
-                let entries = list.entries.into_iter().filter_map(known).collect();
+                let entries = list.entries.into_iter().filter_map(known);
                 Ok(Answer::Listing(Listing {
-                    entries,
+                    entries: entries.collect::<Result<_, _>>()?,
                     revision: list.revision,
                     now: list.now,
                 }))
@@ -93,16 +93,13 @@ fn error(key: &Key, error: StoreError<Bytes>) -> StoreError<Value> {
     error.map(|entry| decode(key, entry))
 }
 
-/// A listed entry, if this version understands it. One bad value must not hide the others.
-fn known((text, entry): (String, Entry<Bytes>)) -> Option<(String, Entry<Value>)> {
+type Listed = (String, Entry<Value>);
+
+/// A listed entry, if this version knows its key. A value that does not decode spoils the listing: left out, it would pass for absent,
+/// and a plan that was not read for one that was applied.
+fn known((text, entry): (String, Entry<Bytes>)) -> Option<Result<Listed, StoreError<Value>>> {
     let key = Key::parse(&text)?;
-    match decode(&key, entry) {
-        Ok(entry) => Some((text, entry)),
-        Err(error) => {
-            tracing::warn!(key = %text, %error, "left out a stored value");
-            None
-        }
-    }
+    Some(decode(&key, entry).map(|entry| (text, entry)))
 }
 
 #[cfg(test)]
@@ -140,12 +137,9 @@ mod test {
     }
 
     #[tokio::test]
-    async fn what_does_not_decode_is_left_out_of_listings_and_invalid_elsewhere() {
+    async fn unknown_keys_are_left_out_and_what_does_not_decode_is_invalid() {
         let (calls, raw) = calls();
         calls.perform(put(1, Expected::Absent).1).await.expect("written");
-        raw.put("ids/2", Bytes::from_static(b"\x07junk"), Expected::Any)
-            .await
-            .expect("written");
         raw.put("unknown/key", Bytes::from_static(b"x"), Expected::Any)
             .await
             .expect("written");
@@ -153,10 +147,15 @@ mod test {
             prefix: "",
             since: Revision(0),
         };
-        let Ok(Answer::Listing(list)) = calls.perform(list).await else {
+        let Ok(Answer::Listing(listing)) = calls.perform(list.clone()).await else {
             panic!("a listing")
         };
-        assert_eq!(list.entries.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), ["ids/1"]);
+        assert_eq!(listing.entries.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), ["ids/1"]);
+        raw.put("ids/2", Bytes::from_static(b"\x07junk"), Expected::Any)
+            .await
+            .expect("written");
+        let error = calls.perform(list).await.expect_err("it must not pass for absent").to_string();
+        assert!(error.contains("ids/2") && error.contains("format 7"), "{error}");
         let (key, request) = put(2, Expected::Absent);
         let read = calls.perform(Request::Get(key)).await.expect_err("format 7").to_string();
         assert!(read.contains("ids/2") && read.contains("format 7"), "{read}");
