@@ -87,6 +87,7 @@ enum Op {
     WriteMeta,
     Join,
     Seal,
+    Prove,
     Renew {
         applied: Revision,
     },
@@ -269,6 +270,7 @@ impl Engine {
             Op::WriteMeta => self.meta_written(&outcome, now),
             Op::Join => self.join_answered(outcome, now),
             Op::Seal => self.sealed(outcome, now),
+            Op::Prove => self.proved(outcome, sent, now),
             Op::Renew { applied } => self.renewed(outcome, applied, sent, now),
             Op::List { full } => self.listed(outcome, full, floor, now),
             Op::Info(op) => self.info_answered(op, outcome, now),

@@ -25,6 +25,8 @@ pub(super) struct Mine {
     /// A failed renewal is not repeated before, not even for a release that is due.
     not_before: Instant,
     writing: bool,
+    /// When `meta` was asked for that showed, after the deadline had passed, that the store is still the same.
+    proof: Option<Instant>,
     /// When the earliest renewal was sent whose outcome is unknown.
     unresolved: Option<Instant>,
 }
@@ -56,6 +58,7 @@ impl Engine {
             next,
             not_before: now,
             writing: false,
+            proof: None,
             unresolved: None,
         });
         self.phase = super::entry::Phase::Held;
@@ -97,13 +100,16 @@ impl Engine {
         if mine.writing || now < mine.not_before || !(owes || now >= mine.next) {
             return;
         }
-        let (id, revision) = (mine.id, mine.revision);
+        let (id, revision, unproven) = (mine.id, mine.revision, mine.late && mine.proof.is_none());
         let session = Session {
             applied,
             ..mine.session.clone()
         };
         if let Some(mine) = &mut self.mine {
             mine.writing = true;
+        }
+        if unproven {
+            return self.send(Op::Prove, Request::Get(Key::Meta), now);
         }
         let request = Request::Put {
             key: Key::Session(id),
@@ -120,6 +126,24 @@ impl Engine {
         next.into_iter().chain(deadline).min()
     }
 
+    /// After its deadline a node may meet a store that was lost and refilled, where the revision that it expects belongs to
+    /// somebody else's session. Before, it cannot: nobody has a session in a new history before the holders of the old one are late.
+    pub(super) fn proved(&mut self, outcome: Outcome, sent: Instant, now: Instant) {
+        let retry = now.plus(self.retry());
+        let known = self.history.map(|(history, _)| history);
+        let Some(mine) = &mut self.mine else { return };
+        mine.writing = false;
+        (mine.next, mine.not_before) = (retry, retry);
+        let Ok(Answer::Reading(read)) = outcome else { return };
+        match read.entry.map(|e| e.value) {
+            Some(Value::Meta(meta)) if Some(meta.history) == known => {
+                mine.proof = Some(sent);
+                mine.next = now;
+            }
+            _ => self.lose_history(now),
+        }
+    }
+
     pub(super) fn renewed(&mut self, outcome: Outcome, applied: Revision, sent: Instant, now: Instant) {
         let counted = if self.set.rules.keep(Rule::DeadlineFromSending) {
             sent
@@ -132,6 +156,8 @@ impl Engine {
         let awaited = self.mine.as_ref().is_some_and(|m| self.duty.owes_release(m.session.applied));
         let Some(mine) = &mut self.mine else { return };
         mine.writing = false;
+        let proof = mine.proof.take();
+        let counted = proof.map_or(counted, |proof| proof.min(counted));
         match outcome {
             Ok(Answer::Written(written)) => {
                 mine.session.applied = applied;
@@ -165,7 +191,7 @@ impl Engine {
             Err(StoreError::Conflict(_)) => self.lose_session(),
             Err(StoreError::Indeterminate(_)) => {
                 // The same compare-and-set again is also its read-back: it succeeds, or shows what came first.
-                mine.unresolved.get_or_insert(sent);
+                mine.unresolved.get_or_insert(proof.unwrap_or(sent));
                 mine.next = retry;
                 mine.not_before = retry;
             }

@@ -6,6 +6,7 @@ use crate::check::check;
 use crate::inputs::{self, digest};
 use crate::native;
 use crate::plan::{PlanPart, part_len, parts};
+use crate::role::Mode;
 use crate::snapshot::{Answer, Proposal, SnapshotNode, SnapshotStatus};
 use crate::time::Instant;
 use std::sync::Arc;
@@ -19,8 +20,8 @@ impl Engine {
         let spec = &self.set.roles[role];
         let policy = self.set.policies.get(role).copied().unwrap_or(0);
         let wanted = digest(spec, policy, members);
-        let rows = |id| current.iter().any(|p| p.rows.contains(&id));
-        let settled = digest(spec, policy, &placed(members, rows));
+        let rows: Vec<&[u32]> = current.iter().flat_map(|p| p.rows.chunks(p.width.max(1) as usize)).collect();
+        let settled = digest(spec, policy, &placed(members, spec.mode, &rows));
         let state = &mut self.lead.roles[role];
         let is_done = |inputs: u64| inputs == wanted || inputs == settled;
         let done = current.iter().all(|p| is_done(p.inputs)) || state.kept.is_some_and(is_done);
@@ -134,7 +135,8 @@ impl Engine {
     /// Digest of what an answer with these rows has taken into account.
     fn inputs_of(&self, role: usize, asked: &Asked, rows: &[u32]) -> u64 {
         let policy = self.set.policies.get(role).copied().unwrap_or(0);
-        let members = placed(&asked.snapshot.nodes, |id| rows.contains(&id));
+        let rows: Vec<&[u32]> = rows.chunks(asked.snapshot.role.replicas.max(1) as usize).collect();
+        let members = placed(&asked.snapshot.nodes, self.set.roles[role].mode, &rows);
         digest(&self.set.roles[role], policy, &members)
     }
 
@@ -183,8 +185,13 @@ impl Engine {
     }
 }
 
-/// The nodes without those that are away and have no place in the rows: when such a node comes back, it is news.
-fn placed(members: &[SnapshotNode], in_rows: impl Fn(u32) -> bool) -> Vec<SnapshotNode> {
-    let counts = |n: &&SnapshotNode| n.status != SnapshotStatus::Away || in_rows(n.id);
+/// The nodes without those that are away and have no place in the rows: when such a node comes back, it is news. Where all act, a
+/// node that lacks a single shard has not found its place.
+fn placed(members: &[SnapshotNode], mode: Mode, rows: &[&[u32]]) -> Vec<SnapshotNode> {
+    let is_placed = |id: u32| match mode {
+        Mode::Primary => rows.iter().any(|row| row.contains(&id)),
+        Mode::All => rows.iter().all(|row| row.contains(&id)),
+    };
+    let counts = |n: &&SnapshotNode| n.status != SnapshotStatus::Away || is_placed(n.id);
     members.iter().filter(counts).cloned().collect()
 }
