@@ -84,11 +84,65 @@ fn anything() -> impl Strategy<Value = Snapshot> {
         })
 }
 
+/// Checks that `plan` moves only what `gone` had; one place more for each at most, and only if balance cannot be had otherwise: where those
+/// below their share own these very shards already.
+fn moves_least(next: &Snapshot, before: &Proposal, plan: &Proposal, gone: u32) -> Result<(), TestCaseError> {
+    let forced = before.owners.iter().filter(|&&id| id == gone).count();
+    let moved = moves(&before.owners, &plan.owners, next.role.replicas);
+    prop_assert!((forced..=2 * forced).contains(&moved), "{moved} moves for {forced}");
+    prop_assert!(
+        moved == forced || !can_stay(next, before, gone),
+        "{moved} moves, where {forced} are enough"
+    );
+    Ok(())
+}
+
+/// Whether the places of `gone` can be filled so that equal nodes are in balance and nothing else moves. By matching places with what each node can
+/// take: there is such a way if all places can be matched with nodes up to their upper bound, and the lower bounds of all nodes with places.
+fn can_stay(next: &Snapshot, before: &Proposal, gone: u32) -> bool {
+    let rows: Vec<&[u32]> = before.owners.chunks_exact(next.role.replicas as usize).collect();
+    let held = |id: u32| before.owners.iter().filter(|&&owner| owner == id).count();
+    let places: Vec<&[u32]> = rows.into_iter().filter(|row| row.contains(&gone)).collect();
+    let takers: Vec<u32> = next
+        .nodes
+        .iter()
+        .filter(|n| n.status == SnapshotStatus::Active)
+        .map(|n| n.id)
+        .filter(|&id| id != gone)
+        .collect();
+    let total = takers.iter().map(|&id| held(id)).sum::<usize>() + places.len();
+    let slots = |bound: usize| -> Vec<u32> { takers.iter().flat_map(|&id| (held(id)..bound).map(move |_| id)).collect() };
+    let (low, high) = (slots(total / takers.len()), slots(total.div_ceil(takers.len())));
+    let fits = |place: usize, id: u32| !places[place].contains(&id);
+    takers.iter().all(|&id| held(id) <= total.div_ceil(takers.len()))
+        && matching(places.len(), high.len(), |place, slot| fits(place, high[slot])) == places.len()
+        && matching(low.len(), places.len(), |slot, place| fits(place, low[slot])) == low.len()
+}
+
+/// The size of a largest matching of `left` with `right` things, by augmenting paths.
+fn matching(left: usize, right: usize, fits: impl Fn(usize, usize) -> bool) -> usize {
+    fn augment(one: usize, fits: &impl Fn(usize, usize) -> bool, mate: &mut [Option<usize>], seen: &mut [bool]) -> bool {
+        for other in 0..mate.len() {
+            if fits(one, other) && !std::mem::replace(&mut seen[other], true) && mate[other].is_none_or(|of| augment(of, fits, mate, seen))
+            {
+                mate[other] = Some(one);
+                return true;
+            }
+        }
+        false
+    }
+    let mut mate = vec![None; right];
+    (0..left)
+        .filter(|&one| augment(one, &fits, &mut mate, &mut vec![false; right]))
+        .count()
+}
+
 /// 400 cases; the environment's `PROPTEST_CASES` can ask for more.
 fn config() -> ProptestConfig {
     let default = ProptestConfig::default();
     ProptestConfig {
         cases: default.cases.max(400),
+        max_global_rejects: default.cases.max(400) * 4,
         failure_persistence: None,
         ..default
     }
@@ -109,7 +163,7 @@ proptest! {
         prop_assert_eq!(&assign(&after(&snapshot, &plan)), &plan, "not satisfied with itself");
     }
 
-    /// One that leaves moves its own places only; all the others keep theirs, and balance holds.
+    /// One that leaves moves its own places only, where balance allows it; all the others keep theirs.
     #[test]
     fn leave_moves_only_what_it_must(snapshot in equal(), who in any::<prop::sample::Index>()) {
         prop_assume!(snapshot.nodes.len() > snapshot.role.replicas as usize);
@@ -117,8 +171,7 @@ proptest! {
         let mut left = after(&snapshot, &before);
         let gone = left.nodes.remove(who.index(left.nodes.len())).id;
         let plan = assign(&left);
-        let forced = before.owners.iter().filter(|&&id| id == gone).count();
-        prop_assert_eq!(moves(&before.owners, &plan.owners, left.role.replicas), forced);
+        moves_least(&left, &before, &plan, gone)?;
         prop_assert!(spread_of(loads(&left, &plan).iter().map(|l| l.0)) <= 1);
         prop_assert!(spread_of(loads(&left, &plan).iter().map(|l| l.1)) <= 1);
     }
@@ -163,9 +216,7 @@ proptest! {
         let plan = assign(&next);
         let places = |plan: &Proposal| plan.owners.iter().enumerate().filter(|&(_, &id)| id == next.nodes[0].id).map(|(at, _)| at / next.role.replicas as usize).collect::<Vec<_>>();
         prop_assert_eq!(places(&plan), places(&before));
-        // What may not come to the cordoned node can make a detour necessary.
-        let forced = before.owners.iter().filter(|&&id| id == gone).count();
-        prop_assert!(moves(&before.owners, &plan.owners, next.role.replicas) <= forced + 1);
+        moves_least(&next, &before, &plan, gone)?;
     }
 
     /// Drained: it ends up with nothing, and only its places move.
@@ -178,8 +229,7 @@ proptest! {
         let drained = next.nodes[0].id;
         let plan = assign(&next);
         prop_assert!(!plan.owners.contains(&drained));
-        let forced = before.owners.iter().filter(|&&id| id == drained).count();
-        prop_assert_eq!(moves(&before.owners, &plan.owners, next.role.replicas), forced);
+        moves_least(&next, &before, &plan, drained)?;
     }
 
     /// A shard that is moving counts as its target's: nothing turns around.
