@@ -5,7 +5,7 @@ use crate::output::{colors, line};
 use clap::{Args, ValueEnum};
 use shardwright_config::{CheckOptions, CoordinatorConfig};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Arguments of `check`.
 #[derive(Args, Debug)]
@@ -42,7 +42,7 @@ pub(crate) fn run(args: &Check) -> anyhow::Result<Exit> {
             } else {
                 line(text.trim_end())?;
             }
-            for note in args.files.iter().filter_map(note) {
+            for note in args.files.iter().filter_map(|file| note(file)) {
                 line(&note)?;
             }
         }
@@ -52,7 +52,7 @@ pub(crate) fn run(args: &Check) -> anyhow::Result<Exit> {
 }
 
 /// What is right about the file, and this build cannot do.
-fn note(file: &PathBuf) -> Option<String> {
+fn note(file: &Path) -> Option<String> {
     match shardwright_config::load(file).ok()?.0.coordinator {
         CoordinatorConfig::Section(section) => Some(format!(
             "note: {}: the coordinator [store.\"{}\"] is of type \"{}\", which this build cannot reach yet: `run` refuses this file; \

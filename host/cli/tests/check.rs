@@ -90,10 +90,25 @@ fn a_coordinator_that_this_build_cannot_reach_is_noted_and_refused_by_run() {
 }
 
 #[test]
-fn no_colours_where_nobody_sees_them() {
+fn colours_on_a_terminal_only_and_only_if_nobody_objects() {
     let file = file(WARNED);
-    let answer = run(&["check", file.path().to_str().expect("UTF-8")]);
-    assert!(!answer.out.contains('\x1b'), "{answer:?}");
+    let path = file.path().to_str().expect("UTF-8");
+    assert!(!run(&["check", path]).out.contains('\x1b'), "a pipe");
+    let on_a_terminal = |no_color: &str| {
+        // `script` gives the command a terminal.
+        let line = format!("{} check {path}", common::binary());
+        let mut script = std::process::Command::new("script");
+        script
+            .args(["-qec", &line, "/dev/null"])
+            .env("NO_COLOR", no_color)
+            .env("TERM", "xterm");
+        common::Answer::from(script.stdin(std::process::Stdio::null()).output().expect("script, of bsdutils"))
+            .code(0)
+            .says("warning")
+            .out
+    };
+    assert!(on_a_terminal("").contains('\x1b'), "empty is unset");
+    assert!(!on_a_terminal("1").contains('\x1b'));
 }
 
 #[test]
