@@ -156,7 +156,8 @@ impl Engine {
         self.check_deadline(now);
         match event {
             Event::Start => self.begin(),
-            Event::Wake => {}
+            // The timer is spent, even if it rang early: it is set again below.
+            Event::Wake => self.told_wake = None,
             Event::Look => self.look(),
             Event::Stored { op, outcome } => self.stored(op, outcome, now),
             Event::Stopped(stop) => {
