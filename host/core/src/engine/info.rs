@@ -25,6 +25,10 @@ pub(super) enum InfoOp {
 pub(super) struct InfoState {
     /// To be read, merged and written from this instant on.
     due: Option<Instant>,
+    /// An operation is under way: one after the other, or an older order could come last.
+    busy: bool,
+    /// A write of unknown outcome may still come: it must be overwritten, were it by the same.
+    doubt: bool,
     drain: Option<bool>,
     cordon: Option<bool>,
     /// Nodes already told of as having other settings.
@@ -34,29 +38,34 @@ pub(super) struct InfoState {
 impl Engine {
     pub(super) fn begin_info(&mut self) {
         self.info.due = Some(Instant(0));
+        // A write of the former session may still be under way.
+        self.info.doubt |= self.info.busy;
+        self.info.busy = false;
     }
 
     pub(super) fn order(&mut self, drain: Option<bool>, cordon: Option<bool>) {
         self.info.drain = drain.or(self.info.drain);
         self.info.cordon = cordon.or(self.info.cordon);
-        self.begin_info();
+        self.info.due = Some(Instant(0));
     }
 
     pub(super) fn turn_info(&mut self, now: Instant) {
-        if self.info.due.is_some_and(|at| at <= now)
+        if self.info_due().is_some_and(|at| at <= now)
             && let Some(id) = self.id()
         {
             self.info.due = None;
+            self.info.busy = true;
             self.send(Op::Info(InfoOp::Read), Request::Get(Key::Node(id)), now);
         }
     }
 
     pub(super) fn info_due(&self) -> Option<Instant> {
-        self.info.due
+        self.info.due.filter(|_| !self.info.busy)
     }
 
     pub(super) fn info_answered(&mut self, op: InfoOp, outcome: Outcome, now: Instant) {
         let Some(id) = self.id() else { return };
+        self.info.busy = false;
         match (op, outcome) {
             (InfoOp::Read, Ok(Answer::Reading(read))) => {
                 let (old, expected) = match read.entry {
@@ -73,7 +82,7 @@ impl Engine {
                     ..self.set.info.clone()
                 };
                 let (drain, cordon) = (info.drain, info.cordon);
-                if old.is_some_and(|old| *old == info) {
+                if old.is_some_and(|old| *old == info) && !self.info.doubt {
                     self.obeyed(drain, cordon);
                 } else {
                     let request = Request::Put {
@@ -81,16 +90,22 @@ impl Engine {
                         value: Value::Node(Arc::new(info)),
                         expected,
                     };
+                    self.info.busy = true;
                     self.send(Op::Info(InfoOp::Write { drain, cordon }), request, now);
                 }
             }
             (InfoOp::Write { drain, cordon }, Ok(_)) => {
+                self.info.doubt = false;
                 self.obeyed(drain, cordon);
                 self.look();
                 self.out.push(super::Command::Hint);
             }
-            (_, Err(StoreError::Conflict(_))) => self.info.due = Some(now),
-            _ => {
+            (_, Err(StoreError::Conflict(_))) => {
+                self.info.doubt = false;
+                self.info.due = Some(now);
+            }
+            (_, outcome) => {
+                self.info.doubt |= matches!(outcome, Err(StoreError::Indeterminate(_)));
                 let wait = self.retry();
                 self.info.due = Some(now.plus(wait));
             }
