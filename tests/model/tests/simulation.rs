@@ -8,6 +8,7 @@ use shardwright_model::sim::checker::Invariant;
 use shardwright_model::sim::faults::Fault;
 use shardwright_model::sim::{Report, run};
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 const SEEDS: u64 = 6_000;
@@ -43,6 +44,11 @@ fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().and_then(|v| v.parse().ok())
 }
 
+/// Past the test harness, which swallows what tests print.
+fn say(line: &str) {
+    writeln!(std::io::stderr(), "{line}").expect("standard error takes a line");
+}
+
 fn replay(seed: u64) -> String {
     let report = run(seed, &Fault::STANDARD, Rules::default(), true);
     let lines = report.log.join("\n");
@@ -72,7 +78,7 @@ fn run_all(count: u64) -> Vec<Report> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
-        threads.into_iter().flat_map(|t| t.join().unwrap()).collect()
+        threads.into_iter().flat_map(|t| t.join().expect("a run panicked")).collect()
     })
 }
 
@@ -80,7 +86,7 @@ fn run_all(count: u64) -> Vec<Report> {
 fn every_invariant_holds_at_every_step() {
     if let Some(seed) = number("SHARDWRIGHT_SIM_SEED") {
         let told = replay(seed);
-        println!("{told}");
+        say(&told);
         assert!(told.contains(&format!("seed {seed}: None")), "seed {seed} violates an invariant");
         return;
     }
@@ -96,13 +102,13 @@ fn every_invariant_holds_at_every_step() {
     let count = |what: &str| counts.get(what).copied().unwrap_or(0);
     let steps: u64 = reports.iter().map(|r| r.steps).sum();
     let faults: u64 = Fault::STANDARD.iter().map(|f| count(f.name())).sum();
-    println!(
+    say(&format!(
         "simulation: {} seeds, {steps} steps, {faults} faults, {} handoffs, {} takeovers",
         reports.len(),
         count("handoff"),
         count("takeover")
-    );
-    println!("{counts:?}");
+    ));
+    say(&format!("{counts:?}"));
     if seeds >= SEEDS {
         let expected = Fault::STANDARD.iter().map(|f| f.name()).chain(EVENTS);
         let missing: Vec<&str> = expected.filter(|what| count(what) == 0).collect();
@@ -127,7 +133,10 @@ fn caught(rule: Rule, within: u64, expected: &[Invariant]) {
         Some((seed, violation))
     });
     let (seed, violation) = found.unwrap_or_else(|| panic!("without {rule:?}, {within} seeds found nothing"));
-    println!("without {rule:?}: seed {seed} finds {:?}: {}", violation.invariant, violation.what);
+    say(&format!(
+        "without {rule:?}: seed {seed} finds {:?}: {}",
+        violation.invariant, violation.what
+    ));
     assert!(expected.contains(&violation.invariant), "{violation:?}");
 }
 
