@@ -113,11 +113,14 @@ macro_rules! export {
                     config: ::std::string::String,
                     snapshot: $crate::Snapshot,
                 ) -> ::core::result::Result<$crate::Answer, $crate::PolicyError> {
-                    <$policy as $crate::Policy>::assign(&config, &snapshot)
-        }
+                    let answer = <$policy as $crate::Policy>::assign(&config, &snapshot);
+                    // The instance ends with this call: giving back thousands of strings one by one would be for nothing.
+                    ::core::mem::forget(snapshot);
+                    answer
+                }
             }
 
-            $crate::__export_policy_impl!(Exported with_types_in $crate::bindings);
+    $crate::__export_policy_impl!(Exported with_types_in $crate::bindings);
         };
     };
 }

@@ -119,19 +119,40 @@ impl Chooser {
     }
 }
 
+/// Nodes that are hashed before any of them is compared with the best: most blocks hold none of these, and a loop of few instructions costs a
+/// component more than native code.
+const BLOCK: usize = 8;
+
 /// The `count` highest hashes of `key` with one of `nodes`, highest first.
 fn best_of(nodes: &[(u64, u32)], key: u64, count: usize, best: &mut Vec<(u64, u32)>) {
     best.clear();
-    let mut least = 0;
-    for &(node, id) in nodes {
-        let hash = pair(key, node);
-        if hash > least || best.len() < count {
-            let at = best.partition_point(|&(other, _)| other >= hash);
-            best.insert(at, (hash, id));
-            best.truncate(count);
-            if best.len() == count {
-                least = best.last().map_or(u64::MAX, |&(hash, _)| hash);
+    let (blocks, rest) = nodes.as_chunks::<BLOCK>();
+    // Up to this nothing is among the best.
+    let mut least = None;
+    for block in blocks {
+        let hashes = block.map(|(node, _)| pair(key, node));
+        if least < Some(hashes.into_iter().fold(0, u64::max)) {
+            for (hash, (_, id)) in hashes.into_iter().zip(block) {
+                least = consider(hash, *id, count, least, best);
             }
         }
+    }
+    for &(node, id) in rest {
+        least = consider(pair(key, node), id, count, least, best);
+    }
+}
+
+/// Puts a node among the best, if it is. Answers the least hash of these once they are `count`.
+fn consider(hash: u64, id: u32, count: usize, least: Option<u64>, best: &mut Vec<(u64, u32)>) -> Option<u64> {
+    if least >= Some(hash) {
+        return least;
+    }
+    let at = best.partition_point(|&(other, _)| other >= hash);
+    best.insert(at, (hash, id));
+    best.truncate(count);
+    if best.len() == count {
+        best.last().map(|&(hash, _)| hash)
+    } else {
+        None
     }
 }

@@ -13,8 +13,9 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 fn main() {
-    // `cargo test --benches` builds and runs this too: then once is enough.
-    let quick = !std::env::args().any(|argument| argument == "--bench");
+    // `cargo test --benches` builds and runs this too: then, or with `--quick`, once is enough.
+    let given = |wanted: &str| std::env::args().any(|argument| argument == wanted);
+    let quick = !given("--bench") || given("--quick");
     let engine = PolicyEngine::new(None).expect("an engine");
     let budget = Budget {
         wall: Duration::from_secs(60),

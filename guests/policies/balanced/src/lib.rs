@@ -4,6 +4,11 @@
 //! in primaries. What a node has, it keeps up to its quota; what is missing goes to nodes below theirs, chosen by hash. So a node that leaves
 //! moves its own shards only, one that joins takes its share and nothing else moves, and a balanced plan is answered by itself.
 //!
+//! Limits. Balance comes before few moves: where those below their quota own the very shards that lost an owner, a detour moves one place more for
+//! each. That is rare, and then cannot be avoided; only next to a cordoned node is there, in some ten thousand cases, a detour too many. From
+//! an odd start (previous owners at random, statuses, zones and candidates mixed) a plan may take a few rounds until it is answered by itself:
+//! never more than four in the tests.
+//!
 //! - Away nodes count: they keep their place and quota, and get nothing new. Cordoned nodes keep what they have and get nothing new. Draining nodes
 //!   and those of capacity 0 have nothing.
 //! - A shard that is moving counts as its target's.

@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 /// The component of `guests/hostile`, built from source once for each test program.
-pub fn hostile() -> &'static [u8] {
+pub(crate) fn hostile() -> &'static [u8] {
     static BUILT: OnceLock<Vec<u8>> = OnceLock::new();
     BUILT.get_or_init(|| {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -36,7 +36,7 @@ pub fn hostile() -> &'static [u8] {
 }
 
 /// The snapshot as the host has it.
-pub fn host_snapshot(from: &guest::Snapshot) -> host::Snapshot {
+pub(crate) fn host_snapshot(from: &guest::Snapshot) -> host::Snapshot {
     let role = from.role.clone();
     host::Snapshot {
         epoch: from.epoch,
@@ -88,7 +88,7 @@ fn host_node(from: &guest::SnapshotNode) -> host::SnapshotNode {
 }
 
 /// The answer as the host has it.
-pub fn host_answer(from: guest::Answer) -> host::Answer {
+pub(crate) fn host_answer(from: guest::Answer) -> host::Answer {
     match from {
         guest::Answer::Plan(plan) => host::Answer::Plan(host::Proposal {
             owners: plan.owners,
