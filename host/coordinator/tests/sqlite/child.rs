@@ -16,17 +16,14 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts `role` on `path`. The test binary has an ignored test named `child` that calls [`role`].
+    /// Starts `role` on `path`. The test binary has a test named `child` that calls [`role`].
     pub(crate) fn start(role: &str, path: &Path) -> Self {
         Self::spawn(Command::new(std::env::current_exe().expect("this binary")), role, path)
     }
 
     /// The same through `command`, which runs what follows its arguments.
     pub(crate) fn spawn(mut command: Command, role: &str, path: &Path) -> Self {
-        command
-            .args(["child", "--exact", "--ignored", "--nocapture"])
-            .env(ROLE, role)
-            .env(PATH, path);
+        command.args(["child", "--exact", "--nocapture"]).env(ROLE, role).env(PATH, path);
         let mut child = command.stdout(Stdio::piped()).spawn().expect("starts");
         let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
         Self { child, lines }

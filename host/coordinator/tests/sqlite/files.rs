@@ -254,13 +254,29 @@ pub(crate) async fn play(role: &str, path: &Path) {
     }
 }
 
-/// A user who may not write, if this is root: root may always.
-fn other_user() -> Command {
-    let mut command = Command::new(std::env::current_exe().expect("this binary"));
-    if is_root() {
-        command.uid(65534).gid(65534);
+/// A user who may not write, if this is root: root may always. It runs a copy of this binary, which may lie where only root can read.
+struct OtherUser {
+    folder: tempfile::TempDir,
+}
+
+impl OtherUser {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("chmod");
+        let copy = folder.path().join("test");
+        fs::copy(std::env::current_exe().expect("this binary"), &copy).expect("copies");
+        fs::set_permissions(copy, fs::Permissions::from_mode(0o755)).expect("chmod");
+        Self { folder }
     }
-    command
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(self.folder.path().join("test"));
+        command.current_dir(self.folder.path());
+        if is_root() {
+            command.uid(65534).gid(65534);
+        }
+        command
+    }
 }
 
 fn is_root() -> bool {
@@ -273,11 +289,12 @@ async fn what_cannot_be_written_is_refused() {
     let path = folder.path().join("store");
     closed_store(&path, 1).await;
     let before = fs::read(&path).expect("reads");
+    let other_user = OtherUser::new();
     let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("chmod");
     for (of_folder, of_file) in [(0o777, 0o444), (0o555, 0o666), (0o555, 0o444)] {
         mode(&path, of_file);
         mode(folder.path(), of_folder);
-        let said = Process::spawn(other_user(), "open", &path).rest();
+        let said = Process::spawn(other_user.command(), "open", &path).rest();
         mode(folder.path(), 0o755);
         let expected = format!(
             "{} cannot be written: make the file and its directory writable for this user",
@@ -286,7 +303,7 @@ async fn what_cannot_be_written_is_refused() {
         assert_eq!(said, [expected], "folder {of_folder:o}, file {of_file:o}");
     }
     mode(folder.path(), 0o555);
-    let said = Process::spawn(other_user(), "open", &folder.path().join("new")).rest();
+    let said = Process::spawn(other_user.command(), "open", &folder.path().join("new")).rest();
     mode(folder.path(), 0o755);
     assert!(said[0].contains("new cannot be written"), "{said:?}");
     assert_eq!(fs::read(&path).expect("reads"), before);
