@@ -80,8 +80,8 @@ pub(super) fn open(path: &Path, boot: &Boot) -> Result<(Connection, Meta), OpenE
     file::create(path).map_err(|error| OpenError::io(path, &error))?;
     let mut connection = file::connect(path)?;
     let failed = |error: rusqlite::Error| OpenError::of(path, &error);
-    // Before the first change: is this ours?
-    recognise(path, &connection)?;
+    // Before the first change: is this ours? One transaction, for another process may be making its tables right now.
+    recognise(path, &*connection.transaction().map_err(failed)?)?;
     // FULL: an acknowledged write survives the loss of power, because a fencing token must never be given twice. (EXTRA is the same in WAL.)
     file::enable_wal(&connection, "FULL").map_err(failed)?;
     check(path, &connection)?;
@@ -155,6 +155,28 @@ fn start_clock(connection: &Connection, boot: &Boot) -> rusqlite::Result<Meta> {
 #[cfg(test)]
 mod test {
     use super::*;
+
+    #[test]
+    fn those_who_make_a_store_together_all_find_it() {
+        let boot = Boot("one".into());
+        for round in 0..40 {
+            let folder = tempfile::tempdir().expect("a folder");
+            let path = folder.path().join("store");
+            let start = std::sync::Barrier::new(6);
+            let histories: Vec<[u8; 16]> = std::thread::scope(|scope| {
+                let open = || {
+                    start.wait();
+                    open(&path, &boot)
+                        .unwrap_or_else(|error| panic!("round {round}: {error}"))
+                        .1
+                        .history
+                };
+                let threads: Vec<_> = (0..6).map(|_| scope.spawn(open)).collect();
+                threads.into_iter().map(|thread| thread.join().expect("opens")).collect()
+            });
+            assert!(histories.iter().all(|history| *history == histories[0]), "one store, one history");
+        }
+    }
 
     #[test]
     fn a_restart_of_the_machine_never_turns_the_clock_back() {
