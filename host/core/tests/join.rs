@@ -1,5 +1,7 @@
 //! Taking an id, one situation at a time, over a perfect store with a clock that the test turns.
 
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
 use shardwright_core::id::{InstanceId, NodeId, SessionId};
 use shardwright_core::join::*;
 use shardwright_core::rules::Rules;

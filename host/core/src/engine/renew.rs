@@ -173,6 +173,11 @@ impl Engine {
                     self.look();
                 }
             }
+            // My own entry went back in time: the store was restored to what it had been.
+            Err(StoreError::Conflict(Some(entry))) if entry.revision < mine.revision => {
+                self.regressed = true;
+                self.lose_history(now);
+            }
             Err(StoreError::Conflict(Some(Entry {
                 revision,
                 written,

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 const STEP: u64 = 2;
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Store {
     entries: BTreeMap<String, Entry<Value>>,
     revision: u64,
@@ -334,4 +334,31 @@ fn another_shard_count_is_reshaped_without_overlap() {
     w.start("h2", 2);
     w.run(3_000);
     assert_eq!(w.total(), 6);
+}
+
+#[test]
+fn a_store_that_was_restored_is_lost_history_and_issues_no_token_twice() {
+    let mut w = World::new(vec![role("a", 6, Mode::Primary)]);
+    w.start("h1", 1);
+    w.start("h2", 2);
+    w.run(6_000);
+    let backup = w.store.clone();
+    w.nodes.get_mut("h2").unwrap().inbox.push(Event::Leave);
+    w.run(500);
+    w.start("h2", 2);
+    w.run(2_000);
+    let highest = w.nodes.values().flat_map(|n| n.held.values().copied()).max().unwrap();
+    w.store = backup;
+    w.run(1_200);
+    for (host, node) in &w.nodes {
+        assert!(
+            node.notices.iter().any(|n| matches!(n, Notice::HistoryLost { .. })),
+            "{host} notices within one renewal"
+        );
+    }
+    assert_eq!(w.total(), 0, "and nobody acts");
+    w.run(4_500);
+    assert_eq!(w.total(), 6, "until the grace period is over");
+    let lowest = w.nodes.values().flat_map(|n| n.held.values().copied()).min().unwrap();
+    assert!(lowest > highest, "{lowest} after {highest}");
 }
