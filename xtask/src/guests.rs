@@ -18,7 +18,7 @@ const BUILT: &str = "target/guests";
 const KEPT: &str = "host/components/bundled";
 
 /// Builds every bundled component from the root of the workspace. With `check`, changes nothing and fails if one differs from what is kept.
-pub fn build(check: bool) -> Result<()> {
+pub(crate) fn build(check: bool) -> Result<()> {
     compile()?;
     let mut different = Vec::new();
     for policy in POLICIES {
