@@ -131,6 +131,8 @@ pub struct Held {
     pub revision: Revision,
     /// When the session was sent: its deadline counts from here.
     pub sent: Instant,
+    /// Whether the id was another hostname's before: what is stored about that node is not about this one.
+    pub taken: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -224,6 +226,10 @@ pub struct Join {
     failures: u32,
     /// Whether ages on the backend's clock prove anything.
     trusted: bool,
+    /// A session of somebody else under the id that is mine, and since when it was seen so. Outlives a new start.
+    stranger: Option<(NodeId, Seen)>,
+    /// An id that is mine by its entry, and in use by another hostname all the same.
+    busy: Option<NodeId>,
 }
 
 /// How long to wait before starting again after doubt.
@@ -243,6 +249,8 @@ impl Join {
                 step: Step::Host,
                 failures: 0,
                 trusted: true,
+                stranger: None,
+                busy: None,
             },
             Next::Do(Request::Get(key)),
         )
@@ -304,6 +312,7 @@ impl Join {
                     session,
                     revision: written.revision,
                     sent,
+                    taken: over.is_some(),
                 };
                 match over {
                     None => self.confirm(host, held),
@@ -332,13 +341,9 @@ impl Join {
                 });
                 self.put(Step::Leave, Key::Session(held.id), value, Expected::Revision(held.revision))
             }
-            Step::Claim { host, .. } => self.ask(
-                Step::Scan { host },
-                Request::List {
-                    prefix: "ids/",
-                    since: Revision(0),
-                },
-            ),
+            // A configured id is taken or refused, never replaced by another.
+            Step::Claim { host, id } if self.who.static_id == Some(id) => self.read_session(host, id),
+            Step::Claim { host, .. } => self.look_for_another(host),
             _ => self.pause(),
         }
     }
@@ -426,23 +431,25 @@ impl Join {
     // Step 2: the id.
 
     fn choose(&mut self, host: Revision, known: Option<NodeId>) -> Next {
-        match self.who.static_id.or(known) {
+        match self.who.static_id.or(known.filter(|id| Some(*id) != self.busy)) {
             Some(id) if id.get() <= self.who.max_id => self.read_session(host, id),
-            _ => self.ask(
-                Step::Scan { host },
-                Request::List {
-                    prefix: "ids/",
-                    since: Revision(0),
-                },
-            ),
+            _ => self.look_for_another(host),
         }
+    }
+
+    fn look_for_another(&mut self, host: Revision) -> Next {
+        let request = Request::List {
+            prefix: "ids/",
+            since: Revision(0),
+        };
+        self.ask(Step::Scan { host }, request)
     }
 
     fn scan(&mut self, host: Revision, list: Listing<Value>) -> Next {
         let ids: Vec<(NodeId, Entry<IdOwner>)> = list.entries.into_iter().filter_map(|(key, entry)| id_entry(&key, entry)).collect();
         if let Some((id, _)) = ids
             .iter()
-            .find(|(id, e)| e.value.hostname == self.who.hostname && id.get() <= self.who.max_id)
+            .find(|(id, e)| e.value.hostname == self.who.hostname && id.get() <= self.who.max_id && Some(*id) != self.busy)
         {
             return self.read_session(host, *id);
         }
@@ -506,20 +513,29 @@ impl Join {
                     hostname: self.who.hostname.clone(),
                     holder: owner.value.hostname,
                 }),
-                None => self.ask(
-                    Step::Scan { host },
-                    Request::List {
-                        prefix: "ids/",
-                        since: Revision(0),
-                    },
-                ),
+                None => self.look_for_another(host),
             };
         }
         if let Some(entry) = seen
             .as_ref()
             .filter(|s| s.value.ended.is_none() && s.value.instance != self.who.instance)
         {
-            let age = self.age(entry, Seen(entry.revision, now), read.now, now);
+            let before = self.stranger.filter(|(of, _)| *of == id).map(|(_, seen)| seen);
+            if before.is_some_and(|seen| seen.0 != entry.revision) && entry.value.hostname != self.who.hostname {
+                // It lives. Somebody freed the id and gave it back meanwhile, or this join was asleep when it was taken.
+                if self.who.static_id.is_some() {
+                    return Next::Refused(JoinError::StaticIdTaken {
+                        id,
+                        hostname: self.who.hostname.clone(),
+                        holder: entry.value.hostname.clone(),
+                    });
+                }
+                self.busy = Some(id);
+                return self.look_for_another(host);
+            }
+            let seen_since = before.filter(|seen| seen.0 == entry.revision).unwrap_or(Seen(entry.revision, now));
+            self.stranger = Some((id, seen_since));
+            let age = self.age(entry, seen_since, read.now, now);
             if age < self.timing.taker() {
                 self.step = Step::Pause;
                 return Next::Wait((self.timing.taker() - age).min(self.timing.renew).max(1));

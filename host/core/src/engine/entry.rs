@@ -42,7 +42,7 @@ impl Engine {
         }
     }
 
-    pub(super) fn leave(&mut self) {
+    pub(super) fn leave(&mut self, now: Instant) {
         match self.phase {
             Phase::Gone | Phase::Leaving | Phase::Bye => {}
             // The session is over already, its work not yet.
@@ -51,6 +51,7 @@ impl Engine {
                 let changes = self.duty.end();
                 self.perform(changes);
                 self.phase = Phase::Leaving;
+                self.give_up_leading(now);
             }
             _ => self.left(),
         }
@@ -69,6 +70,8 @@ impl Engine {
     }
 
     pub(super) fn turn_entry(&mut self, now: Instant) {
+        // A renewal under way could make the session outlive its end.
+        let over = self.duty.is_idle() && !self.is_renewing();
         match &mut self.phase {
             Phase::Stopping if self.duty.is_idle() => {
                 self.phase = Phase::Before(now);
@@ -84,7 +87,7 @@ impl Engine {
                 let next = join.wake();
                 self.follow(next, now);
             }
-            Phase::Leaving if self.duty.is_idle() => self.say_bye(now),
+            Phase::Leaving if over => self.say_bye(now),
             _ => {}
         }
     }
@@ -100,7 +103,9 @@ impl Engine {
     pub(super) fn meta_read(&mut self, outcome: Outcome, now: Instant) {
         match outcome {
             Ok(Answer::Reading(read)) => self.meta(read, now),
-            Err(StoreError::Denied(why) | StoreError::Invalid(why)) if !self.joined_once => self.finish(Err(Refusal::Denied(why))),
+            Err(StoreError::Denied(why) | StoreError::Invalid(why) | StoreError::HistoryLost(why)) if !self.joined_once => {
+                self.finish(Err(Refusal::Denied(why)));
+            }
             _ => self.meta_later(now),
         }
     }
@@ -274,6 +279,23 @@ impl Engine {
         }
     }
 
+    /// Who leaves need not be waited for: the others find another leader while the work here ends.
+    fn give_up_leading(&mut self, now: Instant) {
+        if let Some(entry) = self.view.leader.clone().filter(|_| self.lead.leading) {
+            let value = Value::Leader(Leader {
+                node: None,
+                session: entry.value.session,
+            });
+            let request = Request::Put {
+                key: Key::Leader,
+                value,
+                expected: Expected::Revision(entry.revision),
+            };
+            self.send(Op::Resign, request, now);
+        }
+        self.resign();
+    }
+
     fn say_bye(&mut self, now: Instant) {
         let Some(mine) = &self.mine else { return self.left() };
         let (id, revision, renewed) = (mine.id, mine.revision, mine.renewed);
@@ -283,21 +305,6 @@ impl Engine {
             ..mine.session.clone()
         });
         self.phase = Phase::Bye;
-        if let Some(entry) = self.view.leader.clone().filter(|_| self.lead.leading) {
-            let value = Value::Leader(Leader {
-                node: None,
-                session: entry.value.session,
-            });
-            self.send(
-                Op::Resign,
-                Request::Put {
-                    key: Key::Leader,
-                    value,
-                    expected: Expected::Revision(entry.revision),
-                },
-                now,
-            );
-        }
         self.send(
             Op::Bye,
             Request::Put {

@@ -31,6 +31,8 @@ pub(super) struct InfoState {
     doubt: bool,
     drain: Option<bool>,
     cordon: Option<bool>,
+    /// The id was another hostname's: the orders stored under it were not for this node.
+    pub inherited: bool,
     /// Nodes already told of as having other settings.
     told: BTreeSet<NodeId>,
 }
@@ -75,10 +77,11 @@ impl Engine {
                         _ => (None, Expected::Revision(e.revision)),
                     },
                 };
-                // Orders are the operator's: they outlive a restart of the node.
+                // Orders are the operator's: they outlive a restart of the node, but not its place.
+                let orders = old.as_deref().filter(|_| !self.info.inherited);
                 let info = NodeInfo {
-                    drain: self.info.drain.unwrap_or_else(|| old.as_ref().is_some_and(|i| i.drain)),
-                    cordon: self.info.cordon.unwrap_or_else(|| old.as_ref().is_some_and(|i| i.cordon)),
+                    drain: self.info.drain.unwrap_or_else(|| orders.is_some_and(|i| i.drain)),
+                    cordon: self.info.cordon.unwrap_or_else(|| orders.is_some_and(|i| i.cordon)),
                     ..self.set.info.clone()
                 };
                 let (drain, cordon) = (info.drain, info.cordon);
@@ -114,6 +117,7 @@ impl Engine {
 
     /// These orders are stored. One that was given meanwhile is still to be written.
     fn obeyed(&mut self, drain: bool, cordon: bool) {
+        self.info.inherited = false;
         self.info.drain.take_if(|order| *order == drain);
         self.info.cordon.take_if(|order| *order == cordon);
     }

@@ -16,6 +16,8 @@ pub(super) struct Lead {
     /// Something changed that the leader should look at.
     pub dirty: bool,
     claiming: bool,
+    /// A claim that failed is not repeated before.
+    not_before: Instant,
     /// Since when nobody has led.
     vacant: Option<Instant>,
     pub roles: Vec<RoleLead>,
@@ -74,6 +76,7 @@ impl Lead {
             leading: false,
             dirty: false,
             claiming: false,
+            not_before: Instant(0),
             vacant: None,
             roles: vec![RoleLead::default(); roles],
             again: None,
@@ -102,7 +105,7 @@ impl Engine {
         if !self.view.complete {
             return;
         }
-        let able = self.mine.as_ref().is_some_and(|m| !m.late) && !self.differs && self.has_told_info();
+        let able = self.may_lead();
         let leader = self.view.leader();
         if leader.is_some() && leader == self.id() {
             if !able {
@@ -127,17 +130,26 @@ impl Engine {
             return;
         }
         let since = *self.lead.vacant.get_or_insert(now);
-        if !self.lead.claiming && now >= since.plus(self.turn_in_line()) {
+        if !self.lead.claiming && now >= since.plus(self.turn_in_line()).max(self.lead.not_before) {
             self.claim(now);
         }
     }
 
+    /// Whether this node could do a leader's work now.
+    fn may_lead(&self) -> bool {
+        self.mine.as_ref().is_some_and(|m| !m.late) && !self.differs && self.has_told_info()
+    }
+
     pub(super) fn lead_due(&self) -> Option<Instant> {
+        // What a leader that cannot act has to do waits until it can.
+        if !self.may_lead() {
+            return None;
+        }
         let claim = self
             .lead
             .vacant
             .filter(|_| !self.lead.claiming)
-            .map(|since| since.plus(self.turn_in_line()));
+            .map(|since| since.plus(self.turn_in_line()).max(self.lead.not_before));
         let dirty = (self.lead.leading && self.lead.dirty).then_some(Instant(0));
         [claim, dirty, self.lead.again.filter(|_| self.lead.leading)]
             .into_iter()
@@ -191,8 +203,14 @@ impl Engine {
                 self.view.put("leader", entry, now);
             }
             Err(StoreError::Conflict(Some(entry))) => self.view.put("leader", entry, now),
-            // Whatever happened, the next listing shows it.
-            _ => self.look(),
+            outcome => {
+                if matches!(outcome, Err(StoreError::Conflict(None))) {
+                    self.view.leader = None;
+                }
+                // Whatever happened, the next listing shows it; a store that refuses is not hammered.
+                self.lead.not_before = now.plus(self.retry());
+                self.look();
+            }
         }
     }
 

@@ -167,7 +167,7 @@ impl Engine {
             Event::Answered { request, answer } => self.answered(request, answer, now),
             Event::PolicyChanged { role, digest } => self.policy_changed(role, digest),
             Event::Order { drain, cordon } => self.order(drain, cordon),
-            Event::Leave => self.leave(),
+            Event::Leave => self.leave(now),
         }
         self.turn(now);
         std::mem::take(&mut self.out)
@@ -224,6 +224,10 @@ impl Engine {
             self.turn_peers(now);
             self.turn_lead(now);
         }
+        if matches!(self.phase, Phase::Leaving) {
+            // Until its work has stopped it is still the holder, and must not look dead.
+            self.turn_renewal(now);
+        }
         self.tell_deadline();
         let wake = self.next_wake(now);
         if wake != self.told_wake {
@@ -234,7 +238,10 @@ impl Engine {
 
     fn next_wake(&self, now: Instant) -> Option<Instant> {
         let mut due = vec![self.entry_due()];
-        if self.mine.is_some() {
+        if matches!(self.phase, Phase::Leaving) {
+            due.push(self.renewal_due());
+        }
+        if self.mine.is_some() && matches!(self.phase, Phase::Held) {
             due.extend([
                 self.renewal_due(),
                 self.sync_due(),
@@ -251,7 +258,12 @@ impl Engine {
         let Some(Pending { op, sent, floor }) = self.ops.remove(&id) else {
             return;
         };
+        let was_down = self.down;
         self.note_health(&outcome);
+        if let (Err(StoreError::HistoryLost(_)), Some((known, _)), false) = (&outcome, self.history, was_down || self.mine.is_some()) {
+            // Between two sessions there is nothing to lose but the way back: whoever runs this node may have to open the store anew.
+            self.notice(Notice::HistoryLost { known });
+        }
         if let Some(backend) = time_of(&outcome) {
             let set = &self.set.timing;
             if let Some(by) = self.clock.learn(sent, now, backend, set.drift_ppm, set.taker()) {
@@ -261,7 +273,8 @@ impl Engine {
         if let Some(revision) = revision_of(&outcome) {
             self.highest = self.highest.max(revision);
         }
-        if matches!(outcome, Err(StoreError::HistoryLost(_))) && self.mine.is_some() {
+        let repeated = matches!(&outcome, Ok(crate::join::Answer::Written(w)) if w.revision <= floor);
+        if (repeated || matches!(outcome, Err(StoreError::HistoryLost(_)))) && self.mine.is_some() {
             self.regressed = true;
             self.lose_history(now);
             return;
@@ -278,7 +291,7 @@ impl Engine {
             Op::Probe { node, seen } => self.probed(node, seen, outcome, sent, now),
             Op::End { node, ended } => self.ended(node, *ended, outcome, now),
             Op::Lead { value } => self.led(value, outcome, now),
-            Op::Resign => {}
+            Op::Resign => self.out.push(Command::Hint),
             Op::Plan { role, part, plan } => self.planned(role, part, plan, outcome, now),
             Op::Bye => self.bye_answered(outcome, now),
         }

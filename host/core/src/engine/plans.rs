@@ -67,7 +67,14 @@ impl Engine {
             if !self.may_decide(role, part, *revision) {
                 continue;
             }
-            let next = if (0..plan.holders.len()).all(|at| plan.holder(at).is_none()) {
+            let next = if plan.holders.is_empty() && spec.mode == Mode::Primary && !is_vacated(*revision, plan, sessions) {
+                // Where all acted there is no holder to ask: nobody is named any more, until everyone has read that.
+                let vacant = PlanPart {
+                    rows: vec![0; plan.rows.len()],
+                    ..plan.as_ref().clone()
+                };
+                (vacant != **plan).then_some(vacant)
+            } else if (0..plan.holders.len()).all(|at| plan.holder(at).is_none()) {
                 Some(PlanPart::empty(&spec, part))
             } else {
                 advance(*revision, plan, sessions, |_| 0, &mut usize::MAX.clone(), self.set.rules)
@@ -219,6 +226,11 @@ impl Engine {
         }
         standing
     }
+}
+
+/// Whether a part where all acted names nobody any more, and every live node has stopped what it did under it.
+fn is_vacated(revision: Revision, plan: &PlanPart, sessions: &Sessions) -> bool {
+    plan.rows.iter().all(|&id| id == 0) && sessions.values().all(|s| s.ended || s.applied >= revision)
 }
 
 /// Planned moves of one role that may be under way at the same time.

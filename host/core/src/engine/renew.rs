@@ -38,6 +38,7 @@ impl Engine {
             session,
             revision,
             sent,
+            taken,
         } = held;
         self.duty.begin(id, session.session, self.base());
         self.clear_view();
@@ -65,6 +66,7 @@ impl Engine {
         self.joined_once = true;
         self.begin_sync(now);
         self.begin_info();
+        self.info.inherited |= taken;
         self.out.push(Command::Hint);
         self.check_deadline(now);
     }
@@ -117,6 +119,10 @@ impl Engine {
             expected: Expected::Revision(revision),
         };
         self.send(Op::Renew { applied }, request, now);
+    }
+
+    pub(super) fn is_renewing(&self) -> bool {
+        self.mine.as_ref().is_some_and(|m| m.writing)
     }
 
     pub(super) fn renewal_due(&self) -> Option<Instant> {

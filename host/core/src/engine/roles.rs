@@ -74,7 +74,7 @@ impl Engine {
                 Ok(()) => self.accept(role, &asked, plan),
                 Err(violation) => self.refuse(role, format!("its plan was refused: {violation}"), now),
             },
-            Ok(Answer::KeepPrevious) if asked.snapshot.epoch > 0 => {
+            Ok(Answer::KeepPrevious) if self.has_rows(role) => {
                 let inputs = self.inputs_of(role, &asked, &asked.snapshot.role.previous);
                 let state = &mut self.lead.roles[role];
                 state.kept = Some(inputs);
@@ -86,6 +86,12 @@ impl Engine {
             }
             Err(reason) => self.refuse(role, reason, now),
         }
+    }
+
+    /// Whether every part of the role has rows.
+    fn has_rows(&self, role: usize) -> bool {
+        let spec = &self.set.roles[role];
+        (0..parts(spec.shards)).all(|part| self.view.plans.get(&(spec.name.clone(), part)).is_some_and(|(_, p)| p.epoch > 0))
     }
 
     pub(super) fn policy_changed(&mut self, role: usize, digest: u64) {

@@ -96,6 +96,9 @@ impl Engine {
                 plan: Arc::clone(plan),
             });
         }
+        if full && self.id().is_some_and(|id| !self.view.nodes.contains_key(&id)) {
+            self.begin_info(); // somebody removed what this node said of itself
+        }
         let changes = self.duty.learn(seen, plans);
         self.perform(changes);
         self.tell_peers(&before);

@@ -1,0 +1,141 @@
+//! The ordinary course of things.
+
+use super::*;
+
+#[test]
+fn three_nodes_share_lose_one_and_take_it_back() {
+    let mut w = World::new(vec![role("a", 12, Mode::Primary)]);
+    for (host, instance) in [("h1", 1), ("h2", 2), ("h3", 3)] {
+        w.start(host, instance);
+    }
+    w.run(3_050);
+    assert_eq!(w.total(), 0, "a new history begins with a grace period");
+    w.run(2_000);
+    assert_eq!((w.held("h1"), w.held("h2"), w.held("h3")), (4, 4, 4));
+    let before = w.nodes["h2"].held.clone();
+    let asks = w.asks;
+
+    w.nodes.remove("h2");
+    w.run(3_300);
+    assert_eq!(w.total(), 12, "a dead node's shards are taken over after its session has ended");
+    assert_eq!(w.asks, asks, "by the host's own repair");
+    w.start("h2", 2);
+    w.run(1_500);
+    let after: Vec<_> = w.nodes["h2"].held.keys().collect();
+    assert_eq!(
+        after,
+        before.keys().collect::<Vec<_>>(),
+        "within the rejoin delay it gets its own shards back"
+    );
+    assert!(
+        w.nodes["h2"].held.iter().all(|(shard, token)| *token > before[shard]),
+        "under higher tokens"
+    );
+    let writes = w.writes;
+    w.run(10_000);
+    assert_eq!(w.writes, writes, "then the plan rests");
+    assert_eq!(w.total(), 12);
+}
+
+#[test]
+fn shutdown_hands_over_at_once_and_keeps_the_id() {
+    let mut w = World::new(vec![role("a", 8, Mode::Primary), role("b", 1, Mode::All)]);
+    w.start("h1", 1);
+    w.start("h2", 2);
+    w.run(5_000);
+    assert_eq!(w.total(), 10);
+    let id = w.nodes["h1"].engine.id();
+    w.nodes.get_mut("h1").unwrap().inbox.push(Event::Leave);
+    w.run(100);
+    assert_eq!(w.nodes["h1"].left, Some(Ok(())));
+    assert_eq!((w.held("h1"), w.held("h2")), (0, 9));
+    w.start("h1", 1);
+    w.run(1_000);
+    assert_eq!(w.nodes["h1"].engine.id(), id);
+    assert_eq!(w.total(), 10);
+}
+
+#[test]
+fn a_second_live_instance_is_refused_and_harms_nobody() {
+    let mut w = World::new(vec![role("a", 4, Mode::Primary)]);
+    w.start("h1", 1);
+    w.run(5_000);
+    let first = w.nodes.remove("h1").unwrap();
+    w.start("h1", 99);
+    let second = w.nodes.remove("h1").unwrap();
+    w.nodes.insert("first", first);
+    w.nodes.insert("second", second);
+    w.run(3_000);
+    let refusal = w.nodes["second"].left.clone().unwrap().unwrap_err().to_string();
+    assert!(
+        refusal.contains("h1") && refusal.contains(&InstanceId(1).to_string()) && refusal.contains(&InstanceId(99).to_string()),
+        "{refusal}"
+    );
+    assert_eq!(w.held("first"), 4);
+}
+
+#[test]
+fn draining_moves_everything_away_and_undraining_brings_it_back() {
+    let mut w = World::new(vec![role("a", 12, Mode::Primary)]);
+    w.start("h1", 1);
+    w.start("h2", 2);
+    w.run(5_000);
+    w.nodes.get_mut("h1").unwrap().inbox.push(Event::Order {
+        drain: Some(true),
+        cordon: None,
+    });
+    w.run(1_000);
+    assert_eq!(
+        (w.held("h1"), w.held("h2")),
+        (0, 12),
+        "within a second, though it takes several rounds and the leader itself drains"
+    );
+    w.nodes.get_mut("h1").unwrap().inbox.push(Event::Order {
+        drain: Some(false),
+        cordon: None,
+    });
+    w.run(1_000);
+    assert_eq!((w.held("h1"), w.held("h2")), (6, 6));
+}
+
+#[test]
+fn another_shard_count_is_reshaped_without_overlap() {
+    let mut w = World::new(vec![role("a", 5_000, Mode::Primary)]);
+    w.start("h1", 1);
+    w.start("h2", 2);
+    w.run(6_000);
+    assert_eq!(w.total(), 5_000);
+    w.nodes.clear();
+    w.roles = vec![role("a", 6, Mode::Primary)];
+    w.start("h1", 1);
+    w.start("h2", 2);
+    w.run(3_000);
+    assert_eq!(w.total(), 6);
+}
+
+#[test]
+fn a_store_that_was_restored_is_lost_history_and_issues_no_token_twice() {
+    let mut w = World::new(vec![role("a", 6, Mode::Primary)]);
+    w.start("h1", 1);
+    w.start("h2", 2);
+    w.run(6_000);
+    let backup = w.store.clone();
+    w.nodes.get_mut("h2").unwrap().inbox.push(Event::Leave);
+    w.run(500);
+    w.start("h2", 2);
+    w.run(2_000);
+    let highest = w.nodes.values().flat_map(|n| n.held.values().copied()).max().unwrap();
+    w.store = backup;
+    w.run(1_200);
+    for (host, node) in &w.nodes {
+        assert!(
+            node.notices.iter().any(|n| matches!(n, Notice::HistoryLost { .. })),
+            "{host} notices within one renewal"
+        );
+    }
+    assert_eq!(w.total(), 0, "and nobody acts");
+    w.run(4_500);
+    assert_eq!(w.total(), 6, "until the grace period is over");
+    let lowest = w.nodes.values().flat_map(|n| n.held.values().copied()).min().unwrap();
+    assert!(lowest > highest, "{lowest} after {highest}");
+}

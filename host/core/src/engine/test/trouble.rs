@@ -1,0 +1,257 @@
+//! When things go wrong a node neither hurries nor gives up: no busy loop, no state without a way out.
+
+use super::*;
+use crate::id::NodeId;
+use crate::join::{Join, JoinError, Next};
+use crate::values::{IdOwner, Key, Session};
+
+fn cluster(hosts: &[(&'static str, u128)]) -> World {
+    let mut w = World::new(vec![role("a", 12, Mode::Primary)]);
+    for (host, instance) in hosts {
+        w.start(host, *instance);
+    }
+    w.run(6_000);
+    w
+}
+
+fn tell(w: &mut World, host: &str, event: Event) {
+    w.nodes.get_mut(host).unwrap().inbox.push(event);
+}
+
+#[test]
+fn a_leader_in_an_outage_waits_quietly() {
+    let mut w = cluster(&[("h1", 1), ("h2", 2)]);
+    assert!(w.nodes["h1"].engine.is_leading());
+    w.nodes.remove("h2");
+    w.run(3_400);
+    w.trouble.down = true;
+    w.run(12_000);
+    let before = w.handled;
+    w.run(10_000);
+    assert!(w.handled - before < 500, "{} events in 10 s", w.handled - before);
+}
+
+#[test]
+fn a_claim_of_leadership_that_fails_is_repeated_with_pauses() {
+    let mut w = World::new(vec![role("a", 12, Mode::Primary)]);
+    w.trouble.leaderless = true;
+    w.start("h1", 1);
+    w.run(6_000);
+    let before = w.claims;
+    w.run(1_000);
+    assert!((2..50).contains(&(w.claims - before)), "{} claims in 1 s", w.claims - before);
+    w.trouble.leaderless = false;
+    w.run(1_000);
+    assert_eq!(w.held("h1"), 12);
+}
+
+#[test]
+fn who_leaves_holds_its_session_until_its_work_has_stopped() {
+    let mut w = cluster(&[("h1", 1), ("h2", 2)]);
+    w.trouble.stubborn = true;
+    tell(&mut w, "h1", Event::Leave);
+    w.run(1_000);
+    let before = w.handled;
+    w.run(1_000);
+    assert!(w.handled - before < 100, "{} events in 1 s", w.handled - before);
+    w.run(8_000);
+    assert_eq!(w.held("h2"), 6, "nobody takes over what has not stopped");
+    assert_eq!(w.nodes["h2"].engine.view().leader(), NodeId::new(2), "but somebody else leads");
+    w.trouble.stubborn = false;
+    tell(&mut w, "h1", Event::Stopped(crate::duty::StopId(1)));
+    w.run(200);
+    assert_eq!((w.nodes["h1"].left.clone(), w.held("h2")), (Some(Ok(())), 12));
+}
+
+#[test]
+fn what_a_node_says_of_itself_is_said_again_when_it_was_removed() {
+    let mut w = cluster(&[("h1", 1), ("h2", 2)]);
+    w.store.revision += 1;
+    w.store.entries.remove("nodes/1");
+    w.run(15_000);
+    assert!(w.store.entries.contains_key("nodes/1"));
+    assert_eq!((w.held("h1"), w.held("h2")), (6, 6));
+}
+
+#[test]
+fn orders_for_a_former_owner_of_an_id_are_not_for_the_next() {
+    let mut w = World::new(vec![role("a", 4, Mode::Primary)]);
+    w.start("h1", 1);
+    w.run(6_000);
+    tell(
+        &mut w,
+        "h1",
+        Event::Order {
+            drain: Some(true),
+            cordon: None,
+        },
+    );
+    w.run(500);
+    tell(&mut w, "h1", Event::Leave);
+    w.run(500);
+    w.nodes.clear();
+    // All other ids belong to others, and the first owner has been gone for longer than reuse-after.
+    for n in 2..=9 {
+        let key = Key::Id(NodeId::new(n).unwrap());
+        let value = Value::Id(IdOwner {
+            hostname: format!("other-{n}"),
+        });
+        w.now += timing().reuse_after / 8;
+        w.store
+            .perform(
+                Request::Put {
+                    key,
+                    value,
+                    expected: Expected::Absent,
+                },
+                w.now,
+            )
+            .unwrap();
+    }
+    w.now += 10_000;
+    w.start("h9", 9);
+    w.run(6_000);
+    assert_eq!(w.nodes["h9"].engine.id(), NodeId::new(1));
+    assert_eq!(w.held("h9"), 4, "it is not drained");
+}
+
+#[test]
+fn a_store_that_is_another_one_is_told_or_refused_even_before_the_id_is_held() {
+    let mut w = World::new(vec![role("a", 4, Mode::Primary)]);
+    w.start("h1", 1);
+    w.run(500);
+    w.trouble.lost = true;
+    w.run(60_000);
+    assert!(matches!(&w.nodes["h1"].left, Some(Err(Refusal::Denied(why))) if why.contains("another file")));
+
+    let mut w = cluster(&[("h1", 1)]);
+    w.trouble.down = true;
+    w.run(5_000);
+    let session = w.store.entries["sessions/1"].clone();
+    let Value::Session(mut ended) = session.value else {
+        panic!("a session")
+    };
+    ended.ended = Some(session.written);
+    let key = Key::Session(NodeId::new(1).unwrap());
+    let end = Request::Put {
+        key,
+        value: Value::Session(ended),
+        expected: Expected::Any,
+    };
+    w.store.perform(end, w.now).unwrap();
+    w.trouble.down = false;
+    while w.nodes["h1"].engine.id().is_some() {
+        w.run(STEP);
+    }
+    w.trouble.lost = true;
+    w.run(1_000);
+    assert!(w.nodes["h1"].notices.iter().any(|n| matches!(n, Notice::HistoryLost { .. })));
+}
+
+#[test]
+fn two_hosts_with_one_static_id_are_told_apart() {
+    let who = |host: &str, instance| Identity {
+        hostname: host.to_owned(),
+        instance: InstanceId(instance),
+        static_id: NodeId::new(5),
+        max_id: 9,
+    };
+    let mut store = Store::default();
+    let mut joins = [("a", 1), ("b", 2)].map(|(host, n)| Join::start(who(host, n), timing(), SessionId(n * 1_000), Rules::default()));
+    for now in 1..40 {
+        for (join, next) in &mut joins {
+            if let Next::Do(request) = next.clone() {
+                *next = join.answer(store.perform(request, now), Instant(now));
+            }
+        }
+    }
+    let [(_, a), (_, b)] = joins;
+    assert!(matches!(a, Next::Held(held) if Some(held.id) == NodeId::new(5)));
+    assert!(matches!(b, Next::Refused(JoinError::StaticIdTaken { holder, .. }) if holder == "a"));
+}
+
+#[test]
+fn an_id_that_somebody_else_lives_under_is_left_to_it() {
+    let mut store = Store::default();
+    let id = NodeId::new(1).unwrap();
+    let theirs = Session {
+        hostname: "x".to_owned(),
+        instance: InstanceId(7),
+        session: SessionId(7),
+        applied: Revision(0),
+        began: StoreTime(0),
+        away: 0,
+        ended: None,
+    };
+    let put = |key, value| Request::Put {
+        key,
+        value,
+        expected: Expected::Any,
+    };
+    let renew = || put(Key::Session(id), Value::Session(theirs.clone()));
+    store.perform(renew(), 0).unwrap();
+    store
+        .perform(put(Key::Id(id), Value::Id(IdOwner { hostname: "z".to_owned() })), 0)
+        .unwrap();
+    let who = Identity {
+        hostname: "z".to_owned(),
+        instance: InstanceId(1),
+        static_id: None,
+        max_id: 9,
+    };
+    let (mut join, mut next) = Join::start(who, timing(), SessionId(1), Rules::default());
+    let (mut wake, mut held) = (None, None);
+    for now in 1..60_000u64 {
+        if now % 1_000 == 0 {
+            store.perform(renew(), now).unwrap();
+        }
+        next = match next {
+            Next::Do(request) => join.answer(store.perform(request, now), Instant(now)),
+            Next::Wait(ms) if now < *wake.get_or_insert(now + ms) => Next::Wait(ms),
+            Next::Wait(_) => {
+                wake = None;
+                join.wake()
+            }
+            Next::Held(ours) => {
+                held = Some(ours.id);
+                break;
+            }
+            Next::Refused(error) => panic!("{error}"),
+        };
+    }
+    assert_eq!(held, NodeId::new(2));
+}
+
+#[test]
+fn a_store_that_lost_its_tail_is_noticed_even_if_its_counter_caught_up() {
+    let mut w = cluster(&[("h1", 1), ("h2", 2)]);
+    let old = w.store.entries.clone();
+    w.run(2_500);
+    w.store.entries = old;
+    w.run(5_000);
+    for (host, node) in &w.nodes {
+        assert!(node.notices.iter().any(|n| matches!(n, Notice::HistoryLost { .. })), "{host}");
+    }
+}
+
+#[test]
+fn where_all_acted_one_acts_only_after_everyone_has_stopped() {
+    let mut w = World::new(vec![role("a", 3, Mode::All)]);
+    w.start("h1", 1);
+    w.start("h2", 2);
+    w.run(6_000);
+    assert_eq!(w.total(), 6);
+    // A node with the new settings comes with a majority of one: the others still act on what they have read.
+    let old = w.nodes.remove("h2").unwrap();
+    w.nodes.remove("h1");
+    w.roles = vec![role("a", 3, Mode::Primary)];
+    w.nodes.insert("old", old);
+    w.start("h1", 1);
+    w.start("h3", 3);
+    for _ in 0..6_000 {
+        w.run(STEP);
+        let exclusive = ["h1", "h3"].iter().any(|host| w.held(host) > 0);
+        assert!(!exclusive || w.held("old") == 0, "at {}", w.now);
+    }
+    assert_eq!(w.held("h1") + w.held("h3"), 3);
+}
