@@ -92,6 +92,8 @@ async fn forget(cluster: &Cluster, sight: &Sight, id: NodeId) -> anyhow::Result<
     if let Some(refusal) = refusal(cluster, sight, id, &seen.entry) {
         bail!("node {id} ({host}) {refusal}");
     }
+    // As they were before the id is freed: what is written after that is about whoever has it then.
+    let said = cluster.get(&Key::Node(id)).await?;
     let came_back = || anyhow::anyhow!("node {id} ({host}) came back at this moment: it was not forgotten");
     let mut removed = Vec::new();
 
@@ -115,13 +117,15 @@ async fn forget(cluster: &Cluster, sight: &Sight, id: NodeId) -> anyhow::Result<
         }
         removed.push(format!("the hostname {host}, which gets a new id if it ever comes back"));
     }
-    if let Some(entry) = cluster.get(&Key::Node(id)).await? {
-        cluster.remove(&Key::Node(id), entry.revision).await?;
+    if let Some(entry) = said
+        && cluster.remove(&Key::Node(id), entry.revision).await?
+    {
         removed.push("its labels and orders".to_owned());
     }
-    if cluster.remove(&Key::Session(id), seen.entry.revision).await? {
-        removed.push("its session".to_owned());
+    if !cluster.remove(&Key::Session(id), seen.entry.revision).await? {
+        return Err(came_back());
     }
+    removed.push("its session".to_owned());
     cluster.hint(sight.now).await;
     line(&format!(
         "node {id} ({host}) {}; removed: {}",

@@ -169,6 +169,8 @@ impl Renewed {
                     Err(error) => {
                         tracing::warn!(%error, "a subscription ended; subscribing again");
                         self.inbox = None;
+                        // One that ends as soon as it is opened must not keep this node busy.
+                        let _ = tokio::time::timeout(RETRY, self.life.changed()).await;
                     }
                 },
                 _ = self.life.changed() => self.inbox = None,

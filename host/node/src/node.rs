@@ -19,6 +19,9 @@ use std::time::Duration;
 use tokio::sync::{broadcast, mpsc};
 use tokio::task::JoinHandle;
 
+/// How often the registry is looked at for what has no event.
+const LOOK: Duration = Duration::from_millis(10);
+
 /// A node of a cluster, from [`Node::builder`].
 ///
 /// Dropping it without [`Node::shutdown`] is like a crash in good order: it stops acting at once, its claims are cancelled, its threads and
@@ -156,9 +159,15 @@ impl Node {
         let timing = &self.config.timing;
         let limit = Duration::from_millis(2 * timing.stop_timeout + 4 * timing.renew + timing.settle);
         let mut holding = self.shared.holding.subscribe();
-        // The sender is in `self`: only the time can run out.
-        let empty = tokio::time::timeout(limit, holding.wait_for(|holding| *holding == 0)).await.is_ok();
-        if empty {
+        let emptied = async {
+            // What is granted before the order is in the store is still to come and go.
+            while !self.has_own_record(|record| record.info.drain) {
+                tokio::time::sleep(LOOK).await;
+            }
+            // The sender is in `self`: only the time can run out.
+            holding.wait_for(|holding| *holding == 0).await.is_ok()
+        };
+        if tokio::time::timeout(limit, emptied).await.is_ok() {
             return Ok(());
         }
         let remaining = self.shared.tables.iter().map(|table| (table.spec.name.clone(), table.remaining()));
@@ -166,6 +175,11 @@ impl Node {
             waited: limit,
             remaining: remaining.filter(|(_, shards)| !shards.is_empty()).collect(),
         })
+    }
+
+    fn has_own_record(&self, is: impl Fn(&NodeRecord) -> bool) -> bool {
+        let id = self.id();
+        self.registry().iter().any(|record| record.node_id == id && is(record))
     }
 
     /// Ends [`Node::drain`]: the node is given shards again.
