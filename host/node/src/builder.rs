@@ -7,11 +7,12 @@ use crate::hostname;
 use crate::node::Node;
 use crate::places;
 use crate::policies::Policies;
+use crate::reopen::Reopening;
 use crate::shared::{Ended, Phase, Shared};
 use crate::state_dir::{StateDir, StateDirError, random_bits};
 use crate::store::StoreCalls;
 use shardwright_config::{ClusterConfig, CoordinatorConfig, fingerprint};
-use shardwright_coordinator::{Coordinator, MemoryBroker, Namespace, Secret, SqliteCoordinator, protect};
+use shardwright_coordinator::{Coordinator, MemoryBroker, Namespace, Secret, protect};
 use shardwright_core::engine::{Engine, Settings};
 use shardwright_core::id::NodeId;
 use shardwright_core::join::Identity;
@@ -266,7 +267,7 @@ fn checked(read: Result<(ClusterConfig, shardwright_config::Report), shardwright
 async fn open(config: &ClusterConfig, namespace: &Namespace) -> Result<Arc<dyn Coordinator>, StartError> {
     match &config.coordinator {
         CoordinatorConfig::Memory => Ok(Arc::new(MEMORY.open(namespace.clone()))),
-        CoordinatorConfig::Sqlite { path: Some(path) } => Ok(Arc::new(SqliteCoordinator::open(path, namespace.clone()).await?)),
+        CoordinatorConfig::Sqlite { path: Some(path) } => Ok(Arc::new(Reopening::open(path.clone(), namespace.clone()).await?)),
         CoordinatorConfig::Sqlite { path: None } => {
             let path = places::default_store(&config.name).ok_or(StateDirError::Nowhere)?;
             if let Some(dir) = path.parent() {
@@ -276,7 +277,7 @@ async fn open(config: &ClusterConfig, namespace: &Namespace) -> Result<Arc<dyn C
                     error,
                 })?;
             }
-            Ok(Arc::new(SqliteCoordinator::open(path, namespace.clone()).await?))
+            Ok(Arc::new(Reopening::open(path.clone(), namespace.clone()).await?))
         }
         CoordinatorConfig::Section(section) => Err(StartError::NoBackend {
             id: section.id.clone(),

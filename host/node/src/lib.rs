@@ -49,6 +49,7 @@ mod hostname;
 mod node;
 pub mod places;
 mod policies;
+mod reopen;
 mod role;
 mod shared;
 mod state_dir;

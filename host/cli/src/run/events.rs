@@ -1,6 +1,5 @@
 //! What happens to a node, as lines on stdout. The fields are a contract: `docs/events.md`.
 
-use anyhow::Context;
 use clap::ValueEnum;
 use serde_json::{Map, Value, json};
 use shardwright::{Node, NodeEvent};
@@ -9,7 +8,7 @@ use std::io::Write;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// How many lines wait for a slow reader of stdout before some are left out.
@@ -67,7 +66,7 @@ impl Events {
     }
 
     /// Tells that the node is ready, and from then on what happens to it.
-    pub(super) fn follow(&self, node: &Node) -> Life {
+    pub(super) fn follow(&self, node: &Node) -> JoinHandle<Option<String>> {
         let mut stream = node.events();
         let roles = node.roles().map(|role| (role.name().to_owned(), role)).collect();
         let mut teller = Teller {
@@ -79,21 +78,17 @@ impl Events {
         };
         teller.ready(node);
         let told = self.told.clone();
-        let lost = Arc::new(Notify::new());
-        let losing = lost.clone();
-        let telling = tokio::spawn(async move {
+        tokio::spawn(async move {
             while let Some(event) = stream.next().await {
                 teller.tell(&event);
                 match event {
                     NodeEvent::Losing { role, shards } => told.send_modify(|all| all.push((role, shards))),
-                    NodeEvent::HistoryLost => losing.notify_one(),
                     NodeEvent::Ended { reason } => return reason,
                     _ => {}
                 }
             }
             None
-        });
-        Life { telling, lost }
+        })
     }
 
     /// Waits until everything that was told is written.
@@ -102,24 +97,6 @@ impl Events {
         drop(lines);
         // A panic of the writer has nothing to tell.
         let _ = tokio::task::spawn_blocking(move || writer.join()).await;
-    }
-}
-
-/// One life of the node, being told.
-pub(super) struct Life {
-    telling: JoinHandle<Option<String>>,
-    lost: Arc<Notify>,
-}
-
-impl Life {
-    /// Waits until the node says that the store is not the one it was. Cancel-safe.
-    pub(super) async fn history_lost(&self) {
-        self.lost.notified().await;
-    }
-
-    /// Waits until the node's last word is told: why it has ended, unless it was asked to.
-    pub(super) async fn over(self) -> anyhow::Result<Option<String>> {
-        self.telling.await.context("the events could not be told to the end")
     }
 }
 

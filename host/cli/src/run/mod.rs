@@ -48,56 +48,42 @@ pub(crate) async fn run(args: Run) -> anyhow::Result<Exit> {
     let mut stop = Stop::new(args.until_stdin_ends)?;
     let mut hangup = signal(SignalKind::hangup()).context("SIGHUP cannot be listened for")?;
     let events = Events::new(args.events)?;
-    let ended = loop {
-        let builder = Node::builder()
-            .config(config.clone())
-            .version(env!("CARGO_PKG_VERSION"))
-            .on_losing(events.on_losing());
-        let builder = match &args.cache_dir {
-            Some(dir) => builder.cache_dir(dir),
-            None => builder,
-        };
-        let node = tokio::select! {
-            started = builder.start() => started?,
-            () = stop.asked() => break None,
-        };
-        let life = events.follow(&node);
-        let end = loop {
-            tokio::select! {
-                () = stop.asked() => break End::Asked,
-                () = node.ended() => break End::ByItself,
-                () = life.history_lost() => break End::HistoryLost,
-                _ = hangup.recv() => reload(&node).await,
-            }
-        };
-        if end != End::ByItself {
-            tracing::info!(again = end == End::HistoryLost, "handing over");
-            tokio::select! {
-                () = node.shutdown() => {}
-                () = stop.asked(), if end == End::Asked => {
-                    bail!("told to stop a second time: ended on the spot; the others take over when the session has expired")
-                }
-            }
-        }
-        let reason = life.over().await?;
-        // A store that was deleted or replaced stays lost to those who have it open: begin anew on the one that is there now.
-        if end != End::HistoryLost {
-            break reason;
+    let builder = Node::builder()
+        .config(config)
+        .version(env!("CARGO_PKG_VERSION"))
+        .on_losing(events.on_losing());
+    let builder = match &args.cache_dir {
+        Some(dir) => builder.cache_dir(dir),
+        None => builder,
+    };
+    let node = tokio::select! {
+        started = builder.start() => started?,
+        () = stop.asked() => {
+            events.finish().await;
+            return Ok(Exit::Ok);
         }
     };
+    let telling = events.follow(&node);
+    let asked = loop {
+        tokio::select! {
+            () = stop.asked() => break true,
+            () = node.ended() => break false,
+            _ = hangup.recv() => reload(&node).await,
+        }
+    };
+    if asked {
+        tracing::info!("asked to stop: handing over");
+        tokio::select! {
+            () = node.shutdown() => {}
+            () = stop.asked() => bail!("told to stop a second time: ended on the spot; the others take over when the session has expired"),
+        }
+    }
+    let ended = telling.await.context("the events could not be told to the end")?;
     events.finish().await;
     match ended {
         Some(reason) => bail!("the node has ended: {reason}"),
         None => Ok(Exit::Ok),
     }
-}
-
-/// Why a life of the node is over.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum End {
-    Asked,
-    ByItself,
-    HistoryLost,
 }
 
 async fn reload(node: &Node) {
