@@ -273,7 +273,7 @@ fn timing() {
 fn small_settings() {
     error("cluster = «5»", Code::WrongType, "a table");
     error("[cluster]\nname = «\"Mail EU\"»", Code::InvalidValue, "lower-case letters");
-    error("[cluster]\nname = «\"\"»", Code::InvalidValue, "1 to 64");
+    error("[cluster]\nname = «\"\"»", Code::InvalidValue, "1 to 63");
     error("[node]\ncapacity = «-1»", Code::OutOfRange, "from 0");
     error("[node]\nzone = «\"a,b\"»", Code::InvalidValue, "selected by a role");
     error("[node.labels]\n«zone» = \"a\"", Code::ConflictingKeys, "`[node]`");
