@@ -1,7 +1,7 @@
 //! The binary `shardwright`: the daemon, a demonstration, and the tools of operators and of policy authors.
 //!
-//! Each command is a module: [`check`], [`demo`], [`nodes`] with its [`orders`], [`policy`], [`roles`], [`run`]. They share how a cluster's
-//! store is looked at ([`cluster`], [`shards`]) and how things are shown ([`output`], [`exit`]). [`process`] runs nodes as child processes; it
+//! Each command is a module: `check`, `demo`, `nodes` with its `orders`, `policy`, `roles`, `run`. They share how a cluster's
+//! store is looked at (`cluster`, `shards`) and how things are shown (`output`, `exit`). `process` runs nodes as child processes; it
 //! is public for the tests and the benchmark of this package.
 
 mod args;
