@@ -64,8 +64,15 @@ pub(crate) async fn run(args: &Nodes) -> anyhow::Result<Exit> {
 
 async fn list(args: &Nodes) -> anyhow::Result<Exit> {
     let sight = Cluster::open(&args.which).await?.look().await?;
+    let prevailing = sight.view.prevailing();
     match args.output.format {
-        Format::Json if args.all => output::json(&sight.records.iter().map(Everything::of).collect::<Vec<_>>())?,
+        Format::Json if args.all => output::json(
+            &sight
+                .records
+                .iter()
+                .map(|record| Everything::of(record, prevailing))
+                .collect::<Vec<_>>(),
+        )?,
         Format::Json => output::json(&sight.records.iter().map(Known::of).collect::<Vec<_>>())?,
         Format::Table => {
             let mut table = Table::new(&["ID", "HOSTNAME", "STATUS", "LAST RENEWAL", "NOTES"]);
@@ -76,7 +83,7 @@ async fn list(args: &Nodes) -> anyhow::Result<Exit> {
                     record.hostname.clone(),
                     word(record.status),
                     known.last_renewal,
-                    notes(record),
+                    notes(record, prevailing),
                 ]);
             }
             table.print()?;
@@ -110,7 +117,7 @@ async fn list(args: &Nodes) -> anyhow::Result<Exit> {
                     output::or_dash(Some(labels.join(",")).filter(|labels| !labels.is_empty())),
                     output::or_dash(Some(&info.version).filter(|version| !version.is_empty())),
                     record.session.to_string(),
-                    notes(record),
+                    notes(record, prevailing),
                 ]);
             }
             table.print()?;
@@ -152,6 +159,8 @@ struct Everything<'r> {
     ended: bool,
     draining: bool,
     cordoned: bool,
+    /// Its settings are not those of most nodes, so it refuses to act.
+    settings_differ: bool,
     zone: &'r str,
     labels: &'r std::collections::BTreeMap<String, String>,
     capacity: u32,
@@ -162,7 +171,7 @@ struct Everything<'r> {
 }
 
 impl<'r> Everything<'r> {
-    fn of(record: &'r NodeRecord) -> Self {
+    fn of(record: &'r NodeRecord, prevailing: Option<u128>) -> Self {
         let info = &record.info;
         Self {
             known: Known::of(record),
@@ -171,6 +180,7 @@ impl<'r> Everything<'r> {
             ended: record.ended,
             draining: info.drain,
             cordoned: info.cordon,
+            settings_differ: differs(record, prevailing),
             zone: &info.zone,
             labels: &info.labels,
             capacity: info.capacity,
@@ -180,6 +190,10 @@ impl<'r> Everything<'r> {
             instance: record.instance.to_string(),
         }
     }
+}
+
+fn differs(record: &NodeRecord, prevailing: Option<u128>) -> bool {
+    !record.ended && prevailing.is_some_and(|settings| settings != record.info.settings)
 }
 
 /// A status as text.
@@ -192,8 +206,9 @@ pub(crate) fn word(status: Status) -> String {
     .to_owned()
 }
 
-fn notes(record: &NodeRecord) -> String {
+fn notes(record: &NodeRecord, prevailing: Option<u128>) -> String {
     let all = [
+        (differs(record, prevailing), "other settings: does not act"),
         (record.leader, "leader"),
         (record.ended, "ended"),
         (record.info.drain, "draining"),

@@ -147,8 +147,8 @@ impl Default for Budget {
         Self {
             wall: 1_000,
             fuel: None,
-            memory: 128 << 20,
-            output: 16 << 20,
+            memory: 256 << 20,
+            output: 32 << 20,
         }
     }
 }

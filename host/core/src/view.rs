@@ -8,6 +8,7 @@ use crate::plan::PlanPart;
 use crate::store::{Entry, Listing, Revision, StoreTime};
 use crate::time::{Instant, Timing};
 use crate::values::{Key, Leader, Meta, NodeInfo, Session, Value};
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -138,6 +139,18 @@ impl View {
     #[must_use]
     pub fn info(&self, id: NodeId) -> Arc<NodeInfo> {
         self.nodes.get(&id).cloned().unwrap_or_default()
+    }
+
+    /// The settings of most live nodes; those of the lowest id among equals. `None` while nobody has told any.
+    #[must_use]
+    pub fn prevailing(&self) -> Option<u128> {
+        let mut votes: BTreeMap<u128, (usize, Reverse<NodeId>)> = BTreeMap::new();
+        for id in self.live() {
+            if let Some(info) = self.nodes.get(&id) {
+                votes.entry(info.settings).or_insert((0, Reverse(id))).0 += 1;
+            }
+        }
+        votes.into_iter().max_by_key(|(_, vote)| *vote).map(|(settings, _)| settings)
     }
 
     /// Whether `leader` names a session that is not over.

@@ -220,8 +220,11 @@ impl Driver {
     fn notice(&self, notice: Notice) {
         let shared = &self.parts.shared;
         if let Notice::Joined { id, .. } = notice {
+            if shared.node() != Some(id) {
+                // Recorded once: a span keeps every value that it was ever given.
+                tracing::Span::current().record("node", id.get());
+            }
             shared.set_node(id);
-            tracing::Span::current().record("node", id.get());
             self.parts.bus.begin(id, self.parts.store.session_written());
             shared.emit(tell::event(notice, &self.roles));
             shared.phase.send_replace(Phase::Member);

@@ -1,6 +1,7 @@
 //! The state directory: what makes a node the same one after a restart, locked for as long as its process lives.
 //!
-//! `instance` holds the installation's UUID. `lock` is locked with `flock`, which the kernel releases whenever and however the process
+//! `instance` holds the installation's UUID, and the number of the folder that it was made for: a copy of the folder is another installation,
+//! or two processes could take each other for themselves. `lock` is locked with `flock`, which the kernel releases whenever and however the process
 //! ends; the process id in it is for people.
 
 use rustix::fs::{FlockOperation, flock};
@@ -8,7 +9,7 @@ use rustix::io::Errno;
 use shardwright_core::id::InstanceId;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// Why a state directory cannot be used.
@@ -91,7 +92,15 @@ impl StateDir {
 
         let instance_path = path.join("instance");
         let instance = match std::fs::read_to_string(&instance_path) {
-            Ok(text) => parse(&text).ok_or(StateDirError::Malformed { path: instance_path })?,
+            Ok(text) => match parse(&text).ok_or_else(|| StateDirError::Malformed {
+                path: instance_path.clone(),
+            })? {
+                (_, Some(made_for)) if made_for != folder(path).map_err(failed("look at", path))? => {
+                    tracing::warn!(path = %path.display(), "this state directory is a copy of another: it becomes an instance of its own");
+                    create(path, &instance_path).map_err(failed("write", &instance_path))?
+                }
+                (instance, _) => instance,
+            },
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 create(path, &instance_path).map_err(failed("write", &instance_path))?
             }
@@ -113,17 +122,29 @@ fn create(dir: &Path, path: &Path) -> io::Result<InstanceId> {
     let instance = InstanceId(random_bits()?);
     let temporary = dir.join("instance.new");
     let mut file = private().truncate(true).open(&temporary)?;
-    writeln!(file, "{instance}")?;
+    writeln!(file, "{instance}\nfolder {}", folder(dir)?)?;
     file.sync_all()?;
     std::fs::rename(&temporary, path)?;
     File::open(dir)?.sync_all()?;
     Ok(instance)
 }
 
-fn parse(text: &str) -> Option<InstanceId> {
-    let digits: String = text.trim().chars().filter(|c| *c != '-').collect();
+/// What tells a folder from its copies.
+fn folder(dir: &Path) -> io::Result<u64> {
+    Ok(std::fs::metadata(dir)?.ino())
+}
+
+/// The instance, and the folder that it was made for, if the file says so: people may write the file themselves.
+fn parse(text: &str) -> Option<(InstanceId, Option<u64>)> {
+    let mut lines = text.trim().lines();
+    let digits: String = lines.next()?.trim().chars().filter(|c| *c != '-').collect();
     let well_formed = digits.len() == 32 && digits.bytes().all(|b| b.is_ascii_hexdigit());
-    u128::from_str_radix(&digits, 16).ok().filter(|_| well_formed).map(InstanceId)
+    let instance = u128::from_str_radix(&digits, 16).ok().filter(|_| well_formed).map(InstanceId)?;
+    let folder = match lines.next() {
+        None => None,
+        Some(line) => Some(line.strip_prefix("folder ")?.parse().ok()?),
+    };
+    lines.next().is_none().then_some((instance, folder))
 }
 
 /// 128 bits from the operating system.
@@ -152,6 +173,27 @@ mod test {
         assert_eq!(StateDir::open(&path).expect("free again").instance, instance);
         let other = StateDir::open(&temp.path().join("c")).expect("another");
         assert_ne!(other.instance, instance);
+    }
+
+    #[test]
+    fn a_copy_of_a_state_directory_is_another_instance() {
+        let temp = tempfile::tempdir().expect("a folder");
+        let (first, copy) = (temp.path().join("first"), temp.path().join("copy"));
+        let running = StateDir::open(&first).expect("created");
+        std::fs::create_dir(&copy).expect("a folder");
+        std::fs::copy(first.join("instance"), copy.join("instance")).expect("copied");
+        let other = StateDir::open(&copy).expect("opens").instance;
+        assert_ne!(other, running.instance);
+        assert_eq!(StateDir::open(&copy).expect("opens").instance, other, "and stays so");
+        let moved = temp.path().join("moved");
+        let instance = running.instance;
+        drop(running);
+        std::fs::rename(&first, &moved).expect("moved");
+        assert_eq!(
+            StateDir::open(&moved).expect("opens").instance,
+            instance,
+            "a moved one is still the same"
+        );
     }
 
     #[test]

@@ -11,7 +11,11 @@ use events::{Events, EventsFormat};
 use logs::LogFormat;
 use shardwright::Node;
 use std::path::PathBuf;
+use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// Signals that follow the first within this time count as the same.
+const ECHO: Duration = Duration::from_millis(500);
 
 /// Arguments of `run`.
 #[derive(Args, Debug)]
@@ -75,7 +79,8 @@ pub(crate) async fn run(args: Run) -> anyhow::Result<Exit> {
         tracing::info!("asked to stop: handing over");
         tokio::select! {
             () = node.shutdown() => {}
-            () = stop.asked() => bail!("told to stop a second time: ended on the spot; the others take over when the session has expired"),
+            // Who sends one signal to a process and to its group means one.
+            () = async { tokio::time::sleep(ECHO).await; stop.asked().await } => bail!("told to stop a second time: ended on the spot; the others take over when the session has expired"),
         }
     }
     let ended = telling.await.context("the events could not be told to the end")?;

@@ -6,7 +6,7 @@ use crate::join::{Answer, Outcome, Request};
 use crate::store::{Expected, StoreError};
 use crate::time::Instant;
 use crate::values::{Key, NodeInfo, Value};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The steps of writing `nodes/<n>`.
@@ -122,20 +122,9 @@ impl Engine {
         self.info.cordon.take_if(|order| *order == cordon);
     }
 
-    /// The settings of most live nodes; those of the lowest id among equals. `None` while nobody has told any.
-    pub(super) fn prevailing(&self) -> Option<u128> {
-        let mut votes: BTreeMap<u128, (usize, std::cmp::Reverse<NodeId>)> = BTreeMap::new();
-        for id in self.view.live() {
-            if let Some(info) = self.view.nodes.get(&id) {
-                votes.entry(info.settings).or_insert((0, std::cmp::Reverse(id))).0 += 1;
-            }
-        }
-        votes.into_iter().max_by_key(|(_, vote)| *vote).map(|(settings, _)| settings)
-    }
-
     /// Refuses to act while this node's settings are not the prevailing ones; names nodes that differ.
     pub(super) fn check_settings(&mut self) {
-        let Some(prevailing) = self.prevailing() else { return };
+        let Some(prevailing) = self.view.prevailing() else { return };
         let with = |settings: u128| -> Vec<NodeId> {
             self.view
                 .live()

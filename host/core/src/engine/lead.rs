@@ -124,7 +124,7 @@ impl Engine {
             self.resign();
         }
         // A leader whose settings few share blocks everyone else: it is replaced like one that is gone.
-        let accepted = leader.filter(|l| self.view.nodes.get(l).is_none_or(|i| Some(i.settings) == self.prevailing()));
+        let accepted = leader.filter(|l| self.view.nodes.get(l).is_none_or(|i| Some(i.settings) == self.view.prevailing()));
         if accepted.is_some() || !able {
             self.lead.vacant = None;
             return;
