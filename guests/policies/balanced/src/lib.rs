@@ -17,8 +17,8 @@
 //! - Where each shard has candidates of its own, quotas may be impossible: each shard gets its least loaded candidates, and then single moves
 //!   even the load out until none helps. Every shard that has a candidate is owned.
 //!
-//! The files: [`table`] holds the rows, [`fill`] meets the quotas, [`listed`] does the same under candidate lists, [`spread`] mends zones,
-//! [`primaries`] balances who acts.
+//! The files: `table` holds the rows, `fill` meets the quotas, `listed` does the same under candidate lists, `spread` mends zones,
+//! `primaries` balances who acts.
 
 mod fill;
 mod listed;
