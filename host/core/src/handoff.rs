@@ -49,10 +49,10 @@ pub fn advance(
                 if target == 0 {
                     *moves -= 1;
                 }
-                next.get_or_insert_with(|| carry(part, revision)).targets[at] = node;
+                next.get_or_insert_with(|| carried(part, revision)).targets[at] = node;
             }
             Step::Grant(new) => {
-                let next = next.get_or_insert_with(|| carry(part, revision));
+                let next = next.get_or_insert_with(|| carried(part, revision));
                 next.holders[at] = new.map_or(0, |holder| intern(&mut next.sessions, holder));
                 next.granted[at] = 0;
                 next.targets[at] = 0;
@@ -119,7 +119,8 @@ fn live(sessions: &Sessions, node: NodeId) -> Option<SessionId> {
 }
 
 /// A copy to be written over the entry of `revision`: grants made by that entry get its revision for good.
-fn carry(part: &PlanPart, revision: Revision) -> PlanPart {
+#[must_use]
+pub fn carried(part: &PlanPart, revision: Revision) -> PlanPart {
     let mut next = part.clone();
     for (granted, holder) in next.granted.iter_mut().zip(&next.holders) {
         if *granted == 0 && *holder != 0 {
@@ -127,12 +128,6 @@ fn carry(part: &PlanPart, revision: Revision) -> PlanPart {
         }
     }
     next
-}
-
-/// As [`carry`], for a write that changes rows only.
-#[must_use]
-pub fn carried(part: &PlanPart, revision: Revision) -> PlanPart {
-    carry(part, revision)
 }
 
 /// 1 + the index of `holder` among `sessions`, added if it is new.

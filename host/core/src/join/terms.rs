@@ -107,7 +107,7 @@ pub enum JoinError {
 pub enum Next {
     /// Perform this and report its outcome.
     Do(Request),
-    /// Call [`Join::wake`] after this many milliseconds.
+    /// Call [`Join::wake`](super::Join::wake) after this many milliseconds.
     Wait(u64),
     /// The id is held.
     Held(Held),
