@@ -4,7 +4,7 @@ use rusqlite::ErrorCode;
 use std::path::{Path, PathBuf};
 
 /// How long an operation waits for other processes before it gives up.
-pub(super) const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
+pub(super) const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
 
 /// Why a coordinator file cannot be used. Nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
