@@ -11,16 +11,13 @@ use shardwright_core::engine::NodeRecord;
 use shardwright_core::id::{NodeId, Token};
 use shardwright_core::store::{Entry, Listing, Revision, StoreError, StoreTime};
 use shardwright_core::time::Instant;
-use shardwright_core::values::{Key, Value};
+use shardwright_core::values::{Key, LOOK, Value};
 use shardwright_core::view::View;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Where a configuration is looked for unless one is named.
 const DEFAULT_CONFIGS: [&str; 2] = ["shardwright.toml", "/etc/shardwright/config.toml"];
-
-/// The topic on which the nodes tell each other to look at the store.
-const LOOK: &str = "node/look";
 
 /// As whom the operator speaks on the bus: above every id that a node can have.
 const OPERATOR: u32 = u32::MAX;

@@ -1,7 +1,6 @@
 //! The canonical snapshot that a policy is asked about, built from the view.
 
 use crate::clock::BackendClock;
-use crate::id::NodeId;
 use crate::plan::{self, PlanPart};
 use crate::role::{Member, Placement, Replicas, RoleSpec};
 use crate::snapshot::{Snapshot, SnapshotNode, SnapshotRole, SnapshotStatus, Trigger};
@@ -198,13 +197,4 @@ fn trigger(role: &RoleSpec, policy: u64, parts: &[&PlanPart], members: &[Snapsho
         return Trigger::Join;
     }
     Trigger::Orders
-}
-
-/// The node of this id, if it is a member.
-#[must_use]
-pub fn member(members: &[SnapshotNode], id: NodeId) -> Option<&SnapshotNode> {
-    members
-        .binary_search_by_key(&id.get(), |n| n.id)
-        .ok()
-        .and_then(|at| members.get(at))
 }

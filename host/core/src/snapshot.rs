@@ -117,14 +117,20 @@ impl SnapshotRole {
     /// The candidates of `shard`, or `None` if every node is one.
     #[must_use]
     pub fn candidates_of(&self, shard: u32) -> Option<&[u32]> {
-        match self.candidate_ends.as_slice() {
-            [] => None,
-            [end] => self.candidates.get(..*end as usize),
-            ends => {
-                let shard = shard as usize;
-                let start = if shard == 0 { 0 } else { *ends.get(shard - 1)? as usize };
-                self.candidates.get(start..*ends.get(shard)? as usize)
-            }
+        candidates_of(&self.candidates, &self.candidate_ends, shard)
+    }
+}
+
+/// The candidates of `shard` in flat lists of ids and ends as [`SnapshotRole`] has them, or `None` if every node is one.
+#[must_use]
+pub fn candidates_of<'a>(ids: &'a [u32], ends: &[u32], shard: u32) -> Option<&'a [u32]> {
+    match ends {
+        [] => None,
+        [end] => ids.get(..*end as usize),
+        ends => {
+            let shard = shard as usize;
+            let start = if shard == 0 { 0 } else { *ends.get(shard - 1)? as usize };
+            ids.get(start..*ends.get(shard)? as usize)
         }
     }
 }

@@ -8,6 +8,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+/// The bus topic of "the store has changed, look": from nodes, and from the operator's commands.
+pub const LOOK: &str = "node/look";
+
 /// A key of the cluster's namespace.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Key {

@@ -4,13 +4,12 @@ use bytes::Bytes;
 use shardwright_coordinator::{BusError, Coordinator, Inbox, Incoming, Messenger, Namespace, Own};
 use shardwright_core::id::{NodeId, Token};
 use shardwright_core::store::StoreTime;
+use shardwright_core::values::LOOK;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// The topic of "the store has changed, look".
-const LOOK: &str = "node/look";
 /// What the server's topics begin with on the wire.
 const SERVER: &str = "app/";
 /// How long to wait before subscribing again after a failure.

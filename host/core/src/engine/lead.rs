@@ -67,8 +67,8 @@ pub(super) struct Accepted {
     pub owners: Vec<u32>,
 }
 
-/// How much later the next candidate in line tries.
-const TURN: u64 = 150;
+/// How much later the next node in line tries what any may do, in milliseconds, so that not all do it at once.
+pub(super) const TURN: u64 = 150;
 
 impl Lead {
     pub(super) fn new(roles: usize) -> Self {

@@ -3,6 +3,7 @@
 //! Anyone may, on proof: the backend says that the entry is old enough, or the same revision was seen for long enough on the
 //! local clock. A fresh look comes right before, and the write is a compare-and-set over what was looked at.
 
+use super::lead::TURN;
 use super::{Command, Engine, Op};
 use crate::id::NodeId;
 use crate::join::{Answer, Outcome, Request};
@@ -10,9 +11,6 @@ use crate::store::{Entry, Expected, Revision, StoreError, StoreTime};
 use crate::time::Instant;
 use crate::values::{Key, Session, Value};
 use crate::view::SeenSession;
-
-/// How much later the next node in line tries, so that not all do at once.
-const TURN: u64 = 150;
 
 impl Engine {
     /// When it may be possible to end the session of `seen`.

@@ -8,7 +8,7 @@ use crate::native::affinity;
 use crate::plan::{PART_SHARDS, PlanPart, parts, shape};
 use crate::role::Mode;
 use crate::rules::Rule;
-use crate::snapshot::SnapshotNode;
+use crate::snapshot::{SnapshotNode, candidates_of};
 use crate::store::{Entry, Expected, Revision, StoreError, StoreTime};
 use crate::time::Instant;
 use crate::values::{Key, Value};
@@ -236,19 +236,6 @@ fn is_vacated(revision: Revision, plan: &PlanPart, sessions: &Sessions) -> bool 
 /// Planned moves of one role that may be under way at the same time.
 fn budget(shards: u32) -> usize {
     (shards as usize / 8).max(4)
-}
-
-fn candidates_of<'a>(ids: &'a [u32], ends: &[u32], shard: u32) -> Option<&'a [u32]> {
-    match ends {
-        [] => None,
-        [end] => ids.get(..*end as usize),
-        ends => {
-            let start = (shard as usize)
-                .checked_sub(1)
-                .map_or(Some(0), |before| ends.get(before).map(|e| *e as usize))?;
-            ids.get(start..*ends.get(shard as usize)? as usize)
-        }
-    }
 }
 
 /// Who should act on a shard now: the first fit owner of its row, else a stand-in, else a node that is on its way out.
