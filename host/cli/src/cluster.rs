@@ -135,7 +135,12 @@ impl Cluster {
 
     /// The store as it is now.
     pub(crate) async fn look(&self) -> anyhow::Result<Sight> {
-        let Listing { entries, revision, now } = self
+        let Listing {
+            entries,
+            revision,
+            now,
+            unsure_before,
+        } = self
             .store
             .list("", Revision(0))
             .await
@@ -168,6 +173,7 @@ impl Cluster {
                 entries: entries.collect(),
                 revision,
                 now,
+                unsure_before,
             },
             true,
             here,

@@ -1,10 +1,19 @@
 //! The traits that every backend implements, with the promises that the contract suite checks.
 
+use crate::finding::Finding;
 use async_trait::async_trait;
 use bytes::Bytes;
 use shardwright_core::store::{Expected, Listing, Reading, Revision, StoreError, Written};
 
 /// The store: linearizable per namespace, revisions store-wide and strictly increasing.
+///
+/// `HistoryLost` is for good: once a handle has answered with it, every operation of its store does. Whoever wants to go on opens a new
+/// handle, and begins by reading what the history of that one is.
+///
+/// A backend that may have lost *some* acknowledged writes — a replica was promoted, a server came back without its last second — goes on,
+/// and does three things: a handle that knows a revision which the store no longer has answers `HistoryLost`; a write of a handle that has
+/// not yet heard of the change fails with `Unavailable` and does nothing; and `Reading::unsure_before` and `Listing::unsure_before` name the
+/// moment of the change, from which the engine waits until everybody whom the loss concerns has heard of it.
 #[async_trait]
 pub trait Store: Send + Sync {
     /// The entry under `key`, as of some moment between call and answer.
@@ -104,6 +113,7 @@ pub enum BusError {
 }
 
 /// One backend, opened for one namespace.
+#[async_trait]
 pub trait Coordinator: Store + Bus {
     /// What kind of backend this is, as in `type = "sqlite"`.
     fn kind(&self) -> &'static str;
@@ -116,4 +126,16 @@ pub trait Coordinator: Store + Bus {
     fn fresh_is_safe(&self) -> bool {
         false
     }
+
+    /// Looks at the server behind it: version, safety of its settings, clock, round trips. For the operator; changes nothing.
+    async fn examine(&self) -> Vec<Finding> {
+        Vec::new()
+    }
+
+    /// Removes everything that this namespace has stored, and what was made for it: for the scratch namespaces of checks, and for clusters
+    /// that are gone for good. No handle that is open is to be used any more.
+    ///
+    /// # Errors
+    /// [`StoreError`]; some of it may be left.
+    async fn erase(&self) -> Result<(), StoreError<Bytes>>;
 }

@@ -1,19 +1,28 @@
-//! The coordinator contract of Shardwright, and the backends that need no server.
+//! The coordinator contract of Shardwright, and its native backends.
 //!
 //! Everything that nodes agree on lives in the store; everything they tell each other goes over the bus. From the bottom up:
 //!
 //! - [`contract`]: the traits, with their promises; [`limits`]: names and sizes that every backend accepts;
 //! - [`memory`] and [`sqlite`]: the backends inside one process and inside one machine;
+//! - `redis`, `nats` and `kafka` (features of these names): the backends with a server, and what they share, [`broker`];
 //! - [`sealed`]: the frame around every stored value and message, and their encryption under `cluster.secret`;
 //! - [`envelope`] and [`messenger`]: who said what, in which order, and whether something is missing;
 //! - `suite` (feature `contract-suite`): one check for each promise, for whoever writes a backend.
+pub mod broker;
 pub mod clock;
 pub mod contract;
 pub mod envelope;
+pub mod finding;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod limits;
 pub mod memory;
 pub mod messenger;
+#[cfg(feature = "nats")]
+pub mod nats;
 mod queue;
+#[cfg(feature = "redis")]
+pub mod redis;
 pub mod sealed;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
@@ -22,6 +31,7 @@ pub mod suite;
 
 pub use contract::{Bus, BusError, Coordinator, Delivery, Store, Subscription};
 pub use envelope::Envelope;
+pub use finding::{Finding, Verdict};
 pub use limits::Namespace;
 pub use memory::{MemoryBroker, MemoryCoordinator};
 pub use messenger::{Inbox, Incoming, Messenger, MessengerStats, Own, Resync};

@@ -117,6 +117,7 @@ impl Store for MemoryCoordinator {
         Ok(Reading {
             entry,
             now: self.broker.now(),
+            unsure_before: StoreTime::default(),
         })
     }
 
@@ -136,6 +137,7 @@ impl Store for MemoryCoordinator {
             entries,
             revision: Revision(state.revision),
             now: self.broker.now(),
+            unsure_before: StoreTime::default(),
         })
     }
 
@@ -171,6 +173,7 @@ impl Bus for MemoryCoordinator {
     }
 }
 
+#[async_trait]
 impl Coordinator for MemoryCoordinator {
     fn kind(&self) -> &'static str {
         "memory"
@@ -182,5 +185,10 @@ impl Coordinator for MemoryCoordinator {
 
     fn fresh_is_safe(&self) -> bool {
         true
+    }
+
+    async fn erase(&self) -> Result<(), StoreError<Bytes>> {
+        self.broker.lock().spaces.remove(&self.namespace);
+        Ok(())
     }
 }

@@ -69,14 +69,12 @@ impl Queue {
     }
 
     /// Says that `count` messages (0: unknown) were lost here.
-    #[cfg(feature = "sqlite")]
     pub(crate) fn lose(&self, count: u64) {
         self.lock().lose(count);
         self.news.notify_one();
     }
 
     /// Ends the subscription once what waits has been taken.
-    #[cfg(feature = "sqlite")]
     pub(crate) fn close(&self, reason: BusError) {
         self.lock().over.get_or_insert(reason);
         self.news.notify_one();
@@ -96,7 +94,6 @@ impl Subscribers {
     }
 
     /// Whether there is any.
-    #[cfg(feature = "sqlite")]
     pub(crate) fn any(&mut self) -> bool {
         self.each(|_| {});
         !self.0.is_empty()

@@ -189,6 +189,7 @@ impl Subscription for Late {
     }
 }
 
+#[async_trait]
 impl Coordinator for Broken {
     fn kind(&self) -> &'static str {
         "broken"
@@ -196,6 +197,10 @@ impl Coordinator for Broken {
 
     fn location(&self) -> String {
         format!("{:?}", self.fault)
+    }
+
+    async fn erase(&self) -> Result<(), StoreError<Bytes>> {
+        self.inner.erase().await
     }
 }
 

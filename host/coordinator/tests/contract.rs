@@ -13,7 +13,7 @@ fn verify(report: &SuiteReport, kind: &str) {
         println!("{name:<16} {outcome:<8} {millis:>6} ms  {detail}");
     }
     assert!(report.passed(), "{:#?}", report.failures().collect::<Vec<_>>());
-    assert_eq!((report.kind.as_str(), report.rows.len()), (kind, 19));
+    assert_eq!((report.kind.as_str(), report.rows.len()), (kind, 20));
 }
 
 async fn open_sqlite(path: PathBuf, namespace: Namespace) -> Result<Arc<dyn Coordinator>, String> {

@@ -53,6 +53,9 @@ pub struct Reading<V> {
     pub entry: Option<Entry<V>>,
     /// The backend's clock when it answered.
     pub now: StoreTime,
+    /// Writes that were acknowledged before this moment may have been lost, unnoticed by those who never knew of them: a replica was promoted,
+    /// say. Whoever does know of one is told `HistoryLost`. 0 for a backend that loses nothing, or everything.
+    pub unsure_before: StoreTime,
 }
 
 /// The answer to `list`.
@@ -64,6 +67,8 @@ pub struct Listing<V> {
     pub revision: Revision,
     /// The backend's clock when it answered.
     pub now: StoreTime,
+    /// As [`Reading::unsure_before`].
+    pub unsure_before: StoreTime,
 }
 
 /// The answer to a successful `put` or `delete`.

@@ -36,6 +36,7 @@ impl Store {
             Request::Get(key) => Ok(Answer::Reading(Reading {
                 entry: self.entries.get(&key.to_string()).cloned(),
                 now,
+                unsure_before: StoreTime::default(),
             })),
             Request::List { prefix, .. } => {
                 let entries = self
@@ -47,6 +48,7 @@ impl Store {
                     entries: entries.collect(),
                     revision: Revision(self.revision),
                     now,
+                    unsure_before: StoreTime::default(),
                 }))
             }
             Request::Put { key, value, expected } => {

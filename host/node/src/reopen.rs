@@ -96,6 +96,7 @@ impl Bus for Reopening {
     }
 }
 
+#[async_trait]
 impl Coordinator for Reopening {
     fn kind(&self) -> &'static str {
         self.present().kind()
@@ -103,6 +104,10 @@ impl Coordinator for Reopening {
 
     fn location(&self) -> String {
         self.present().location()
+    }
+
+    async fn erase(&self) -> Result<(), StoreError<Bytes>> {
+        self.present().erase().await
     }
 }
 

@@ -54,7 +54,11 @@ impl StoreCalls {
             Request::Get(key) => {
                 let reading = self.coordinator.get(&key.to_string()).await.map_err(|e| error(&key, e))?;
                 let entry = reading.entry.map(|entry| decode(&key, entry)).transpose()?;
-                Ok(Answer::Reading(Reading { entry, now: reading.now }))
+                Ok(Answer::Reading(Reading {
+                    entry,
+                    now: reading.now,
+                    unsure_before: reading.unsure_before,
+                }))
             }
             Request::List { prefix, since } => {
                 // A conflict is no answer to a listing; its entry would belong to no known key.
@@ -65,6 +69,7 @@ impl StoreCalls {
                     entries: entries.collect::<Result<_, _>>()?,
                     revision: list.revision,
                     now: list.now,
+                    unsure_before: list.unsure_before,
                 }))
             }
             Request::Put { key, value, expected } => {

@@ -35,11 +35,15 @@ impl Bus for Mute {
     }
 }
 
+#[async_trait]
 impl Coordinator for Mute {
     fn kind(&self) -> &'static str {
         "mute"
     }
     fn location(&self) -> String {
         "nowhere".into()
+    }
+    async fn erase(&self) -> Result<(), StoreError<Bytes>> {
+        pending().await
     }
 }

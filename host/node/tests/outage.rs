@@ -58,6 +58,7 @@ impl Bus for Cable {
     }
 }
 
+#[async_trait]
 impl Coordinator for Cable {
     fn kind(&self) -> &'static str {
         self.inner.kind()
@@ -67,6 +68,9 @@ impl Coordinator for Cable {
     }
     fn fresh_is_safe(&self) -> bool {
         true
+    }
+    async fn erase(&self) -> Result<(), StoreError<Bytes>> {
+        self.inner.erase().await
     }
 }
 

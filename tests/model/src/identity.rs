@@ -177,10 +177,12 @@ impl Cluster {
                     entries: entries.collect(),
                     revision: state.store.revision(),
                     now: NOW,
+                    unsure_before: StoreTime::default(),
                 }),
                 _ => Answer::Reading(Reading {
                     entry: entries.next().map(|(_, e)| e),
                     now: NOW,
+                    unsure_before: StoreTime::default(),
                 }),
             }));
         };

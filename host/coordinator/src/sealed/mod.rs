@@ -10,6 +10,7 @@ mod secret;
 pub use secret::{MIN_SECRET, Secret, SecretTooShort};
 
 use crate::contract::{Bus, BusError, Coordinator, Delivery, Store, Subscription};
+use crate::finding::Finding;
 use crate::limits::{MAX_MESSAGE, MAX_VALUE, Namespace};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -79,14 +80,14 @@ impl Store for Protected {
     }
 
     async fn list(&self, prefix: &str, since: Revision) -> Result<Listing<Bytes>, StoreError<Bytes>> {
-        let Listing { entries, revision, now } = self.inner.list(prefix, since).await?;
-        let opened = entries
+        let listing = self.inner.list(prefix, since).await?;
+        let opened = listing
+            .entries
             .into_iter()
             .map(|(key, entry)| self.open(&key, entry).map(|entry| (key, entry)));
         Ok(Listing {
             entries: opened.collect::<Result<_, _>>()?,
-            revision,
-            now,
+            ..listing
         })
     }
 
@@ -132,6 +133,7 @@ impl Bus for Protected {
     }
 }
 
+#[async_trait]
 impl Coordinator for Protected {
     fn kind(&self) -> &'static str {
         self.inner.kind()
@@ -143,6 +145,14 @@ impl Coordinator for Protected {
 
     fn fresh_is_safe(&self) -> bool {
         self.inner.fresh_is_safe()
+    }
+
+    async fn examine(&self) -> Vec<Finding> {
+        self.inner.examine().await
+    }
+
+    async fn erase(&self) -> Result<(), StoreError<Bytes>> {
+        self.inner.erase().await
     }
 }
 

@@ -215,6 +215,7 @@ impl Bus for SqliteCoordinator {
     }
 }
 
+#[async_trait]
 impl Coordinator for SqliteCoordinator {
     fn kind(&self) -> &'static str {
         "sqlite"
@@ -222,5 +223,9 @@ impl Coordinator for SqliteCoordinator {
 
     fn location(&self) -> String {
         self.path.display().to_string()
+    }
+
+    async fn erase(&self) -> Result<(), StoreError<Bytes>> {
+        self.ask(true, |view| view.erase().map(Ok)).await
     }
 }

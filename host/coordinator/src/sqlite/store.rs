@@ -221,6 +221,7 @@ impl View<'_> {
         Ok(Reading {
             entry: self.entry(key)?,
             now: StoreTime(self.meta.now()),
+            unsure_before: StoreTime::default(),
         })
     }
 
@@ -252,7 +253,14 @@ impl View<'_> {
             entries: rows.collect::<Result<_, _>>()?,
             revision: Revision(self.meta.revision),
             now: StoreTime(self.meta.now()),
+            unsure_before: StoreTime::default(),
         })
+    }
+
+    /// Removes every entry of the namespace.
+    pub(super) fn erase(&mut self) -> rusqlite::Result<()> {
+        let sql = "DELETE FROM entries WHERE namespace = ?1";
+        self.connection.prepare_cached(sql)?.execute([self.namespace.as_str()]).map(drop)
     }
 
     /// Stores `value`, or removes the entry if there is none, provided that `expected` holds.

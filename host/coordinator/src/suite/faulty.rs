@@ -2,6 +2,7 @@
 
 use super::Random;
 use crate::contract::{Bus, BusError, Coordinator, Store, Subscription};
+use crate::finding::Finding;
 use async_trait::async_trait;
 use bytes::Bytes;
 use shardwright_core::store::{Expected, Listing, Reading, Revision, StoreError, Written};
@@ -99,6 +100,7 @@ impl Bus for FaultyCoordinator {
     }
 }
 
+#[async_trait]
 impl Coordinator for FaultyCoordinator {
     fn kind(&self) -> &'static str {
         self.inner.kind()
@@ -110,5 +112,13 @@ impl Coordinator for FaultyCoordinator {
 
     fn fresh_is_safe(&self) -> bool {
         self.inner.fresh_is_safe()
+    }
+
+    async fn examine(&self) -> Vec<Finding> {
+        self.inner.examine().await
+    }
+
+    async fn erase(&self) -> Result<(), StoreError<Bytes>> {
+        self.inner.erase().await
     }
 }

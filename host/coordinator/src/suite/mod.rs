@@ -64,7 +64,7 @@ impl Default for Options {
     }
 }
 
-/// Runs every check, one after the other, each in namespaces of its own, named `suite-…`, which are left behind.
+/// Runs every check, one after the other, each in namespaces of its own, named `suite-…`, which the last one removes.
 pub async fn run(factory: &Factory, options: Options) -> SuiteReport {
     let mut unique = [0; 6];
     // Without randomness a second run meets the namespaces of the first, and its checks say so.
@@ -81,6 +81,10 @@ pub async fn run(factory: &Factory, options: Options) -> SuiteReport {
         location: "?".into(),
         rows: Vec::new(),
     };
+    if let Ok(coordinator) = cx.open(&cx.space()).await {
+        report.kind = coordinator.kind().into();
+        report.location = coordinator.location();
+    }
     for Check { name, promise, body } in checks(&cx) {
         let begun = Instant::now();
         let verdict = tokio::time::timeout(cx.options.patience, body).await;
@@ -103,10 +107,6 @@ pub async fn run(factory: &Factory, options: Options) -> SuiteReport {
             detail,
             took: begun.elapsed(),
         });
-    }
-    if let Ok(coordinator) = cx.open(&cx.space()).await {
-        report.kind = coordinator.kind().into();
-        report.location = coordinator.location();
     }
     report
 }
@@ -207,6 +207,11 @@ fn checks<'a>(cx: &'a Context<'a>) -> Vec<Check<'a>> {
             "after a disturbance the store works again, and lost messages are told",
             Box::pin(bus::reconnect(cx)),
         ),
+        check(
+            "erase",
+            "a namespace can be removed, and then nothing of it is left",
+            Box::pin(store::erase(cx)),
+        ),
     ]
 }
 
@@ -221,7 +226,15 @@ struct Context<'a> {
 impl Context<'_> {
     /// A namespace that nobody else uses.
     fn space(&self) -> Namespace {
-        let n = self.spaces.fetch_add(1, Ordering::Relaxed);
+        self.nth(self.spaces.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// The namespaces that were given out so far.
+    fn spaces(&self) -> Vec<Namespace> {
+        (0..self.spaces.load(Ordering::Relaxed)).map(|n| self.nth(n)).collect()
+    }
+
+    fn nth(&self, n: u64) -> Namespace {
         Namespace::new(&format!("suite-{}-{n}", self.unique)).expect("lowercase letters, digits and dashes")
     }
 

@@ -204,3 +204,23 @@ pub(super) async fn time(cx: &Context<'_>) -> Verdict {
     }
     Ok("120 answers of two handles".into())
 }
+
+/// Also cleans up after the other checks.
+pub(super) async fn erase(cx: &Context<'_>) -> Verdict {
+    let (space, other) = (cx.space(), cx.space());
+    let (doomed, bystander) = (cx.open(&space).await?, cx.open(&other).await?);
+    for key in ["a", "b/c"] {
+        doomed.put(key, Bytes::from_static(b"x"), Expected::Absent).await?;
+        bystander.put(key, Bytes::from_static(b"x"), Expected::Absent).await?;
+    }
+    doomed.erase().await?;
+    let listing = cx.open(&space).await?.list("", Revision(0)).await?;
+    ensure!(listing.entries.is_empty(), "left behind: {:?}", listing.entries);
+    let spared = bystander.list("", Revision(0)).await?.entries.len();
+    ensure!(spared == 2, "another namespace was left with {spared} entries of 2");
+    let spaces = cx.spaces();
+    for space in &spaces {
+        cx.open(space).await?.erase().await?;
+    }
+    Ok(format!("{} namespaces removed", spaces.len()))
+}

@@ -48,6 +48,7 @@ impl Store {
             Request::Get(key) => Ok(Answer::Reading(Reading {
                 entry: self.entries.get(&key.to_string()).cloned(),
                 now: time,
+                unsure_before: StoreTime::default(),
             })),
             Request::List { prefix, since } => {
                 let asked = self.entries.iter().filter(|(k, e)| k.starts_with(prefix) && e.revision > since);
@@ -55,6 +56,7 @@ impl Store {
                     entries: asked.map(|(k, e)| (k.clone(), e.clone())).collect(),
                     revision: Revision(self.revision),
                     now: time,
+                    unsure_before: StoreTime::default(),
                 }))
             }
             Request::Put { key, value, expected } => self.put(key.to_string(), value, expected, time),

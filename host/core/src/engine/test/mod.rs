@@ -29,6 +29,7 @@ impl Store {
             Request::Get(key) => Ok(Answer::Reading(Reading {
                 entry: self.entries.get(&key.to_string()).cloned(),
                 now,
+                unsure_before: StoreTime::default(),
             })),
             Request::List { prefix, since } => {
                 let entries = self.entries.iter().filter(|(k, e)| k.starts_with(prefix) && e.revision > since);
@@ -37,6 +38,7 @@ impl Store {
                     entries,
                     revision: Revision(self.revision),
                     now,
+                    unsure_before: StoreTime::default(),
                 }))
             }
             Request::Put { key, value, expected } => {

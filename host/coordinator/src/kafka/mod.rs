@@ -1,0 +1,5 @@
+//! Kafka as a coordinator.
+
+mod options;
+
+pub use options::*;

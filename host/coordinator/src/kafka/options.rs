@@ -1,0 +1,43 @@
+//! How to reach Kafka brokers.
+
+use crate::broker::{Password, Tls};
+use std::time::Duration;
+
+/// Where and how, as [`super::KafkaCoordinator::open`] takes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KafkaOptions {
+    /// `host:port` of some brokers.
+    pub brokers: Vec<String>,
+    /// Who we are; `None` for nobody, or for the TLS certificate alone.
+    pub login: Option<KafkaLogin>,
+    /// TLS.
+    pub tls: Option<Tls>,
+    /// Replicas of topics that are made here.
+    pub replication: u16,
+    /// The longest that a record may take to be acknowledged (`message.timeout.ms`).
+    pub timeout_message: Duration,
+    /// After how long without answer a broker counts as gone (`socket.timeout.ms`).
+    pub timeout_session: Duration,
+}
+
+/// Who we are to Kafka: SASL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KafkaLogin {
+    /// How to prove it.
+    pub mechanism: KafkaMechanism,
+    /// The user.
+    pub user: String,
+    /// The password.
+    pub password: Password,
+}
+
+/// How to prove who we are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KafkaMechanism {
+    /// The password as it is; only over TLS is it not seen by others.
+    Plain,
+    /// SCRAM-SHA-256.
+    ScramSha256,
+    /// SCRAM-SHA-512.
+    ScramSha512,
+}

@@ -1,0 +1,5 @@
+//! Nats as a coordinator.
+
+mod options;
+
+pub use options::*;

@@ -1,0 +1,52 @@
+//! How to reach a NATS server.
+
+use crate::broker::{Password, Tls};
+use std::time::Duration;
+
+/// Where and how, as [`super::NatsCoordinator::open`] takes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NatsOptions {
+    /// `nats://`, `tls://` or bare `host:port`; may hold user and password.
+    pub addresses: Vec<Password>,
+    /// Who we are.
+    pub login: NatsLogin,
+    /// TLS; `None` unless an address says `tls://` or the server requires it.
+    pub tls: Option<Tls>,
+    /// How many servers keep the stream: 1, 3 or 5.
+    pub replicas: u8,
+    /// The longest that connecting may take.
+    pub timeout_connection: Duration,
+    /// The longest that a request may take.
+    pub timeout_request: Duration,
+    /// How often the connection is proved to be alive.
+    pub ping_interval: Duration,
+    /// Commands that wait to be sent.
+    pub capacity_client: usize,
+    /// Messages that wait for one subscription inside the client.
+    pub capacity_subscription: usize,
+    /// Bytes of the read buffer at first.
+    pub capacity_read_buffer: u16,
+    /// How often to reconnect before giving up; `None` for ever.
+    pub max_reconnects: Option<usize>,
+}
+
+/// Who we are to a NATS server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum NatsLogin {
+    /// Nobody, or whoever the address names.
+    #[default]
+    None,
+    /// A user with a password.
+    User {
+        /// The user.
+        user: String,
+        /// The password.
+        password: Password,
+    },
+    /// A token.
+    Token(Password),
+    /// The seed of an nkey.
+    Nkey(Password),
+    /// The text of a credentials file: JWT and seed.
+    Credentials(Password),
+}

@@ -1,0 +1,5 @@
+//! Redis as a coordinator.
+
+mod options;
+
+pub use options::*;

@@ -1,0 +1,41 @@
+//! How to reach a Redis server.
+
+use crate::broker::{Password, Tls};
+use std::time::Duration;
+
+/// Where and how, as [`super::RedisCoordinator::open`] takes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RedisOptions {
+    /// How the servers stand to each other.
+    pub topology: RedisTopology,
+    /// `redis://`, `rediss://` (TLS) addresses; may hold user, password and, for a single server, a database number.
+    pub urls: Vec<Password>,
+    /// The ACL user, if the address names none.
+    pub user: Option<String>,
+    /// Its password, if the address has none.
+    pub password: Option<Password>,
+    /// The longest that connecting and one command may take.
+    pub timeout: Duration,
+    /// How many replicas must have a write before it is acknowledged (`WAIT`).
+    pub min_replicas: u32,
+    /// TLS beyond what `rediss://` means; its presence turns TLS on for every address.
+    pub tls: Option<Tls>,
+}
+
+/// How the servers stand to each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RedisTopology {
+    /// One server.
+    Single,
+    /// Redis Cluster; the addresses are some of its nodes.
+    Cluster,
+    /// A master that sentinels watch; the addresses are the sentinels'.
+    Sentinel {
+        /// The master's name there.
+        service: String,
+        /// The ACL user at the sentinels.
+        user: Option<String>,
+        /// Its password.
+        password: Option<Password>,
+    },
+}
