@@ -53,7 +53,7 @@ pub trait Bus: Send + Sync {
     /// [`BusError`]; the message may or may not have been delivered.
     async fn publish(&self, topic: &str, payload: Bytes) -> Result<(), BusError>;
 
-    /// Begins to receive `topics`. What is published after this returns is delivered or reported as a gap.
+    /// Begins to receive `topics`, or all topics if none is named. What is published after this returns is delivered or reported as a gap.
     ///
     /// # Errors
     /// [`BusError`] if the backend cannot subscribe.

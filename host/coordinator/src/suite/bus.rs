@@ -237,6 +237,16 @@ pub(super) async fn namespaces(cx: &Context<'_>) -> Verdict {
         follower.next
     );
     follower.expect("same".into(), "t".into(), 1)?;
+    let mut all = one.subscribe(&[]).await?;
+    two.publish("u", message("other", 1)).await?;
+    for (number, topic) in ["t", "u/v"].into_iter().enumerate() {
+        one.publish(topic, message("same", number as u64)).await?;
+        let got = all.next(1).await?;
+        ensure!(
+            matches!(&got[..], [Delivery::Message { topic: found, .. }] if found == topic),
+            "who subscribes to all topics received {got:?} instead of {topic}"
+        );
+    }
     Ok("a message to nobody vanished".into())
 }
 
