@@ -3,7 +3,7 @@
 use crate::finding::Finding;
 use async_trait::async_trait;
 use bytes::Bytes;
-use shardwright_core::store::{Expected, Listing, Reading, Revision, StoreError, Written};
+use shardwright_core::store::{Expected, Listing, Reading, Revision, StoreError, StoreTime, Written};
 
 /// The store: linearizable per namespace, revisions store-wide and strictly increasing.
 ///
@@ -11,9 +11,10 @@ use shardwright_core::store::{Expected, Listing, Reading, Revision, StoreError, 
 /// handle, and begins by reading what the history of that one is.
 ///
 /// A backend that may have lost *some* acknowledged writes — a replica was promoted, a server came back without its last second — goes on,
-/// and does three things: a handle that knows a revision which the store no longer has answers `HistoryLost`; a write of a handle that has
-/// not yet heard of the change fails with `Unavailable` and does nothing; and `Reading::unsure_before` and `Listing::unsure_before` name the
-/// moment of the change, from which the engine waits until everybody whom the loss concerns has heard of it.
+/// and does four things: a handle that knows a revision which the store no longer has answers `HistoryLost`; a write of a handle that has
+/// not yet heard of the change fails with `Unavailable` and does nothing; `Reading::unsure_before` and `Listing::unsure_before` name the
+/// moment of the change, from which the engine waits until everybody whom the loss concerns has heard of it; and revisions go on far above
+/// any that may have been lost, since they were given out as fencing tokens. A backend that cannot do all that answers `HistoryLost`.
 #[async_trait]
 pub trait Store: Send + Sync {
     /// The entry under `key`, as of some moment between call and answer.
@@ -36,6 +37,18 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// `Conflict` carries what is there. After `Indeterminate` the write may have happened or may still happen: read back.
     async fn put(&self, key: &str, value: Bytes, expected: Expected) -> Result<Written, StoreError<Bytes>>;
+
+    /// As [`Store::put`], by somebody who was told of no later partial loss than `heard`, the greatest `unsure_before` in an answer to him:
+    /// `Unavailable`, and nothing done, if there was one since. What he wants to write may rest on what was lost.
+    ///
+    /// To be implemented by backends whose `unsure_before` is ever above 0, and by whatever wraps one.
+    ///
+    /// # Errors
+    /// As [`Store::put`].
+    async fn put_heard(&self, key: &str, value: Bytes, expected: Expected, heard: StoreTime) -> Result<Written, StoreError<Bytes>> {
+        let _ = heard;
+        self.put(key, value, expected).await
+    }
 
     /// Removes the entry under `key` if `expected` holds; removing what is absent under `Any` succeeds and takes a revision too.
     ///

@@ -177,13 +177,13 @@ impl Driver {
 
     fn perform(&mut self, command: Command, events: &mut VecDeque<Event>) {
         match command {
-            Command::Store { op, request } => {
+            Command::Store { op, request, heard } => {
                 let store = self.parts.store.clone();
                 let panicked = Err(StoreError::Indeterminate("the backend panicked".into()));
                 let done = async move {
                     Event::Stored {
                         op,
-                        outcome: store.perform(request).await,
+                        outcome: store.perform(request, heard).await,
                     }
                 };
                 self.spawn(Event::Stored { op, outcome: panicked }, done);

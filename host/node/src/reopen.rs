@@ -7,7 +7,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use shardwright_coordinator::{Bus, BusError, Coordinator, Namespace, OpenError, SqliteCoordinator, Store, Subscription};
-use shardwright_core::store::{Expected, Listing, Reading, Revision, StoreError, Written};
+use shardwright_core::store::{Expected, Listing, Reading, Revision, StoreError, StoreTime, Written};
 use shardwright_core::values::Key;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -77,6 +77,11 @@ impl Store for Reopening {
     async fn put(&self, key: &str, value: Bytes, expected: Expected) -> Result<Written, StoreError<Bytes>> {
         let file = self.present();
         self.note(&file, file.put(key, value, expected).await)
+    }
+
+    async fn put_heard(&self, key: &str, value: Bytes, expected: Expected, heard: StoreTime) -> Result<Written, StoreError<Bytes>> {
+        let file = self.present();
+        self.note(&file, file.put_heard(key, value, expected, heard).await)
     }
 
     async fn delete(&self, key: &str, expected: Expected) -> Result<Written, StoreError<Bytes>> {

@@ -33,10 +33,10 @@ impl StoreCalls {
         StoreTime(self.session_written.load(Ordering::Relaxed))
     }
 
-    /// Performs `request`.
-    pub(crate) async fn perform(&self, request: Request) -> Outcome {
+    /// Performs `request` for somebody who was told of no later partial loss than `heard`.
+    pub(crate) async fn perform(&self, request: Request, heard: StoreTime) -> Outcome {
         let writes = matches!(request, Request::Put { .. });
-        match tokio::time::timeout(self.limit, self.call(request)).await {
+        match tokio::time::timeout(self.limit, self.call(request, heard)).await {
             Ok(outcome) => outcome,
             Err(_) => {
                 let text = format!("no answer within {} ms", self.limit.as_millis());
@@ -49,7 +49,7 @@ impl StoreCalls {
         }
     }
 
-    async fn call(&self, request: Request) -> Outcome {
+    async fn call(&self, request: Request, heard: StoreTime) -> Outcome {
         match request {
             Request::Get(key) => {
                 let reading = self.coordinator.get(&key.to_string()).await.map_err(|e| error(&key, e))?;
@@ -74,7 +74,7 @@ impl StoreCalls {
             }
             Request::Put { key, value, expected } => {
                 let bytes = codec::encode(&key, &value)?;
-                let written = self.coordinator.put(&key.to_string(), bytes.into(), expected).await;
+                let written = self.coordinator.put_heard(&key.to_string(), bytes.into(), expected, heard).await;
                 let written: Written = written.map_err(|e| error(&key, e))?;
                 if matches!(key, Key::Session(_)) {
                     self.session_written.fetch_max(written.now.0, Ordering::Relaxed);
@@ -120,6 +120,10 @@ mod test {
         (StoreCalls::new(coordinator.clone(), Duration::from_secs(5)), coordinator)
     }
 
+    async fn perform(calls: &StoreCalls, request: Request) -> Outcome {
+        calls.perform(request, StoreTime::default()).await
+    }
+
     fn put(n: u32, expected: Expected) -> (Key, Request) {
         let key = Key::Id(NodeId::new(n).expect("not 0"));
         let value = Value::Id(IdOwner { hostname: format!("h{n}") });
@@ -130,12 +134,12 @@ mod test {
     async fn values_come_back_as_they_went() {
         let (calls, _) = calls();
         let (key, request) = put(3, Expected::Absent);
-        calls.perform(request.clone()).await.expect("written");
-        let Ok(Answer::Reading(Reading { entry: Some(entry), .. })) = calls.perform(Request::Get(key)).await else {
+        perform(&calls, request.clone()).await.expect("written");
+        let Ok(Answer::Reading(Reading { entry: Some(entry), .. })) = perform(&calls, Request::Get(key)).await else {
             panic!("it is there")
         };
         assert_eq!(entry.value, Value::Id(IdOwner { hostname: "h3".into() }));
-        let Err(StoreError::Conflict(Some(there))) = calls.perform(request).await else {
+        let Err(StoreError::Conflict(Some(there))) = perform(&calls, request).await else {
             panic!("a conflict")
         };
         assert_eq!(there, entry);
@@ -144,7 +148,7 @@ mod test {
     #[tokio::test]
     async fn unknown_keys_are_left_out_and_what_does_not_decode_is_invalid() {
         let (calls, raw) = calls();
-        calls.perform(put(1, Expected::Absent).1).await.expect("written");
+        perform(&calls, put(1, Expected::Absent).1).await.expect("written");
         raw.put("unknown/key", Bytes::from_static(b"x"), Expected::Any)
             .await
             .expect("written");
@@ -152,20 +156,20 @@ mod test {
             prefix: "",
             since: Revision(0),
         };
-        let Ok(Answer::Listing(listing)) = calls.perform(list.clone()).await else {
+        let Ok(Answer::Listing(listing)) = perform(&calls, list.clone()).await else {
             panic!("a listing")
         };
         assert_eq!(listing.entries.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), ["ids/1"]);
         raw.put("ids/2", Bytes::from_static(b"\x07junk"), Expected::Any)
             .await
             .expect("written");
-        let error = calls.perform(list).await.expect_err("it must not pass for absent").to_string();
+        let error = perform(&calls, list).await.expect_err("it must not pass for absent").to_string();
         assert!(error.contains("ids/2") && error.contains("format 7"), "{error}");
         let (key, request) = put(2, Expected::Absent);
-        let read = calls.perform(Request::Get(key)).await.expect_err("format 7").to_string();
+        let read = perform(&calls, Request::Get(key)).await.expect_err("format 7").to_string();
         assert!(read.contains("ids/2") && read.contains("format 7"), "{read}");
         assert!(
-            matches!(calls.perform(request).await, Err(StoreError::Invalid(_))),
+            matches!(perform(&calls, request).await, Err(StoreError::Invalid(_))),
             "a conflict with it, too"
         );
     }
@@ -174,11 +178,11 @@ mod test {
     async fn silence_is_indeterminate_for_writes_and_unavailable_for_reads() {
         let calls = StoreCalls::new(Arc::new(crate::testing::Mute), Duration::from_secs(5));
         assert!(matches!(
-            calls.perform(put(1, Expected::Any).1).await,
+            perform(&calls, put(1, Expected::Any).1).await,
             Err(StoreError::Indeterminate(_))
         ));
         assert!(matches!(
-            calls.perform(Request::Get(Key::Meta)).await,
+            perform(&calls, Request::Get(Key::Meta)).await,
             Err(StoreError::Unavailable(_))
         ));
     }

@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use frame::{FrameError, Framer};
 use secret::Purpose;
-use shardwright_core::store::{Entry, Expected, Listing, Reading, Revision, StoreError, Written};
+use shardwright_core::store::{Entry, Expected, Listing, Reading, Revision, StoreError, StoreTime, Written};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -65,6 +65,16 @@ impl Protected {
         Ok(Entry { value, ..entry })
     }
 
+    /// A value in its frame.
+    fn close(&self, key: &str, value: &Bytes) -> Result<Bytes, StoreError<Bytes>> {
+        if value.len() > MAX_VALUE {
+            let (size, limit) = (value.len(), MAX_VALUE);
+            return Err(StoreError::TooLarge { size, limit });
+        }
+        let framed = self.values.close(key, value);
+        framed.map_err(|error| StoreError::Unavailable(format!("no randomness to seal with: {error}")))
+    }
+
     /// An error of the backend with the entry of a conflict opened.
     fn error(&self, key: &str, error: StoreError<Bytes>) -> StoreError<Bytes> {
         error.map(|entry| self.open(key, entry))
@@ -92,17 +102,14 @@ impl Store for Protected {
     }
 
     async fn put(&self, key: &str, value: Bytes, expected: Expected) -> Result<Written, StoreError<Bytes>> {
-        if value.len() > MAX_VALUE {
-            return Err(StoreError::TooLarge {
-                size: value.len(),
-                limit: MAX_VALUE,
-            });
-        }
-        let framed = self
-            .values
-            .close(key, &value)
-            .map_err(|error| StoreError::Unavailable(format!("no randomness to seal with: {error}")))?;
+        let framed = self.close(key, &value)?;
         self.inner.put(key, framed, expected).await.map_err(|error| self.error(key, error))
+    }
+
+    async fn put_heard(&self, key: &str, value: Bytes, expected: Expected, heard: StoreTime) -> Result<Written, StoreError<Bytes>> {
+        let framed = self.close(key, &value)?;
+        let written = self.inner.put_heard(key, framed, expected, heard).await;
+        written.map_err(|error| self.error(key, error))
     }
 
     async fn delete(&self, key: &str, expected: Expected) -> Result<Written, StoreError<Bytes>> {

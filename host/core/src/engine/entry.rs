@@ -186,6 +186,25 @@ impl Engine {
         );
     }
 
+    /// Whoever knows what the store no longer has hears of it at his next operation, or stops at his deadline: until then nothing is granted,
+    /// nobody joins, and no session that is late goes on.
+    pub(super) fn hear(&mut self, outcome: &Outcome, now: Instant) {
+        let (unsure, backend) = match outcome {
+            Ok(Answer::Reading(read)) => (read.unsure_before, read.now),
+            Ok(Answer::Listing(list)) => (list.unsure_before, list.now),
+            _ => return,
+        };
+        if unsure <= self.heard {
+            return;
+        }
+        self.heard = unsure;
+        let wait = self.set.timing.taker().saturating_sub(backend.since(unsure));
+        if wait > 0 && self.set.rules.keep(Rule::PartialLoss) {
+            self.grace_until = self.grace_until.max(now.plus(wait));
+            self.notice(Notice::Grace { wait });
+        }
+    }
+
     /// After a loss of history nothing is granted for one validity.
     fn mourn(&mut self, now: Instant) {
         self.grace_until = now.plus(self.set.timing.taker());
@@ -228,7 +247,8 @@ impl Engine {
         }
     }
 
-    /// The writes of a join stand or fall together, so they all went to the store that `meta` describes now.
+    /// The writes of a join stand or fall together, so they all went to the store that `meta` describes now. If a part of it may have been
+    /// lost meanwhile, it is joined again after the grace period.
     pub(super) fn sealed(&mut self, outcome: Outcome, now: Instant) {
         let Phase::Sealing(held) = std::mem::replace(&mut self.phase, Phase::Before(now)) else {
             return;
@@ -238,7 +258,7 @@ impl Engine {
         };
         let known = self.history.map(|(history, _)| history);
         match read.entry.map(|e| e.value) {
-            Some(Value::Meta(meta)) if Some(meta.history) == known => self.hold(*held, now),
+            Some(Value::Meta(meta)) if Some(meta.history) == known && now >= self.grace_until => self.hold(*held, now),
             _ => self.turn_entry(now),
         }
     }

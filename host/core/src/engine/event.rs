@@ -90,6 +90,8 @@ pub enum Command {
         op: OpId,
         /// The operation.
         request: Request,
+        /// The greatest `unsure_before` that this node was told of: a write is to be refused if the store has had a partial loss since.
+        heard: StoreTime,
     },
     /// Tell the other nodes to look.
     Hint,

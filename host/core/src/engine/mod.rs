@@ -54,8 +54,10 @@ pub struct Engine {
     regressed: bool,
     /// When `meta` of the present history was first read here.
     meta_seen: Option<(HistoryId, Instant)>,
-    /// Until when nobody may be granted anything, after history was lost.
+    /// Until when nobody may be granted anything, after history was lost or a part of it may have been.
     grace_until: Instant,
+    /// The last partial loss of the store that this node was told of.
+    heard: StoreTime,
     /// Whether this node's settings differ from the prevailing ones.
     differs: bool,
     /// Whether this node has joined before: a refusal is then tried again instead of being final.
@@ -136,6 +138,7 @@ impl Engine {
             regressed: false,
             meta_seen: None,
             grace_until: Instant(0),
+            heard: StoreTime::default(),
             differs: false,
             joined_once: false,
             down: false,
@@ -270,6 +273,7 @@ impl Engine {
                 self.notice(Notice::ClockJumped { by });
             }
         }
+        self.hear(&outcome, now);
         if let Some(revision) = revision_of(&outcome) {
             self.highest = self.highest.max(revision);
         }
@@ -308,7 +312,8 @@ impl Engine {
                 floor: self.highest,
             },
         );
-        self.out.push(Command::Store { op: id, request });
+        let heard = self.heard;
+        self.out.push(Command::Store { op: id, request, heard });
     }
 
     fn notice(&mut self, notice: Notice) {

@@ -141,7 +141,10 @@ impl Engine {
         mine.writing = false;
         (mine.next, mine.not_before) = (retry, retry);
         let Ok(Answer::Reading(read)) = outcome else { return };
+        let grace = self.grace_until;
         match read.entry.map(|e| e.value) {
+            // What ended this session may have been lost, and whoever took over not have heard of it.
+            Some(Value::Meta(meta)) if Some(meta.history) == known && now < grace => (mine.next, mine.not_before) = (grace, grace),
             Some(Value::Meta(meta)) if Some(meta.history) == known => {
                 mine.proof = Some(sent);
                 mine.next = now;

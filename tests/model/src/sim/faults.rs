@@ -25,6 +25,8 @@ pub enum Fault {
     ClockStep,
     /// The store loses everything.
     Wipe,
+    /// A replica takes over that had not heard of the last writes, and the store says so.
+    Promote,
     /// The store goes back to a backup.
     Restore,
     /// The operator orders a node to be drained or cordoned, or takes that back.
@@ -45,7 +47,7 @@ pub enum Fault {
 
 impl Fault {
     /// All kinds.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Crash,
         Self::LostState,
         Self::Pause,
@@ -57,6 +59,7 @@ impl Fault {
         Self::Drift,
         Self::ClockStep,
         Self::Wipe,
+        Self::Promote,
         Self::Restore,
         Self::Order,
         Self::Reshape,
@@ -69,7 +72,7 @@ impl Fault {
 
     /// Those under which every invariant holds. Under the others some do not, which `docs/simulation.md` tells: a backend's clock
     /// that jumps hides the true age of things, and a store that silently goes back in time unsays what it has said.
-    pub const STANDARD: [Self; 17] = [
+    pub const STANDARD: [Self; 18] = [
         Self::Crash,
         Self::LostState,
         Self::Pause,
@@ -80,6 +83,7 @@ impl Fault {
         Self::Slow,
         Self::Drift,
         Self::Wipe,
+        Self::Promote,
         Self::Order,
         Self::Reshape,
         Self::BadPolicy,
@@ -104,6 +108,7 @@ impl Fault {
             Self::Drift => "drift",
             Self::ClockStep => "clock step",
             Self::Wipe => "wipe",
+            Self::Promote => "promote",
             Self::Restore => "restore",
             Self::Order => "order",
             Self::Reshape => "reshape",

@@ -1,10 +1,11 @@
 //! The way between machines and the store: slow, deaf, broken at times.
 
 use super::clock::{MS, Time};
+use super::store::Handle;
 use super::world::{Next, World};
 use shardwright_core::engine::{Event, OpId};
 use shardwright_core::join::{Answer, Request};
-use shardwright_core::store::StoreError;
+use shardwright_core::store::{StoreError, StoreTime};
 use shardwright_core::values::Key;
 
 impl World {
@@ -30,14 +31,18 @@ impl World {
     }
 
     /// A request sets out.
-    pub(super) fn send(&mut self, machine: usize, life: u64, op: OpId, request: Request) {
-        if let Some(process) = self.process(machine, life) {
-            process.open.insert(op);
+    pub(super) fn send(&mut self, machine: usize, life: u64, op: OpId, request: Request, heard: StoreTime) {
+        let Some(process) = self.process(machine, life) else { return };
+        process.open.insert(op);
+        if matches!(request, Request::Get(Key::Meta)) && process.handle.lost {
+            process.handle = Handle::default();
         }
+        let (run, lost) = (process.handle.run, process.handle.lost);
         let link = &self.machines[machine].link;
         let reads = !matches!(request, Request::Put { .. });
-        if let Some(at) = self.unreported.iter().position(|m| *m == machine) {
-            self.unreported.swap_remove(at);
+        let unreported = self.unreported.iter().position(|m| *m == machine);
+        if unreported.is_some() || lost {
+            unreported.map(|at| self.unreported.swap_remove(at));
             let outcome = Err(StoreError::HistoryLost("the store is another one".to_owned()));
             return self.after(
                 MS,
@@ -84,6 +89,8 @@ impl World {
                 life,
                 op,
                 request,
+                run,
+                heard,
             },
         );
     }
@@ -96,7 +103,7 @@ impl World {
     }
 
     /// A request is performed, at this instant, and its answer sets out.
-    pub(super) fn arrive(&mut self, machine: usize, life: u64, op: OpId, request: Request) {
+    pub(super) fn arrive(&mut self, machine: usize, life: u64, op: OpId, request: Request, run: Option<usize>, heard: StoreTime) {
         let (lost, deaf) = {
             let link = &self.machines[machine].link;
             (self.now < link.requests_lost.max(self.outage), self.now < link.answers_lost)
@@ -108,7 +115,11 @@ impl World {
             Request::Put { key, value, .. } => Some((key.clone(), value.clone())),
             _ => None,
         };
-        let outcome = self.store.perform(request, self.now);
+        // Whoever has died meanwhile has left the request as it was.
+        let mut left = Handle { run, ..Handle::default() };
+        let process = self.machines[machine].process.as_mut().filter(|p| p.life == life);
+        let handle = process.map_or(&mut left, |p| &mut p.handle);
+        let outcome = self.store.serve(handle, run, heard, request, self.now);
         if let (Some((key, value)), Ok(Answer::Written(_))) = (&put, &outcome) {
             self.checker.wrote(key, value, self.now);
             if matches!(key, Key::Plan { .. }) {

@@ -2,6 +2,7 @@
 
 use super::clock::{Clock, Time};
 use super::scenario::keys;
+use super::store::Handle;
 use shardwright_core::duty::StopId;
 use shardwright_core::engine::{Engine, Event, NodeRecord, OpId};
 use shardwright_core::id::{InstanceId, NodeId, SessionId, Token};
@@ -53,6 +54,8 @@ pub struct Process {
     pub engine: Engine,
     /// The roles that it runs with.
     pub roles: Vec<RoleSpec>,
+    /// What its handle to the store knows.
+    pub handle: Handle,
     /// Store operations that have no outcome yet.
     pub open: BTreeSet<OpId>,
     /// When it wants to be woken.
@@ -92,6 +95,7 @@ impl Process {
             life,
             engine,
             roles,
+            handle: Handle::default(),
             open: BTreeSet::new(),
             wake: None,
             deadline: None,

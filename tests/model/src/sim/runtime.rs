@@ -98,8 +98,11 @@ impl World {
             return;
         }
         // An operation has one outcome: its answer, or that there was none in time.
-        if matches!(event, Event::Stored { op, .. } if !process.open.remove(&op)) {
-            return;
+        if let Event::Stored { op, outcome } = &event {
+            if !process.open.remove(op) {
+                return;
+            }
+            process.handle.learn(outcome);
         }
         if let Event::Stopped(stop) = event {
             // The last that the work does.
@@ -122,7 +125,7 @@ impl World {
     fn perform(&mut self, machine: usize, life: u64, command: Command) {
         self.trace.command(self.now, &self.machines[machine].hostname, &command);
         match command {
-            Command::Store { op, request } => self.send(machine, life, op, request),
+            Command::Store { op, request, heard } => self.send(machine, life, op, request, heard),
             Command::Hint => self.hint(machine),
             Command::Ask { request, snapshot, .. } => {
                 let longest = if self.now < self.bad_policies { 3_000 } else { 50 };

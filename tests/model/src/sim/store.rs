@@ -4,7 +4,7 @@ use super::clock::{Clock, Time};
 use shardwright_core::join::{Answer, Outcome, Request};
 use shardwright_core::store::{Entry, Expected, Listing, Reading, Revision, StoreError, StoreTime, Written};
 use shardwright_core::values::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 /// Everything that nodes agree on.
 #[derive(Clone, Debug)]
@@ -15,6 +15,42 @@ pub struct Store {
     pub clock: Clock,
     /// What a backup of some time ago has.
     backup: Option<(BTreeMap<String, Entry<Value>>, u64)>,
+    /// How to undo the last writes: the key, and what was there before.
+    undo: VecDeque<(String, Option<Entry<Value>>)>,
+    /// The revision at which each server took over, the first with nothing.
+    runs: Vec<u64>,
+    /// When the present one did.
+    unsure_before: StoreTime,
+}
+
+/// How many writes a replica is behind at most.
+const LAG: usize = 24;
+/// Revisions left out after a partial loss: more than can have been lost.
+const JUMP: u64 = 1 << 20;
+
+/// What a handle to the store knows.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Handle {
+    /// The server that it spoke to last; `None` before the first answer.
+    pub run: Option<usize>,
+    /// The highest revision that it has seen.
+    pub highest: u64,
+    /// It knows what the store no longer has: for good.
+    pub lost: bool,
+}
+
+impl Handle {
+    /// An answer arrives.
+    pub fn learn(&mut self, outcome: &Outcome) {
+        let seen = match outcome {
+            Ok(Answer::Reading(read)) => read.entry.as_ref().map(|e| e.revision),
+            Ok(Answer::Listing(list)) => Some(list.revision),
+            Ok(Answer::Written(written)) => Some(written.revision),
+            Err(StoreError::Conflict(entry)) => entry.as_ref().map(|e| e.revision),
+            Err(_) => None,
+        };
+        self.highest = self.highest.max(seen.map_or(0, |revision| revision.0));
+    }
 }
 
 impl Store {
@@ -26,6 +62,9 @@ impl Store {
             revision: 0,
             clock,
             backup: None,
+            undo: VecDeque::new(),
+            runs: vec![0],
+            unsure_before: StoreTime::default(),
         }
     }
 
@@ -41,14 +80,31 @@ impl Store {
         StoreTime(self.clock.read(now).0)
     }
 
+    /// Performs a request of `handle`, sent when it spoke to the server `run`, by somebody who has heard of `heard`.
+    pub fn serve(&mut self, handle: &mut Handle, run: Option<usize>, heard: StoreTime, request: Request, now: Time) -> Outcome {
+        let present = self.runs.len() - 1;
+        let known = handle.run.unwrap_or(present);
+        let since = self.runs.get(known + 1..).unwrap_or_default();
+        if handle.lost || since.iter().any(|base| *base < handle.highest) {
+            handle.lost = true;
+            return Err(StoreError::HistoryLost("a part of it is gone".to_owned()));
+        }
+        handle.run = Some(present);
+        let informed = run.unwrap_or(present) == present && heard >= self.unsure_before;
+        if matches!(request, Request::Put { .. }) && !informed {
+            return Err(StoreError::Unavailable("another server answers".to_owned()));
+        }
+        self.perform(request, now)
+    }
+
     /// Performs a request at one instant.
-    pub fn perform(&mut self, request: Request, now: Time) -> Outcome {
+    fn perform(&mut self, request: Request, now: Time) -> Outcome {
         let time = self.time(now);
         match request {
             Request::Get(key) => Ok(Answer::Reading(Reading {
                 entry: self.entries.get(&key.to_string()).cloned(),
                 now: time,
-                unsure_before: StoreTime::default(),
+                unsure_before: self.unsure_before,
             })),
             Request::List { prefix, since } => {
                 let asked = self.entries.iter().filter(|(k, e)| k.starts_with(prefix) && e.revision > since);
@@ -56,7 +112,7 @@ impl Store {
                     entries: asked.map(|(k, e)| (k.clone(), e.clone())).collect(),
                     revision: Revision(self.revision),
                     now: time,
-                    unsure_before: StoreTime::default(),
+                    unsure_before: self.unsure_before,
                 }))
             }
             Request::Put { key, value, expected } => self.put(key.to_string(), value, expected, time),
@@ -75,7 +131,11 @@ impl Store {
         }
         self.revision += 1;
         let revision = Revision(self.revision);
-        self.entries.insert(key, Entry { revision, written, value });
+        let old = self.entries.insert(key.clone(), Entry { revision, written, value });
+        self.undo.push_back((key, old));
+        if self.undo.len() > LAG {
+            self.undo.pop_front();
+        }
         Ok(Answer::Written(Written { revision, now: written }))
     }
 
@@ -89,6 +149,24 @@ impl Store {
         self.entries.clear();
         self.revision = 0;
         self.backup = None;
+        self.undo.clear();
+        self.runs = vec![0];
+        self.unsure_before = StoreTime::default();
+    }
+
+    /// A replica takes over that had not heard of the last writes, at most `lost` of them.
+    pub fn promote(&mut self, lost: usize, now: Time) {
+        for (key, old) in self.undo.drain(self.undo.len().saturating_sub(lost)..).rev().collect::<Vec<_>>() {
+            self.revision -= 1;
+            match old {
+                Some(old) => self.entries.insert(key, old),
+                None => self.entries.remove(&key),
+            };
+        }
+        self.runs.push(self.revision);
+        self.unsure_before = self.time(now);
+        self.revision += JUMP;
+        self.undo.clear();
     }
 
     /// Goes back to the last backup; false if there is none, or nothing was written since.
@@ -97,6 +175,7 @@ impl Store {
             Some((entries, revision)) if revision < self.revision => {
                 self.entries = entries;
                 self.revision = revision;
+                self.undo.clear();
                 true
             }
             _ => false,

@@ -64,6 +64,11 @@ impl World {
                 self.store.wipe();
                 self.history_lost();
             }
+            Fault::Promote => {
+                let lost = self.rng.index(25);
+                self.store.promote(lost, self.now);
+                self.checker.forget();
+            }
             Fault::Restore => {
                 if !self.store.restore() {
                     return false;

@@ -14,6 +14,7 @@ use shardwright_core::id::InstanceId;
 use shardwright_core::join::Request;
 use shardwright_core::rules::Rules;
 use shardwright_core::snapshot::Snapshot;
+use shardwright_core::store::StoreTime;
 use shardwright_core::time::Instant;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -57,6 +58,8 @@ pub(super) enum Next {
         life: u64,
         op: OpId,
         request: Request,
+        run: Option<usize>,
+        heard: StoreTime,
     },
     /// A policy has thought.
     Think {
@@ -197,7 +200,9 @@ impl World {
                 life,
                 op,
                 request,
-            } => self.arrive(machine, life, op, request),
+                run,
+                heard,
+            } => self.arrive(machine, life, op, request, run, heard),
             Next::Think {
                 machine,
                 life,

@@ -190,7 +190,7 @@ impl World {
                 self.handled += 1;
                 for command in node.engine.handle(event, now) {
                     match command {
-                        Command::Store { op, request } => {
+                        Command::Store { op, request, .. } => {
                             self.writes += u64::from(matches!(
                                 &request,
                                 Request::Put {
