@@ -54,18 +54,16 @@ pub(crate) fn run(args: &Check) -> anyhow::Result<Exit> {
 /// What is right about the file, and this build cannot do.
 fn note(file: &Path) -> Option<String> {
     match shardwright_config::load(file).ok()?.0.coordinator {
-        CoordinatorConfig::Section(section) => Some(format!(
-            "note: {}: the coordinator [store.\"{}\"] is of type \"{}\", which this build cannot reach yet: `run` refuses this file; \
-             use a store of type \"sqlite\" for the nodes of one machine",
+        CoordinatorConfig::Zenoh(section) => Some(format!(
+            "note: {}: the coordinator [store.\"{}\"] is of type \"zenoh\", for which there is no backend: `run` refuses this file",
             file.display(),
             section.id,
-            section.kind
         )),
         CoordinatorConfig::Memory => Some(format!(
             "note: {}: a coordinator of type \"memory\" lives in one process, so `run` refuses this file: use a store of type \"sqlite\"",
             file.display()
         )),
-        CoordinatorConfig::Sqlite { .. } => None,
+        _ => None,
     }
 }
 

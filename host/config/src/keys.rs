@@ -29,31 +29,17 @@ pub const POLICY: &[&str] = &["path", "digest", "budget"];
 /// Keys of `[policy."<name>".budget]`.
 pub const BUDGET: &[&str] = &["wall", "fuel", "memory", "output"];
 
-/// What a setting of a coordinator section holds.
+/// What becomes of a setting of a coordinator section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A text.
-    Text,
-    /// One of these words.
-    Word(&'static [&'static str]),
-    /// A whole number.
-    Number,
-    /// A whole number, or `false` for none.
-    NumberOrOff,
-    /// `true` or `false`.
-    Flag,
-    /// A duration.
-    Duration,
-    /// A duration, or `false` for none.
-    DurationOrOff,
-    /// A text or a list of texts.
-    List,
-    /// A text that must not be seen.
-    Secret,
-    /// Texts that must not be seen, such as addresses with a password in them.
-    SecretList,
-    /// Not used here; allowed because the mail server uses it.
-    Ignored,
+pub enum Use {
+    /// It is read.
+    Read,
+    /// It is read, and the section is useless without it.
+    Required,
+    /// The mail server's own, for what else it does with the store: nothing is said about it.
+    Elsewhere,
+    /// It makes no sense here, for this reason: whoever sets it is told.
+    Ignored(&'static str),
 }
 
 /// One setting of a coordinator section.
@@ -63,18 +49,36 @@ pub struct Setting {
     pub name: &'static str,
     /// Other names that mean the same.
     pub aliases: &'static [&'static str],
-    /// What it holds.
-    pub kind: Kind,
-    /// Whether the section is useless without it.
-    pub required: bool,
+    /// What becomes of it.
+    pub usage: Use,
 }
 
-const fn setting(name: &'static str, kind: Kind) -> Setting {
+const fn read(name: &'static str) -> Setting {
     Setting {
         name,
         aliases: &[],
-        kind,
-        required: false,
+        usage: Use::Read,
+    }
+}
+
+const fn required(name: &'static str) -> Setting {
+    Setting {
+        usage: Use::Required,
+        ..read(name)
+    }
+}
+
+const fn elsewhere(name: &'static str) -> Setting {
+    Setting {
+        usage: Use::Elsewhere,
+        ..read(name)
+    }
+}
+
+const fn ignored(name: &'static str, why: &'static str) -> Setting {
+    Setting {
+        usage: Use::Ignored(why),
+        ..read(name)
     }
 }
 
@@ -82,81 +86,134 @@ impl Setting {
     const fn or(self, aliases: &'static [&'static str]) -> Self {
         Self { aliases, ..self }
     }
+}
 
-    const fn required(self) -> Self {
-        Self { required: true, ..self }
+/// A type of section that can coordinate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backend {
+    /// The value of `type`.
+    pub kind: &'static str,
+    /// What it can be told besides [`COMMON`] and [`TLS`].
+    pub settings: &'static [Setting],
+    /// Whether it also takes the settings in [`TLS`].
+    pub tls: bool,
+}
+
+impl Backend {
+    /// Every setting that a section of this type may have.
+    pub fn all(&self) -> impl Iterator<Item = &'static Setting> + Clone + use<> {
+        let tls = if self.tls { TLS } else { &[] };
+        COMMON.iter().chain(self.settings).chain(tls)
     }
 }
 
 /// Settings that every section of a coordinator may have.
 pub const COMMON: &[Setting] = &[
-    setting("type", Kind::Text).required(),
-    setting("disable", Kind::Flag),
-    setting("compression", Kind::Ignored),
-    setting("purge.frequency", Kind::Ignored),
+    required("type"),
+    read("disable"),
+    elsewhere("compression"),
+    elsewhere("purge.frequency"),
 ];
 
-/// The types of section that can coordinate, with their settings besides [`COMMON`].
-pub const COORDINATORS: &[(&str, &[Setting])] = &[
-    ("memory", &[]),
-    (
-        "sqlite",
-        &[
-            setting("path", Kind::Text).required(),
-            setting("pool.max-connections", Kind::Ignored),
-            setting("pool.workers", Kind::Ignored),
+/// Settings of every type that speaks to a server.
+pub const TLS: &[Setting] = &[
+    read("tls.enable").or(&["use-tls"]),
+    read("tls.ca"),
+    read("tls.certificate"),
+    read("tls.key"),
+    read("tls.server-name"),
+    read("tls.allow-invalid-certs"),
+];
+
+const ONE_CONNECTION: &str = "a node needs few connections, which it keeps open, and no pool of them";
+const RETRIES: &str = "a lost connection is tried again for as long as the node runs, at most five seconds apart";
+
+/// The types of section that can coordinate.
+pub const COORDINATORS: &[Backend] = &[
+    Backend {
+        kind: "memory",
+        settings: &[],
+        tls: false,
+    },
+    Backend {
+        kind: "sqlite",
+        settings: &[
+            required("path"),
+            ignored("pool.max-connections", "one connection is open for each node"),
+            ignored("pool.workers", "one thread works for each node"),
         ],
-    ),
-    (
-        "redis",
-        &[
-            setting("urls", Kind::SecretList).or(&["url"]).required(),
-            setting("redis-type", Kind::Word(&["single", "cluster", "sentinel"])),
-            setting("timeout", Kind::Duration),
-            setting("user", Kind::Text).or(&["auth-username"]),
-            setting("password", Kind::Secret).or(&["auth-secret"]),
-            setting("service-name", Kind::Text),
-            setting("sentinel-user", Kind::Text).or(&["sentinel-username"]),
-            setting("sentinel-password", Kind::Secret).or(&["sentinel-secret"]),
-            setting("retry.total", Kind::Number).or(&["max-retries"]),
-            setting("retry.max-wait", Kind::DurationOrOff).or(&["max-retry-wait"]),
-            setting("retry.min-wait", Kind::DurationOrOff).or(&["min-retry-wait"]),
-            setting("read-from-replicas", Kind::Flag),
-            setting("protocol-version", Kind::Word(&["resp2", "resp3"])),
-            setting("pool.max-connections", Kind::Number),
-            setting("pool.create-timeout", Kind::DurationOrOff).or(&["pool-timeout-create"]),
-            setting("pool.wait-timeout", Kind::DurationOrOff).or(&["pool-timeout-wait"]),
-            setting("pool.recycle-timeout", Kind::DurationOrOff).or(&["pool-timeout-recycle"]),
+        tls: false,
+    },
+    Backend {
+        kind: "redis",
+        settings: &[
+            required("urls").or(&["url"]),
+            read("redis-type"),
+            read("timeout"),
+            read("user").or(&["auth-username"]),
+            read("password").or(&["auth-secret"]),
+            read("min-replicas"),
+            read("service-name"),
+            read("sentinel-user").or(&["sentinel-username"]),
+            read("sentinel-password").or(&["sentinel-secret"]),
+            read("protocol-version"),
+            read("read-from-replicas"),
+            ignored("retry.total", RETRIES).or(&["max-retries"]),
+            ignored("retry.max-wait", RETRIES).or(&["max-retry-wait"]),
+            ignored("retry.min-wait", RETRIES).or(&["min-retry-wait"]),
+            ignored("pool.max-connections", ONE_CONNECTION),
+            ignored("pool.create-timeout", ONE_CONNECTION).or(&["pool-timeout-create"]),
+            ignored("pool.wait-timeout", ONE_CONNECTION).or(&["pool-timeout-wait"]),
+            ignored("pool.recycle-timeout", ONE_CONNECTION).or(&["pool-timeout-recycle"]),
         ],
-    ),
-    (
-        "nats",
-        &[
-            setting("address", Kind::SecretList).or(&["addresses"]).required(),
-            setting("max-reconnects", Kind::NumberOrOff),
-            setting("timeout.connection", Kind::Duration),
-            setting("timeout.request", Kind::DurationOrOff),
-            setting("ping-interval", Kind::Duration),
-            setting("capacity.client", Kind::Number),
-            setting("capacity.subscription", Kind::Number),
-            setting("capacity.read-buffer", Kind::Number),
-            setting("tls.enable", Kind::Flag).or(&["use-tls"]),
-            setting("no-echo", Kind::Flag),
-            setting("user", Kind::Text).or(&["auth-username"]),
-            setting("password", Kind::Secret).or(&["auth-secret"]),
-            setting("credentials", Kind::Secret),
+        tls: true,
+    },
+    Backend {
+        kind: "nats",
+        settings: &[
+            required("address").or(&["addresses"]),
+            read("user").or(&["auth-username"]),
+            read("password").or(&["auth-secret"]),
+            read("token"),
+            read("nkey"),
+            read("credentials"),
+            read("replicas"),
+            read("max-reconnects"),
+            read("timeout.connection"),
+            read("timeout.request"),
+            read("ping-interval"),
+            read("capacity.client"),
+            read("capacity.subscription"),
+            read("capacity.read-buffer"),
+            ignored(
+                "no-echo",
+                "a node listens to its own messages to know that the bus works, and never hands them on",
+            ),
         ],
-    ),
-    (
-        "kafka",
-        &[
-            setting("brokers", Kind::List).required(),
-            setting("group-id", Kind::Text),
-            setting("timeout.session", Kind::Duration),
-            setting("timeout.message", Kind::Duration),
+        tls: true,
+    },
+    Backend {
+        kind: "kafka",
+        settings: &[
+            required("brokers"),
+            read("sasl.mechanism"),
+            read("user").or(&["auth-username", "sasl-user", "sasl-username"]),
+            read("password").or(&["auth-secret", "sasl-password"]),
+            read("replication"),
+            read("timeout.session"),
+            read("timeout.message"),
+            ignored(
+                "group-id",
+                "every node must see every message, and of a group only one member does: nodes read without a group",
+            ),
         ],
-    ),
-    ("zenoh", &[setting("config", Kind::Secret).required()]),
+        tls: true,
+    },
+    Backend {
+        kind: "zenoh",
+        settings: &[required("config")],
+        tls: false,
+    },
 ];
 
 /// Store types of the mail server that keep data and cannot coordinate.

@@ -41,13 +41,14 @@ mod units;
 
 pub use known::{BUNDLED_POLICIES, KNOWN_ROLES};
 pub use model::{
-    Budget, ClusterConfig, CoordinatorConfig, DEFAULT_MAX_NODE_ID, HIGHEST_MAX_NODE_ID, NodeConfig, PolicySection, SettingValue,
-    StoreSection, fingerprint,
+    Budget, ClusterConfig, CoordinatorConfig, DEFAULT_MAX_NODE_ID, HIGHEST_MAX_NODE_ID, NodeConfig, PolicySection, ZenohSection,
+    fingerprint,
 };
 pub use problem::{Code, Problem, Severity};
 pub use report::Report;
 pub use secret::Secret;
 pub use source::MAX_FILE_BYTES;
+pub use stores::{KafkaLogin, KafkaMechanism, KafkaSection, NatsLogin, NatsSection, Pem, RedisSection, RedisTopology, TlsSection};
 
 use audit::{Audit, Nodes};
 use parse::Parsed;

@@ -1,6 +1,7 @@
 //! What a configuration file says, once read.
 
 use crate::secret::Secret;
+use crate::stores::{KafkaSection, NatsSection, RedisSection};
 use serde::Serialize;
 use shardwright_core::role::RoleSpec;
 use shardwright_core::time::Timing;
@@ -72,50 +73,50 @@ pub enum CoordinatorConfig {
     },
     /// Inside one process, for tests.
     Memory,
-    /// A `[store."<id>"]` section of another type.
-    Section(StoreSection),
+    /// A Redis server or several.
+    Redis(RedisSection),
+    /// A NATS server or several.
+    Nats(NatsSection),
+    /// Kafka brokers.
+    Kafka(KafkaSection),
+    /// Zenoh: read and checked, as the mail server has it; no backend speaks it.
+    Zenoh(ZenohSection),
 }
 
 impl CoordinatorConfig {
     /// The kind of backend, as in `type = "redis"`.
     #[must_use]
-    pub fn kind(&self) -> &str {
+    pub fn kind(&self) -> &'static str {
         match self {
             Self::Sqlite { .. } => "sqlite",
             Self::Memory => "memory",
-            Self::Section(section) => &section.kind,
+            Self::Redis(_) => "redis",
+            Self::Nats(_) => "nats",
+            Self::Kafka(_) => "kafka",
+            Self::Zenoh(_) => "zenoh",
+        }
+    }
+
+    /// The id of the `[store."<id>"]` section of a coordinator that is a server.
+    #[must_use]
+    pub fn id(&self) -> Option<&str> {
+        match self {
+            Self::Sqlite { .. } | Self::Memory => None,
+            Self::Redis(section) => Some(&section.id),
+            Self::Nats(section) => Some(&section.id),
+            Self::Kafka(section) => Some(&section.id),
+            Self::Zenoh(section) => Some(&section.id),
         }
     }
 }
 
-/// A store section that serves as coordinator.
-#[derive(Clone, Debug, PartialEq)]
-pub struct StoreSection {
-    /// Its id, as in `[store."<id>"]`.
-    pub id: String,
-    /// Its type: one of [`keys::COORDINATORS`](crate::keys::COORDINATORS).
-    pub kind: String,
-    /// What is set, by the names in [`keys::COORDINATORS`](crate::keys::COORDINATORS).
-    pub settings: BTreeMap<&'static str, SettingValue>,
-}
-
-/// The value of one setting.
+/// A `[store."<id>"]` section of type `zenoh`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SettingValue {
-    /// A text.
-    Text(String),
-    /// A whole number.
-    Number(u64),
-    /// Yes or no; `false` also where a number or duration is turned off.
-    Flag(bool),
-    /// Milliseconds.
-    Duration(u64),
-    /// Texts.
-    List(Vec<String>),
-    /// A secret text.
-    Secret(Secret),
-    /// Secret texts.
-    Secrets(Vec<Secret>),
+pub struct ZenohSection {
+    /// Its id.
+    pub id: String,
+    /// A whole configuration as JSON5 text.
+    pub config: Secret,
 }
 
 /// A `[policy."<name>"]` section.

@@ -67,6 +67,10 @@ codes! {
     NotACoordinator = "not-a-coordinator",
     /// A store section of a type that nobody knows.
     UnknownStoreType = "unknown-store-type",
+    /// A key that has no effect here.
+    IgnoredKey = "ignored-key",
+    /// Several servers are listed, and one of them keeps everything.
+    SingleReplica = "single-replica",
     /// Two durations contradict each other.
     TimingConflict = "timing-conflict",
     /// A role that is neither known nor declared as one of your own.

@@ -123,7 +123,8 @@ impl<'s> Reader<'s> {
         self.error(Code::WrongType, item.span, message, help);
     }
 
-    fn fetched(&self, item: &Item<'_>, fetched: Result<String, FetchError>) -> Option<String> {
+    /// What was fetched from elsewhere for `item`, or the report that it cannot be.
+    pub(crate) fn fetched(&self, item: &Item<'_>, fetched: Result<String, FetchError>) -> Option<String> {
         fetched
             .map_err(|e| self.error(Code::MissingSecret, item.span, format!("`{}`: {e}", item.path), e.help()))
             .ok()
@@ -147,11 +148,6 @@ impl<'s> Reader<'s> {
                 None
             }
         }
-    }
-
-    /// The texts that `item`, one or a list, must hold.
-    pub(crate) fn texts(&self, item: &Item<'_>) -> Vec<String> {
-        item.elements().iter().filter_map(|e| self.text(e)).collect()
     }
 
     /// The secret that `item` must be: inline, with macros, or as `{ env = "NAME" }` or `{ file = "/path" }`.

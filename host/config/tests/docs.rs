@@ -8,8 +8,8 @@ use shardwright_core::time::Timing;
 
 const REFERENCE: &str = include_str!("../../../docs/configuration.md");
 
-/// What stands in the first column of the tables below the heading `heading`, up to the next heading.
-fn first_column(heading: &str) -> Vec<&'static str> {
+/// The rows of the tables below the heading `heading`, up to the next heading, with their first column.
+fn rows(heading: &str) -> Vec<(&'static str, &'static str)> {
     let section = REFERENCE
         .split_once(&format!("\n{heading}\n"))
         .unwrap_or_else(|| panic!("no heading {heading}"))
@@ -18,8 +18,11 @@ fn first_column(heading: &str) -> Vec<&'static str> {
     section
         .lines()
         .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
-        .map(|(key, _)| key)
         .collect()
+}
+
+fn first_column(heading: &str) -> Vec<&'static str> {
+    rows(heading).into_iter().map(|(key, _)| key).collect()
 }
 
 #[test]
@@ -34,14 +37,22 @@ fn sections_have_the_keys_that_are_read() {
 
 #[test]
 fn coordinators_have_the_settings_that_are_read() {
-    let names = |settings: &[keys::Setting]| settings.iter().map(|s| s.name).collect::<Vec<_>>();
-    assert_eq!(first_column("### `[store.\"<id>\"]`"), names(keys::COMMON));
-    for (kind, settings) in keys::COORDINATORS {
-        let heading = format!("### `type = \"{kind}\"`");
-        assert_eq!(first_column(&heading), names(settings), "{kind}");
-        for alias in settings.iter().flat_map(|s| s.aliases) {
-            assert!(REFERENCE.contains(&format!("`{alias}` is the same")), "{kind}: {alias}");
+    let documented = |heading: &str, settings: &[keys::Setting]| {
+        let names: Vec<_> = settings.iter().map(|s| s.name).collect();
+        assert_eq!(first_column(heading), names);
+        for (setting, (name, row)) in settings.iter().zip(rows(heading)) {
+            for alias in setting.aliases {
+                assert!(row.contains(&format!("`{alias}`")), "{heading}, {name}: {alias}");
+            }
+            let ignored = matches!(setting.usage, keys::Use::Ignored(_));
+            assert_eq!(row.contains("No effect:"), ignored, "{heading}, {name}");
+            assert_eq!(row.contains("Required"), setting.usage == keys::Use::Required, "{heading}, {name}");
         }
+    };
+    documented("### `[store.\"<id>\"]`", keys::COMMON);
+    documented("### `tls.*`", keys::TLS);
+    for backend in keys::COORDINATORS {
+        documented(&format!("### `type = \"{}\"`", backend.kind), backend.settings);
     }
     assert_eq!(REFERENCE.matches("\n### `type = ").count(), keys::COORDINATORS.len());
 }

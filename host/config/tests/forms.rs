@@ -3,7 +3,7 @@
 mod common;
 
 use common::{role, sound, warning};
-use shardwright_config::{BUNDLED_POLICIES, Code, CoordinatorConfig, KNOWN_ROLES, SettingValue, fingerprint};
+use shardwright_config::{BUNDLED_POLICIES, Code, CoordinatorConfig, KNOWN_ROLES, fingerprint};
 use shardwright_core::role::{Member, Mode, Placement, Replicas};
 use shardwright_core::time::Timing;
 use std::path::PathBuf;
@@ -258,23 +258,6 @@ fn the_mail_servers_other_sections_are_left_alone() {
          [store.unused]\ntype = \"whatever\"\nstrange = 1\n[storage]\ndata = \"unused\"\n",
     );
     assert!(report.problems().is_empty(), "{report}");
-}
-
-#[test]
-fn coordinator_sections_in_either_key_style() {
-    let kebab = "cluster.coordinator = \"main\"\n[store.main]\ntype = \"nats\"\naddress = [\"a:1\", \"b:2\"]\ntimeout.request = \"10s\"\n\
-                 max-reconnects = \"5\"\nno-echo = \"true\"\ntls.enable = true\npassword = \"p\"\n";
-    let camel = "cluster.coordinator = \"main\"\n[store.main]\ntype = \"nats\"\naddresses = [\"a:1\", \"b:2\"]\ntimeoutRequest = 10000\n\
-                 maxReconnects = 5\nnoEcho = true\nuseTls = true\nauthSecret = \"p\"\n";
-    let (kebab, camel) = (sound(kebab).0.coordinator, sound(camel).0.coordinator);
-    assert_eq!(kebab, camel);
-    let CoordinatorConfig::Section(section) = kebab else {
-        panic!("a section")
-    };
-    assert_eq!((section.id.as_str(), section.kind.as_str()), ("main", "nats"));
-    assert_eq!(section.settings["timeout.request"], SettingValue::Duration(10_000));
-    assert_eq!(section.settings["max-reconnects"], SettingValue::Number(5));
-    assert_eq!(section.settings["tls.enable"], SettingValue::Flag(true));
 }
 
 #[test]

@@ -205,55 +205,15 @@ fn coordinators() {
         Code::NotACoordinator,
         "remove `disable`",
     );
-    error(&with("«[store.main]»\ntype = \"redis\""), Code::MissingKey, "add `urls`");
-    error(
-        &with("«[store.main]»\ntype = \"redis\"\nurls = [\"x\"]\nredis-type = \"sentinel\""),
-        Code::MissingKey,
-        "service-name",
-    );
-    error(
-        &with("[store.main]\ntype = \"redis\"\nurls = «[]»"),
-        Code::InvalidValue,
-        "at least one address",
-    );
-    error(
-        &with("[store.main]\ntype = \"redis\"\nurls = \"x\"\n«url» = \"y\""),
-        Code::ConflictingKeys,
-        "twice",
-    );
-    error(
-        &with("[store.main]\ntype = \"redis\"\nurls = \"x\"\n«pasword» = \"y\""),
-        Code::UnknownKey,
-        "did you mean `password`?",
-    );
-    error(
-        &with("[store.main]\ntype = \"redis\"\nurls = \"x\"\npool.«max-conections» = 1"),
-        Code::UnknownKey,
-        "`pool.max-connections`",
-    );
-    error(
-        &with("[store.main]\ntype = \"redis\"\nurls = \"x\"\ntimeout = «\"10 parsecs\"»"),
-        Code::InvalidValue,
-        "with its unit",
-    );
-    error(
-        &with("[store.main]\ntype = \"redis\"\nurls = \"x\"\nredis-type = «\"clustr\"»"),
-        Code::InvalidValue,
-        "did you mean \"cluster\"?",
-    );
-    error(
-        &with("[store.main]\ntype = \"nats\"\naddress = \"x\"\ntls.enable = «1»"),
-        Code::WrongType,
-        "`true` or `false`",
-    );
-    error(
-        &with("[store.main]\ntype = \"nats\"\naddress = \"x\"\ncapacity.client = «\"99999999999\"»"),
-        Code::OutOfRange,
-        "below",
-    );
-    error(&with("«[store.main]»\ntype = \"kafka\""), Code::MissingKey, "brokers");
-    error(&with("«[store.main]»\ntype = \"zenoh\""), Code::MissingKey, "config");
-    error(&with("«[store.main]»\ntype = \"sqlite\""), Code::MissingKey, "path");
+    for (kind, missing) in [
+        ("redis", "add `urls`"),
+        ("nats", "add `address`"),
+        ("kafka", "add `brokers`"),
+        ("zenoh", "add `config`"),
+        ("sqlite", "add `path`"),
+    ] {
+        error(&with(&format!("«[store.main]»\ntype = \"{kind}\"")), Code::MissingKey, missing);
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{error, report, sound};
-use shardwright_config::{Code, CoordinatorConfig, SettingValue};
+use shardwright_config::{Code, CoordinatorConfig};
 
 fn secret(text: &str) -> String {
     sound(text).0.secret.expect("a secret").expose().to_owned()
@@ -101,18 +101,31 @@ fn secrets_are_never_shown() {
     }
 }
 
+/// Every secret that a section of a coordinator may hold, in the configuration as read and nowhere else.
 #[test]
 fn a_configuration_is_printed_without_its_secrets() {
-    let (config, _) = sound(&format!(
-        "cluster.secret = \"{HIDDEN}\"\ncluster.coordinator = \"r\"\n[store.r]\ntype = \"redis\"\nurls = [\"redis://me:{HIDDEN}@host\"]\npassword = \"{HIDDEN}\"\n"
-    ));
-    let CoordinatorConfig::Section(section) = &config.coordinator else {
-        panic!("a section")
-    };
-    let SettingValue::Secrets(urls) = &section.settings["urls"] else {
-        panic!("secrets")
-    };
-    assert_eq!(urls[0].expose(), format!("redis://me:{HIDDEN}@host"));
-    let shown = format!("{config:?}");
-    assert!(shown.contains("***") && !shown.contains("hunter2"), "{shown}");
+    let key = format!("'''\n-----BEGIN PRIVATE KEY-----\n{HIDDEN}\n-----END PRIVATE KEY-----\n'''");
+    let certificate = "'''-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----'''";
+    let tls = format!("tls.certificate = {certificate}\ntls.key = {key}\n");
+    let creds = format!("'''\n-----BEGIN NATS USER JWT-----\nx\n-----BEGIN USER NKEY SEED-----\n{HIDDEN}\n'''");
+    for section in [
+        format!("type = \"redis\"\nurls = [\"rediss://me:{HIDDEN}@host\"]\n{tls}"),
+        format!("type = \"redis\"\nurl = \"redis://host\"\npassword = \"{HIDDEN}\""),
+        format!(
+            "type = \"redis\"\nurl = \"redis://host\"\nredis-type = \"sentinel\"\nsentinel-user = \"u\"\nsentinel-password = \"{HIDDEN}\""
+        ),
+        format!("type = \"nats\"\naddress = \"nats://me:{HIDDEN}@host\""),
+        format!("type = \"nats\"\naddress = \"h\"\nuser = \"u\"\npassword = \"{HIDDEN}\""),
+        format!("type = \"nats\"\naddress = \"h\"\ntoken = \"{HIDDEN}\""),
+        format!("type = \"nats\"\naddress = \"h\"\ncredentials = {creds}"),
+        format!("type = \"kafka\"\nbrokers = \"h\"\nsasl.mechanism = \"PLAIN\"\nuser = \"u\"\npassword = \"{HIDDEN}\""),
+        format!("type = \"zenoh\"\nconfig = \"{HIDDEN}\""),
+    ] {
+        let (config, _) = sound(&format!(
+            "cluster.secret = \"{HIDDEN}\"\ncluster.coordinator = \"r\"\n[store.r]\n{section}\n"
+        ));
+        assert_ne!(config.coordinator, CoordinatorConfig::Memory);
+        let shown = format!("{config:?}");
+        assert!(shown.contains("***") && !shown.contains("hunter2"), "{shown}");
+    }
 }

@@ -1,0 +1,152 @@
+//! `type = "redis"`.
+
+use super::address::{Address, Form};
+use super::settings::Settings;
+use super::tls::{self, TlsSection};
+use crate::problem::Code;
+use crate::secret::Secret;
+use std::time::Duration;
+
+/// A `[store."<id>"]` section of type `redis`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RedisSection {
+    /// Its id.
+    pub id: String,
+    /// How the servers stand to each other.
+    pub topology: RedisTopology,
+    /// The addresses, which may hold user, password and, for a single server, a database number.
+    pub urls: Vec<Secret>,
+    /// The ACL user, if the addresses name none.
+    pub user: Option<String>,
+    /// Its password.
+    pub password: Option<Secret>,
+    /// The longest that connecting and one command may take.
+    pub timeout: Duration,
+    /// How many replicas must have a write before it counts.
+    pub min_replicas: u32,
+    /// TLS; `None` for a connection without.
+    pub tls: Option<TlsSection>,
+}
+
+/// How the servers stand to each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RedisTopology {
+    /// One server.
+    Single,
+    /// Redis Cluster; the addresses are some of its nodes.
+    Cluster,
+    /// A master that sentinels watch; the addresses are the sentinels'.
+    Sentinel {
+        /// The master's name there.
+        service: String,
+        /// The ACL user at the sentinels.
+        user: Option<String>,
+        /// Its password.
+        password: Option<Secret>,
+    },
+}
+
+const FORM: Form = Form {
+    schemes: &["redis", "rediss"],
+    bare: false,
+    login: true,
+    example: "redis://host:6379",
+};
+
+/// What the mail server calls the service of Sentinel unless told otherwise.
+const SERVICE: &str = "mymaster";
+
+/// The settings that only Sentinel has.
+const SENTINEL: [&str; 3] = ["service-name", "sentinel-user", "sentinel-password"];
+
+pub(super) fn read(settings: &Settings<'_, '_, '_>, id: String) -> RedisSection {
+    let kind = settings.word("redis-type", &["single", "cluster", "sentinel"]).unwrap_or("single");
+    let sentinel = kind == "sentinel";
+    let addresses = settings.addresses("urls", &FORM);
+    check(settings, kind, &addresses);
+    let (user, password) = login(settings, "user", "password");
+    let (sentinel_user, sentinel_password) = login(settings, "sentinel-user", "sentinel-password");
+    // Sentinels are reached with what their addresses say.
+    let (by_key, other) = if sentinel {
+        ("sentinel-password", "sentinel-user")
+    } else {
+        ("password", "user")
+    };
+    if let Some(item) = settings.get(by_key).or(settings.get(other))
+        && addresses.iter().any(|address| address.has_login)
+    {
+        settings.conflict(item, "a user or password in an address", "keep one of the two logins");
+    }
+    if let Some(item) = settings.get("protocol-version")
+        && settings.word("protocol-version", &["resp2", "resp3"]) == Some("resp2")
+    {
+        let why = "messages come over RESP3 only, which every supported server speaks";
+        settings.ignore(item.key_span, &item.path, why);
+    }
+    if let Some(item) = settings.get("read-from-replicas")
+        && settings.flag("read-from-replicas") == Some(true)
+    {
+        let why = "a replica may lag behind, and nodes must not act on what was: all reads go to the master";
+        settings.ignore(item.key_span, &item.path, why);
+    }
+    let service = settings.text("service-name").unwrap_or_else(|| SERVICE.to_owned());
+    RedisSection {
+        id,
+        topology: match kind {
+            "cluster" => RedisTopology::Cluster,
+            "sentinel" => RedisTopology::Sentinel {
+                service,
+                user: sentinel_user,
+                password: sentinel_password,
+            },
+            _ => RedisTopology::Single,
+        },
+        tls: tls::read(settings, &addresses, "rediss"),
+        urls: addresses.into_iter().map(|address| address.text).collect(),
+        user,
+        password,
+        timeout: settings.duration("timeout").unwrap_or(Duration::from_secs(10)),
+        // Where another server may take over, a write that only the old master has would be lost with it.
+        min_replicas: settings.number("min-replicas", 0..=100).unwrap_or(u32::from(kind != "single")),
+    }
+}
+
+/// What does not fit the kind of installation.
+fn check(settings: &Settings<'_, '_, '_>, kind: &str, addresses: &[Address<'_>]) {
+    if kind == "single"
+        && let [_, second, ..] = addresses
+    {
+        let help = "keep one, or say what they are: `redis-type = \"cluster\"` or `redis-type = \"sentinel\"`";
+        settings.error(
+            Code::InvalidValue,
+            second.item.span,
+            format!("`{}` has several addresses of a single server", second.item.path),
+            help,
+        );
+    }
+    for address in addresses.iter().filter(|address| !address.path.is_empty()) {
+        let flaw = match address.path.parse::<u8>() {
+            Ok(0) => continue,
+            Ok(_) if kind == "single" => continue,
+            Ok(_) if kind == "cluster" => "names a database, and Redis Cluster has only number 0",
+            Ok(_) => "names a database, and sentinels have none",
+            Err(_) => "has something after `/` that is no database number from 0 to 255",
+        };
+        let message = format!("an address in `{}` {flaw}", address.item.path);
+        let help = "end the address with the port: clusters of different `cluster.name` share a database without meeting";
+        settings.error(Code::InvalidValue, address.item.span, message, help);
+    }
+    if kind != "sentinel" {
+        for item in SENTINEL.iter().filter_map(|name| settings.get(name)) {
+            settings.ignore(item.key_span, &item.path, "it is for `redis-type = \"sentinel\"` only");
+        }
+    }
+}
+
+/// A user, who needs a password, and a password, which needs no user.
+fn login(settings: &Settings<'_, '_, '_>, user: &'static str, password: &'static str) -> (Option<String>, Option<Secret>) {
+    if let (Some(item), None) = (settings.get(user), settings.get(password)) {
+        settings.missing(item.key_span, password);
+    }
+    (settings.text(user), settings.secret(password))
+}

@@ -1,0 +1,114 @@
+//! `tls.*`: what secures the connection to a server.
+
+use super::address::Address;
+use super::settings::Settings;
+use crate::problem::Code;
+use crate::reader::Item;
+use crate::secret::Secret;
+use std::path::PathBuf;
+
+/// Use TLS, and how. The server's certificate is always verified.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsSection {
+    /// The authorities to trust; `None` for those of the operating system.
+    pub ca: Option<Pem>,
+    /// This node's certificate chain and its key.
+    pub identity: Option<(Pem, Pem)>,
+    /// The name that the server's certificate must have, if it is not the host in the address.
+    pub server_name: Option<String>,
+}
+
+/// Certificates or a key in PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pem {
+    /// In this file.
+    File(PathBuf),
+    /// This text.
+    Text(Secret),
+}
+
+/// What is said about TLS in the section and by the `addresses`, where `scheme` means it. `None` for a connection without.
+pub(super) fn read(settings: &Settings<'_, '_, '_>, addresses: &[Address<'_>], scheme: &str) -> Option<TlsSection> {
+    let enable = settings.flag("tls.enable");
+    let certificate = settings.get("tls.certificate");
+    let key = settings.get("tls.key");
+    let details = [settings.get("tls.ca"), certificate, key, settings.get("tls.server-name")];
+    let detail = details.into_iter().flatten().next();
+    let by_scheme = addresses.iter().find(|address| address.scheme == Some(scheme));
+    let plain = addresses.iter().find(|address| address.scheme.is_some_and(|found| found != scheme));
+
+    match (enable, settings.get("tls.enable")) {
+        (Some(false), Some(off)) => {
+            if let Some(detail) = detail {
+                settings.conflict(detail, "`tls.enable = false`", "remove one of the two");
+            }
+            if by_scheme.is_some() {
+                settings.conflict(off, &format!("addresses with `{scheme}://`"), "remove it, or change the addresses");
+            }
+        }
+        (Some(true), _) => {}
+        _ => {
+            if let (Some(_), Some(plain)) = (by_scheme, plain) {
+                let message = format!("`{}` has addresses with TLS and others without", plain.item.path);
+                let help = format!("begin all of them with `{scheme}://`, or set `tls.enable = true`");
+                settings.error(Code::InvalidValue, plain.item.span, message, help);
+            }
+        }
+    }
+    if settings.flag("tls.allow-invalid-certs") == Some(true)
+        && let Some(item) = settings.get("tls.allow-invalid-certs")
+    {
+        let why = "certificates are always verified, since whoever could pose as the coordinator could hand out every shard twice; \
+                   for a certificate of your own authority, set `tls.ca`";
+        settings.ignore(item.key_span, &item.path, why);
+    }
+    for (given, other, name) in [(certificate, key, "tls.key"), (key, certificate, "tls.certificate")] {
+        if let (Some(given), None) = (given, other) {
+            settings.missing(given.key_span, name);
+        }
+    }
+    let section = TlsSection {
+        ca: pem(settings, "tls.ca", "CERTIFICATE"),
+        identity: pem(settings, "tls.certificate", "CERTIFICATE").zip(pem(settings, "tls.key", "PRIVATE KEY")),
+        server_name: server_name(settings),
+    };
+    let on = enable.unwrap_or(detail.is_some() || by_scheme.is_some());
+    on.then_some(section)
+}
+
+/// A path, or the text of a PEM file that has a `label` in it.
+fn pem(settings: &Settings<'_, '_, '_>, name: &'static str, label: &str) -> Option<Pem> {
+    settings.with(name, |reader, item| {
+        let value = reader.secret(item)?;
+        let text = value.expose();
+        let flaw = |what: &str| {
+            let help = format!("write the path of a PEM file, or its text, which has a line `-----BEGIN … {label}-----`");
+            reader.error(Code::InvalidValue, item.span, format!("`{}` {what}", item.path), help);
+            None
+        };
+        if text.trim_start().starts_with("-----BEGIN") {
+            if text.contains(&format!("{label}-----")) {
+                return Some(Pem::Text(value));
+            }
+            return flaw(&format!("is PEM of something else than a {}", label.to_ascii_lowercase()));
+        }
+        if text.trim().is_empty() || text.contains(['\n', '\0']) {
+            return flaw("is neither a path nor PEM");
+        }
+        Some(Pem::File(settings.base.join(text)))
+    })
+}
+
+fn server_name(settings: &Settings<'_, '_, '_>) -> Option<String> {
+    settings.with("tls.server-name", |reader, item: &Item<'_>| {
+        let name = reader.text(item)?;
+        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
+        if name.is_empty() || !name.chars().all(fits) {
+            let message = format!("`{}` is no name of a host", item.path);
+            let help = "write the name alone, without scheme and port, as in \"redis.example.org\"";
+            reader.error(Code::InvalidValue, item.span, message, help);
+            return None;
+        }
+        Some(name)
+    })
+}
