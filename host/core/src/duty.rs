@@ -84,6 +84,14 @@ impl Duty {
         self.applied = Revision(0);
     }
 
+    /// Tokens count from another base from now on: what is held stops, and goes on under its new token.
+    pub fn rebase(&mut self, base: u64) -> Vec<Change> {
+        if std::mem::replace(&mut self.base, base) == base {
+            return Vec::new();
+        }
+        self.review_all()
+    }
+
     /// The session is over: everything stops.
     pub fn end(&mut self) -> Vec<Change> {
         self.me = None;

@@ -107,6 +107,12 @@ impl Meta {
             coordinator: coordinator.to_owned(),
         }
     }
+
+    /// The base of tokens after a partial loss of the store: what was lost may have been a later history than this one, and its tokens.
+    #[must_use]
+    pub fn base_after(&self, unsure_before: StoreTime) -> u64 {
+        self.base.max(unsure_before.0 << 20)
+    }
 }
 
 /// `hosts/<hostname>`.

@@ -151,6 +151,11 @@ fn finds_a_release_before_the_work_has_stopped() {
 }
 
 #[test]
+fn finds_grants_that_do_not_wait_after_a_partial_loss() {
+    caught(Rule::PartialLoss, 2_000, &[Invariant::OnePrimary, Invariant::OneHolder, Invariant::TokensIncrease]);
+}
+
+#[test]
 fn finds_a_history_without_grace() {
     caught(Rule::Grace, 200, &[Invariant::OnePrimary, Invariant::OneHolder, Invariant::OneId]);
 }

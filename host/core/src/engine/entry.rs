@@ -153,7 +153,7 @@ impl Engine {
         }
         self.regressed = false;
         self.highest = revision;
-        self.history = Some((meta.history, meta.base));
+        self.history = Some((meta.history, meta.base_after(self.heard)));
         // Holders of a history that was lost may still act: nobody new does before they must have stopped.
         let (_, seen) = *self
             .meta_seen
@@ -198,6 +198,13 @@ impl Engine {
             return;
         }
         self.heard = unsure;
+        if let Some((_, base)) = &mut self.history {
+            *base = (*base).max(unsure.0 << 20);
+        }
+        if self.mine.is_some() {
+            let changes = self.duty.rebase(self.base());
+            self.perform(changes);
+        }
         let wait = self.set.timing.taker().saturating_sub(backend.since(unsure));
         if wait > 0 && self.set.rules.keep(Rule::PartialLoss) {
             self.grace_until = self.grace_until.max(now.plus(wait));
@@ -218,6 +225,10 @@ impl Engine {
     }
 
     pub(super) fn join_answered(&mut self, outcome: Outcome, now: Instant) {
+        if matches!(outcome, Err(StoreError::HistoryLost(_))) && matches!(self.phase, Phase::Joining(..)) {
+            // This join cannot go on: only reading `meta` opens what is there now.
+            return self.meta_later(now);
+        }
         if let Phase::Joining(join, _) = &mut self.phase {
             join.trust(self.clock.is_trusted(now));
             let next = join.answer(outcome, now);

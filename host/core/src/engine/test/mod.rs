@@ -1,6 +1,7 @@
 //! Engines over a small store. Faults of many kinds at once are the simulation's business (`tests/model`).
 
 mod course;
+mod loss;
 mod trouble;
 
 use super::*;
@@ -20,16 +21,26 @@ const STEP: u64 = 2;
 struct Store {
     entries: BTreeMap<String, Entry<Value>>,
     revision: u64,
+    /// When it may have lost something.
+    unsure_before: StoreTime,
 }
 
 impl Store {
+    /// As a backend does it for somebody who has heard of the partial loss `heard`.
+    fn serve(&mut self, request: Request, heard: StoreTime, now: u64) -> Outcome {
+        if heard < self.unsure_before && matches!(request, Request::Put { .. }) {
+            return Err(StoreError::Unavailable("another server answers".to_owned()));
+        }
+        self.perform(request, now)
+    }
+
     fn perform(&mut self, request: Request, now: u64) -> Outcome {
         let now = StoreTime(1_000_000 + now);
         match request {
             Request::Get(key) => Ok(Answer::Reading(Reading {
                 entry: self.entries.get(&key.to_string()).cloned(),
                 now,
-                unsure_before: StoreTime::default(),
+                unsure_before: self.unsure_before,
             })),
             Request::List { prefix, since } => {
                 let entries = self.entries.iter().filter(|(k, e)| k.starts_with(prefix) && e.revision > since);
@@ -38,7 +49,7 @@ impl Store {
                     entries,
                     revision: Revision(self.revision),
                     now,
-                    unsure_before: StoreTime::default(),
+                    unsure_before: self.unsure_before,
                 }))
             }
             Request::Put { key, value, expected } => {
@@ -190,7 +201,7 @@ impl World {
                 self.handled += 1;
                 for command in node.engine.handle(event, now) {
                     match command {
-                        Command::Store { op, request, .. } => {
+                        Command::Store { op, request, heard } => {
                             self.writes += u64::from(matches!(
                                 &request,
                                 Request::Put {
@@ -211,7 +222,7 @@ impl World {
                             } else if self.trouble.down || (self.trouble.leaderless && claim) {
                                 Err(StoreError::Unavailable("down".to_owned()))
                             } else {
-                                self.store.perform(request, self.now)
+                                self.store.serve(request, heard, self.now)
                             };
                             node.inbox.push(Event::Stored { op, outcome });
                         }
