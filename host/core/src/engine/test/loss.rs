@@ -66,7 +66,7 @@ fn nobody_joins_until_everybody_has_heard() {
 fn a_join_under_way_begins_again() {
     let mut w = cluster();
     w.start("h3", 3);
-    while w.store.entries.get("sessions/3").is_none() {
+    while !w.store.entries.contains_key("sessions/3") {
         w.run(STEP);
     }
     lose(&mut w);
