@@ -1,0 +1,209 @@
+//! A way to a server that can be cut, slowed down, or made to swallow answers.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener as Listener};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc as blocking};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{Instant, sleep_until};
+
+use crate::port::Port;
+
+/// How much is taken from one side at once, and how many such pieces may be on their way.
+const PIECE: usize = 64 << 10;
+const PIECES: usize = 64;
+
+/// Forwards what comes to its port on 127.0.0.1 to a server's port there.
+pub struct Proxy {
+    port: Port,
+    shared: Arc<Shared>,
+    open: Mutex<Option<Open>>,
+    // An option only so that `drop` can take it.
+    runtime: Option<Runtime>,
+}
+
+/// What all connections look at.
+struct Shared {
+    target: u16,
+    accepted: AtomicUsize,
+    delay_micros: AtomicU64,
+    swallow: AtomicBool,
+}
+
+/// The task that accepts and forwards, while the way is open.
+struct Open {
+    task: JoinHandle<()>,
+    /// Disconnected when the task and all its connections are gone.
+    gone: blocking::Receiver<()>,
+}
+
+impl Proxy {
+    /// An open way to `target` on 127.0.0.1.
+    ///
+    /// # Errors
+    /// No port is free, or no thread can be had.
+    pub fn to(target: u16) -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("proxy")
+            .enable_all()
+            .build()?;
+        let proxy = Self {
+            port: Port::free()?,
+            shared: Arc::new(Shared {
+                target,
+                accepted: AtomicUsize::new(0),
+                delay_micros: AtomicU64::new(0),
+                swallow: AtomicBool::new(false),
+            }),
+            open: Mutex::new(None),
+            runtime: Some(runtime),
+        };
+        proxy.heal()?;
+        Ok(proxy)
+    }
+
+    /// Its port on 127.0.0.1.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port.number()
+    }
+
+    /// Closes all connections and refuses new ones; both have happened when it returns.
+    pub fn cut(&self) {
+        if let Some(open) = self.open().take() {
+            open.task.abort();
+            // An error is what it waits for: everybody who could send is gone.
+            let _ = open.gone.recv();
+        }
+    }
+
+    /// Accepts connections again after [`Self::cut`].
+    ///
+    /// # Errors
+    /// Somebody else has taken the port.
+    pub fn heal(&self) -> Result<()> {
+        let mut open = self.open();
+        if open.is_some() {
+            return Ok(());
+        }
+        let runtime = self.runtime.as_ref().context("the proxy is gone")?;
+        let listener = Listener::bind((Ipv4Addr::LOCALHOST, self.port()))?;
+        listener.set_nonblocking(true)?;
+        let listener = {
+            let _inside = runtime.enter();
+            TcpListener::from_std(listener)?
+        };
+        let (alive, gone) = blocking::channel();
+        let task = runtime.spawn(serve(listener, Arc::clone(&self.shared), alive));
+        *open = Some(Open { task, gone });
+        Ok(())
+    }
+
+    /// Closes all connections; new ones are accepted at once.
+    ///
+    /// # Errors
+    /// Somebody else has taken the port.
+    pub fn interrupt(&self) -> Result<()> {
+        self.cut();
+        self.heal()
+    }
+
+    /// Everything that is received from now on, in either direction, takes this much longer. It takes no bandwidth away.
+    pub fn delay(&self, each_way: Duration) {
+        let micros = u64::try_from(each_way.as_micros()).unwrap_or(u64::MAX);
+        self.shared.delay_micros.store(micros, Ordering::SeqCst);
+    }
+
+    /// Whether what the server says from now on is thrown away. What is said to it always passes.
+    pub fn swallow_answers(&self, swallow: bool) {
+        self.shared.swallow.store(swallow, Ordering::SeqCst);
+    }
+
+    /// How many connections were accepted so far.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.shared.accepted.load(Ordering::SeqCst)
+    }
+
+    fn open(&self) -> MutexGuard<'_, Option<Open>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // It may be dropped inside an async test, where waiting is not allowed.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Accepts until it is dropped; its connections go with it.
+async fn serve(listener: TcpListener, shared: Arc<Shared>, alive: blocking::Sender<()>) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => {
+                let Ok((client, _)) = accepted else { continue };
+                shared.accepted.fetch_add(1, Ordering::SeqCst);
+                let (shared, alive) = (Arc::clone(&shared), alive.clone());
+                connections.spawn(async move {
+                    // Moved into the task: it ends when the connection has.
+                    let _alive = alive;
+                    // How a connection ends is the two sides' business.
+                    let _ = forward(client, &shared).await;
+                });
+            }
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn forward(client: TcpStream, shared: &Shared) -> std::io::Result<()> {
+    let server = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, shared.target))).await?;
+    client.set_nodelay(true)?;
+    server.set_nodelay(true)?;
+    let (from_client, to_client) = client.into_split();
+    let (from_server, to_server) = server.into_split();
+    tokio::try_join!(
+        carry(from_client, to_server, shared, || false),
+        carry(from_server, to_client, shared, || shared.swallow.load(Ordering::SeqCst)),
+    )?;
+    Ok(())
+}
+
+/// Carries one direction to its end, each piece as late as it should be.
+async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, shared: &Shared, swallow: impl Fn() -> bool) -> std::io::Result<()> {
+    let (sender, mut receiver) = mpsc::channel::<(Instant, Vec<u8>)>(PIECES);
+    let read = async move {
+        let mut buffer = vec![0; PIECE];
+        loop {
+            let length = from.read(&mut buffer).await?;
+            if length == 0 {
+                return Ok(());
+            }
+            let due = Instant::now() + Duration::from_micros(shared.delay_micros.load(Ordering::SeqCst));
+            if !swallow() && sender.send((due, buffer[..length].to_vec())).await.is_err() {
+                return Ok(());
+            }
+        }
+    };
+    let write = async move {
+        while let Some((due, piece)) = receiver.recv().await {
+            sleep_until(due).await;
+            to.write_all(&piece).await?;
+        }
+        to.shutdown().await
+    };
+    tokio::try_join!(read, write)?;
+    Ok(())
+}
