@@ -58,6 +58,10 @@ mod test {
             assert!(UdpSocket::bind((Ipv4Addr::LOCALHOST, number)).is_err(), "{number} is not claimed");
         }
         drop(ports);
-        assert!(UdpSocket::bind((Ipv4Addr::LOCALHOST, numbers[0])).is_ok(), "{} is still claimed", numbers[0]);
+        assert!(
+            UdpSocket::bind((Ipv4Addr::LOCALHOST, numbers[0])).is_ok(),
+            "{} is still claimed",
+            numbers[0]
+        );
     }
 }

@@ -28,8 +28,9 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts `command`, which writes what it prints to the file `log`.
+    /// Starts `command`, which writes what it prints to the file `log` in the server's folder.
     pub(crate) fn start(mut command: Command, log: &Path) -> Result<Self> {
+        let folder = log.parent().context("a log lies in the folder of its server")?;
         let program = command.get_program().to_owned();
         let out = File::create(log).with_context(|| format!("{} cannot be written", log.display()))?;
         let mut child = command
@@ -40,7 +41,7 @@ impl Process {
             .process_group(0)
             .spawn()
             .with_context(|| format!("{} could not be started", program.display()))?;
-        match leash(&child) {
+        match leash(&child, folder) {
             Ok(leash) => Ok(Self {
                 child,
                 leash,
@@ -112,10 +113,12 @@ impl Drop for Process {
     }
 }
 
-/// A process that waits for our end, however we end, and then kills `child`: a pipe from us to it is closed by the system.
-fn leash(child: &Child) -> Result<Child> {
+/// A process that waits for our end, however we end, and then kills `child` and deletes its folder: the system closes the pipe from us to it.
+fn leash(child: &Child, folder: &Path) -> Result<Child> {
     Command::new("sh")
-        .args(["-c", "read -r _; kill -9 \"$0\" 2>/dev/null", &child.id().to_string()])
+        .args(["-c", "read -r _; kill -9 \"$1\"; rm -rf -- \"$2\"", "leash"])
+        .arg(child.id().to_string())
+        .arg(folder)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())

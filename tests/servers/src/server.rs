@@ -149,7 +149,10 @@ impl Server {
     /// # Errors
     /// It runs, or the data cannot be deleted.
     pub fn wipe(&self) -> Result<()> {
-        ensure!(self.process().is_none(), "the server runs; kill or stop it before its data is wiped");
+        ensure!(
+            self.process().is_none(),
+            "the server runs; kill or stop it before its data is wiped"
+        );
         let data = self.folder.data();
         fs::remove_dir_all(&data).with_context(|| format!("{} cannot be deleted", data.display()))
     }

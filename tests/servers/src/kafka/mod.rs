@@ -310,7 +310,9 @@ impl Recipe for Kafka {
             return Ok(());
         }
         let mut format = self.java();
-        format.args(["kafka.tools.StorageTool", "format", "--cluster-id", CLUSTER, "--config"]).arg(&file);
+        format
+            .args(["kafka.tools.StorageTool", "format", "--cluster-id", CLUSTER, "--config"])
+            .arg(&file);
         for (mechanism, user, password) in &self.scram {
             format.args(["--add-scram", &format!("{}=[name={user},password={password}]", mechanism.name())]);
         }

@@ -96,7 +96,10 @@ impl NatsCluster {
                 if answer.starts_with("HTTP/1.1 200 ") || answer.starts_with("HTTP/1.0 200 ") {
                     break;
                 }
-                ensure!(Instant::now() < deadline, "the NATS cluster is not whole after {PATIENCE:?}: {answer}");
+                ensure!(
+                    Instant::now() < deadline,
+                    "the NATS cluster is not whole after {PATIENCE:?}: {answer}"
+                );
                 std::thread::sleep(GLANCE);
             }
         }

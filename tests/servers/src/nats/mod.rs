@@ -113,7 +113,11 @@ impl NatsBuilder {
                 text(&authority.ca())?
             ));
         }
-        let program = if self.old { tools::nats_server_old()? } else { tools::nats_server()? };
+        let program = if self.old {
+            tools::nats_server_old()?
+        } else {
+            tools::nats_server()?
+        };
         Ok(NatsServer {
             tls: self.tls.is_some(),
             server: Server::launch(port, Nats { program, configuration })?,

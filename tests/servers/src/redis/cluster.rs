@@ -87,7 +87,10 @@ impl RedisCluster {
             .and_then(|line| line.split([':', '@']).nth(1))
             .with_context(|| format!("slot {slot} has no master:\n{table}"))?
             .parse()?;
-        self.nodes.iter().find(|node| node.port() == port).context("the master is none of ours")
+        self.nodes
+            .iter()
+            .find(|node| node.port() == port)
+            .context("the master is none of ours")
     }
 
     /// Waits until every node sees all slots served and all replicas linked.
@@ -99,7 +102,10 @@ impl RedisCluster {
         for node in &self.nodes {
             while !is_whole(node)? {
                 let view = node.cli(&["cluster", "nodes"])?;
-                ensure!(Instant::now() < deadline, "the Redis Cluster is not whole after {PATIENCE:?}:\n{view}");
+                ensure!(
+                    Instant::now() < deadline,
+                    "the Redis Cluster is not whole after {PATIENCE:?}:\n{view}"
+                );
                 std::thread::sleep(GLANCE);
             }
         }
@@ -124,7 +130,10 @@ impl RedisCluster {
             let id = master.cli(&["cluster", "myid"])?;
             // It must have heard of its master first.
             while replica.cli(&["cluster", "replicate", &id]).is_err() {
-                ensure!(Instant::now() < deadline, "a replica hears nothing of its master after {PATIENCE:?}");
+                ensure!(
+                    Instant::now() < deadline,
+                    "a replica hears nothing of its master after {PATIENCE:?}"
+                );
                 std::thread::sleep(GLANCE);
             }
         }
@@ -142,7 +151,13 @@ fn is_whole(node: &RedisServer) -> Result<bool> {
         && !table.contains("fail")
         && !table.contains("handshake");
     let replica = linked.contains("role:slave");
-    Ok(info.contains("cluster_state:ok") && whole && (if replica { linked.contains("master_link_status:up") } else { linked.contains("state=online") }))
+    Ok(info.contains("cluster_state:ok")
+        && whole
+        && (if replica {
+            linked.contains("master_link_status:up")
+        } else {
+            linked.contains("state=online")
+        }))
 }
 
 /// The ranges of slots in a line of `CLUSTER NODES`.

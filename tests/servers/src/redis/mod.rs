@@ -62,7 +62,10 @@ impl RedisServer {
         cli.args(["-e", "-h", "127.0.0.1", "-p", &self.port().to_string()]);
         if let Some(access) = &self.access {
             cli.arg("--tls").arg("--cacert").arg(&access.ca);
-            cli.arg("--cert").arg(&access.client.certificate).arg("--key").arg(&access.client.key);
+            cli.arg("--cert")
+                .arg(&access.client.certificate)
+                .arg("--key")
+                .arg(&access.client.key);
         }
         cli.args(command);
         let output = cli.stdin(Stdio::null()).output().context("redis-cli could not be started")?;

@@ -24,7 +24,9 @@ impl RedisSentinel {
     /// A server does not come up, or they do not find each other within a minute.
     pub fn start() -> Result<Self> {
         let master = RedisServer::start()?;
-        let replica = RedisServer::builder().line(&format!("replicaof 127.0.0.1 {}", master.port())).start()?;
+        let replica = RedisServer::builder()
+            .line(&format!("replicaof 127.0.0.1 {}", master.port()))
+            .start()?;
         let sentinels = (0..3).map(|_| sentinel(&master)).collect::<Result<_>>()?;
         let all = Self {
             master,
@@ -88,7 +90,10 @@ impl RedisSentinel {
                 if address.lines().nth(1) == Some(&port) {
                     break;
                 }
-                ensure!(Instant::now() < deadline, "the master is still at {address} after {PATIENCE:?}, not at port {port}");
+                ensure!(
+                    Instant::now() < deadline,
+                    "the master is still at {address} after {PATIENCE:?}, not at port {port}"
+                );
                 std::thread::sleep(GLANCE);
             }
         }
