@@ -10,6 +10,7 @@
 mod bell;
 mod bus;
 mod error;
+mod examine;
 mod file;
 mod filesystem;
 mod messages;
@@ -19,6 +20,7 @@ mod store;
 pub use error::OpenError;
 
 use crate::contract::{Bus, BusError, Coordinator, Store, Subscription};
+use crate::finding::Finding;
 use crate::limits::{self, Namespace};
 use crate::queue::Subscribers;
 use async_trait::async_trait;
@@ -118,7 +120,7 @@ impl SqliteCoordinator {
 /// Opens store and bus. The path that is kept is absolute and free of links, as SQLite names the companions of the file.
 fn open_files(given: &Path, namespace: Namespace) -> Result<(PathBuf, StoreFile, BusThread), OpenError> {
     let path = resolve(given)?;
-    filesystem::check(path.parent().unwrap_or(&path))?;
+    filesystem::name(path.parent().unwrap_or(&path))?;
     let boot = Boot::current().map_err(|error| OpenError::Other {
         path: path.clone(),
         reason: format!("this machine does not say when it started: {error}"),
@@ -223,6 +225,10 @@ impl Coordinator for SqliteCoordinator {
 
     fn location(&self) -> String {
         self.path.display().to_string()
+    }
+
+    async fn examine(&self) -> Vec<Finding> {
+        examine::examine(self).await
     }
 
     async fn erase(&self) -> Result<(), StoreError<Bytes>> {

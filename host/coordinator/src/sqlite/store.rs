@@ -1,6 +1,7 @@
 //! The store's thread: takes what is waiting, does it in one transaction, and answers when the disk has it.
 
 use super::error::{OpenError, PATIENCE, is_busy};
+use super::examine::Settings;
 use super::file::{Identity, PAUSE};
 use super::schema::{self, Boot, Meta};
 use crate::limits::Namespace;
@@ -254,6 +255,15 @@ impl View<'_> {
             revision: Revision(self.meta.revision),
             now: StoreTime(self.meta.now()),
             unsure_before: StoreTime::default(),
+        })
+    }
+
+    /// How the database is set up, and its clock.
+    pub(super) fn settings(&self) -> rusqlite::Result<Settings> {
+        Ok(Settings {
+            journal: self.connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?,
+            synchronous: self.connection.pragma_query_value(None, "synchronous", |row| row.get(0))?,
+            now: self.meta.now(),
         })
     }
 

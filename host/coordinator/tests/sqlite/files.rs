@@ -19,7 +19,7 @@ async fn try_open(path: &Path) -> Result<SqliteCoordinator, OpenError> {
     SqliteCoordinator::open(path, namespace()).await
 }
 
-async fn open(path: &Path) -> SqliteCoordinator {
+pub(crate) async fn open(path: &Path) -> SqliteCoordinator {
     try_open(path).await.expect("opens")
 }
 

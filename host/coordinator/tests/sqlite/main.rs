@@ -1,6 +1,7 @@
 //! The file backend among real processes, and among all that can happen to a file.
 
 mod child;
+mod examine;
 mod files;
 mod processes;
 
