@@ -1,5 +1,172 @@
 //! Kafka as a coordinator.
+//!
+//! The store is a log: a topic of one partition, in which every write is a record that says what it expects to find. Every handle reads the
+//! log from its newest snapshot on and folds it into the same state; a record counts only if its expectation holds where it stands. Whoever
+//! wrote it waits until its own reading has passed it, and so learns whether it counted. A read writes a small record too, and waits until
+//! that was read: it then sees everything that was acknowledged before it began. The bus is a second topic, read from its end by every
+//! handle, without any consumer group.
 
+mod board;
+mod bus;
+mod client;
+mod error;
+mod examine;
+mod fold;
+mod follower;
+mod frame;
+mod keeper;
+mod load;
 mod options;
+mod outbox;
+mod record;
+mod snapshot;
+mod store;
+mod topic;
 
 pub use options::*;
+
+use crate::broker::BrokerError;
+use crate::contract::{Bus, BusError, Coordinator, Store, Subscription};
+use crate::finding::Finding;
+use crate::limits::{self, Namespace};
+use async_trait::async_trait;
+use board::Board;
+use bytes::Bytes;
+use client::Common;
+use follower::{Follower, Halt, random};
+use outbox::Outbox;
+use record::Act;
+use shardwright_core::store::{Expected, Listing, Reading, Revision, StoreError, StoreTime, Written};
+use std::ops::Bound;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+/// How many duties may wait: more are left to others.
+const DUTIES: usize = 4;
+
+/// A handle to Kafka, opened for one namespace. Dropping it ends its clients and its subscriptions.
+pub struct KafkaCoordinator {
+    common: Arc<Common>,
+    outbox: Arc<Outbox>,
+    store: Arc<store::LogStore>,
+    bus: bus::LogBus,
+    _tasks: JoinSet<()>,
+}
+
+impl KafkaCoordinator {
+    /// Connects, makes the topics of `namespace` if they are missing and checks that they are safe, and reads the log up to now.
+    ///
+    /// # Errors
+    /// [`BrokerError`].
+    pub async fn open(options: KafkaOptions, namespace: Namespace) -> Result<Self, BrokerError> {
+        let (duties, waiting) = mpsc::channel(DUTIES);
+        let board = Arc::new(Board::new(random(), format!("shardwright.{namespace}.store"), duties));
+        let common = Arc::new(Common::new(options, &namespace, board)?);
+        let outbox = Arc::new(Outbox::new(common.clone())?);
+        topic::ensure(&outbox).await?;
+        let follower = Follower::open(outbox.clone()).await.map_err(|halt| match halt {
+            Halt::Trouble(error) => error,
+            Halt::Over(why) => BrokerError::Unsafe {
+                location: common.location.clone(),
+                why: why.to_string(),
+            },
+        })?;
+        let store = Arc::new(store::LogStore::new(outbox.clone()));
+        let mut tasks = JoinSet::new();
+        tasks.spawn(follower.run());
+        tasks.spawn(keeper::keep(store.clone(), outbox.clone(), waiting));
+        let watched = store.clone();
+        tasks.spawn(async move { watched.watch().await });
+        Ok(Self {
+            bus: bus::LogBus::new(outbox.clone()),
+            common,
+            outbox,
+            store,
+            _tasks: tasks,
+        })
+    }
+
+    async fn change(&self, act: Act<'_>, value: &[u8]) -> Result<Written, StoreError<Bytes>> {
+        let verdict = self.store.write(act, value).await?;
+        match verdict.refused {
+            None => Ok(verdict.written),
+            Some(there) => Err(StoreError::Conflict(there)),
+        }
+    }
+}
+
+#[async_trait]
+impl Store for KafkaCoordinator {
+    async fn get(&self, key: &str) -> Result<Reading<Bytes>, StoreError<Bytes>> {
+        limits::check_key(key)?;
+        let look = |fold: &fold::Fold| Reading {
+            entry: fold.entries.get(key).cloned(),
+            now: StoreTime(fold.facts.time),
+            unsure_before: StoreTime::default(),
+        };
+        self.store.view(look).await
+    }
+
+    async fn list(&self, prefix: &str, since: Revision) -> Result<Listing<Bytes>, StoreError<Bytes>> {
+        limits::check_prefix(prefix)?;
+        let look = |fold: &fold::Fold| {
+            let from = fold.entries.range::<str, _>((Bound::Included(prefix), Bound::Unbounded)).take_while(|(key, _)| key.starts_with(prefix));
+            let newer = from.filter(|(_, entry)| entry.revision > since);
+            Listing {
+                entries: newer.map(|(key, entry)| (key.to_string(), entry.clone())).collect(),
+                revision: Revision(fold.facts.next),
+                now: StoreTime(fold.facts.time),
+                unsure_before: StoreTime::default(),
+            }
+        };
+        self.store.view(look).await
+    }
+
+    async fn put(&self, key: &str, value: Bytes, expected: Expected) -> Result<Written, StoreError<Bytes>> {
+        limits::check_key(key)?;
+        limits::check_stored(value.len())?;
+        self.change(Act::Put(key, expected.into()), &value).await
+    }
+
+    async fn delete(&self, key: &str, expected: Expected) -> Result<Written, StoreError<Bytes>> {
+        limits::check_key(key)?;
+        self.change(Act::Delete(key, expected.into()), &[]).await
+    }
+}
+
+#[async_trait]
+impl Bus for KafkaCoordinator {
+    async fn publish(&self, topic: &str, payload: Bytes) -> Result<(), BusError> {
+        limits::check_topic(topic)?;
+        limits::check_sent(payload.len())?;
+        self.bus.publish(topic, &payload).await
+    }
+
+    async fn subscribe(&self, topics: &[&str]) -> Result<Box<dyn Subscription>, BusError> {
+        topics.iter().try_for_each(|topic| limits::check_topic(topic))?;
+        Ok(Box::new(self.bus.subscribe(topics).await?))
+    }
+}
+
+#[async_trait]
+impl Coordinator for KafkaCoordinator {
+    fn kind(&self) -> &'static str {
+        "kafka"
+    }
+
+    fn location(&self) -> String {
+        self.common.location.clone()
+    }
+
+    async fn examine(&self) -> Vec<Finding> {
+        examine::examine(&self.outbox, &self.store, &self.bus).await
+    }
+
+    async fn erase(&self) -> Result<(), StoreError<Bytes>> {
+        topic::remove(&self.common).await.map_err(|error| match error {
+            BrokerError::Denied { why, .. } => StoreError::Denied(why),
+            other => StoreError::Unavailable(other.to_string()),
+        })
+    }
+}

@@ -1,0 +1,313 @@
+//! Clients of librdkafka: how they are set up, and what they say about their connections.
+
+use super::board::Board;
+use super::options::{KafkaLogin, KafkaMechanism, KafkaOptions};
+use crate::broker::{BrokerError, Link};
+use crate::limits::{FRAME_ROOM, MAX_KEY, MAX_VALUE, Namespace};
+use rdkafka::ClientConfig;
+use rdkafka::client::ClientContext;
+use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
+use rdkafka::consumer::ConsumerContext;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{DeliveryResult, Message};
+use rdkafka::producer::{NoCustomPartitioner, ProducerContext};
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Notify, oneshot};
+
+/// The largest record that is ever written, with room for what Kafka puts around it.
+pub(super) const MAX_RECORD: usize = MAX_VALUE + FRAME_ROOM + MAX_KEY + 4096;
+/// How long the broker lets an idle fetch wait. What arrives ends the wait at once, so this is only how often an idle handle asks.
+const FETCH_WAIT: Duration = Duration::from_secs(5);
+
+/// What a handle's clients have in common.
+pub(super) struct Common {
+    pub(super) options: KafkaOptions,
+    pub(super) location: String,
+    pub(super) store: String,
+    pub(super) bus: String,
+    pub(super) board: Arc<Board>,
+    pub(super) reports: Arc<Reports>,
+    base: ClientConfig,
+    group: String,
+}
+
+impl Common {
+    pub(super) fn new(options: KafkaOptions, namespace: &Namespace, board: Arc<Board>) -> Result<Self, BrokerError> {
+        let base = base(&options)?;
+        let location = format!("kafka://{}", options.brokers.join(","));
+        Ok(Self {
+            reports: Arc::new(Reports::new(&location)),
+            location,
+            store: format!("shardwright.{namespace}.store"),
+            bus: format!("shardwright.{namespace}.bus"),
+            group: format!("shardwright.{namespace}"),
+            board,
+            base,
+            options,
+        })
+    }
+
+    /// How long a call may take.
+    pub(super) fn patience(&self) -> Duration {
+        self.options.timeout_message
+    }
+
+    /// How long to wait for an answer that is no record.
+    pub(super) fn session(&self) -> Duration {
+        self.options.timeout_session
+    }
+
+    /// A client with these settings on top.
+    pub(super) fn client<T: FromClientConfigAndContext<Ears>>(&self, settings: &[(&str, &str)]) -> Result<T, BrokerError> {
+        let mut config = self.base.clone();
+        for (key, value) in settings {
+            config.set(*key, *value);
+        }
+        let ears = Ears {
+            board: self.board.clone(),
+            reports: self.reports.clone(),
+        };
+        config.create_with_context(ears).map_err(|error| self.refused(&error))
+    }
+
+    /// A client that writes, and says whether it was stored.
+    pub(super) fn producer<T: FromClientConfigAndContext<Ears>>(&self) -> Result<T, BrokerError> {
+        let patience = millis(self.options.timeout_message);
+        let largest = (2 * MAX_RECORD).to_string();
+        self.client(&[
+            ("acks", "all"),
+            ("enable.idempotence", "true"),
+            ("linger.ms", "0"),
+            ("message.timeout.ms", &patience),
+            ("request.timeout.ms", &patience),
+            ("message.max.bytes", &largest),
+            ("queue.buffering.max.kbytes", "65536"),
+        ])
+    }
+
+    /// A client that reads one partition from where it is told to. It belongs to no group: the name is only what the library asks for.
+    pub(super) fn consumer<T: FromClientConfigAndContext<Ears>>(&self) -> Result<T, BrokerError> {
+        let (wait, largest) = (millis(FETCH_WAIT), (2 * MAX_RECORD).to_string());
+        self.client(&[
+            ("group.id", &self.group),
+            ("enable.auto.commit", "false"),
+            ("enable.auto.offset.store", "false"),
+            ("auto.offset.reset", "error"),
+            ("isolation.level", "read_uncommitted"),
+            ("check.crcs", "true"),
+            ("fetch.wait.max.ms", &wait),
+            ("fetch.error.backoff.ms", "50"),
+            ("fetch.queue.backoff.ms", "20"),
+            ("fetch.message.max.bytes", &largest),
+            ("queued.max.messages.kbytes", "8192"),
+        ])
+    }
+
+    fn refused(&self, error: &KafkaError) -> BrokerError {
+        match error {
+            KafkaError::ClientConfig(_, why, key, _) => BrokerError::Invalid(format!("Kafka's {key}: {why}")),
+            KafkaError::ClientCreation(why) if why.contains("ssl") || why.contains("SSL") => BrokerError::Tls {
+                location: self.location.clone(),
+                why: why.clone(),
+            },
+            other => BrokerError::Invalid(other.to_string()),
+        }
+    }
+}
+
+/// The settings of every client.
+fn base(options: &KafkaOptions) -> Result<ClientConfig, BrokerError> {
+    if options.brokers.is_empty() {
+        return Err(BrokerError::Invalid("there is no Kafka broker to connect to".into()));
+    }
+    let session = millis(options.timeout_session);
+    let setup = millis(options.timeout_session.max(Duration::from_secs(1)));
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", options.brokers.join(","))
+        .set("client.id", "shardwright")
+        .set("allow.auto.create.topics", "false")
+        .set("socket.keepalive.enable", "true")
+        .set("socket.timeout.ms", session)
+        .set("socket.connection.setup.timeout.ms", setup)
+        // The library adds up to half as much by chance.
+        .set("reconnect.backoff.ms", "50")
+        .set("reconnect.backoff.max.ms", "3000")
+        .set("retry.backoff.ms", "50")
+        .set("topic.metadata.refresh.fast.interval.ms", "50")
+        .set("log.connection.close", "false")
+        .set("enable.metrics.push", "false")
+        .set_log_level(RDKafkaLogLevel::Notice);
+    if let Some(KafkaLogin { mechanism, user, password }) = &options.login {
+        let mechanism = match mechanism {
+            KafkaMechanism::Plain => "PLAIN",
+            KafkaMechanism::ScramSha256 => "SCRAM-SHA-256",
+            KafkaMechanism::ScramSha512 => "SCRAM-SHA-512",
+        };
+        config
+            .set("sasl.mechanism", mechanism)
+            .set("sasl.username", user)
+            .set("sasl.password", password.expose());
+    }
+    if let Some(tls) = &options.tls {
+        if tls.server_name.is_some() {
+            return Err(BrokerError::Invalid(
+                "tls.server-name has no meaning with Kafka, whose brokers say their own names: put the names of advertised.listeners into their certificates".into(),
+            ));
+        }
+        match &tls.ca {
+            Some(ca) => config.set("ssl.ca.pem", ca.load("tls.ca")?.expose()),
+            None => config.set("ssl.ca.location", "probe"),
+        };
+        if let Some((certificate, key)) = &tls.identity {
+            config
+                .set("ssl.certificate.pem", certificate.load("tls.certificate")?.expose())
+                .set("ssl.key.pem", key.load("tls.key")?.expose());
+        }
+    }
+    let protocol = match (&options.tls, &options.login) {
+        (None, None) => "plaintext",
+        (Some(_), None) => "ssl",
+        (None, Some(_)) => "sasl_plaintext",
+        (Some(_), Some(_)) => "sasl_ssl",
+    };
+    config.set("security.protocol", protocol);
+    Ok(config)
+}
+
+fn millis(duration: Duration) -> String {
+    duration.as_millis().clamp(10, 300_000).to_string()
+}
+
+/// A client whose end takes a while: it happens on a thread of its own.
+pub(super) struct Retiring<T: Send + 'static>(Option<T>);
+
+impl<T: Send + 'static> Retiring<T> {
+    pub(super) fn new(client: T) -> Self {
+        Self(Some(client))
+    }
+}
+
+impl<T: Send + 'static> Deref for Retiring<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        #[expect(clippy::expect_used, reason = "it is taken only when dropped")]
+        self.0.as_ref().expect("present until dropped")
+    }
+}
+
+impl<T: Send + 'static> Drop for Retiring<T> {
+    fn drop(&mut self) {
+        let client = self.0.take();
+        // Without a thread the client is dropped with the closure, here.
+        let _ = std::thread::Builder::new().name("kafka-closing".into()).spawn(move || drop(client));
+    }
+}
+
+/// What the clients of one handle report.
+pub(super) struct Reports {
+    location: String,
+    pub(super) link: Link,
+    last: Mutex<(Option<BrokerError>, Option<String>)>,
+    /// Something that only an operator can mend was reported.
+    pub(super) decisive: Notify,
+    /// A connection broke.
+    pub(super) broken: Notify,
+}
+
+impl Reports {
+    fn new(location: &str) -> Self {
+        Self {
+            location: location.into(),
+            link: Link::new(location),
+            last: Mutex::default(),
+            decisive: Notify::new(),
+            broken: Notify::new(),
+        }
+    }
+
+    fn hear(&self, code: RDKafkaErrorCode, reason: &str) {
+        let (location, why) = (self.location.clone(), reason.to_owned());
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        match code {
+            RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SaslAuthenticationFailed | RDKafkaErrorCode::UnsupportedSASLMechanism => {
+                last.0 = Some(BrokerError::Denied { location, why });
+            }
+            RDKafkaErrorCode::SSL => last.0 = Some(BrokerError::Tls { location, why: explain(&why) }),
+            RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::Resolve => {
+                last.1 = Some(why);
+                drop(last);
+                return self.broken.notify_waiters();
+            }
+            _ => return,
+        }
+        drop(last);
+        self.decisive.notify_one();
+    }
+
+    /// Why there is no connection, as far as is known: `otherwise` if nothing was reported.
+    pub(super) fn why(&self, otherwise: &str) -> BrokerError {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.0.clone().unwrap_or_else(|| BrokerError::Unreachable {
+            location: self.location.clone(),
+            why: last.1.clone().unwrap_or_else(|| otherwise.into()),
+        })
+    }
+}
+
+/// Says what to change when TLS fails.
+fn explain(reason: &str) -> String {
+    reason.to_owned()
+}
+
+/// What librdkafka calls back.
+pub(super) struct Ears {
+    board: Arc<Board>,
+    reports: Arc<Reports>,
+}
+
+impl ClientContext for Ears {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        match level {
+            RDKafkaLogLevel::Debug | RDKafkaLogLevel::Info => tracing::trace!(facility, "librdkafka: {message}"),
+            _ => tracing::debug!(facility, "librdkafka: {message}"),
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        if let KafkaError::Global(code) = error {
+            self.reports.hear(code, reason);
+        }
+    }
+}
+
+impl ConsumerContext for Ears {}
+
+/// What was sent, to be told when it is stored.
+pub(super) enum Ticket {
+    /// A record of the store.
+    Store(u64),
+    /// A message: at which offset it stands.
+    Bus(oneshot::Sender<Result<u64, KafkaError>>),
+}
+
+impl ProducerContext<NoCustomPartitioner> for Ears {
+    type DeliveryOpaque = Box<Ticket>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, ticket: Box<Ticket>) {
+        match (*ticket, result) {
+            (Ticket::Store(sequence), Ok(message)) => {
+                let time = message.timestamp().to_millis().and_then(|time| u64::try_from(time).ok());
+                let stood = u64::try_from(message.offset()).ok().zip(time);
+                self.board.stored(sequence, stood, message.payload().unwrap_or_default());
+            }
+            (Ticket::Store(sequence), Err((error, _))) => self.board.failed(sequence, error),
+            // Nobody waits any more: no matter.
+            (Ticket::Bus(answer), Ok(message)) => drop(answer.send(Ok(u64::try_from(message.offset()).unwrap_or_default()))),
+            (Ticket::Bus(answer), Err((error, _))) => drop(answer.send(Err(error.clone()))),
+        }
+    }
+}
