@@ -1,5 +1,201 @@
-//! Redis as a coordinator.
+//! Redis as a coordinator: one server, a master that sentinels watch, or a cluster.
+//!
+//! The store is one Lua script over three keys of the namespace, the bus one channel. Neither trusts the server's clock to go forward, nor the
+//! server to be the one it was: each call carries the history, the run (one life of one master) and the revision that the handle knows, and
+//! is refused by the script if they no longer hold. `docs/redis.md` says what that guarantees.
 
+mod address;
+mod bus;
+mod examine;
+mod line;
 mod options;
+mod reply;
+mod route;
+mod script;
+mod store;
+mod tls;
+mod wire;
 
 pub use options::*;
+
+use crate::broker::{BrokerError, Link};
+use crate::contract::{Bus, BusError, Coordinator, Store, Subscription};
+use crate::finding::{Finding, Verdict};
+use crate::limits::{self, Namespace};
+use address::Addresses;
+use async_trait::async_trait;
+use bus::{Channel, Ear};
+use bytes::Bytes;
+use line::{Keeping, Line};
+use redis::Value;
+use reply::Refusal;
+use route::Route;
+use script::{Answer, Failure, Keys, Known, Operation};
+use shardwright_core::store::{Expected, Listing, Reading, Revision, StoreError, Written};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use store::{Memory, Replicated, Space};
+use tokio::time::Instant;
+use wire::{Dialer, Wire};
+
+/// A namespace on Redis. Dropping it closes its connections.
+pub struct RedisCoordinator {
+    location: String,
+    timeout: Duration,
+    min_replicas: u32,
+    space: Space,
+    ear: Ear,
+}
+
+impl RedisCoordinator {
+    /// Connects, begins the namespace's history if there is none, and warns of settings that are not safe.
+    ///
+    /// # Errors
+    /// [`BrokerError`]; only `Unreachable` may pass by itself. It is tried once, for as long as `options.timeout` allows for each step.
+    pub async fn open(options: RedisOptions, namespace: Namespace) -> Result<Self, BrokerError> {
+        let addresses = Addresses::of(&options)?;
+        let location = addresses.location(&options.topology);
+        let keys = Keys::of(&namespace);
+        let security = match &options.tls {
+            Some(tls) => Some(tls::Security::new(tls)?),
+            None if addresses.tls => Some(tls::Security::new(&crate::broker::Tls::default())?),
+            None => None,
+        };
+        let timeout = options.timeout;
+        let sharded = options.topology == RedisTopology::Cluster;
+        let route = Arc::new(Route::new(&options.topology, addresses, Dialer { security, timeout }, &keys.meta));
+        let wire = route.connect(None).await?;
+        examine::check_version(&wire, sharded, timeout).await?;
+        let known = begin(&wire, &keys, timeout).await?;
+        let keep = |first, what: &str| {
+            let route = route.clone();
+            let connect: line::Connect = Box::new(move || {
+                let route = route.clone();
+                Box::pin(async move { route.connect(None).await })
+            });
+            let link = Link::new(format!("{location}{what}"));
+            let probe = None;
+            Line::keep(first, Keeping { connect, link, probe })
+        };
+        let replicated = (options.min_replicas > 0).then(|| Replicated {
+            line: keep(None, " (writes)"),
+            replicas: options.min_replicas,
+        });
+        let channel = Channel {
+            name: keys.channel.clone(),
+            sharded,
+            location: location.clone(),
+        };
+        let coordinator = Self {
+            space: Space {
+                main: keep(Some(wire.clone()), ""),
+                replicated,
+                memory: Mutex::new(Memory::knowing(known)),
+                keys,
+                timeout,
+            },
+            ear: Ear::new(route, channel, timeout),
+            location,
+            timeout,
+            min_replicas: options.min_replicas,
+        };
+        for finding in examine::settings(&wire, options.min_replicas, timeout).await {
+            if finding.verdict != Verdict::Good {
+                let remedy = finding.remedy.as_deref().unwrap_or_default();
+                tracing::warn!(
+                    coordinator = coordinator.location,
+                    finding = finding.name,
+                    remedy,
+                    "{}",
+                    finding.detail
+                );
+            }
+        }
+        Ok(coordinator)
+    }
+
+    fn deadline(&self) -> Instant {
+        Instant::now() + self.timeout
+    }
+}
+
+/// The history and run that are there now.
+async fn begin(wire: &Wire, keys: &Keys, timeout: Duration) -> Result<Known, BrokerError> {
+    let location = wire.server.to_string();
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).map_err(|error| BrokerError::Invalid(format!("this system gives no random numbers: {error}")))?;
+    let name: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    let deadline = Instant::now() + timeout;
+    let why = match script::run(wire, keys, &Operation::Open(&name), &Known::default(), None, deadline).await {
+        Ok((Answer::Done { revision, now, more, .. }, _)) => {
+            if let Value::Array(names) = &more
+                && let [history, run] = &names[..]
+                && let (Some(history), Some(run)) = (route::text(history), route::text(run))
+            {
+                let (seen, time) = (revision.0, now.0);
+                return Ok(Known { history, run, seen, time });
+            }
+            "the script's answer makes no sense".into()
+        }
+        Ok((Answer::Lost(why), _)) => why,
+        Ok((Answer::Run(_), _)) => "the script's answer makes no sense".into(),
+        Err(Failure::Refusal(Refusal::Denied(why))) => {
+            let why = keys.grant(&why);
+            return Err(BrokerError::Denied { location, why });
+        }
+        Err(Failure::Refusal(Refusal::Other(why))) => return Err(BrokerError::Unsafe { location, why }),
+        Err(Failure::Refusal(refusal)) => refusal.why(),
+        Err(Failure::Silence(silence)) => silence.why(),
+    };
+    Err(BrokerError::Unreachable { location, why })
+}
+
+#[async_trait]
+impl Store for RedisCoordinator {
+    async fn get(&self, key: &str) -> Result<Reading<Bytes>, StoreError<Bytes>> {
+        self.space.get(key).await
+    }
+
+    async fn list(&self, prefix: &str, since: Revision) -> Result<Listing<Bytes>, StoreError<Bytes>> {
+        self.space.list(prefix, since).await
+    }
+
+    async fn put(&self, key: &str, value: Bytes, expected: Expected) -> Result<Written, StoreError<Bytes>> {
+        self.space.put(key, value, expected).await
+    }
+
+    async fn delete(&self, key: &str, expected: Expected) -> Result<Written, StoreError<Bytes>> {
+        self.space.delete(key, expected).await
+    }
+}
+
+#[async_trait]
+impl Bus for RedisCoordinator {
+    async fn publish(&self, topic: &str, payload: Bytes) -> Result<(), BusError> {
+        bus::publish(&self.space.main, &self.ear.channel, topic, &payload, self.deadline()).await
+    }
+
+    async fn subscribe(&self, topics: &[&str]) -> Result<Box<dyn Subscription>, BusError> {
+        topics.iter().try_for_each(|topic| limits::check_topic(topic))?;
+        self.ear.subscribe(topics).await
+    }
+}
+
+#[async_trait]
+impl Coordinator for RedisCoordinator {
+    fn kind(&self) -> &'static str {
+        "redis"
+    }
+
+    fn location(&self) -> String {
+        self.location.clone()
+    }
+
+    async fn examine(&self) -> Vec<Finding> {
+        examine::examine(self).await
+    }
+
+    async fn erase(&self) -> Result<(), StoreError<Bytes>> {
+        self.space.erase().await
+    }
+}

@@ -1,0 +1,235 @@
+//! The bus: one channel for each namespace, with the topic inside each message, so that one order holds for all topics.
+
+use super::line::{Keeping, Line};
+use super::reply::Refusal;
+use super::route::Route;
+use super::wire::{Push, Silence, Wire};
+use crate::broker::{BrokerError, Link};
+use crate::contract::{BusError, Subscription};
+use crate::limits;
+use crate::queue::Subscribers;
+use bytes::Bytes;
+use redis::{PushInfo, PushKind, Value, cmd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// The first byte of every message: the version of its form.
+const FORMAT: u8 = 1;
+/// Format and length of the topic before the topic.
+const HEADER: usize = 3;
+/// How often a silent connection is asked whether the server is still there.
+const PROBE: Duration = Duration::from_secs(5);
+
+/// The form in which a message travels: format, length of the topic (big-endian), topic, payload.
+pub(super) fn encode(topic: &str, payload: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(topic.len()).unwrap_or(u16::MAX);
+    let mut message = Vec::with_capacity(HEADER + topic.len() + payload.len());
+    message.push(FORMAT);
+    message.extend_from_slice(&length.to_be_bytes());
+    message.extend_from_slice(topic.as_bytes());
+    message.extend_from_slice(payload);
+    message
+}
+
+/// The topic and payload of a message; none if it is not one of ours.
+fn decode(message: Vec<u8>) -> Option<(Bytes, Bytes)> {
+    let message = Bytes::from(message);
+    let &[FORMAT, high, low] = message.first_chunk::<HEADER>()? else {
+        return None;
+    };
+    let end = HEADER + usize::from(u16::from_be_bytes([high, low]));
+    (end <= message.len()).then(|| (message.slice(HEADER..end), message.slice(end..)))
+}
+
+/// Who listens on this handle, on one connection for all of them.
+pub(super) struct Ear {
+    route: Arc<Route>,
+    pub(super) channel: Arc<Channel>,
+    subscribers: Arc<Shared>,
+    /// Made with the first subscriber.
+    line: tokio::sync::Mutex<Option<Line>>,
+    timeout: Duration,
+}
+
+/// Which channel, and how it is spoken of.
+pub(super) struct Channel {
+    pub(super) name: String,
+    /// In a cluster a channel has a slot, as a key has.
+    pub(super) sharded: bool,
+    pub(super) location: String,
+}
+
+impl Channel {
+    /// What to say when `command` is not permitted.
+    fn grant(&self, why: &str, command: &str) -> String {
+        format!(
+            "{why}; the ACL user needs +{} and the channel &{}",
+            command.to_ascii_lowercase(),
+            self.name
+        )
+    }
+}
+
+#[derive(Default)]
+struct Shared {
+    subscribers: Mutex<Subscribers>,
+    /// Whether there was a subscription before: whatever was published since it ended is lost.
+    again: AtomicBool,
+}
+
+impl Shared {
+    // Poison does not matter here: a queue is whole at all times.
+    fn lock(&self) -> MutexGuard<'_, Subscribers> {
+        self.subscribers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes what the server sends, on the connection's own task: nothing piles up before the bounded queues.
+    fn take(&self, PushInfo { kind, mut data }: PushInfo) {
+        match kind {
+            PushKind::Message | PushKind::SMessage => {
+                let Some(Value::BulkString(message)) = data.pop() else { return };
+                let Some((topic, payload)) = decode(message) else { return };
+                // Topics are ASCII; whatever else it is, nobody asked for it.
+                let Ok(topic) = std::str::from_utf8(&topic) else { return };
+                self.lock().each(|queue| queue.push(topic, &payload));
+            }
+            // It comes before all that is received by this subscription, and after all that was by the last.
+            PushKind::Subscribe | PushKind::SSubscribe => {
+                if self.again.swap(true, Ordering::SeqCst) {
+                    self.lock().each(|queue| queue.lose(0));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Ear {
+    pub(super) fn new(route: Arc<Route>, channel: Channel, timeout: Duration) -> Self {
+        Self {
+            route,
+            channel: Arc::new(channel),
+            subscribers: Arc::default(),
+            line: tokio::sync::Mutex::default(),
+            timeout,
+        }
+    }
+
+    /// Another ear, for the channel called `what` beside this one.
+    pub(super) fn beside(&self, what: &str) -> Self {
+        let Channel { name, sharded, location } = &*self.channel;
+        let channel = Channel {
+            name: format!("{}{what}", name.trim_end_matches("bus")),
+            sharded: *sharded,
+            location: location.clone(),
+        };
+        Self::new(self.route.clone(), channel, self.timeout)
+    }
+
+    /// Enters a subscriber; returns when the server has confirmed the subscription.
+    pub(super) async fn subscribe(&self, topics: &[&str]) -> Result<Box<dyn Subscription>, BusError> {
+        let deadline = Instant::now() + self.timeout;
+        let subscription = self.subscribers.lock().add(topics);
+        let mut line = self.line.lock().await;
+        let up = line.get_or_insert_with(|| self.listen()).wire(deadline).await;
+        match up {
+            Ok(_) => Ok(Box::new(subscription)),
+            Err(error) => {
+                drop(subscription);
+                // Nobody is left to try again for.
+                if !self.subscribers.lock().any() {
+                    *line = None;
+                }
+                Err(match error {
+                    BrokerError::Denied { .. } => BusError::Denied(error.to_string()),
+                    _ => BusError::Unavailable(error.to_string()),
+                })
+            }
+        }
+    }
+
+    fn listen(&self) -> Line {
+        let (route, shared, channel) = (self.route.clone(), self.subscribers.clone(), self.channel.clone());
+        let timeout = self.timeout;
+        Line::keep(
+            None,
+            Keeping {
+                link: Link::new(format!("{} (bus)", self.channel.location)),
+                probe: Some((PROBE, timeout)),
+                connect: Box::new(move || {
+                    let (route, shared, channel) = (route.clone(), shared.clone(), channel.clone());
+                    Box::pin(async move { connect(&route, shared, &channel, Instant::now() + timeout).await })
+                }),
+            },
+        )
+    }
+}
+
+/// A connection on which the server has confirmed the subscription.
+async fn connect(route: &Route, shared: Arc<Shared>, channel: &Channel, deadline: Instant) -> Result<Wire, BrokerError> {
+    let push: Push = Box::new(move |info| shared.take(info));
+    let wire = route.connect(Some(push)).await?;
+    let subscribe = if channel.sharded { "SSUBSCRIBE" } else { "SUBSCRIBE" };
+    let location = wire.server.to_string();
+    let answer = wire.ask(cmd(subscribe).arg(&channel.name), deadline).await;
+    match answer.map_err(Silence::why).map(Refusal::check) {
+        Ok(Ok(_)) => Ok(wire),
+        Ok(Err(Refusal::Denied(why))) => Err(BrokerError::Denied {
+            location,
+            why: channel.grant(&why, subscribe),
+        }),
+        Ok(Err(refusal)) => Err(BrokerError::Unreachable {
+            location,
+            why: refusal.why(),
+        }),
+        Err(why) => Err(BrokerError::Unreachable { location, why }),
+    }
+}
+
+/// Publishes on `line` to `channel`.
+pub(super) async fn publish(line: &Line, channel: &Channel, topic: &str, payload: &[u8], deadline: Instant) -> Result<(), BusError> {
+    limits::check_topic(topic)?;
+    limits::check_sent(payload.len())?;
+    let how = if channel.sharded { "SPUBLISH" } else { "PUBLISH" };
+    let mut command = cmd(how);
+    command.arg(&channel.name).arg(encode(topic, payload));
+    loop {
+        let wire = line.wire(deadline).await.map_err(|error| match error {
+            BrokerError::Denied { .. } => BusError::Denied(error.to_string()),
+            _ => BusError::Unavailable(error.to_string()),
+        })?;
+        match wire.ask(&command, deadline).await.map(Refusal::check) {
+            Ok(Ok(_)) => return Ok(()),
+            // It was not sent: the slot has moved, or the connection had ended before.
+            Ok(Err(Refusal::Elsewhere(why, _))) => wire.give_up(&why),
+            Err(Silence::NotSent(_)) => {}
+            Ok(Err(Refusal::Denied(why))) => return Err(BusError::Denied(channel.grant(&why, how))),
+            Ok(Err(refusal)) => return Err(BusError::Unavailable(refusal.why())),
+            Err(Silence::NoAnswer(why)) => return Err(BusError::Unavailable(why)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod test {
+    use super::*;
+
+    /// The form on the wire, fixed: whoever changes it must raise `FORMAT`.
+    #[test]
+    fn a_message_is_a_format_a_topic_and_a_payload() {
+        let message = encode("a/b", b"payload");
+        assert_eq!(message, b"\x01\0\x03a/bpayload");
+        let parts = (Bytes::from_static(b"a/b"), Bytes::from_static(b"payload"));
+        assert_eq!(decode(message), Some(parts));
+        assert_eq!(decode(encode("t", b"")), Some((Bytes::from_static(b"t"), Bytes::new())));
+    }
+
+    #[test]
+    fn what_is_no_message_of_ours_is_none() {
+        for foreign in [&b""[..], b"\x01\0", b"\x02\0\x01a", b"\x01\0\x05abc", b"hello"] {
+            assert_eq!(decode(foreign.to_vec()), None, "{foreign:?}");
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! The store: every operation is one call of the script, and the handle remembers what it has seen.
+
+use super::line::Line;
+use super::reply::Refusal;
+use super::script::{self, Answer, Failure, Keys, Known, Operation, Run};
+use super::wire::Silence;
+use crate::broker::BrokerError;
+use crate::contract::Store;
+use crate::limits;
+use async_trait::async_trait;
+use bytes::Bytes;
+use redis::Value;
+use shardwright_core::store::{Expected, Listing, Reading, Revision, StoreError, StoreTime, Written};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// The store of one namespace, as one handle knows it.
+pub(super) struct Space {
+    pub(super) keys: Keys,
+    pub(super) main: Line,
+    /// `WAIT` makes everything behind it wait, and counts only what its own connection wrote.
+    pub(super) replicated: Option<Replicated>,
+    pub(super) memory: Mutex<Memory>,
+    pub(super) timeout: Duration,
+}
+
+/// Where writes go that replicas must confirm.
+pub(super) struct Replicated {
+    pub(super) line: Line,
+    pub(super) replicas: u32,
+}
+
+/// What a handle remembers.
+pub(super) struct Memory {
+    known: Known,
+    /// Set for good when the store turns out to be another one.
+    lost: Option<String>,
+}
+
+impl Memory {
+    pub(super) fn knowing(known: Known) -> Self {
+        Self { known, lost: None }
+    }
+}
+
+/// What the script did.
+struct Done {
+    held: bool,
+    revision: Revision,
+    now: StoreTime,
+    unsure_before: StoreTime,
+    more: Value,
+}
+
+impl Space {
+    // Each change under this lock is one assignment: a poisoned one guards a sound state.
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is known, unless the history was lost.
+    fn known(&self) -> Result<Known, StoreError<Bytes>> {
+        let memory = self.memory();
+        match &memory.lost {
+            Some(why) => Err(StoreError::HistoryLost(why.clone())),
+            None => Ok(memory.known.clone()),
+        }
+    }
+
+    fn lose(&self, why: String) -> StoreError<Bytes> {
+        StoreError::HistoryLost(self.memory().lost.get_or_insert(why).clone())
+    }
+
+    /// Remembers what an answer of `run` said, which is given to the caller now.
+    fn learn(&self, run: &str, revision: Revision, now: StoreTime) {
+        let known = &mut self.memory().known;
+        if known.run != run {
+            run.clone_into(&mut known.run);
+        }
+        known.seen = known.seen.max(revision.0);
+        known.time = known.time.max(now.0);
+    }
+
+    /// The run to go on with, if nothing that this handle knows was lost before it.
+    fn judge(&self, runs: &[Run]) -> Result<String, StoreError<Bytes>> {
+        let known = self.memory().known.clone();
+        match next_run(&known, runs) {
+            Ok(run) => Ok(run.to_owned()),
+            Err(why) => Err(self.lose(why)),
+        }
+    }
+
+    /// Carries out `operation`: until there is an answer, as long as nothing can have been done.
+    async fn call(&self, operation: Operation<'_>) -> Result<Done, StoreError<Bytes>> {
+        let deadline = Instant::now() + self.timeout;
+        let (line, replicas) = match &self.replicated {
+            // The replicas have most of the time; the rest is for the way back.
+            Some(to) if operation.writes() => {
+                let patience = u64::try_from(self.timeout.as_millis() * 3 / 4).unwrap_or(u64::MAX).max(1);
+                (&to.line, Some((to.replicas, patience)))
+            }
+            _ => (&self.main, None),
+        };
+        // The run that this call has heard of. It is the handle's only when the caller hears of it too.
+        let mut heard = None;
+        loop {
+            let mut known = self.known()?;
+            if let Some(run) = &heard {
+                known.run.clone_from(run);
+            }
+            let wire = line.wire(deadline).await.map_err(down)?;
+            match script::run(&wire, &self.keys, &operation, &known, replicas, deadline).await {
+                Ok((
+                    Answer::Done {
+                        held,
+                        revision,
+                        now,
+                        unsure_before,
+                        more,
+                    },
+                    confirmed,
+                )) => {
+                    if let (true, Some((wanted, _))) = (held, replicas)
+                        && confirmed < wanted
+                    {
+                        let why = format!("{confirmed} of {wanted} replicas confirmed revision {} in time", revision.0);
+                        return Err(StoreError::Indeterminate(why));
+                    }
+                    self.learn(&known.run, revision, now);
+                    return Ok(Done {
+                        held,
+                        revision,
+                        now,
+                        unsure_before,
+                        more,
+                    });
+                }
+                Ok((Answer::Run(runs), _)) => {
+                    let run = self.judge(&runs)?;
+                    if operation.writes() {
+                        self.memory().known.run = run;
+                        let why =
+                            "another server serves the data, or it was started anew, since this node last heard of it; nothing was written";
+                        return Err(StoreError::Unavailable(why.into()));
+                    }
+                    heard = Some(run);
+                }
+                Ok((Answer::Lost(why), _)) => return Err(self.lose(why)),
+                Err(Failure::Silence(Silence::NoAnswer(why))) if operation.writes() => return Err(StoreError::Indeterminate(why)),
+                Err(Failure::Silence(silence)) if Instant::now() >= deadline => return Err(StoreError::Unavailable(silence.why())),
+                Err(Failure::Silence(_)) => {}
+                Err(Failure::Refusal(Refusal::Elsewhere(why, _))) => wire.give_up(&why),
+                Err(Failure::Refusal(Refusal::Denied(why))) => return Err(StoreError::Denied(self.keys.grant(&why))),
+                Err(Failure::Refusal(refusal)) => return Err(StoreError::Unavailable(refusal.why())),
+            }
+        }
+    }
+
+    async fn write(&self, operation: Operation<'_>) -> Result<Written, StoreError<Bytes>> {
+        let done = self.call(operation).await?;
+        if done.held {
+            let Done { revision, now, .. } = done;
+            return Ok(Written { revision, now });
+        }
+        Err(StoreError::Conflict(script::entry(done.more).map_err(StoreError::Invalid)?))
+    }
+
+    /// Removes all that is stored.
+    pub(super) async fn erase(&self) -> Result<(), StoreError<Bytes>> {
+        self.call(Operation::Erase).await.map(drop)
+    }
+}
+
+/// The run that follows those which `known` knows.
+fn next_run<'a>(known: &Known, runs: &'a [Run]) -> Result<&'a str, String> {
+    let Some(at) = runs.iter().rposition(|run| run.id == known.run) else {
+        return Err("what this node knows comes from a server, or a life of one, of which the data knows nothing".into());
+    };
+    if let Some(run) = runs[at + 1..].iter().find(|run| run.base < known.seen) {
+        return Err(format!(
+            "this node knows revision {}, and the server that took over begins after revision {}",
+            known.seen, run.base
+        ));
+    }
+    runs.last().map(|run| run.id.as_str()).ok_or_else(|| "no run".into())
+}
+
+/// What it means for a call that there is no connection.
+fn down(error: BrokerError) -> StoreError<Bytes> {
+    match error {
+        BrokerError::Denied { .. } => StoreError::Denied(error.to_string()),
+        _ => StoreError::Unavailable(error.to_string()),
+    }
+}
+
+#[async_trait]
+impl Store for Space {
+    async fn get(&self, key: &str) -> Result<Reading<Bytes>, StoreError<Bytes>> {
+        limits::check_key(key)?;
+        let Done {
+            now, unsure_before, more, ..
+        } = self.call(Operation::Get(key)).await?;
+        let entry = script::entry(more).map_err(StoreError::Invalid)?;
+        Ok(Reading { entry, now, unsure_before })
+    }
+
+    async fn list(&self, prefix: &str, since: Revision) -> Result<Listing<Bytes>, StoreError<Bytes>> {
+        limits::check_prefix(prefix)?;
+        let Done {
+            revision,
+            now,
+            unsure_before,
+            more,
+            ..
+        } = self.call(Operation::List(prefix, since)).await?;
+        let mut entries = script::listing(more).map_err(StoreError::Invalid)?;
+        entries.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        Ok(Listing {
+            entries,
+            revision,
+            now,
+            unsure_before,
+        })
+    }
+
+    async fn put(&self, key: &str, value: Bytes, expected: Expected) -> Result<Written, StoreError<Bytes>> {
+        limits::check_key(key)?;
+        limits::check_stored(value.len())?;
+        self.write(Operation::Put(key, &value, expected)).await
+    }
+
+    async fn delete(&self, key: &str, expected: Expected) -> Result<Written, StoreError<Bytes>> {
+        limits::check_key(key)?;
+        self.write(Operation::Delete(key, expected)).await
+    }
+}
+
+#[cfg(test)]
+mod test {
+    use super::*;
+
+    fn known(run: &str, seen: u64) -> Known {
+        Known {
+            run: run.into(),
+            seen,
+            ..Known::default()
+        }
+    }
+
+    #[test]
+    fn a_handle_goes_on_only_if_no_later_run_lacks_what_it_knows() {
+        let run = |id: &str, base| Run { id: id.into(), base };
+        let runs = [run("a", 0), run("b", 10), run("c", 1_000_000_012)];
+        assert_eq!(next_run(&known("a", 10), &runs), Ok("c"));
+        assert_eq!(next_run(&known("b", 1_000_000_012), &runs), Ok("c"));
+        assert!(next_run(&known("a", 11), &runs).is_err_and(|why| why.contains("knows revision 11")));
+        assert!(next_run(&known("b", 1_000_000_013), &runs).is_err());
+        assert!(next_run(&known("z", 0), &runs).is_err());
+    }
+}
