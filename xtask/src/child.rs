@@ -51,6 +51,25 @@ pub(crate) fn output(command: &mut Command) -> Option<String> {
         .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
+/// Has pip install the prebuilt packages that the file `requirements` pins by hash into `folder`.
+pub(crate) fn pip_install(folder: &Path, requirements: &str) -> Result<()> {
+    let mut pip = Command::new("python3");
+    pip.args([
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--only-binary",
+        ":all:",
+        "--require-hashes",
+        "--upgrade",
+    ]);
+    pip.arg("--target").arg(folder).args(["--requirement", requirements]);
+    pip.env("PIP_ROOT_USER_ACTION", "ignore");
+    run(&mut pip)
+}
+
 /// The command as a person would type it.
 fn describe(command: &Command) -> String {
     let program = Path::new(command.get_program()).file_name().unwrap_or(command.get_program());

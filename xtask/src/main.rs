@@ -3,18 +3,22 @@
 //! - `checks`: every `step` in order; the tests that it runs are counted in a `tally`
 //! - `bench`: the benchmarks and the `figure`s that they print
 //! - `guests`: the bundled policy components, built or compared
-//! - `tools`: what the commands need on a fresh machine, installed or asked for
+//! - `up`: one server or cluster left running, with the configuration to use it
+//! - `tools`: what the commands need on a fresh machine, installed or asked for; `servers` and `apt` likewise
 //! - `child`: running another program, its output shown as it comes
 #![expect(clippy::print_stdout, reason = "these commands speak on standard output")]
 
+mod apt;
 mod bench;
 mod checks;
 mod child;
 mod figure;
 mod guests;
+mod servers;
 mod step;
 mod tally;
 mod tools;
+mod up;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -34,6 +38,8 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Leave a server running on loopback until Ctrl-C, and print the configuration that uses it.
+    Up(up::Arguments),
     /// Run every benchmark and list the figures beside their limits.
     Bench(bench::Arguments),
 }
@@ -59,6 +65,10 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Guests { check } => {
             tools::toolchain(true)?;
             guests::build(check)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Up(arguments) => {
+            up::run(&arguments)?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Bench(arguments) => Ok(bench::run(&arguments)),

@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use clap::ValueEnum;
 
 use crate::tally::Tally;
-use crate::{child, guests, tools};
+use crate::{child, guests, servers, tools};
 
 /// The package of the model checker and the simulator. It runs optimised and apart from the rest: it builds a core whose rules can be dropped.
 const MODEL: &str = "shardwright-model";
@@ -67,7 +67,8 @@ impl Step {
         match self {
             Self::Tools => {
                 tools::toolchain(run.install)?;
-                tools::c_compiler()?;
+                tools::builders(run.install)?;
+                servers::present(servers::Tool::ALL, run.install)?;
             }
             Self::Fmt => child::run(child::cargo().args(["fmt", "--all", "--check"]))?,
             Self::Clippy => child::run(child::cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?,

