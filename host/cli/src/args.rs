@@ -1,6 +1,7 @@
 //! The command line.
 
 use crate::check::Check;
+use crate::coordinator::Coordinator;
 use crate::demo::Demo;
 use crate::nodes::Nodes;
 use crate::policy::Policy;
@@ -35,6 +36,8 @@ pub(crate) enum Command {
     Roles(Roles),
     /// Say who has the shard of a key
     Owner(Owner),
+    /// Look at the server through which the nodes meet: does it keep its promises, is it set up well, what is said on it
+    Coordinator(Coordinator),
     /// Look at assignment policies, and try them
     Policy(Policy),
     /// Print the completions for a shell

@@ -1,9 +1,10 @@
 //! `shardwright check`: what is wrong with configuration files, and what could be better.
 
+use crate::cluster::check_usable;
 use crate::exit::Exit;
 use crate::output::{colors, line};
 use clap::{Args, ValueEnum};
-use shardwright_config::{CheckOptions, CoordinatorConfig};
+use shardwright_config::CheckOptions;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -51,20 +52,11 @@ pub(crate) fn run(args: &Check) -> anyhow::Result<Exit> {
     Ok(if failed { Exit::Error } else { Exit::Ok })
 }
 
-/// What is right about the file, and this build cannot do.
+/// What is right about the file, and `run` cannot do.
 fn note(file: &Path) -> Option<String> {
-    match shardwright_config::load(file).ok()?.0.coordinator {
-        CoordinatorConfig::Zenoh(section) => Some(format!(
-            "note: {}: the coordinator [store.\"{}\"] is of type \"zenoh\", for which there is no backend: `run` refuses this file",
-            file.display(),
-            section.id,
-        )),
-        CoordinatorConfig::Memory => Some(format!(
-            "note: {}: a coordinator of type \"memory\" lives in one process, so `run` refuses this file: use a store of type \"sqlite\"",
-            file.display()
-        )),
-        _ => None,
-    }
+    let (config, _) = shardwright_config::load(file).ok()?;
+    let refusal = check_usable(&config.coordinator).err()?;
+    Some(format!("note: {}: `run` refuses this file: {refusal}", file.display()))
 }
 
 fn plural(n: usize, what: &str) -> String {

@@ -1,10 +1,11 @@
 //! A cluster's store, opened from outside: what the operator's commands read and write.
 
+use crate::place;
 use anyhow::{Context, bail};
 use bytes::Bytes;
 use clap::Args;
 use shardwright_config::{ClusterConfig, CoordinatorConfig};
-use shardwright_coordinator::{Messenger, Namespace, Protected, Secret, SqliteCoordinator, Store, protect};
+use shardwright_coordinator::{Coordinator, Messenger, Namespace, Protected, Secret, Store, protect};
 use shardwright_core::clock::BackendClock;
 use shardwright_core::codec;
 use shardwright_core::engine::NodeRecord;
@@ -20,7 +21,7 @@ use std::sync::Arc;
 const DEFAULT_CONFIGS: [&str; 2] = ["shardwright.toml", "/etc/shardwright/config.toml"];
 
 /// As whom the operator speaks on the bus: above every id that a node can have.
-const OPERATOR: u32 = u32::MAX;
+pub(crate) const OPERATOR: u32 = u32::MAX;
 
 /// Which cluster is meant.
 #[derive(Args, Clone, Debug, Default)]
@@ -28,9 +29,10 @@ pub(crate) struct Which {
     /// Configuration of a node of the cluster [default: ./shardwright.toml, /etc/shardwright/config.toml]
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The sqlite file of the cluster, instead of what a configuration says
-    #[arg(long, value_name = "PATH")]
-    store: Option<PathBuf>,
+    /// Where the cluster meets, instead of what a configuration says: its sqlite file, or an address such as redis://HOST, nats://HOST or
+    /// kafka://HOST:PORT
+    #[arg(long, value_name = "PATH|URL")]
+    store: Option<String>,
     /// The cluster's name, instead of what a configuration says
     #[arg(long, value_name = "NAME")]
     cluster: Option<String>,
@@ -50,6 +52,40 @@ impl Which {
             None => Ok(None),
         }
     }
+
+    /// The configuration to act by, with a coordinator that is there as far as this machine can tell; and whether it was given, or is the
+    /// default.
+    pub(crate) fn meant(&self) -> anyhow::Result<(ClusterConfig, bool)> {
+        let given = self.config()?;
+        let configured = given.is_some();
+        if !configured && self.store.is_none() {
+            bail!(
+                "no cluster is named, and there is no {}: use --config FILE, or --store PATH|URL and --cluster NAME",
+                DEFAULT_CONFIGS.join(" or ")
+            );
+        }
+        let mut config = given.map_or_else(defaults, Ok)?;
+        if let Some(name) = &self.cluster {
+            config.name.clone_from(name);
+        }
+        if let Some(store) = &self.store {
+            config.coordinator = place::coordinator(store)?;
+        }
+        check_usable(&config.coordinator)?;
+        if let CoordinatorConfig::Sqlite { path } = &mut config.coordinator {
+            // Opening would make what is not there, which is for nodes to do.
+            let file = path.take().or_else(|| shardwright::places::default_store(&config.name));
+            let file = file.context("there is no default place for the store: set HOME or XDG_STATE_HOME, or name it with `path` in a [store.\"local\"] section of type \"sqlite\"")?;
+            if !file.exists() {
+                bail!(
+                    "there is no store at {}: start a node with `shardwright run`, or name another place with --store",
+                    file.display()
+                );
+            }
+            *path = Some(file);
+        }
+        Ok((config, configured))
+    }
 }
 
 /// The configuration in a file; its warnings are for `check` to tell.
@@ -67,31 +103,36 @@ fn defaults() -> anyhow::Result<ClusterConfig> {
         .map_err(|report| anyhow::anyhow!("{report}"))
 }
 
-/// The sqlite file that `config` names.
-///
-/// # Errors
-/// Another kind of coordinator, which this build cannot reach.
-pub(crate) fn store_path(config: &ClusterConfig) -> anyhow::Result<PathBuf> {
-    match &config.coordinator {
-        CoordinatorConfig::Sqlite { path: Some(path) } => Ok(path.clone()),
-        CoordinatorConfig::Sqlite { path: None } => shardwright::places::default_store(&config.name)
-            .context("there is no default place for the store: set HOME or XDG_STATE_HOME, or name it with `path` in a [store.\"local\"] section of type \"sqlite\""),
-        CoordinatorConfig::Memory => bail!(
-            "the coordinator is of type \"memory\", which lives inside one process: use a store of type \"sqlite\" for several processes"
-        ),
-        CoordinatorConfig::Section(section) => bail!(
-            "the coordinator [store.\"{}\"] is of type \"{}\", which this build cannot reach yet: use a store of type \"sqlite\" for the nodes of one machine",
-            section.id,
-            section.kind
-        ),
+/// Refuses a coordinator that this build does not speak to, or that other processes cannot reach.
+pub(crate) fn check_usable(coordinator: &CoordinatorConfig) -> anyhow::Result<()> {
+    if *coordinator == CoordinatorConfig::Memory {
+        bail!(
+            "the coordinator is of type \"memory\", which lives inside one process: use a store of type \"sqlite\" for the processes of one \
+             machine, or one of type \"redis\", \"nats\" or \"kafka\""
+        );
     }
+    Ok(shardwright::backend::available(coordinator)?)
+}
+
+/// A name for a cluster that lives no longer than a command, and that no other has.
+pub(crate) fn scratch_name(what: &str) -> anyhow::Result<String> {
+    let mut unique = [0; 4];
+    getrandom::fill(&mut unique).context("no randomness for a name")?;
+    Ok(format!("{what}-{:08x}", u32::from_be_bytes(unique)))
+}
+
+/// The coordinator of `config`, opened for its cluster, behind the frame that its nodes use.
+pub(crate) async fn connect(config: &ClusterConfig) -> anyhow::Result<Arc<Protected>> {
+    let namespace = Namespace::new(&config.name)?;
+    let secret = config.secret.as_ref().map(|secret| Secret::new(secret.expose())).transpose()?;
+    let backend = shardwright::backend::open(config).await?;
+    Ok(protect(backend, &namespace, secret.as_ref()))
 }
 
 /// A cluster's store.
 pub(crate) struct Cluster {
     store: Arc<Protected>,
     namespace: Namespace,
-    path: PathBuf,
     /// The configuration, or its defaults where none was given.
     pub(crate) config: ClusterConfig,
     /// Whether a configuration was given: without one, the roles are those of the stored plans.
@@ -99,38 +140,25 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// Opens the store of the cluster that `which` means. Makes nothing.
+    /// Opens the store of the cluster that `which` means. Writes nothing to it.
     pub(crate) async fn open(which: &Which) -> anyhow::Result<Self> {
-        let given = which.config()?;
-        let configured = given.is_some();
-        if !configured && which.store.is_none() {
-            bail!(
-                "no cluster is named, and there is no {}: use --config FILE, or --store PATH and --cluster NAME",
-                DEFAULT_CONFIGS.join(" or ")
-            );
-        }
-        let mut config = given.map_or_else(defaults, Ok)?;
-        if let Some(name) = &which.cluster {
-            config.name.clone_from(name);
-        }
-        let path = which.store.clone().map_or_else(|| store_path(&config), Ok)?;
-        if !path.exists() {
-            bail!(
-                "there is no store at {}: start a node with `shardwright run`, or name another file with --store",
-                path.display()
-            );
-        }
-        let namespace = Namespace::new(&config.name)?;
-        let secret = config.secret.as_ref().map(|secret| Secret::new(secret.expose())).transpose()?;
-        let store = SqliteCoordinator::open(&path, namespace.clone()).await?;
-        let store = protect(Arc::new(store), &namespace, secret.as_ref());
+        let (config, configured) = which.meant()?;
         Ok(Self {
-            store,
-            namespace,
-            path,
+            store: connect(&config).await?,
+            namespace: Namespace::new(&config.name)?,
             config,
             configured,
         })
+    }
+
+    /// Where it meets, without secrets.
+    pub(crate) fn location(&self) -> String {
+        format!("{} ({})", self.store.location(), self.store.kind())
+    }
+
+    /// Removes everything that is stored of it. Its nodes have ended.
+    pub(crate) async fn erase(&self) -> anyhow::Result<()> {
+        Ok(self.store.erase().await?)
     }
 
     /// The store as it is now.
@@ -140,16 +168,12 @@ impl Cluster {
             revision,
             now,
             unsure_before,
-        } = self
-            .store
-            .list("", Revision(0))
-            .await
-            .with_context(|| self.path.display().to_string())?;
+        } = self.store.list("", Revision(0)).await.with_context(|| self.location())?;
         if entries.is_empty() {
             bail!(
                 "there is no cluster called \"{}\" in {}: name the right one with --cluster, or start a node",
                 self.config.name,
-                self.path.display()
+                self.location()
             );
         }
         let entries = entries.into_iter().filter_map(|(key, entry)| {

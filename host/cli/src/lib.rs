@@ -1,23 +1,28 @@
 //! The binary `shardwright`: the daemon, a demonstration, and the tools of operators and of policy authors.
 //!
-//! Each command is a module: `check`, `demo`, `nodes` with its `orders`, `policy`, `roles`, `run`. They share how a cluster's
-//! store is looked at (`cluster`, `shards`) and how things are shown (`output`, `exit`). `process` runs nodes as child processes; it
-//! is public for the tests and the benchmark of this package.
+//! Each command is a module: `check`, `coordinator`, `demo`, `nodes` with its `orders`, `policy`, `roles`, `run`. They share how a cluster's
+//! store is looked at (`cluster`, `place`, `shards`) and how things are shown (`output`, `exit`). `process` runs nodes as child processes; it
+//! is public, and with it `acts` and `audit`, which check what nodes tell, for the tests and the benchmark of this package.
 
+pub mod acts;
 mod args;
+pub mod audit;
 mod check;
 mod cluster;
 mod completions;
+mod coordinator;
 mod demo;
 mod exit;
 mod nodes;
 mod orders;
 mod output;
+mod place;
 mod policy;
 pub mod process;
 mod roles;
 mod run;
 mod shards;
+mod stop;
 
 use args::{Cli, Command};
 use clap::Parser;
@@ -45,6 +50,7 @@ fn dispatch(command: Command) -> anyhow::Result<Exit> {
         Command::Nodes(args) => brief(nodes::run(&args)),
         Command::Roles(args) => brief(roles::run(&args)),
         Command::Owner(args) => brief(roles::owner(&args)),
+        Command::Coordinator(args) => coordinator::run(&args),
         Command::Run(args) => lasting(run::run(args)),
         Command::Demo(args) => lasting(demo::run(args)),
     }

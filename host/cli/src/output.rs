@@ -77,7 +77,10 @@ impl Table {
         let columns: Vec<(usize, bool)> = (0..self.header.len())
             .map(|at| {
                 let cells = || self.rows.iter().map(|row| cell(row, at));
-                let width = cells().map(|text| text.chars().count()).chain([self.header[at].len()]).max();
+                let width = cells()
+                    .map(|text| text.chars().count())
+                    .chain([self.header[at].chars().count()])
+                    .max();
                 let number = |text: String| text.bytes().all(|b| b.is_ascii_digit() || b == b'-');
                 (width.unwrap_or(0), !self.rows.is_empty() && cells().all(number))
             })

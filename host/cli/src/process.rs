@@ -3,8 +3,10 @@
 use anyhow::Context;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
@@ -21,6 +23,11 @@ pub struct Yard {
     dir: TempDir,
     program: PathBuf,
     settings: String,
+    /// The lines of the coordinator's section.
+    coordinator: String,
+    /// Those of single nodes that reach it in another way.
+    detours: BTreeMap<String, String>,
+    rehearse: Option<Duration>,
 }
 
 /// A line that a node has written, or its end.
@@ -53,8 +60,8 @@ impl Told {
 }
 
 impl Yard {
-    /// A new folder for nodes that `program` runs. `settings` is what follows `[cluster]` and its coordinator
-    /// in the configuration of all nodes.
+    /// A new folder for nodes that `program` runs, and that meet in a file there. `settings` is what follows `[cluster]` and its
+    /// coordinator in the configuration of all nodes.
     ///
     /// # Errors
     /// If the folder cannot be made.
@@ -63,11 +70,38 @@ impl Yard {
             .prefix("shardwright-")
             .tempdir()
             .context("no temporary folder")?;
+        let file = dir.path().join("cluster.db");
         Ok(Self {
+            coordinator: format!("type = \"sqlite\"\npath = {file:?}\n"),
             dir,
             program: program.into(),
             settings: settings.to_owned(),
+            detours: BTreeMap::new(),
+            rehearse: None,
         })
+    }
+
+    /// The nodes meet where `coordinator` says instead: the lines of a `[store."…"]` section.
+    #[must_use]
+    pub fn meeting_at(self, coordinator: impl Into<String>) -> Self {
+        Self {
+            coordinator: coordinator.into(),
+            ..self
+        }
+    }
+
+    /// The node `host` reaches the coordinator in a way of its own from its next start on.
+    pub fn detour(&mut self, host: &str, coordinator: impl Into<String>) {
+        self.detours.insert(host.to_owned(), coordinator.into());
+    }
+
+    /// The nodes rehearse work, an act every `pause`.
+    #[must_use]
+    pub fn rehearsing(self, pause: Duration) -> Self {
+        Self {
+            rehearse: Some(pause),
+            ..self
+        }
     }
 
     /// The folder.
@@ -76,7 +110,7 @@ impl Yard {
         self.dir.path()
     }
 
-    /// The file in which the nodes meet.
+    /// The file in which the nodes meet, unless they meet elsewhere.
     #[must_use]
     pub fn store(&self) -> PathBuf {
         self.path().join("cluster.db")
@@ -89,12 +123,16 @@ impl Yard {
     pub fn config(&self, host: &str) -> anyhow::Result<PathBuf> {
         let file = self.path().join(format!("{host}.toml"));
         let text = format!(
-            "[store.local]\ntype = \"sqlite\"\npath = {:?}\n\n[node]\nstate-dir = {:?}\n\n[cluster]\ncoordinator = \"local\"\n{}",
-            self.store(),
+            "[store.shared]\n{}\n[node]\nstate-dir = {:?}\n\n[cluster]\ncoordinator = \"shared\"\n{}",
+            self.detours.get(host).unwrap_or(&self.coordinator),
             self.path().join(format!("state-{host}")),
             self.settings
         );
-        std::fs::write(&file, text).with_context(|| file.display().to_string())?;
+        // An address may have a password in it.
+        let private = File::options().write(true).create(true).truncate(true).mode(0o600).open(&file);
+        private
+            .and_then(|mut private| private.write_all(text.as_bytes()))
+            .with_context(|| file.display().to_string())?;
         Ok(file)
     }
 
@@ -124,6 +162,7 @@ impl Yard {
             .arg(&config)
             .arg("--cache-dir")
             .arg(self.path().join("cache"))
+            .args(self.rehearse.map(|pause| format!("--rehearse={}ms", pause.as_millis())))
             .env("SHARDWRIGHT_HOSTNAME", host)
             .env_remove("STALWART_HOSTNAME")
             .stdin(Stdio::piped())

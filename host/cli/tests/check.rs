@@ -80,12 +80,12 @@ fn a_missing_file_is_an_error_and_no_file_is_usage() {
 
 #[test]
 fn a_coordinator_that_this_build_cannot_reach_is_noted_and_refused_by_run() {
-    let text = format!("{GOOD}coordinator = \"r\"\n[store.r]\ntype = \"redis\"\nurls = [\"redis://localhost\"]\n");
+    let text = format!("{GOOD}coordinator = \"z\"\n[store.z]\ntype = \"zenoh\"\nconfig = \"{{}}\"\n");
     let file = file(&text);
     let path = file.path().to_str().expect("UTF-8");
-    run(&["check", path]).code(0).says("note").says("redis");
+    run(&["check", path]).code(0).says("note").says("zenoh");
     for args in [&["run", "--config", path][..], &["nodes", "--config", path]] {
-        run(args).code(1).says("[store.\"r\"]").says("redis").says("sqlite");
+        run(args).code(1).says("[store.\"z\"]").says("zenoh").says("sqlite");
     }
 }
 

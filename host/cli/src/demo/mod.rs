@@ -1,16 +1,17 @@
 //! `shardwright demo`: a cluster of real processes loses a node to SIGKILL and takes its work over.
 
-mod audit;
 mod screen;
 mod stage;
 mod story;
 
 use crate::exit::Exit;
+use crate::stop::Stop;
+use anyhow::bail;
 use clap::Args;
 use screen::Screen;
+use stage::Stage;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tokio::signal::unix::{SignalKind, signal};
 
 /// Arguments of `demo`.
 #[derive(Args, Debug, Clone)]
@@ -18,6 +19,10 @@ pub(crate) struct Demo {
     /// How many nodes
     #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=9))]
     nodes: u32,
+    /// Where the nodes meet: the address of a server, as in redis://HOST; a scratch cluster is made there, and removed at the end
+    /// [default: a sqlite file]
+    #[arg(long, value_name = "URL")]
+    coordinator: Option<String>,
     /// One JSON object for each step, the last being the summary
     #[arg(long)]
     json: bool,
@@ -33,14 +38,19 @@ pub(crate) async fn run(args: Demo) -> anyhow::Result<Exit> {
     // The story waits for processes and files, so it has a thread of its own; it looks at the flag whenever it waits.
     let mut playing = tokio::task::spawn_blocking(move || {
         let screen = Screen::new(args.json);
-        story::play(&args, screen, handle, flag)
+        let mut stage = Stage::new(&args, screen, handle, flag)?;
+        let played = story::play(&args, &mut stage);
+        match (played, stage.clear()) {
+            (played, Ok(())) => played,
+            (Ok(_), Err(left)) => Err(left),
+            (Err(error), Err(left)) => bail!("{error:#}\n{left:#}"),
+        }
     });
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let mut stop = Stop::new()?;
     loop {
         tokio::select! {
             played = &mut playing => return played?,
-            _ = interrupt.recv() => stopped.store(true, Ordering::Relaxed),
-            _ = terminate.recv() => stopped.store(true, Ordering::Relaxed),
+            () = stop.asked() => stopped.store(true, Ordering::Relaxed),
         }
     }
 }

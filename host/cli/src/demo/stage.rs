@@ -1,10 +1,12 @@
 //! The cluster of the demonstration: its processes, what they tell, and how it looks.
 
-use super::audit::{Audit, ShardName};
+use super::Demo;
 use super::screen::Screen;
-use crate::cluster::{Cluster, Sight, Which};
+use crate::audit::{Audit, ShardName};
+use crate::cluster::{Cluster, Sight, Which, scratch_name};
 use crate::nodes::word;
 use crate::output::ranges;
+use crate::place;
 use crate::process::{NodeProcess, Told, Yard};
 use crate::shards;
 use anyhow::{Context, bail};
@@ -18,6 +20,9 @@ use tokio::runtime::Handle;
 
 /// The longest that any step may take.
 const STEP: Duration = Duration::from_secs(15);
+
+/// The same where a server may have to choose leaders and make topics first.
+const STEP_WITH_SERVER: Duration = Duration::from_secs(60);
 
 /// How often the picture is drawn again.
 const FRAME: Duration = Duration::from_millis(150);
@@ -53,6 +58,8 @@ pub(super) struct Stage {
     tell: Sender<Told>,
     stopped: Arc<AtomicBool>,
     handle: Handle,
+    /// Whether they meet on a server, where what was made is to be removed at the end.
+    server: bool,
     /// Last, so that the processes are gone before their files.
     pub(super) yard: Yard,
 }
@@ -66,13 +73,17 @@ pub(super) struct Gain {
 }
 
 impl Stage {
-    pub(super) fn new(nodes: u32, screen: Screen, handle: Handle, stopped: Arc<AtomicBool>) -> anyhow::Result<Self> {
+    pub(super) fn new(args: &Demo, screen: Screen, handle: Handle, stopped: Arc<AtomicBool>) -> anyhow::Result<Self> {
         let program = std::env::current_exe().context("this program does not know its own file")?;
         let (tell, told) = channel();
+        let yard = match &args.coordinator {
+            None => Yard::new(program, &settings("demo", args.nodes))?,
+            Some(address) => Yard::new(program, &settings(&scratch_name("demo")?, args.nodes))?.meeting_at(place::section(address)?),
+        };
         Ok(Self {
             screen,
             audit: Audit::default(),
-            hosts: HOSTS[..nodes as usize].to_vec(),
+            hosts: HOSTS[..args.nodes as usize].to_vec(),
             ids: BTreeMap::new(),
             dead: BTreeSet::new(),
             plans: (0, 0),
@@ -82,8 +93,33 @@ impl Stage {
             tell,
             stopped,
             handle,
-            yard: Yard::new(program, &settings(nodes))?,
+            server: args.coordinator.is_some(),
+            yard,
         })
+    }
+
+    /// The longest that any step may take.
+    fn step(&self) -> Duration {
+        if self.server { STEP_WITH_SERVER } else { STEP }
+    }
+
+    /// Where the nodes meet. A server is asked whether it is there.
+    pub(super) fn place(&mut self) -> anyhow::Result<String> {
+        if !self.server {
+            return Ok("in one sqlite file".to_owned());
+        }
+        Ok(format!("at {}", self.cluster()?.location()))
+    }
+
+    /// Ends what still runs, and removes what was made on a server.
+    pub(super) fn clear(&mut self) -> anyhow::Result<()> {
+        self.nodes.clear();
+        let Some(cluster) = self.cluster.take().filter(|_| self.server) else {
+            return Ok(());
+        };
+        let erase = async { tokio::time::timeout(STEP, cluster.erase()).await };
+        let erased = self.handle.block_on(erase).context("it did not answer").and_then(|erased| erased);
+        erased.with_context(|| format!("the scratch cluster {} is left at {}", cluster.config.name, cluster.location()))
     }
 
     /// Starts the process of a node.
@@ -101,25 +137,25 @@ impl Stage {
         let (_, at) = process.kill()?;
         self.dead.insert(host.to_owned());
         // What it said before it died comes first.
-        while let Ok(told) = self.told.recv_timeout(STEP) {
+        while let Ok(told) = self.told.recv_timeout(self.step()) {
             let last = told.event == "eof" && told.host == host;
             self.take(&told);
             if last {
                 break;
             }
         }
-        self.audit.died(host, at);
+        self.audit.ended(host, at);
         Ok((process.pid(), at))
     }
 
     /// Ends all nodes in good order, one after another. False if one did not end well.
     pub(super) fn end(&mut self) -> anyhow::Result<bool> {
-        let mut well = true;
+        let (mut well, step) = (true, self.step());
         for process in self.nodes.values() {
             process.signal(rustix::process::Signal::TERM)?;
         }
         for process in self.nodes.values_mut() {
-            well &= process.wait(STEP)?.success();
+            well &= process.wait(step)?.success();
         }
         self.nodes.clear();
         while let Ok(told) = self.told.try_recv() {
@@ -130,7 +166,7 @@ impl Stage {
 
     /// Follows the cluster until `done` yields something. What is waited for, `what`, is named if it takes too long.
     pub(super) fn until<T>(&mut self, what: &str, mut done: impl FnMut(&Self, &[Gain]) -> Option<T>) -> anyhow::Result<T> {
-        self.follow(what, Some(STEP), |stage, gains| done(stage, gains))
+        self.follow(what, Some(self.step()), |stage, gains| done(stage, gains))
     }
 
     /// Follows the cluster until somebody ends the demonstration.
@@ -193,26 +229,19 @@ impl Stage {
                 self.plans.0 += 1;
                 self.plans.1 += usize::from(told.fields["native"] != false);
             }
-            "gained" if is_exclusive(&role) => {
-                let gain = |(shard, token)| {
-                    self.audit.gained(&told.host, (role.clone(), shard), token, told.at);
-                    Gain {
-                        shard: (role.clone(), shard),
-                        host: told.host.clone(),
-                        at: told.at,
-                    }
-                };
-                return told.shards().map(gain).collect();
-            }
-            // From here on its claims are worth nothing; `lost` follows when the work has ended, too.
-            "losing" if is_exclusive(&role) => {
-                for (shard, _) in told.shards() {
-                    self.audit.lost(&told.host, &(role.clone(), shard), told.at);
-                }
-            }
             _ => {}
         }
-        Vec::new()
+        if !is_exclusive(&role) {
+            return Vec::new();
+        }
+        self.audit.take(told);
+        let gain = |(shard, _)| Gain {
+            shard: (role.clone(), shard),
+            host: told.host.clone(),
+            at: told.at,
+        };
+        let gained = told.shards().filter(|_| told.event == "gained");
+        gained.map(gain).collect()
     }
 
     /// The shards of the exclusive roles.
@@ -223,19 +252,23 @@ impl Stage {
             .chain((0..groups).map(|n| (GROUPS.to_owned(), n)))
     }
 
-    /// The store as it is, opened at the first call.
-    pub(super) fn look(&mut self) -> anyhow::Result<Sight> {
-        let handle = self.handle.clone();
+    /// The cluster, opened at the first call.
+    fn cluster(&mut self) -> anyhow::Result<&Cluster> {
         if self.cluster.is_none() {
             let which = Which::of(Some(self.yard.config(self.hosts[0])?));
-            self.cluster = Some(handle.block_on(Cluster::open(&which))?);
+            self.cluster = Some(self.handle.block_on(Cluster::open(&which))?);
         }
-        let cluster = self.cluster.as_ref().context("it was opened")?;
-        handle.block_on(cluster.look())
+        self.cluster.as_ref().context("it was opened")
+    }
+
+    /// The store as it is.
+    pub(super) fn look(&mut self) -> anyhow::Result<Sight> {
+        let handle = self.handle.clone();
+        handle.block_on(self.cluster()?.look())
     }
 
     fn draw(&mut self) -> anyhow::Result<()> {
-        if !self.yard.store().exists() {
+        if !self.server && !self.yard.store().exists() {
             return Ok(());
         }
         // A store that was made this very moment has nothing in it yet.
@@ -297,10 +330,10 @@ fn is_exclusive(role: &str) -> bool {
 }
 
 /// What all nodes are configured with: shard i of the static groups is for node i, and the next stands by.
-fn settings(nodes: u32) -> String {
+fn settings(name: &str, nodes: u32) -> String {
     let groups: Vec<_> = (1..=nodes).map(|n| format!("\"{n},{}\"", n % nodes + 1)).collect();
     format!(
-        r#"name = "demo"
+        r#"name = "{name}"
 
 [cluster.timing]
 validity = "{VALIDITY_MS}ms"

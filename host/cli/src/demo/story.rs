@@ -1,17 +1,13 @@
 //! What the demonstration shows, step by step, and what it checks.
 
 use super::Demo;
-use super::audit::ShardName;
-use super::screen::Screen;
 use super::stage::{BALANCED, Gain, MARGIN_MS, SHARDS, Stage, VALIDITY_MS};
+use crate::audit::ShardName;
 use crate::exit::Exit;
 use anyhow::Context;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Instant;
-use tokio::runtime::Handle;
 
 /// Something that must hold for the demonstration to have gone well.
 struct Check {
@@ -20,42 +16,42 @@ struct Check {
 }
 
 /// Plays it from beginning to end.
-pub(super) fn play(args: &Demo, screen: Screen, handle: Handle, stopped: Arc<AtomicBool>) -> anyhow::Result<Exit> {
+pub(super) fn play(args: &Demo, stage: &mut Stage) -> anyhow::Result<Exit> {
     let began = Instant::now();
-    let mut stage = Stage::new(args.nodes, screen, handle, stopped)?;
     let mut checks = Vec::new();
 
-    begin(&mut stage)?;
-    checks.push(settle(&mut stage)?);
-    let (host, owned) = victim(&mut stage)?;
-    let takeover = kill(&mut stage, &host, &owned)?;
+    begin(stage)?;
+    checks.push(settle(stage)?);
+    let (host, owned) = victim(stage)?;
+    let takeover = kill(stage, &host, &owned)?;
     let standing = takeover.iter().all(|gain| gain.host != host);
     checks.push(Check {
         name: "every shard of the dead node was taken over",
         held: standing && takeover.len() == owned.len(),
     });
-    checks.push(restart(&mut stage, &host, &owned)?);
+    checks.push(restart(stage, &host, &owned)?);
     if args.keep {
-        linger(&mut stage)?;
+        linger(stage)?;
     }
     let well = stage.end()?;
     checks.push(Check {
         name: "all nodes ended in good order",
         held: well,
     });
-    summary(&mut stage, began, checks)
+    summary(stage, began, checks)
 }
 
 fn begin(stage: &mut Stage) -> anyhow::Result<()> {
     let hosts = stage.hosts.clone();
     let nodes = hosts.len();
+    let place = stage.place()?;
     stage.screen.step(
         "begin",
         &format!(
-            "{nodes} nodes, each a process of its own, meet in one sqlite file. They share {SHARDS} shards of {BALANCED} evenly, and one\n\
+            "{nodes} nodes, each a process of its own, meet {place}. They share {SHARDS} shards of {BALANCED} evenly, and one\n\
              shard each of purge.stores with a neighbour standing by; everybody does metrics.calculate."
         ),
-        json!({ "nodes": nodes, "hosts": hosts }),
+        json!({ "nodes": nodes, "hosts": hosts, "place": place }),
     )?;
     for host in hosts {
         let pid = stage.start(host)?;

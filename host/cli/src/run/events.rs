@@ -2,14 +2,16 @@
 
 use clap::ValueEnum;
 use serde_json::{Map, Value, json};
-use shardwright::{Node, NodeEvent};
+use shardwright::{Mode, Node, NodeEvent};
 use std::collections::HashMap;
 use std::io::Write;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
 
 /// How many lines wait for a slow reader of stdout before some are left out.
 const WAITING: usize = 4_096;
@@ -68,14 +70,8 @@ impl Events {
     /// Tells that the node is ready, and from then on what happens to it.
     pub(super) fn follow(&self, node: &Node) -> JoinHandle<Option<String>> {
         let mut stream = node.events();
-        let roles = node.roles().map(|role| (role.name().to_owned(), role)).collect();
-        let mut teller = Teller {
-            format: self.format,
-            lines: self.lines.clone(),
-            missed: 0,
-            roles,
-            tokens: HashMap::new(),
-        };
+        let mut teller = Teller::new(self.format, self.lines.clone());
+        teller.roles = node.roles().map(|role| (role.name().to_owned(), role)).collect();
         teller.ready(node);
         let told = self.told.clone();
         tokio::spawn(async move {
@@ -88,6 +84,37 @@ impl Events {
                 }
             }
             None
+        })
+    }
+
+    /// Rehearses work until the node ends: every `pause`, acts on each shard that the node is the one to act on, which only means to tell it.
+    ///
+    /// The stamp lies between two moments at which the claim was held: the first gave the token, the second found it still valid.
+    pub(super) fn rehearse(&self, node: &Node, pause: Duration) -> JoinHandle<()> {
+        let roles: Vec<_> = node.roles().filter(|role| role.spec().mode == Mode::Primary).collect();
+        let (format, lines) = (self.format, self.lines.clone());
+        let mut rounds = tokio::time::interval(pause);
+        rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        tokio::spawn(async move {
+            let mut teller = Teller::new(format, lines);
+            loop {
+                rounds.tick().await;
+                for role in &roles {
+                    let claims: Vec<_> = role.shards().filter_map(|shard| role.claim_shard(shard)).collect();
+                    let at = now();
+                    let (shards, tokens): (Vec<_>, Vec<_>) = claims
+                        .iter()
+                        .filter(|claim| claim.is_valid())
+                        .map(|claim| (claim.shard(), claim.token().0))
+                        .unzip();
+                    if !shards.is_empty() {
+                        teller.tell_fields(
+                            json!({ "event": "act", "role": role.name(), "shards": shards, "tokens": tokens }),
+                            at,
+                        );
+                    }
+                }
+            }
         })
     }
 
@@ -112,6 +139,16 @@ struct Teller {
 }
 
 impl Teller {
+    fn new(format: Option<EventsFormat>, lines: SyncSender<String>) -> Self {
+        Self {
+            format,
+            lines,
+            missed: 0,
+            roles: HashMap::new(),
+            tokens: HashMap::new(),
+        }
+    }
+
     fn ready(&mut self, node: &Node) {
         let (id, hostname) = (node.id(), node.hostname());
         let cluster = &node.config().name;
@@ -125,15 +162,23 @@ impl Teller {
     }
 
     fn tell(&mut self, event: &NodeEvent) {
-        let Some(format) = self.format else { return };
+        if self.format.is_none() {
+            return;
+        }
         let at = now();
-        let Ok(Value::Object(mut fields)) = serde_json::to_value(event) else {
+        let Ok(mut fields) = serde_json::to_value(event) else { return };
+        if let Some(tokens) = self.tokens(event) {
+            fields["tokens"] = tokens;
+        }
+        self.tell_fields(fields, at);
+    }
+
+    /// Tells what happened `at`.
+    fn tell_fields(&mut self, fields: Value, at: u64) {
+        let (Some(format), Value::Object(mut fields)) = (self.format, fields) else {
             return;
         };
         fields.insert("at".into(), at.into());
-        if let Some(tokens) = self.tokens(event) {
-            fields.insert("tokens".into(), tokens);
-        }
         self.send(match format {
             EventsFormat::Json => Value::Object(fields).to_string(),
             EventsFormat::Text => text(&fields),

@@ -5,6 +5,7 @@ mod logs;
 
 use crate::cluster::{self, Which};
 use crate::exit::Exit;
+use crate::stop;
 use anyhow::{Context, bail};
 use clap::Args;
 use events::{Events, EventsFormat};
@@ -12,7 +13,7 @@ use logs::LogFormat;
 use shardwright::Node;
 use std::path::PathBuf;
 use std::time::Duration;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Signals that follow the first within this time count as the same.
 const ECHO: Duration = Duration::from_millis(500);
@@ -30,6 +31,9 @@ pub(crate) struct Run {
     /// Write what happens to the node to stdout, one line for each event; see docs/events.md
     #[arg(long, value_enum, value_name = "FORMAT")]
     events: Option<EventsFormat>,
+    /// Rehearse work: this often, write an `act` event for the shards that this node is the one to act on
+    #[arg(long, value_name = "PAUSE", value_parser = pause, requires = "events")]
+    rehearse: Option<Duration>,
     /// How to write the log to stderr
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     log_format: LogFormat,
@@ -47,8 +51,7 @@ pub(crate) async fn run(args: Run) -> anyhow::Result<Exit> {
     let Some(config) = Which::of(args.config).config()? else {
         bail!("there is no configuration: name one with --config FILE, or write ./shardwright.toml or /etc/shardwright/config.toml");
     };
-    // Says what this build cannot do before anything is touched.
-    cluster::store_path(&config)?;
+    cluster::check_usable(&config.coordinator)?;
     let mut stop = Stop::new(args.until_stdin_ends)?;
     let mut hangup = signal(SignalKind::hangup()).context("SIGHUP cannot be listened for")?;
     let events = Events::new(args.events)?;
@@ -68,6 +71,7 @@ pub(crate) async fn run(args: Run) -> anyhow::Result<Exit> {
         }
     };
     let telling = events.follow(&node);
+    let rehearsal = args.rehearse.map(|pause| events.rehearse(&node, pause));
     let asked = loop {
         tokio::select! {
             () = stop.asked() => break true,
@@ -83,11 +87,23 @@ pub(crate) async fn run(args: Run) -> anyhow::Result<Exit> {
             () = async { tokio::time::sleep(ECHO).await; stop.asked().await } => bail!("told to stop a second time: ended on the spot; the others take over when the session has expired"),
         }
     }
+    if let Some(rehearsal) = rehearsal {
+        rehearsal.abort();
+        // It ends with nothing to tell.
+        let _ = rehearsal.await;
+    }
     let ended = telling.await.context("the events could not be told to the end")?;
     events.finish().await;
     match ended {
         Some(reason) => bail!("the node has ended: {reason}"),
         None => Ok(Exit::Ok),
+    }
+}
+
+fn pause(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(Duration::ZERO) => Err("there must be some time between two acts".into()),
+        other => other.map_err(|error| error.to_string()),
     }
 }
 
@@ -100,15 +116,13 @@ async fn reload(node: &Node) {
 
 /// The ways to be told to stop.
 struct Stop {
-    terminate: Signal,
-    interrupt: Signal,
+    signals: stop::Stop,
     /// Yields once when stdin has ended, if that counts.
     parent_gone: tokio::sync::mpsc::Receiver<()>,
 }
 
 impl Stop {
     fn new(until_stdin_ends: bool) -> anyhow::Result<Self> {
-        let listen = |kind| signal(kind).context("signals cannot be listened for");
         let (gone, parent_gone) = tokio::sync::mpsc::channel(1);
         if until_stdin_ends {
             let watch = move || {
@@ -122,8 +136,7 @@ impl Stop {
                 .context("no thread for stdin")?;
         }
         Ok(Self {
-            terminate: listen(SignalKind::terminate())?,
-            interrupt: listen(SignalKind::interrupt())?,
+            signals: stop::Stop::new()?,
             parent_gone,
         })
     }
@@ -131,8 +144,7 @@ impl Stop {
     /// Waits for the next request. Cancel-safe.
     async fn asked(&mut self) {
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            () = self.signals.asked() => {}
             Some(()) = self.parent_gone.recv() => {}
         }
     }

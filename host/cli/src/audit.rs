@@ -1,45 +1,62 @@
-//! Who acted on which shard when, by the nodes' own accounts; and whether that ever overlapped.
+//! Who could act on which shard when, by the nodes' own accounts; and whether that ever overlapped.
 
+use crate::process::Told;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A shard of a role.
-pub(super) type ShardName = (String, u32);
+pub type ShardName = (String, u32);
 
 /// One node's time with one shard, in milliseconds of CLOCK_BOOTTIME.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Interval {
-    pub(super) host: String,
-    pub(super) token: Option<u64>,
-    pub(super) from: u64,
-    /// Absent while it lasts.
-    pub(super) to: Option<u64>,
+pub struct Interval {
+    /// The node.
+    pub host: String,
+    /// Its fencing token; absent if the shard was gone before it could be told.
+    pub token: Option<u64>,
+    /// When it began.
+    pub from: u64,
+    /// When it ended; absent while it lasts.
+    pub to: Option<u64>,
 }
 
 /// The accounts of all nodes about roles in which one node at a time may act.
 #[derive(Debug, Default)]
-pub(super) struct Audit {
+pub struct Audit {
     shards: BTreeMap<ShardName, Vec<Interval>>,
 }
 
 /// What the accounts amount to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Verdict {
+pub struct Verdict {
     /// Times at which a shard went from one node to another.
-    pub(super) moves: usize,
+    pub moves: usize,
     /// Moves that left a shard without anybody for a while.
-    pub(super) gaps: usize,
+    pub gaps: usize,
     /// The longest of these, in milliseconds.
-    pub(super) longest_gap_ms: u64,
+    pub longest_gap_ms: u64,
     /// Times at which two nodes acted on a shard at once. Must be 0.
-    pub(super) double_owners: usize,
+    pub double_owners: usize,
     /// Times at which another owner had no higher token, or an unknown one. Must be 0.
-    pub(super) bad_tokens: usize,
+    pub bad_tokens: usize,
 }
 
 impl Audit {
+    /// Takes what a node has told: gains and losses count, the rest does not.
+    pub fn take(&mut self, told: &Told) {
+        let name = |shard| (told.role().to_owned(), shard);
+        match told.event.as_str() {
+            "gained" => told
+                .shards()
+                .for_each(|(shard, token)| self.gained(&told.host, name(shard), token, told.at)),
+            // From here on its claims are worth nothing; `lost` follows when the work has ended, too.
+            "losing" => told.shards().for_each(|(shard, _)| self.lost(&told.host, &name(shard), told.at)),
+            _ => {}
+        }
+    }
+
     /// `host` says that it acts on the shard from now on.
-    pub(super) fn gained(&mut self, host: &str, shard: ShardName, token: Option<u64>, at: u64) {
+    pub fn gained(&mut self, host: &str, shard: ShardName, token: Option<u64>, at: u64) {
         let interval = Interval {
             host: host.to_owned(),
             token,
@@ -50,7 +67,7 @@ impl Audit {
     }
 
     /// `host` says that it does not act on the shard any more.
-    pub(super) fn lost(&mut self, host: &str, shard: &ShardName, at: u64) {
+    pub fn lost(&mut self, host: &str, shard: &ShardName, at: u64) {
         for interval in self.shards.get_mut(shard).into_iter().flatten() {
             if interval.host == host && interval.to.is_none() {
                 interval.to = Some(at);
@@ -58,8 +75,8 @@ impl Audit {
         }
     }
 
-    /// `host` is dead, so it acts on nothing.
-    pub(super) fn died(&mut self, host: &str, at: u64) {
+    /// `host` is dead, or stopped for so long that it must not go on with what it had: it acts on nothing.
+    pub fn ended(&mut self, host: &str, at: u64) {
         let shards: Vec<ShardName> = self.shards.keys().cloned().collect();
         for shard in shards {
             self.lost(host, &shard, at);
@@ -67,7 +84,7 @@ impl Audit {
     }
 
     /// The shards on which `host` acts.
-    pub(super) fn held_by(&self, host: &str) -> BTreeSet<ShardName> {
+    pub fn held_by(&self, host: &str) -> BTreeSet<ShardName> {
         let acts = |list: &[Interval]| list.iter().any(|i| i.host == host && i.to.is_none());
         self.shards
             .iter()
@@ -77,7 +94,7 @@ impl Audit {
     }
 
     /// Who acts on the shard, if anybody says so: the newest interval.
-    pub(super) fn holder(&self, shard: &ShardName) -> Option<&Interval> {
+    pub fn holder(&self, shard: &ShardName) -> Option<&Interval> {
         self.shards
             .get(shard)?
             .iter()
@@ -86,7 +103,7 @@ impl Audit {
     }
 
     /// Compares all accounts.
-    pub(super) fn verdict(&self) -> Verdict {
+    pub fn verdict(&self) -> Verdict {
         let mut verdict = Verdict::default();
         for intervals in self.shards.values() {
             let mut sorted: Vec<&Interval> = intervals.iter().collect();
@@ -127,7 +144,7 @@ mod test {
         let mut audit = Audit::default();
         audit.gained("a", shard(), Some(1), 10);
         assert_eq!(audit.held_by("a"), BTreeSet::from([shard()]));
-        audit.died("a", 20);
+        audit.ended("a", 20);
         assert_eq!(audit.holder(&shard()), None);
         audit.gained("b", shard(), Some(2), 27);
         assert_eq!(audit.holder(&shard()).map(|i| i.host.as_str()), Some("b"));

@@ -1,0 +1,91 @@
+//! `shardwright coordinator doctor`: how the server is set up, and what to change.
+
+use crate::cluster::{self, Which};
+use crate::exit::Exit;
+use crate::output::{self, Table, line};
+use clap::Args;
+use serde_json::json;
+use shardwright::backend::BackendError;
+use shardwright_coordinator::broker::BrokerError;
+use shardwright_coordinator::{Coordinator, Finding, Verdict};
+
+/// Arguments of `coordinator doctor`.
+#[derive(Args, Debug)]
+#[command(after_help = "Exit codes: 0 nothing is wrong, warnings included; 1 it could not be asked; 3 something must not stay so.")]
+pub(super) struct Doctor {
+    #[command(flatten)]
+    which: Which,
+    /// Show it as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Examines the server.
+pub(super) async fn run(args: &Doctor) -> anyhow::Result<Exit> {
+    let (config, _) = args.which.meant()?;
+    let (location, findings) = match cluster::connect(&config).await {
+        Ok(coordinator) => (coordinator.location(), coordinator.examine().await),
+        Err(error) => refused(error)?,
+    };
+    let kind = config.coordinator.kind();
+    let worst = findings.iter().map(|finding| finding.verdict).max();
+    if args.json {
+        output::json(&json!({
+            "kind": kind,
+            "location": location,
+            "ok": worst != Some(Verdict::Bad),
+            "findings": findings.iter().map(|finding| json!({
+                "name": finding.name,
+                "verdict": word(finding.verdict),
+                "found": finding.detail,
+                "remedy": finding.remedy,
+            })).collect::<Vec<_>>(),
+        }))?;
+    } else {
+        line(&format!("{kind} at {location}\n"))?;
+        show(&findings)?;
+    }
+    Ok(if worst == Some(Verdict::Bad) { Exit::Unhealthy } else { Exit::Ok })
+}
+
+/// What the backend found when it was opened, if that is why it was not. Anything else is an error: nobody could be asked.
+fn refused(error: anyhow::Error) -> anyhow::Result<(String, Vec<Finding>)> {
+    match error.downcast::<BackendError>()? {
+        BackendError::Broker {
+            error: BrokerError::Unsafe { location, why },
+            ..
+        } => Ok((
+            location,
+            vec![Finding::bad("safety", "not safe to coordinate with, so nodes refuse it", why)],
+        )),
+        other => Err(other.into()),
+    }
+}
+
+fn show(findings: &[Finding]) -> anyhow::Result<()> {
+    let mut table = Table::new(&["WHAT", "VERDICT", "FOUND"]);
+    for finding in findings {
+        table.row([
+            finding.name.to_owned(),
+            word(finding.verdict).to_uppercase(),
+            finding.detail.clone(),
+        ]);
+    }
+    table.print()?;
+    let remedies: Vec<_> = findings
+        .iter()
+        .filter_map(|finding| Some(format!("  {}: {}", finding.name, finding.remedy.as_ref()?)))
+        .collect();
+    if !remedies.is_empty() {
+        line(&format!("\nWhat to do:\n{}", remedies.join("\n")))?;
+    }
+    Ok(())
+}
+
+fn word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Good => "good",
+        Verdict::Warning => "warning",
+        Verdict::Bad => "bad",
+    }
+}

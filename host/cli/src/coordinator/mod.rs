@@ -1,0 +1,37 @@
+//! `shardwright coordinator`: a look at the server behind the cluster. Does it keep the contract, is it set up well, what is said on it?
+
+mod check;
+mod doctor;
+mod latency;
+mod scratch;
+mod sighting;
+mod watch;
+
+use crate::exit::Exit;
+use clap::{Args, Subcommand};
+
+/// Arguments of `coordinator`.
+#[derive(Args, Debug)]
+pub(crate) struct Coordinator {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand, Debug)]
+enum Task {
+    /// Run the contract suite against the server, in scratch namespaces that are removed again
+    Check(check::Check),
+    /// Look at how the server is set up: version, safety of its settings, clock, round trips
+    Doctor(doctor::Doctor),
+    /// Show what is said on the bus, and what got lost there
+    Watch(watch::Watch),
+}
+
+/// Does one of them.
+pub(crate) fn run(args: &Coordinator) -> anyhow::Result<Exit> {
+    match &args.task {
+        Task::Check(args) => check::run(args),
+        Task::Doctor(args) => crate::brief(doctor::run(args)),
+        Task::Watch(args) => crate::lasting(watch::run(args)),
+    }
+}

@@ -1,0 +1,117 @@
+//! A coordinator named in one word: a path, or an address such as `redis://localhost`.
+
+use anyhow::{Context, bail};
+use shardwright_config::CoordinatorConfig;
+use std::path::PathBuf;
+
+/// The forms that an address may have, for help and errors.
+pub(crate) const FORMS: &str = "redis://HOST, redis-cluster://HOST,HOST, redis-sentinel://HOST,HOST/SERVICE, each with TLS as rediss…, \
+                                nats://HOST,HOST, tls://HOST (NATS with TLS), or kafka://HOST:PORT,HOST:PORT";
+
+/// What `text` names.
+pub(crate) fn coordinator(text: &str) -> anyhow::Result<CoordinatorConfig> {
+    if !text.contains("://") {
+        return Ok(CoordinatorConfig::Sqlite {
+            path: Some(PathBuf::from(text)),
+        });
+    }
+    let file = format!("[store.named]\n{}\n[cluster]\ncoordinator = \"named\"\n", section(text)?);
+    match shardwright_config::parse(&file, "address") {
+        Ok((config, _)) => Ok(config.coordinator),
+        Err(report) => bail!("the address cannot be used\n\n{}", report.render_text(false).trim_end()),
+    }
+}
+
+/// The lines of the `[store."…"]` section that an address stands for. User and password may be in it as `user:password@`, and as in every
+/// section `%{env:NAME}%` and `%{file:PATH}%` stand for what is there.
+pub(crate) fn section(address: &str) -> anyhow::Result<String> {
+    let (scheme, rest) = address
+        .split_once("://")
+        .with_context(|| format!("this is no address: use {FORMS}"))?;
+    // Nothing else needs quoting in TOML.
+    if address.contains(|c: char| c.is_control() || "\"\\ ".contains(c)) {
+        bail!("an address holds no spaces, quotes or backslashes: write them as %20, %22, %5C");
+    }
+    let hosts = |list: &str, prefix: &str| -> anyhow::Result<String> {
+        let quoted: Vec<_> = list.split(',').map(|host| host.trim_start_matches(prefix)).collect();
+        if quoted.iter().any(|host| host.is_empty()) {
+            bail!("a host is missing in the address: use {FORMS}");
+        }
+        let quoted: Vec<_> = quoted.iter().map(|host| format!("\"{prefix}{host}\"")).collect();
+        Ok(format!("[{}]", quoted.join(", ")))
+    };
+    let redis = |list: &str| hosts(list, if scheme.starts_with("rediss") { "rediss://" } else { "redis://" });
+    Ok(match scheme {
+        "redis" | "rediss" => format!("type = \"redis\"\nurls = {}\n", redis(rest)?),
+        "redis-cluster" | "rediss-cluster" => format!("type = \"redis\"\nredis-type = \"cluster\"\nurls = {}\n", redis(rest)?),
+        "redis-sentinel" | "rediss-sentinel" => {
+            let (list, service) = rest
+                .rsplit_once('/')
+                .filter(|(_, service)| !service.is_empty())
+                .context("the name of the master that the sentinels watch is missing: redis-sentinel://HOST,HOST/SERVICE")?;
+            format!(
+                "type = \"redis\"\nredis-type = \"sentinel\"\nservice-name = \"{service}\"\nurls = {}\n",
+                redis(list)?
+            )
+        }
+        "nats" | "tls" => format!("type = \"nats\"\naddresses = {}\n", hosts(rest, &format!("{scheme}://"))?),
+        "kafka" if rest.contains('@') => {
+            bail!("an address of Kafka holds no password: write a `[store.\"…\"]` section of type \"kafka\", and use --config FILE")
+        }
+        "kafka" => format!("type = \"kafka\"\nbrokers = {}\n", hosts(rest, "")?),
+        _ => bail!("there is no coordinator for {scheme}://: use {FORMS}"),
+    })
+}
+
+#[cfg(test)]
+mod test {
+    use super::*;
+
+    #[test]
+    fn every_form_is_a_section() {
+        for (address, expected) in [
+            ("redis://h:1/2", "type = \"redis\"\nurls = [\"redis://h:1/2\"]\n"),
+            ("rediss://u:p%40@h", "type = \"redis\"\nurls = [\"rediss://u:p%40@h\"]\n"),
+            (
+                "redis-cluster://a:1,b:2",
+                "type = \"redis\"\nredis-type = \"cluster\"\nurls = [\"redis://a:1\", \"redis://b:2\"]\n",
+            ),
+            (
+                "rediss-sentinel://a:1,b:2/mymaster",
+                "type = \"redis\"\nredis-type = \"sentinel\"\nservice-name = \"mymaster\"\nurls = [\"rediss://a:1\", \"rediss://b:2\"]\n",
+            ),
+            (
+                "nats://a,nats://u:p@b:2",
+                "type = \"nats\"\naddresses = [\"nats://a\", \"nats://u:p@b:2\"]\n",
+            ),
+            ("kafka://a:9092,b:9092", "type = \"kafka\"\nbrokers = [\"a:9092\", \"b:9092\"]\n"),
+        ] {
+            assert_eq!(section(address).expect(address), expected);
+            let kind = coordinator(address).expect(address).kind().to_owned();
+            assert!(expected.contains(&format!("\"{kind}\"")), "{address}");
+        }
+    }
+
+    #[test]
+    fn what_is_none_says_what_is() {
+        for (address, says) in [
+            ("http://x", "no coordinator for http://"),
+            ("redis://", "host is missing"),
+            ("nats://a,,b", "host is missing"),
+            ("redis-sentinel://a:1", "redis-sentinel://HOST,HOST/SERVICE"),
+            ("kafka://user:secret@b:1", "--config"),
+            ("redis://a\"b", "%22"),
+        ] {
+            let error = format!("{:#}", coordinator(address).expect_err(address));
+            assert!(error.contains(says) && !error.contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn anything_else_is_a_path() {
+        let expected = CoordinatorConfig::Sqlite {
+            path: Some("/a/b.db".into()),
+        };
+        assert_eq!(coordinator("/a/b.db").expect("a path"), expected);
+    }
+}
