@@ -1,8 +1,10 @@
 //! From a configuration to a running node.
 
+use crate::backend::{self, Opener, persist};
 use crate::bus::Bus;
 use crate::driver::{Driver, LosingHook, Parts};
 use crate::error::StartError;
+use crate::health::Pulse;
 use crate::hostname;
 use crate::node::Node;
 use crate::places;
@@ -11,22 +13,18 @@ use crate::reopen::Reopening;
 use crate::shared::{Ended, Phase, Shared};
 use crate::state_dir::{StateDir, StateDirError, random_bits};
 use crate::store::StoreCalls;
-use shardwright_config::{ClusterConfig, CoordinatorConfig, fingerprint};
-use shardwright_coordinator::{Coordinator, MemoryBroker, Namespace, Secret, protect};
+use shardwright_config::{ClusterConfig, fingerprint};
+use shardwright_coordinator::{Coordinator, Namespace, Secret, protect};
 use shardwright_core::engine::{Engine, Settings};
 use shardwright_core::id::NodeId;
 use shardwright_core::join::Identity;
 use shardwright_core::rules::Rules;
 use shardwright_core::values::NodeInfo;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tracing::Instrument;
-
-/// What `type = "memory"` means: one broker for the nodes of this process.
-static MEMORY: LazyLock<MemoryBroker> = LazyLock::new(MemoryBroker::new);
 
 /// The longest time for one store operation; shorter if sessions are renewed more often.
 const STORE_LIMIT: u64 = 5_000;
@@ -118,8 +116,9 @@ impl Builder {
     }
 
     /// Starts the node on the present tokio runtime and waits until it holds its id: usually some milliseconds; one validity and margin on a
-    /// new store, or where another instance of this hostname has died; for ever while the coordinator cannot be reached. Dropping the
-    /// future gives up, and leaves nothing behind.
+    /// new store, or where another instance of this hostname has died; for ever while the coordinator cannot be reached, which the log
+    /// tells once. What only somebody can put right — a wrong password, say — is an error at once. Dropping the future gives up, and
+    /// leaves nothing behind.
     ///
     /// # Errors
     /// [`StartError`]: what is wrong with the configuration, the machine or the node's place in the cluster.
@@ -138,9 +137,10 @@ impl Builder {
 
         let namespace = Namespace::new(&config.name)?;
         let secret = config.secret.as_ref().map(|secret| Secret::new(secret.expose())).transpose()?;
+        let config = Arc::new(config);
         let backend = match given {
             Some(coordinator) => coordinator,
-            None => open(&config, &namespace).await?,
+            None => open(config.clone()).await?,
         };
         let coordinator = protect(backend, &namespace, secret.as_ref());
         let info = NodeInfo {
@@ -168,12 +168,14 @@ impl Builder {
         };
         let limit = Duration::from_millis(config.timing.renew.min(STORE_LIMIT));
         let bus = Arc::new(Bus::new(coordinator.clone(), namespace));
+        let pulse = Arc::new(Pulse::new(shared.clone(), config.timing.clone()));
         let instance = state.instance;
         let parts = Parts {
             shared: shared.clone(),
             store: Arc::new(StoreCalls::new(coordinator.clone(), limit)),
             policies: policies.clone(),
             bus: bus.clone(),
+            pulse: pulse.clone(),
             losing,
             stop_timeout: Duration::from_millis(config.timing.stop_timeout),
             _state: state,
@@ -186,11 +188,12 @@ impl Builder {
         // From here on dropping `node` ends everything.
         let node = Node {
             shared,
-            config: Arc::new(config),
+            config,
             hostname,
             instance,
             policies,
             bus,
+            pulse,
             coordinator,
             orders,
             first,
@@ -254,6 +257,16 @@ struct Prepared {
     info: NodeInfo,
 }
 
+/// The configured coordinator, as soon as it can be reached; opened anew whenever it has lost its history.
+async fn open(config: Arc<ClusterConfig>) -> Result<Arc<dyn Coordinator>, StartError> {
+    let open: Opener = Arc::new(move || {
+        let config = config.clone();
+        Box::pin(async move { backend::open(&config).await })
+    });
+    let first = persist(&open, |error| !error.is_transient()).await?;
+    Ok(Arc::new(Reopening::new(first, open)))
+}
+
 /// The configuration, its warnings logged.
 fn checked(read: Result<(ClusterConfig, shardwright_config::Report), shardwright_config::Report>) -> Result<ClusterConfig, StartError> {
     let (config, report) = read.map_err(StartError::Configuration)?;
@@ -261,27 +274,4 @@ fn checked(read: Result<(ClusterConfig, shardwright_config::Report), shardwright
         tracing::warn!(code = problem.code.as_str(), help = problem.help, "{}", problem.message);
     }
     Ok(config)
-}
-
-/// The configured coordinator.
-async fn open(config: &ClusterConfig, namespace: &Namespace) -> Result<Arc<dyn Coordinator>, StartError> {
-    match &config.coordinator {
-        CoordinatorConfig::Memory => Ok(Arc::new(MEMORY.open(namespace.clone()))),
-        CoordinatorConfig::Sqlite { path: Some(path) } => Ok(Arc::new(Reopening::open(path.clone(), namespace.clone()).await?)),
-        CoordinatorConfig::Sqlite { path: None } => {
-            let path = places::default_store(&config.name).ok_or(StateDirError::Nowhere)?;
-            if let Some(dir) = path.parent() {
-                let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
-                made.map_err(|error| StartError::StoreDir {
-                    path: dir.to_owned(),
-                    error,
-                })?;
-            }
-            Ok(Arc::new(Reopening::open(path.clone(), namespace.clone()).await?))
-        }
-        CoordinatorConfig::Section(section) => Err(StartError::NoBackend {
-            id: section.id.clone(),
-            kind: section.kind.clone(),
-        }),
-    }
 }

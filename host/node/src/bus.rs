@@ -1,19 +1,17 @@
 //! Messages between the nodes: the runtime's own hints, and the server's topics, which never meet.
 
 use bytes::Bytes;
+use shardwright_coordinator::broker::Backoff;
 use shardwright_coordinator::{BusError, Coordinator, Inbox, Incoming, Messenger, Namespace, Own};
 use shardwright_core::id::{NodeId, Token};
 use shardwright_core::store::StoreTime;
 use shardwright_core::values::LOOK;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 use tokio::sync::watch;
 
 /// What the server's topics begin with on the wire.
 const SERVER: &str = "app/";
-/// How long to wait before subscribing again after a failure.
-const RETRY: Duration = Duration::from_secs(1);
 /// How many messages are taken from the bus at once.
 const BATCH: usize = 256;
 
@@ -24,15 +22,17 @@ pub(crate) struct Bus {
     life: watch::Sender<Life>,
     /// The token of the present life.
     token: AtomicU64,
+    /// How many times everything was to be subscribed anew.
+    renewals: watch::Sender<u64>,
 }
 
 /// As whom the node speaks.
 #[derive(Clone)]
-enum Life {
+pub(crate) enum Life {
     /// It has not joined yet.
     Before,
-    /// As a member.
-    Member(Arc<Messenger>),
+    /// As the member with this id.
+    Member(NodeId, Arc<Messenger>),
     /// It has ended.
     Over,
 }
@@ -44,6 +44,7 @@ impl Bus {
             namespace,
             life: watch::Sender::new(Life::Before),
             token: AtomicU64::new(0),
+            renewals: watch::Sender::new(0),
         }
     }
 
@@ -53,7 +54,7 @@ impl Bus {
         let token = began.0.max(self.token.load(Ordering::Relaxed) + 1);
         self.token.store(token, Ordering::Relaxed);
         let messenger = Messenger::new(self.coordinator.clone(), self.namespace.clone(), node, Token(token));
-        self.life.send_replace(Life::Member(Arc::new(messenger)));
+        self.life.send_replace(Life::Member(node, Arc::new(messenger)));
     }
 
     /// The node has ended: subscriptions end, too.
@@ -61,10 +62,32 @@ impl Bus {
         self.life.send_replace(Life::Over);
     }
 
-    fn messenger(&self) -> Result<Arc<Messenger>, BusError> {
+    /// Has all subscriptions made anew, and their readers told that something may be lost.
+    pub(crate) fn renew(&self) {
+        self.renewals.send_modify(|renewals| *renewals += 1);
+    }
+
+    /// Changes with every new life, and at the end.
+    pub(crate) fn life(&self) -> watch::Receiver<Life> {
+        self.life.subscribe()
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(*self.life.borrow(), Life::Over)
+    }
+
+    /// As whom the node speaks, if it does.
+    pub(crate) fn node(&self) -> Option<NodeId> {
+        match &*self.life.borrow() {
+            Life::Member(node, _) => Some(*node),
+            Life::Before | Life::Over => None,
+        }
+    }
+
+    pub(crate) fn messenger(&self) -> Result<Arc<Messenger>, BusError> {
         match &*self.life.borrow() {
             Life::Before => Err(BusError::Unavailable("this node has not joined yet".into())),
-            Life::Member(messenger) => Ok(messenger.clone()),
+            Life::Member(_, messenger) => Ok(messenger.clone()),
             Life::Over => Err(BusError::Closed),
         }
     }
@@ -112,8 +135,10 @@ impl Bus {
         Renewed {
             bus: self.clone(),
             life: self.life.subscribe(),
+            renewals: self.renewals.subscribe(),
             topics,
             inbox: None,
+            backoff: Backoff::default(),
         }
     }
 }
@@ -122,13 +147,17 @@ impl Bus {
 struct Renewed {
     bus: Arc<Bus>,
     life: watch::Receiver<Life>,
+    renewals: watch::Receiver<u64>,
     topics: Vec<String>,
     inbox: Option<Inbox>,
+    /// Pauses after failures, for as long as nothing is received.
+    backoff: Backoff,
 }
 
 impl Renewed {
     async fn open(&mut self) -> Result<(), BusError> {
         self.life.mark_unchanged();
+        self.renewals.mark_unchanged();
         let messenger = self.bus.messenger()?;
         let topics: Vec<&str> = self.topics.iter().map(String::as_str).collect();
         self.inbox = Some(messenger.subscribe(&topics, Own::Skip).await?);
@@ -147,9 +176,14 @@ impl Renewed {
                 }
                 Err(_) => {}
             }
-            // A new life is a good moment to try, too. Its sender lives as long as the bus.
-            let _ = tokio::time::timeout(RETRY, self.life.changed()).await;
+            self.pause().await;
         }
+    }
+
+    /// Waits a while before trying again; a new life is a good moment, too.
+    async fn pause(&mut self) {
+        // The sender of lives lives as long as the bus.
+        let _ = tokio::time::timeout(self.backoff.next_wait(), self.life.changed()).await;
     }
 
     /// Waits for news; `None` when the node has ended. Cancel-safe: nothing is taken from the bus before it is returned.
@@ -164,15 +198,19 @@ impl Renewed {
             };
             tokio::select! {
                 news = inbox.next(BATCH) => match news {
-                    Ok(news) => return Some(news),
+                    Ok(news) => {
+                        self.backoff.reset();
+                        return Some(news);
+                    }
                     Err(error) => {
                         tracing::warn!(%error, "a subscription ended; subscribing again");
                         self.inbox = None;
                         // One that ends as soon as it is opened must not keep this node busy.
-                        let _ = tokio::time::timeout(RETRY, self.life.changed()).await;
+                        self.pause().await;
                     }
                 },
                 _ = self.life.changed() => self.inbox = None,
+                _ = self.renewals.changed() => self.inbox = None,
             }
         }
     }

@@ -2,7 +2,9 @@
 
 use crate::bus::Bus;
 use crate::clock;
+use crate::echo::Echo;
 use crate::event::NodeEvent;
+use crate::health::Pulse;
 use crate::policies::Policies;
 use crate::shared::{Ended, Phase, Shared};
 use crate::state_dir::StateDir;
@@ -32,6 +34,7 @@ pub(crate) struct Parts {
     pub(crate) store: Arc<StoreCalls>,
     pub(crate) policies: Arc<Policies>,
     pub(crate) bus: Arc<Bus>,
+    pub(crate) pulse: Arc<Pulse>,
     pub(crate) losing: Option<LosingHook>,
     pub(crate) stop_timeout: Duration,
     /// Locked for as long as the driver lives.
@@ -48,7 +51,7 @@ pub(crate) struct Driver {
     work: JoinSet<Event>,
     fallback: HashMap<Id, Event>,
     hints: Arc<Notify>,
-    /// The listener and the sender of hints.
+    /// The listener and the sender of hints, and the echo.
     background: JoinSet<()>,
 }
 
@@ -96,6 +99,8 @@ impl Driver {
             let _ = outbox.send(Event::Look);
         });
         background.spawn(listening.in_current_span());
+        let echo = Echo::new(parts.bus.clone(), parts.pulse.clone());
+        background.spawn(echo.run().in_current_span());
         Self {
             engine,
             parts,
@@ -204,7 +209,12 @@ impl Driver {
             }
             Command::Gain { role, shards } => self.gain(role, &shards),
             Command::Stop { stop, role, shards } => self.stop(stop, role, shards, events),
-            Command::Deadline(deadline) => self.parts.shared.fence.set(deadline),
+            Command::Deadline(deadline) => {
+                if let Some(deadline) = deadline {
+                    self.parts.pulse.renewed(deadline);
+                }
+                self.parts.shared.fence.set(deadline);
+            }
             Command::Plan { role, part, plan, .. } => {
                 if let Some(table) = self.parts.shared.tables.get(role) {
                     table.learn(part, plan);

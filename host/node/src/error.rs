@@ -1,5 +1,6 @@
 //! Why a node does not start, and why it is not drained.
 
+use crate::backend::BackendError;
 use crate::hostname::HostnameError;
 use crate::policies::PolicyFileError;
 use crate::state_dir::StateDirError;
@@ -7,7 +8,6 @@ use shardwright_coordinator::limits::NamespaceError;
 use shardwright_coordinator::sealed::SecretTooShort;
 use shardwright_core::engine::Refusal;
 use std::io;
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// Why a node does not start. Nothing was harmed, and nothing is left running.
@@ -35,29 +35,9 @@ pub enum StartError {
     /// A policy cannot be used.
     #[error(transparent)]
     Policy(#[from] PolicyFileError),
-    /// The directory of the default store cannot be made.
-    #[error(
-        "cannot create {path} for the store that the nodes of this machine share: {error}. Or name another place: [store.\"local\"] with type = \"sqlite\" and path, and cluster.coordinator = \"local\""
-    )]
-    StoreDir {
-        /// The directory.
-        path: PathBuf,
-        /// Why.
-        error: io::Error,
-    },
-    /// The shared file cannot be used.
+    /// The coordinator cannot be opened, and trying again would not help.
     #[error(transparent)]
-    Store(#[from] shardwright_coordinator::OpenError),
-    /// This build has no backend of the configured kind.
-    #[error(
-        "the coordinator {id:?} is of type {kind:?}, for which this build has no backend: use a store of type \"sqlite\", or give the builder a coordinator of your own"
-    )]
-    NoBackend {
-        /// The section's id.
-        id: String,
-        /// Its type.
-        kind: String,
-    },
+    Backend(#[from] BackendError),
     /// The operating system refused a thread or randomness.
     #[error("the operating system refused what a node needs: {0}")]
     System(io::Error),

@@ -1,5 +1,6 @@
 //! What the embedding server, and people, are told.
 
+use crate::health::HealthState;
 use serde::{Serialize, Serializer};
 use shardwright_core::engine::Status;
 use shardwright_core::id::{NodeId, SessionId};
@@ -69,6 +70,11 @@ pub enum NodeEvent {
     },
     /// The coordinator answers again.
     CoordinatorUp,
+    /// How this node and its coordinator get on has changed; it began with [`HealthState::Fine`]. Told within a second.
+    Health {
+        /// How it is now.
+        state: HealthState,
+    },
     /// Messages were lost: what was learned from them may be out of date.
     Resync {
         /// How that was noticed.
@@ -225,6 +231,10 @@ mod test {
             overdue: false,
         };
         assert_eq!(json(lost), r#"{"event":"lost","role":"r","shards":[1,2],"overdue":false}"#);
+        let health = NodeEvent::Health {
+            state: HealthState::BusSilent,
+        };
+        assert_eq!(json(health), r#"{"event":"health","state":"bus-silent"}"#);
         assert_eq!(
             json(NodeEvent::PeerStatus {
                 node,

@@ -26,25 +26,28 @@
 //! - Not guaranteed: that a process which is stopped *between* asking and acting does not act late. That is what [`Claim::token`] is for.
 //!
 //! # A tour of the source
-//! `builder` reads the configuration and puts a node together; `driver` is the one task that owns the engine of `shardwright-core`, feeds it
+//! `builder` reads the configuration and puts a node together; `backend` opens its coordinator, `reopen` does so again after a loss; `driver` is the one task that owns the engine of `shardwright-core`, feeds it
 //! events and has its commands performed by `store`, `bus`, `policies` and `table`; `fence` enforces the deadline; `claim` and `role` are
 //! what the server's threads touch.
 //!
 //! # Log fields
 //! Everything is logged through `tracing`, one line for each change of state, with the same facts as [`NodeEvent`]. The names are stable:
 //! the span `shardwright` has `cluster`, `host` and `node` (the id); events have, where they apply, `session`, `role`, `shards` (ranges), `peer`
-//! (another node's id), `status`, `epoch`, `moves`, `native`, `failures`, `reason`, `error`. Secrets never appear.
+//! (another node's id), `status`, `state`, `epoch`, `moves`, `native`, `failures`, `reason`, `error`. Secrets never appear.
 //!
 //! Needs a tokio runtime of either flavour with time enabled.
 
+pub mod backend;
 mod builder;
 mod bus;
 mod claim;
 mod clock;
 mod driver;
+mod echo;
 mod error;
 mod event;
 mod fence;
+mod health;
 mod hostname;
 mod node;
 pub mod places;
@@ -59,11 +62,13 @@ mod tell;
 #[cfg(test)]
 mod testing;
 
+pub use backend::BackendError;
 pub use builder::Builder;
 pub use bus::{Message, Messages};
 pub use claim::{Claim, Lost};
 pub use error::{DrainError, StartError};
 pub use event::{EventStream, NodeEvent};
+pub use health::{Health, HealthState};
 pub use hostname::{HostnameError, VARIABLES as HOSTNAME_VARIABLES};
 pub use node::{Node, NodeStats};
 pub use policies::PolicyFileError;

@@ -4,6 +4,7 @@ use crate::builder::Builder;
 use crate::bus::{Bus, Messages};
 use crate::error::DrainError;
 use crate::event::{EventStream, NodeEvent};
+use crate::health::{Health, Pulse};
 use crate::policies::{Policies, PolicyFileError};
 use crate::role::{Role, UnknownRole};
 use crate::shared::{Phase, Shared};
@@ -33,6 +34,7 @@ pub struct Node {
     pub(crate) instance: InstanceId,
     pub(crate) policies: Arc<Policies>,
     pub(crate) bus: Arc<Bus>,
+    pub(crate) pulse: Arc<Pulse>,
     pub(crate) coordinator: Arc<Protected>,
     pub(crate) orders: mpsc::UnboundedSender<Event>,
     /// What was told before anybody asked for events.
@@ -104,6 +106,13 @@ impl Node {
     #[must_use]
     pub fn is_live(&self) -> bool {
         self.shared.fence.permits()
+    }
+
+    /// How this node and its coordinator get on, by what came through: its own echo over the bus every few seconds, and the renewals of its
+    /// session. Changes are told as [`NodeEvent::Health`]. Costs the coordinator nothing.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.pulse.health()
     }
 
     /// The nodes of the cluster as last read, sorted by id.

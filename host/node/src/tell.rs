@@ -1,6 +1,7 @@
 //! One event, one line in the log: the same facts for the embedder and for people.
 
 use crate::event::NodeEvent;
+use crate::health::HealthState;
 use shardwright_core::engine::Notice;
 use std::fmt;
 use tracing::{error, info, warn};
@@ -76,6 +77,8 @@ pub(crate) fn log(event: &NodeEvent) {
         E::Refused { reason } => error!(reason, "joining again was refused; it is tried again"),
         E::CoordinatorDown { reason } => error!(reason, "the coordinator fails"),
         E::CoordinatorUp => info!("the coordinator answers again"),
+        E::Health { state: HealthState::Fine } => info!("healthy again: the session is renewed, and messages come back"),
+        E::Health { state } => warn!(?state, "not healthy"),
         E::Resync { reason } => warn!(reason, "messages were lost"),
         E::PeerJoined { node } => info!(peer = %node, "a node joined"),
         E::PeerLeft { node } => info!(peer = %node, "a node left"),

@@ -90,14 +90,35 @@ async fn what_cannot_start_says_why() {
     let host = text(refused(cluster.builder("a b").start()).await);
     assert!(host.contains("\"a b\"") && host.contains("SHARDWRIGHT_HOSTNAME"), "{host}");
 
-    let redis = "[cluster]\ncoordinator = \"r\"\n[store.\"r\"]\ntype = \"redis\"\nurls = [\"redis://127.0.0.1\"]\n";
+    let zenoh = "[cluster]\ncoordinator = \"z\"\n[store.\"z\"]\ntype = \"zenoh\"\nconfig = \"{}\"\n";
     let backend = Node::builder()
-        .config_str(redis)
+        .config_str(zenoh)
         .hostname("a")
-        .state_dir(path("redis"))
+        .state_dir(path("zenoh"))
         .cache_dir(cluster.cache());
     let backend = text(refused(backend.start()).await);
-    assert!(backend.contains("\"redis\"") && backend.contains("sqlite"), "{backend}");
+    assert!(backend.contains("\"zenoh\"") && backend.contains("nats"), "{backend}");
+}
+
+/// The feature to enable is named before anything is tried.
+#[cfg(not(any(feature = "redis", feature = "nats", feature = "kafka")))]
+#[tokio::test]
+async fn a_build_without_a_backend_names_its_feature() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (kind, key) in [
+        ("redis", "url = \"redis://127.0.0.1\""),
+        ("nats", "address = \"h\""),
+        ("kafka", "brokers = \"h\""),
+    ] {
+        let config = format!("[cluster]\ncoordinator = \"main\"\n[store.main]\ntype = \"{kind}\"\n{key}\n");
+        let builder = Node::builder().config_str(config).hostname("a").state_dir(folder.path());
+        let error = refused(builder.start()).await;
+        assert!(
+            matches!(error, StartError::Backend(shardwright::BackendError::NotBuilt { .. })),
+            "{error}"
+        );
+        assert!(error.to_string().contains(&format!("feature \"{kind}\"")), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! A cluster of real nodes inside one process, each with its own state directory, on one memory broker.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
 
+pub mod wire;
+
 use shardwright::{Builder, Node, NodeEvent, Role};
 use shardwright_coordinator::{MemoryBroker, Namespace};
 use std::path::PathBuf;

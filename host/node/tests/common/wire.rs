@@ -1,0 +1,127 @@
+//! A coordinator in memory whose wire can fail in several ways.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use shardwright_coordinator::{Bus, BusError, Coordinator, Delivery, MemoryBroker, MemoryCoordinator, Namespace, Store, Subscription};
+use shardwright_core::store::{Expected, Listing, Reading, Revision, StoreError, Written};
+use std::future::pending;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// What is wrong with a wire, and what was done over it.
+#[derive(Default)]
+pub struct Faults {
+    /// The store cannot be reached.
+    pub cut: AtomicBool,
+    /// What is published vanishes.
+    pub swallow: AtomicBool,
+    /// Subscriptions so far, and up to which one they receive nothing any more.
+    subscriptions: AtomicU64,
+    stalled: AtomicU64,
+    /// Operations on the store, and messages published.
+    pub operations: AtomicU64,
+}
+
+impl Faults {
+    /// Every subscription that there is falls silent, without a word.
+    pub fn stall(&self) {
+        self.stalled.store(self.subscriptions.load(Ordering::SeqCst), Ordering::SeqCst);
+    }
+
+    fn store(&self) -> Result<(), StoreError<Bytes>> {
+        self.operations.fetch_add(1, Ordering::SeqCst);
+        if self.cut.load(Ordering::SeqCst) {
+            return Err(StoreError::Unavailable("the wire is cut".into()));
+        }
+        Ok(())
+    }
+}
+
+/// The coordinator.
+pub struct Wire {
+    inner: MemoryCoordinator,
+    faults: Arc<Faults>,
+}
+
+impl Wire {
+    pub fn open(broker: &MemoryBroker) -> (Arc<Self>, Arc<Faults>) {
+        let faults = Arc::new(Faults::default());
+        let inner = broker.open(Namespace::new("test").expect("a name"));
+        let wire = Self {
+            inner,
+            faults: faults.clone(),
+        };
+        (Arc::new(wire), faults)
+    }
+}
+
+#[async_trait]
+impl Store for Wire {
+    async fn get(&self, key: &str) -> Result<Reading<Bytes>, StoreError<Bytes>> {
+        self.faults.store()?;
+        self.inner.get(key).await
+    }
+    async fn list(&self, prefix: &str, since: Revision) -> Result<Listing<Bytes>, StoreError<Bytes>> {
+        self.faults.store()?;
+        self.inner.list(prefix, since).await
+    }
+    async fn put(&self, key: &str, value: Bytes, expected: Expected) -> Result<Written, StoreError<Bytes>> {
+        self.faults.store()?;
+        self.inner.put(key, value, expected).await
+    }
+    async fn delete(&self, key: &str, expected: Expected) -> Result<Written, StoreError<Bytes>> {
+        self.faults.store()?;
+        self.inner.delete(key, expected).await
+    }
+}
+
+#[async_trait]
+impl Bus for Wire {
+    async fn publish(&self, topic: &str, payload: Bytes) -> Result<(), BusError> {
+        self.faults.operations.fetch_add(1, Ordering::SeqCst);
+        if self.faults.swallow.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        self.inner.publish(topic, payload).await
+    }
+    async fn subscribe(&self, topics: &[&str]) -> Result<Box<dyn Subscription>, BusError> {
+        Ok(Box::new(Ear {
+            inner: self.inner.subscribe(topics).await?,
+            number: self.faults.subscriptions.fetch_add(1, Ordering::SeqCst) + 1,
+            faults: self.faults.clone(),
+        }))
+    }
+}
+
+struct Ear {
+    inner: Box<dyn Subscription>,
+    number: u64,
+    faults: Arc<Faults>,
+}
+
+#[async_trait]
+impl Subscription for Ear {
+    async fn next(&mut self, max: usize) -> Result<Vec<Delivery>, BusError> {
+        let news = self.inner.next(max).await;
+        if self.number <= self.faults.stalled.load(Ordering::SeqCst) {
+            return pending().await;
+        }
+        news
+    }
+}
+
+#[async_trait]
+impl Coordinator for Wire {
+    fn kind(&self) -> &'static str {
+        self.inner.kind()
+    }
+    fn location(&self) -> String {
+        self.inner.location()
+    }
+    fn fresh_is_safe(&self) -> bool {
+        true
+    }
+    async fn erase(&self) -> Result<(), StoreError<Bytes>> {
+        self.inner.erase().await
+    }
+}
