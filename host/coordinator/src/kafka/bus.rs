@@ -47,14 +47,15 @@ impl LogBus {
             let next = end(&self.outbox).await?;
             let reader = self.reader(next)?;
             let (place, seen) = watch::channel(next);
-            let stalled = Arc::new(Notify::new());
-            tasks.spawn(echo(self.outbox.clone(), seen, stalled.clone()));
+            let (broke, stalled) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+            tasks.spawn(echo(self.outbox.clone(), seen, broke.clone(), stalled.clone()));
             let listener = Listener {
                 outbox: self.outbox.clone(),
                 subscribers: self.subscribers.clone(),
                 reader,
                 place,
                 broken: false,
+                broke,
             };
             tasks.spawn(listener.listen(stalled));
         }
@@ -109,8 +110,10 @@ struct Listener {
     reader: Retiring<Reader>,
     /// The offset of the next message.
     place: watch::Sender<u64>,
-    /// A connection broke since the last message.
+    /// The connection broke since the last message.
     broken: bool,
+    /// It broke just now.
+    broke: Arc<Notify>,
 }
 
 impl Listener {
@@ -135,7 +138,6 @@ impl Listener {
                         tokio::task::yield_now().await;
                     }
                 }
-                () = self.outbox.common.reports.broken.notified() => self.broken = true,
                 () = stalled.notified() => {
                     tracing::warn!(coordinator = self.outbox.common.location, "the reader of the bus stands still; it is replaced");
                     self.broken = true;
@@ -146,8 +148,12 @@ impl Listener {
         }
     }
 
-    /// The reader cannot go on where it is: what was there is gone.
+    /// The connection broke, or the reader cannot go on where it is: what was there is gone.
     async fn trouble(&mut self, error: &KafkaError) {
+        if error::is_disconnected(error) {
+            self.broken = true;
+            return self.broke.notify_one();
+        }
         if !error::is_elsewhere(error) && !matches!(error, KafkaError::MessageConsumptionFatal(_)) {
             return;
         }
@@ -189,7 +195,7 @@ fn hand_out(subscribers: &Mutex<Subscribers>, place: &watch::Sender<u64>, broken
 }
 
 /// Sends an echo when nothing was heard for a while or a connection broke, and says so if it does not arrive.
-async fn echo(outbox: Arc<Outbox>, mut place: watch::Receiver<u64>, stalled: Arc<Notify>) {
+async fn echo(outbox: Arc<Outbox>, mut place: watch::Receiver<u64>, broke: Arc<Notify>, stalled: Arc<Notify>) {
     let frame = frame::encode("", &[]);
     loop {
         tokio::select! {
@@ -198,7 +204,7 @@ async fn echo(outbox: Arc<Outbox>, mut place: watch::Receiver<u64>, stalled: Arc
                 Ok(Err(_)) => return,
                 Err(_) => {}
             },
-            () = outbox.common.reports.broken.notified() => {}
+            () = broke.notified() => {}
         }
         let mut backoff = Backoff::default();
         let stands = loop {

@@ -2,7 +2,8 @@
 
 use super::board::Board;
 use super::options::{KafkaLogin, KafkaMechanism, KafkaOptions};
-use crate::broker::{BrokerError, Link};
+use super::reports::Reports;
+use crate::broker::BrokerError;
 use crate::limits::{FRAME_ROOM, MAX_KEY, MAX_VALUE, Namespace};
 use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
@@ -12,13 +13,13 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::{NoCustomPartitioner, ProducerContext};
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::oneshot;
 
 /// The largest record that is ever written, with room for what Kafka puts around it.
 pub(super) const MAX_RECORD: usize = MAX_VALUE + FRAME_ROOM + MAX_KEY + 4096;
-/// How long the broker lets an idle fetch wait. What arrives ends the wait at once, so this is only how often an idle handle asks.
+/// How long the broker lets an idle fetch wait, at most. What arrives ends the wait at once, so this is only how often an idle handle asks.
 const FETCH_WAIT: Duration = Duration::from_secs(5);
 
 /// What a handle's clients have in common.
@@ -38,7 +39,7 @@ impl Common {
         let base = base(&options)?;
         let location = format!("kafka://{}", options.brokers.join(","));
         Ok(Self {
-            reports: Arc::new(Reports::new(&location)),
+            reports: Arc::new(Reports::new(&location, &options)),
             location,
             store: format!("shardwright.{namespace}.store"),
             bus: format!("shardwright.{namespace}.bus"),
@@ -61,13 +62,22 @@ impl Common {
 
     /// A client with these settings on top.
     pub(super) fn client<T: FromClientConfigAndContext<Ears>>(&self, settings: &[(&str, &str)]) -> Result<T, BrokerError> {
+        self.reporting(settings, self.reports.clone())
+    }
+
+    /// A client that reports there.
+    pub(super) fn reporting<T: FromClientConfigAndContext<Ears>>(
+        &self,
+        settings: &[(&str, &str)],
+        reports: Arc<Reports>,
+    ) -> Result<T, BrokerError> {
         let mut config = self.base.clone();
         for (key, value) in settings {
             config.set(*key, *value);
         }
         let ears = Ears {
             board: self.board.clone(),
-            reports: self.reports.clone(),
+            reports,
         };
         config.create_with_context(ears).map_err(|error| self.refused(&error))
     }
@@ -89,7 +99,9 @@ impl Common {
 
     /// A client that reads one partition from where it is told to. It belongs to no group: the name is only what the library asks for.
     pub(super) fn consumer<T: FromClientConfigAndContext<Ears>>(&self) -> Result<T, BrokerError> {
-        let (wait, largest) = (millis(FETCH_WAIT), (2 * MAX_RECORD).to_string());
+        // A fetch that waits counts as a broker that does not answer.
+        let wait = FETCH_WAIT.min(self.options.timeout_session / 2);
+        let (wait, largest) = (millis(wait), (2 * MAX_RECORD).to_string());
         self.client(&[
             ("group.id", &self.group),
             ("enable.auto.commit", "false"),
@@ -137,7 +149,6 @@ fn base(options: &KafkaOptions) -> Result<ClientConfig, BrokerError> {
         .set("reconnect.backoff.max.ms", "3000")
         .set("retry.backoff.ms", "50")
         .set("topic.metadata.refresh.fast.interval.ms", "50")
-        .set("log.connection.close", "false")
         .set("enable.metrics.push", "false")
         .set_log_level(RDKafkaLogLevel::Notice);
     if let Some(KafkaLogin { mechanism, user, password }) = &options.login {
@@ -207,62 +218,6 @@ impl<T: Send + 'static> Drop for Retiring<T> {
     }
 }
 
-/// What the clients of one handle report.
-pub(super) struct Reports {
-    location: String,
-    pub(super) link: Link,
-    last: Mutex<(Option<BrokerError>, Option<String>)>,
-    /// Something that only an operator can mend was reported.
-    pub(super) decisive: Notify,
-    /// A connection broke.
-    pub(super) broken: Notify,
-}
-
-impl Reports {
-    fn new(location: &str) -> Self {
-        Self {
-            location: location.into(),
-            link: Link::new(location),
-            last: Mutex::default(),
-            decisive: Notify::new(),
-            broken: Notify::new(),
-        }
-    }
-
-    fn hear(&self, code: RDKafkaErrorCode, reason: &str) {
-        let (location, why) = (self.location.clone(), reason.to_owned());
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        match code {
-            RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SaslAuthenticationFailed | RDKafkaErrorCode::UnsupportedSASLMechanism => {
-                last.0 = Some(BrokerError::Denied { location, why });
-            }
-            RDKafkaErrorCode::SSL => last.0 = Some(BrokerError::Tls { location, why: explain(&why) }),
-            RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::Resolve => {
-                last.1 = Some(why);
-                drop(last);
-                return self.broken.notify_waiters();
-            }
-            _ => return,
-        }
-        drop(last);
-        self.decisive.notify_one();
-    }
-
-    /// Why there is no connection, as far as is known: `otherwise` if nothing was reported.
-    pub(super) fn why(&self, otherwise: &str) -> BrokerError {
-        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        last.0.clone().unwrap_or_else(|| BrokerError::Unreachable {
-            location: self.location.clone(),
-            why: last.1.clone().unwrap_or_else(|| otherwise.into()),
-        })
-    }
-}
-
-/// Says what to change when TLS fails.
-fn explain(reason: &str) -> String {
-    reason.to_owned()
-}
-
 /// What librdkafka calls back.
 pub(super) struct Ears {
     board: Arc<Board>,
@@ -271,6 +226,10 @@ pub(super) struct Ears {
 
 impl ClientContext for Ears {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        // Some reasons are only logged.
+        if facility == "FAIL" {
+            self.reports.hear(RDKafkaErrorCode::Fail, message);
+        }
         match level {
             RDKafkaLogLevel::Debug | RDKafkaLogLevel::Info => tracing::trace!(facility, "librdkafka: {message}"),
             _ => tracing::debug!(facility, "librdkafka: {message}"),

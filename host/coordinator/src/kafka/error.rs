@@ -58,3 +58,8 @@ pub(super) fn is_passing(error: &KafkaError) -> bool {
         Some(Code::LeaderNotAvailable | Code::NotLeaderForPartition | Code::UnknownLeaderEpoch | Code::FencedLeaderEpoch | Code::ReplicaNotAvailable)
     )
 }
+
+/// Whether a connection broke.
+pub(super) fn is_disconnected(error: &KafkaError) -> bool {
+    matches!(code(error), Some(Code::BrokerTransportFailure | Code::AllBrokersDown | Code::Resolve))
+}

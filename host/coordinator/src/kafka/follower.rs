@@ -266,6 +266,7 @@ async fn range(outbox: &Outbox) -> Result<(u64, u64), Halt> {
             Err(error) if error::code(&error) == Some(Code::TopicAuthorizationFailed) => {
                 return Err(Halt::Trouble(denied(outbox, "Describe")));
             }
+            Err(error) if error::is_passing(&error) && Instant::now() < until => sleep(backoff.next_wait()).await,
             Err(error) => return Err(unreachable(outbox, &error)),
         }
     }

@@ -9,6 +9,7 @@
 mod board;
 mod bus;
 mod client;
+mod contact;
 mod error;
 mod examine;
 mod fold;
@@ -19,6 +20,7 @@ mod load;
 mod options;
 mod outbox;
 mod record;
+mod reports;
 mod snapshot;
 mod store;
 mod topic;

@@ -1,6 +1,7 @@
 //! The two topics of a namespace: made on demand, refused if they are not safe.
 
 use super::client::{Common, Ears, MAX_RECORD, Retiring};
+use super::contact::reach;
 use super::error;
 use super::outbox::Outbox;
 use crate::broker::BrokerError;
@@ -9,7 +10,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, Resour
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::time::Duration;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 /// How long messages of the bus are kept: for a subscriber that is cut off for a moment, no longer.
 const BUS_RETENTION: &str = "600000";
@@ -58,49 +59,6 @@ pub(super) async fn ensure(outbox: &Outbox) -> Result<(), BrokerError> {
         }
     }
     Ok(())
-}
-
-/// How many partitions a topic has; none if there is no such topic.
-pub(super) async fn partitions(outbox: &Outbox, topic: &str) -> Result<Option<usize>, KafkaError> {
-    let metadata = outbox.metadata(topic, outbox.common.session()).await?;
-    let Some(found) = metadata.topics().first() else {
-        return Ok(None);
-    };
-    match found.error().map(Code::from) {
-        Some(Code::UnknownTopicOrPartition | Code::UnknownTopic) => Ok(None),
-        Some(Code::LeaderNotAvailable) | None => Ok(Some(found.partitions().len())),
-        Some(code) => Err(KafkaError::MetadataFetch(code)),
-    }
-}
-
-/// [`partitions`] at the first contact: says what is wrong with the connection.
-async fn reach(outbox: &Outbox, topic: &str) -> Result<Option<usize>, BrokerError> {
-    let common = &outbox.common;
-    let until = Instant::now() + common.session();
-    let asked = async {
-        loop {
-            match partitions(outbox, topic).await {
-                // One that is just being made or deleted.
-                Err(error) if error::is_passing(&error) && Instant::now() < until => sleep(Duration::from_millis(20)).await,
-                answer => break answer,
-            }
-        }
-    };
-    tokio::pin!(asked);
-    let answer = tokio::select! {
-        answer = &mut asked => answer,
-        // Another broker of the list may be better; but not for long.
-        () = common.reports.decisive.notified() => {
-            match timeout(Duration::from_millis(500), &mut asked).await {
-                Ok(answer) => answer,
-                Err(_) => return Err(common.reports.why("no broker answers")),
-            }
-        }
-    };
-    answer.map_err(|error| match error::code(&error) {
-        Some(code @ Code::TopicAuthorizationFailed) => refused(common, "looking for", "Describe", topic, code),
-        _ => common.reports.why(&error.to_string()),
-    })
 }
 
 async fn create(common: &Common, admin: &Admin, options: &AdminOptions, missing: &[&str]) -> Result<(), BrokerError> {
@@ -241,7 +199,7 @@ pub(super) async fn cut(common: &Common, offset: u64) -> Result<(), BrokerError>
     Ok(())
 }
 
-fn refused(common: &Common, doing: &str, operation: &str, topic: &str, code: Code) -> BrokerError {
+pub(super) fn refused(common: &Common, doing: &str, operation: &str, topic: &str, code: Code) -> BrokerError {
     let location = common.location.clone();
     match code {
         Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed => BrokerError::Denied {

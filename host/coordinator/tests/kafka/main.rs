@@ -1,14 +1,22 @@
-//! Kafka: the contract suite on real brokers.
+//! Kafka, on real brokers.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
+mod contract;
+mod faults;
+mod log;
+mod security;
+
+use shardwright_coordinator::broker::BrokerError;
 use shardwright_coordinator::kafka::{KafkaCoordinator, KafkaOptions};
-use shardwright_coordinator::suite::{BoxFuture, Factory, Options, SuiteReport, run};
 use shardwright_coordinator::{Coordinator, Namespace};
-use std::sync::Arc;
-use std::time::Duration;
+use shardwright_servers::KafkaServer;
+use std::sync::{Arc, Mutex, Weak};
+use std::time::{Duration, Instant};
 
-type Opened = BoxFuture<'static, Result<Arc<dyn Coordinator>, String>>;
+/// How long anything may take before it counts as never.
+const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How to reach these brokers, with nothing else.
 fn options(brokers: &[String]) -> KafkaOptions {
     KafkaOptions {
         brokers: brokers.to_vec(),
@@ -20,23 +28,39 @@ fn options(brokers: &[String]) -> KafkaOptions {
     }
 }
 
-async fn open(options: KafkaOptions, namespace: Namespace) -> Result<Arc<dyn Coordinator>, String> {
-    let coordinator = KafkaCoordinator::open(options, namespace).await.map_err(|error| error.to_string())?;
-    Ok(Arc::new(coordinator))
+fn namespace(name: &str) -> Namespace {
+    Namespace::new(name).unwrap()
 }
 
-#[expect(clippy::print_stdout, reason = "the table is worth reading when a test is run by hand")]
-fn verify(report: &SuiteReport) {
-    for [name, outcome, millis, detail] in report.table() {
-        println!("{name:<16} {outcome:<8} {millis:>6} ms  {detail}");
+async fn open(options: &KafkaOptions, name: &str) -> Result<Arc<KafkaCoordinator>, BrokerError> {
+    KafkaCoordinator::open(options.clone(), namespace(name)).await.map(Arc::new)
+}
+
+/// Opens a handle, trying again as a node does.
+async fn reopen(options: &KafkaOptions, name: &str) -> Arc<KafkaCoordinator> {
+    let begun = Instant::now();
+    loop {
+        match open(options, name).await {
+            Ok(coordinator) => return coordinator,
+            Err(error) if error.is_transient() && begun.elapsed() < PATIENCE => {}
+            Err(error) => panic!("{error}"),
+        }
     }
-    assert!(report.passed(), "{:#?}", report.failures().collect::<Vec<_>>());
-    assert_eq!((report.kind.as_str(), report.rows.len()), ("kafka", 20));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn contract() {
-    let address = std::env::var("SHARDWRIGHT_TEST_KAFKA_URL").unwrap();
-    let factory: &Factory = &move |namespace| -> Opened { Box::pin(open(options(std::slice::from_ref(&address)), namespace)) };
-    verify(&run(factory, Options::default()).await);
+fn boxed(opened: Result<Arc<KafkaCoordinator>, BrokerError>) -> Result<Arc<dyn Coordinator>, String> {
+    opened
+        .map(|coordinator| coordinator as Arc<dyn Coordinator>)
+        .map_err(|error| error.to_string())
+}
+
+/// A broker for the tests that do it no harm, shared by those that run at the same time.
+fn shared() -> Arc<KafkaServer> {
+    static SHARED: Mutex<Weak<KafkaServer>> = Mutex::new(Weak::new());
+    let mut shared = SHARED.lock().unwrap();
+    shared.upgrade().unwrap_or_else(|| {
+        let server = Arc::new(KafkaServer::builder().property("auto.create.topics.enable", "true").start().unwrap());
+        *shared = Arc::downgrade(&server);
+        server
+    })
 }
