@@ -65,7 +65,9 @@ end
 if op == 'put' or op == 'delete' then
   local key, expected = ARGV[6], ARGV[7]
   local there = redis.call('ZSCORE', index, key)
-  if expected ~= 'any' and tonumber(there or 0) ~= tonumber(expected) then
+  -- No number is equal to the absence of one.
+  local holds = expected == 'any' or (expected == 'absent' and not there) or (there and tonumber(there) == tonumber(expected))
+  if not holds then
     return answer('conflict', there and redis.call('HGET', entries, key))
   end
   revision = revision + 1

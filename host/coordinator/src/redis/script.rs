@@ -182,7 +182,7 @@ fn command(how: &str, script: &str, keys: &Keys, operation: &Operation<'_>, know
     };
     command.arg(name);
     match expected {
-        Some(Expected::Absent) => command.arg(0),
+        Some(Expected::Absent) => command.arg("absent"),
         Some(Expected::Revision(revision)) => command.arg(revision.0),
         Some(Expected::Any) => command.arg("any"),
         None => &mut command,

@@ -97,6 +97,17 @@ impl Search<'_> {
         if placed >= self.furthest.0 {
             self.furthest = (placed, Some(first));
         }
+        // What only looks, and fits now, fits here in whatever order the rest has: no other place need be tried.
+        let looks = |i: &usize| {
+            let operation = &self.operations[*i];
+            matches!(operation.effect, Effect::Read(_) | Effect::Conflict(_)) && state.after(operation) == Some(state)
+        };
+        if let Some(i) = next.iter().copied().find(looks) {
+            self.done[i] = true;
+            let found = self.from(state, placed + 1);
+            self.done[i] = false;
+            return found;
+        }
         if !self.failed.insert((self.done.clone(), state)) {
             return false;
         }

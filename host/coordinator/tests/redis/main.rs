@@ -1,0 +1,5 @@
+//! Redis, by real servers: the contract suite on every topology, and what happens when things go wrong.
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
+mod common;
+mod suite;

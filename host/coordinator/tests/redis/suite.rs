@@ -1,0 +1,116 @@
+//! The contract suite on every topology.
+
+use crate::common::{at, secured, single};
+use shardwright_coordinator::Coordinator;
+use shardwright_coordinator::broker::Password;
+use shardwright_coordinator::redis::{RedisCoordinator, RedisOptions, RedisTopology};
+use shardwright_coordinator::suite::{Disturb, Factory, Options, Outcome, run};
+use shardwright_servers::{Authority, Proxy, RedisCluster, RedisSentinel, RedisServer};
+use std::sync::Arc;
+
+/// Runs the suite, with `disturb` in the middle of one check.
+#[expect(clippy::print_stdout, reason = "the table is worth reading when a test is run by hand")]
+async fn verify(options: RedisOptions, disturb: impl Fn() + Clone + Send + Sync + 'static) {
+    let factory: &Factory = &move |namespace| {
+        let options = options.clone();
+        Box::pin(async move {
+            let opened = RedisCoordinator::open(options, namespace).await;
+            opened.map(|opened| Arc::new(opened) as Arc<dyn Coordinator>).map_err(|error| error.to_string())
+        })
+    };
+    let disturb: Disturb = Arc::new(move || {
+        let disturb = disturb.clone();
+        Box::pin(async move { tokio::task::spawn_blocking(disturb).await.unwrap() })
+    });
+    let options = Options {
+        disturb: Some(disturb),
+        ..Options::default()
+    };
+    let report = run(factory, options).await;
+    for [name, outcome, millis, detail] in report.table() {
+        println!("{name:<16} {outcome:<8} {millis:>6} ms  {detail}");
+    }
+    assert!(report.passed(), "{:#?}", report.failures().collect::<Vec<_>>());
+    assert!(report.rows.iter().all(|row| row.outcome == Outcome::Passed), "something was skipped");
+    assert_eq!((report.kind.as_str(), report.rows.len()), ("redis", 20));
+}
+
+/// All connections are cut, other handles' included.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn single_server_behind_a_link_that_is_cut() {
+    let given = std::env::var("SHARDWRIGHT_TEST_REDIS_URL").ok();
+    let server = given.is_none().then(|| RedisServer::start().unwrap());
+    let target = server.as_ref().map_or_else(|| port_of(&given.unwrap()), |server| server.port());
+    let proxy = Arc::new(Proxy::to(target).unwrap());
+    verify(at(proxy.port()), move || proxy.interrupt().unwrap()).await;
+}
+
+/// The port of an address on this machine.
+fn port_of(url: &str) -> u16 {
+    let port = url.trim_end_matches('/').rsplit(':').next().and_then(|port| port.parse().ok());
+    port.expect("SHARDWRIGHT_TEST_REDIS_URL reads as redis://127.0.0.1:6379")
+}
+
+/// The server throws everybody out and forgets the script.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn single_server_that_closes_all_connections() {
+    let server = Arc::new(RedisServer::start().unwrap());
+    verify(single(&server.url()), move || {
+        server.cli(&["script", "flush"]).unwrap();
+        server.cli(&["client", "kill", "type", "normal"]).unwrap();
+        server.cli(&["client", "kill", "type", "pubsub"]).unwrap();
+    })
+    .await;
+}
+
+/// The server is killed and started again, over TLS with client certificates.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn single_server_with_tls_that_is_killed() {
+    let authority = Authority::new().unwrap();
+    let server = Arc::new(RedisServer::builder().set("appendfsync", "always").tls(&authority, true).start().unwrap());
+    let own = authority.client("node").unwrap();
+    verify(secured("localhost", server.port(), &authority, Some(&own)), move || {
+        server.kill().unwrap();
+        server.start_again().unwrap();
+    })
+    .await;
+}
+
+/// The master of the slots is killed, its replica takes over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn cluster_that_loses_a_master() {
+    let cluster = Arc::new(RedisCluster::start().unwrap());
+    let options = RedisOptions {
+        topology: RedisTopology::Cluster,
+        urls: cluster.urls().iter().map(Password::new).collect(),
+        ..single("")
+    };
+    verify(options, move || {
+        for node in cluster.nodes() {
+            node.cli(&["client", "kill", "type", "normal"]).unwrap();
+            node.cli(&["client", "kill", "type", "pubsub"]).unwrap();
+        }
+    })
+    .await;
+}
+
+/// The master is killed, the replica takes over; every write waits for the replica until then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn sentinels() {
+    let servers = Arc::new(RedisSentinel::start().unwrap());
+    let options = RedisOptions {
+        topology: RedisTopology::Sentinel {
+            service: servers.service().into(),
+            user: None,
+            password: None,
+        },
+        urls: servers.urls().iter().map(Password::new).collect(),
+        min_replicas: 1,
+        ..single("")
+    };
+    verify(options, move || {
+        servers.master().cli(&["client", "kill", "type", "normal"]).unwrap();
+        servers.master().cli(&["client", "kill", "type", "pubsub"]).unwrap();
+    })
+    .await;
+}
