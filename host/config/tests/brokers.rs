@@ -137,12 +137,6 @@ fn redis_sentinel() {
         redis("url = \"redis://a\"\nredis-type = \"cluster\"\nmin-replicas = 0").min_replicas,
         0
     );
-    let login = redis("url = \"redis://s:pw@a\"\nredis-type = \"sentinel\"\npassword = \"master\"");
-    assert_eq!(
-        login.password,
-        Some(Secret::new("master")),
-        "an address names the login at the sentinel"
-    );
 }
 
 #[test]
@@ -228,9 +222,15 @@ fn redis_refusals() {
     );
     refused(
         "redis",
-        "url = \"redis://u:p@h\"\nredis-type = \"sentinel\"\n«sentinel-password» = \"p\"",
-        Code::ConflictingKeys,
-        "in an address",
+        "url = «\"redis://u:p@h\"»\nredis-type = \"sentinel\"",
+        Code::InvalidValue,
+        "for the master",
+    );
+    refused(
+        "redis",
+        "urls = [\"redis://u:p@a\", «\"redis://b\"»]\nredis-type = \"cluster\"",
+        Code::InvalidValue,
+        "write it once",
     );
     refused(
         "redis",
@@ -466,8 +466,8 @@ fn what_turns_tls_on() {
     assert_eq!(redis("url = \"redis://h\"\ntls.enable = false").tls, None);
     assert_eq!(nats("address = \"tls://h\"").tls, on);
     assert_eq!(kafka("brokers = \"h\"\ntls.enable = true").tls, on);
-    let mixed = "urls = [\"redis://a\", \"rediss://b\"]\nredis-type = \"cluster\"\ntls.enable = true";
-    assert_eq!(redis(mixed).tls, on);
+    let all = "urls = [\"redis://a\", \"redis://b\"]\nredis-type = \"cluster\"\ntls.enable = true";
+    assert_eq!(redis(all).tls, on);
 }
 
 #[test]

@@ -24,8 +24,8 @@ pub(super) struct Address<'t> {
     pub(super) text: Secret,
     /// What stands before `://`.
     pub(super) scheme: Option<&'static str>,
-    /// Whether it names a user or a password.
-    pub(super) has_login: bool,
+    /// The user and password in it, as they are written.
+    pub(super) login: Option<Secret>,
     /// What follows the host and port, without its `/`.
     pub(super) path: String,
 }
@@ -39,10 +39,10 @@ impl<'t> Address<'t> {
             Secret::new(reader.text(item)?)
         };
         match parse(text.expose(), form) {
-            Ok((scheme, has_login, path)) => Some(Self {
+            Ok((scheme, login, path)) => Some(Self {
                 item: item.clone(),
                 scheme,
-                has_login,
+                login: login.map(Secret::new),
                 path: path.to_owned(),
                 text,
             }),
@@ -56,9 +56,9 @@ impl<'t> Address<'t> {
     }
 }
 
-type Parts<'a> = (Option<&'static str>, bool, &'a str);
+type Parts<'a> = (Option<&'static str>, Option<&'a str>, &'a str);
 
-/// Scheme, whether there is a login, and path of `text`; or what is wrong with it.
+/// Scheme, login and path of `text`; or what is wrong with it.
 fn parse<'a>(text: &'a str, form: &Form) -> Result<Parts<'a>, String> {
     if text.is_empty() {
         return Err("is empty".into());
@@ -81,8 +81,8 @@ fn parse<'a>(text: &'a str, form: &Form) -> Result<Parts<'a>, String> {
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
     let (login, host) = match authority.rsplit_once('@') {
         Some(_) if !form.login => return Err("names a user: write `user` and `password` as keys of their own".into()),
-        Some((login, host)) => (!login.is_empty(), host),
-        None => (false, authority),
+        Some((login, host)) => (Some(login).filter(|login| !login.is_empty()), host),
+        None => (None, authority),
     };
     host_and_port(host)?;
     Ok((scheme, login, path))
@@ -143,12 +143,15 @@ mod test {
 
     #[test]
     fn good_addresses() {
-        assert_eq!(parse("redis://h", &REDIS), Ok((Some("redis"), false, "")));
-        assert_eq!(parse("rediss://u:p%2Fq@h.example:6380/3", &REDIS), Ok((Some("rediss"), true, "3")));
-        assert_eq!(parse("redis://:p@[::1]:6379", &REDIS), Ok((Some("redis"), true, "")));
-        assert_eq!(parse("redis://u:p@ss@h", &REDIS), Ok((Some("redis"), true, "")));
-        assert_eq!(parse("kafka_1:9092", &KAFKA), Ok((None, false, "")));
-        assert_eq!(parse("[fe80::1]", &KAFKA), Ok((None, false, "")));
+        assert_eq!(parse("redis://h", &REDIS), Ok((Some("redis"), None, "")));
+        assert_eq!(
+            parse("rediss://u:p%2Fq@h.example:6380/3", &REDIS),
+            Ok((Some("rediss"), Some("u:p%2Fq"), "3"))
+        );
+        assert_eq!(parse("redis://:p@[::1]:6379", &REDIS), Ok((Some("redis"), Some(":p"), "")));
+        assert_eq!(parse("redis://u:p@ss@h", &REDIS), Ok((Some("redis"), Some("u:p@ss"), "")));
+        assert_eq!(parse("kafka_1:9092", &KAFKA), Ok((None, None, "")));
+        assert_eq!(parse("[fe80::1]", &KAFKA), Ok((None, None, "")));
     }
 
     #[test]

@@ -69,7 +69,7 @@ const MAX_CAPACITY: u32 = 1 << 24;
 
 pub(super) fn read(settings: &Settings<'_, '_, '_>, id: String) -> NatsSection {
     let addresses = settings.addresses("address", &FORM);
-    let login = login(settings, addresses.iter().any(|address| address.has_login));
+    let login = login(settings, addresses.iter().any(|address| address.login.is_some()));
     if let (None, [_, second, ..]) = (settings.get("replicas"), addresses.as_slice()) {
         let message = "several servers are listed, and `replicas` is not set: one of them keeps everything";
         let help = "set `replicas = 3` on a cluster of three or more servers, or `replicas = 1` to say that this is meant";

@@ -14,7 +14,7 @@ pub struct RedisSection {
     pub id: String,
     /// How the servers stand to each other.
     pub topology: RedisTopology,
-    /// The addresses, which may hold user, password and, for a single server, a database number.
+    /// The addresses, which may hold user and password, except the sentinels', and, for a single server, a database number.
     pub urls: Vec<Secret>,
     /// The ACL user, if the addresses name none.
     pub user: Option<String>,
@@ -61,22 +61,11 @@ const SENTINEL: [&str; 3] = ["service-name", "sentinel-user", "sentinel-password
 
 pub(super) fn read(settings: &Settings<'_, '_, '_>, id: String) -> RedisSection {
     let kind = settings.word("redis-type", &["single", "cluster", "sentinel"]).unwrap_or("single");
-    let sentinel = kind == "sentinel";
     let addresses = settings.addresses("urls", &FORM);
     check(settings, kind, &addresses);
     let (user, password) = login(settings, "user", "password");
     let (sentinel_user, sentinel_password) = login(settings, "sentinel-user", "sentinel-password");
-    // Sentinels are reached with what their addresses say.
-    let (by_key, other) = if sentinel {
-        ("sentinel-password", "sentinel-user")
-    } else {
-        ("password", "user")
-    };
-    if let Some(item) = settings.get(by_key).or(settings.get(other))
-        && addresses.iter().any(|address| address.has_login)
-    {
-        settings.conflict(item, "a user or password in an address", "keep one of the two logins");
-    }
+    check_logins(settings, kind, &addresses);
     if let Some(item) = settings.get("protocol-version")
         && settings.word("protocol-version", &["resp2", "resp3"]) == Some("resp2")
     {
@@ -140,6 +129,29 @@ fn check(settings: &Settings<'_, '_, '_>, kind: &str, addresses: &[Address<'_>])
         for item in SENTINEL.iter().filter_map(|name| settings.get(name)) {
             settings.ignore(item.key_span, &item.path, "it is for `redis-type = \"sentinel\"` only");
         }
+    }
+}
+
+/// One login for all servers of a kind, written in one place.
+fn check_logins(settings: &Settings<'_, '_, '_>, kind: &str, addresses: &[Address<'_>]) {
+    let Some(address) = addresses.iter().find(|address| address.login.is_some()) else {
+        return;
+    };
+    let path = &address.item.path;
+    if kind == "sentinel" {
+        let message = format!("an address in `{path}` has a user or password, and it cannot be told for whom");
+        let help = "write `user` and `password` for the master, `sentinel-user` and `sentinel-password` for the sentinels";
+        settings.error(Code::InvalidValue, address.item.span, message, help);
+    } else if let Some(item) = settings.get("password").or(settings.get("user")) {
+        settings.conflict(item, "a user or password in an address", "keep one of the two logins");
+    } else if let Some(other) = addresses.iter().find(|other| other.login != address.login) {
+        let message = format!("the addresses in `{path}` have different logins, and all nodes of a cluster have one");
+        settings.error(
+            Code::InvalidValue,
+            other.item.span,
+            message,
+            "write it once, as `user` and `password`",
+        );
     }
 }
 

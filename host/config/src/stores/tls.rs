@@ -37,23 +37,18 @@ pub(super) fn read(settings: &Settings<'_, '_, '_>, addresses: &[Address<'_>], s
     let by_scheme = addresses.iter().find(|address| address.scheme == Some(scheme));
     let plain = addresses.iter().find(|address| address.scheme.is_some_and(|found| found != scheme));
 
-    match (enable, settings.get("tls.enable")) {
-        (Some(false), Some(off)) => {
-            if let Some(detail) = detail {
-                settings.conflict(detail, "`tls.enable = false`", "remove one of the two");
-            }
-            if by_scheme.is_some() {
-                settings.conflict(off, &format!("addresses with `{scheme}://`"), "remove it, or change the addresses");
-            }
+    if let (Some(false), Some(off)) = (enable, settings.get("tls.enable")) {
+        if let Some(detail) = detail {
+            settings.conflict(detail, "`tls.enable = false`", "remove one of the two");
         }
-        (Some(true), _) => {}
-        _ => {
-            if let (Some(_), Some(plain)) = (by_scheme, plain) {
-                let message = format!("`{}` has addresses with TLS and others without", plain.item.path);
-                let help = format!("begin all of them with `{scheme}://`, or set `tls.enable = true`");
-                settings.error(Code::InvalidValue, plain.item.span, message, help);
-            }
+        if by_scheme.is_some() {
+            settings.conflict(off, &format!("addresses with `{scheme}://`"), "remove it, or change the addresses");
         }
+    }
+    if let (Some(_), Some(plain)) = (by_scheme, plain) {
+        let message = format!("`{}` has addresses with TLS and others without", plain.item.path);
+        let help = format!("begin all of them with `{scheme}://`");
+        settings.error(Code::InvalidValue, plain.item.span, message, help);
     }
     if settings.flag("tls.allow-invalid-certs") == Some(true)
         && let Some(item) = settings.get("tls.allow-invalid-certs")
