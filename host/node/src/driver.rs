@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
-use tokio::task::{Id, JoinError, JoinSet};
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tracing::Instrument;
 
 /// What the embedder does before shards are given up: see [`Builder::on_losing`](crate::Builder::on_losing).
@@ -53,6 +53,7 @@ pub(crate) struct Driver {
     hints: Arc<Notify>,
     /// The listener and the sender of hints, and the echo.
     background: JoinSet<()>,
+    echo: AbortHandle,
 }
 
 /// However the driver ends, by panic or by being dropped: the node acts no more, and everybody is told.
@@ -100,7 +101,7 @@ impl Driver {
         });
         background.spawn(listening.in_current_span());
         let echo = Echo::new(parts.bus.clone(), parts.pulse.clone());
-        background.spawn(echo.run().in_current_span());
+        let echo = background.spawn(echo.run().in_current_span());
         Self {
             engine,
             parts,
@@ -111,6 +112,7 @@ impl Driver {
             fallback: HashMap::new(),
             hints,
             background,
+            echo,
         }
     }
 
@@ -162,6 +164,10 @@ impl Driver {
 
     /// Gives `event` and all that follows from it at once to the engine. False when the node has left.
     fn feed(&mut self, event: Event) -> bool {
+        if matches!(event, Event::Leave) {
+            // Who leaves is not ill.
+            self.echo.abort();
+        }
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
             for command in self.engine.handle(event, clock::now()) {
