@@ -11,10 +11,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long anything may take on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A single server at `url`.
-pub fn single(url: &str) -> RedisOptions {
+pub(crate) fn single(url: &str) -> RedisOptions {
     RedisOptions {
         topology: RedisTopology::Single,
         urls: vec![Password::new(url)],
@@ -27,17 +27,17 @@ pub fn single(url: &str) -> RedisOptions {
 }
 
 /// A single server at a port of this machine.
-pub fn at(port: u16) -> RedisOptions {
+pub(crate) fn at(port: u16) -> RedisOptions {
     single(&format!("redis://127.0.0.1:{port}"))
 }
 
 /// The same options, but every step may take only `timeout`.
-pub fn within(timeout: Duration, options: RedisOptions) -> RedisOptions {
+pub(crate) fn within(timeout: Duration, options: RedisOptions) -> RedisOptions {
     RedisOptions { timeout, ..options }
 }
 
 /// A server with TLS at `host`, which trusts `authority`.
-pub fn secured(host: &str, port: u16, authority: &Authority, identity: Option<&Certificate>) -> RedisOptions {
+pub(crate) fn secured(host: &str, port: u16, authority: &Authority, identity: Option<&Certificate>) -> RedisOptions {
     let file = |path: &Path| Pem::File(path.to_owned());
     RedisOptions {
         tls: Some(Tls {
@@ -50,29 +50,31 @@ pub fn secured(host: &str, port: u16, authority: &Authority, identity: Option<&C
 }
 
 /// A namespace that no other test uses.
-pub fn fresh() -> Namespace {
+pub(crate) fn fresh() -> Namespace {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let unique = format!("t-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
     Namespace::new(&unique).unwrap()
 }
 
 /// A handle, as soon as one can be had.
-pub async fn open(options: &RedisOptions, namespace: &Namespace) -> RedisCoordinator {
-    eventually("a handle", async || match RedisCoordinator::open(options.clone(), namespace.clone()).await {
-        Ok(handle) => Some(handle),
-        Err(error) if error.is_transient() => None,
-        Err(error) => panic!("{error}"),
+pub(crate) async fn open(options: &RedisOptions, namespace: &Namespace) -> RedisCoordinator {
+    eventually("a handle", async || {
+        match RedisCoordinator::open(options.clone(), namespace.clone()).await {
+            Ok(handle) => Some(handle),
+            Err(error) if error.is_transient() => None,
+            Err(error) => panic!("{error}"),
+        }
     })
     .await
 }
 
 /// Why no handle can be had.
-pub async fn refused(options: RedisOptions) -> BrokerError {
+pub(crate) async fn refused(options: RedisOptions) -> BrokerError {
     RedisCoordinator::open(options, fresh()).await.err().unwrap()
 }
 
 /// What `attempt` gives, once it gives something.
-pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut attempt: impl FnMut() -> F) -> T {
+pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut attempt: impl FnMut() -> F) -> T {
     let begun = Instant::now();
     loop {
         if let Some(done) = attempt().await {
@@ -84,13 +86,13 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut attemp
 }
 
 /// The next delivery.
-pub async fn next(subscription: &mut dyn Subscription) -> Delivery {
+pub(crate) async fn next(subscription: &mut dyn Subscription) -> Delivery {
     let next = tokio::time::timeout(PATIENCE, subscription.next(1)).await;
     next.expect("a delivery").unwrap().remove(0)
 }
 
 /// A message.
-pub fn message(topic: &str, payload: &'static str) -> Delivery {
+pub(crate) fn message(topic: &str, payload: &'static str) -> Delivery {
     Delivery::Message {
         topic: topic.into(),
         payload: Bytes::from_static(payload.as_bytes()),

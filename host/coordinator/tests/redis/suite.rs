@@ -15,7 +15,9 @@ async fn verify(options: RedisOptions, disturb: impl Fn() + Clone + Send + Sync 
         let options = options.clone();
         Box::pin(async move {
             let opened = RedisCoordinator::open(options, namespace).await;
-            opened.map(|opened| Arc::new(opened) as Arc<dyn Coordinator>).map_err(|error| error.to_string())
+            opened
+                .map(|opened| Arc::new(opened) as Arc<dyn Coordinator>)
+                .map_err(|error| error.to_string())
         })
     };
     let disturb: Disturb = Arc::new(move || {
@@ -31,7 +33,10 @@ async fn verify(options: RedisOptions, disturb: impl Fn() + Clone + Send + Sync 
         println!("{name:<16} {outcome:<8} {millis:>6} ms  {detail}");
     }
     assert!(report.passed(), "{:#?}", report.failures().collect::<Vec<_>>());
-    assert!(report.rows.iter().all(|row| row.outcome == Outcome::Passed), "something was skipped");
+    assert!(
+        report.rows.iter().all(|row| row.outcome == Outcome::Passed),
+        "something was skipped"
+    );
     assert_eq!((report.kind.as_str(), report.rows.len()), ("redis", 20));
 }
 
@@ -67,7 +72,13 @@ async fn single_server_that_closes_all_connections() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn single_server_with_tls_that_is_killed() {
     let authority = Authority::new().unwrap();
-    let server = Arc::new(RedisServer::builder().set("appendfsync", "always").tls(&authority, true).start().unwrap());
+    let server = Arc::new(
+        RedisServer::builder()
+            .set("appendfsync", "always")
+            .tls(&authority, true)
+            .start()
+            .unwrap(),
+    );
     let own = authority.client("node").unwrap();
     verify(secured("localhost", server.port(), &authority, Some(&own)), move || {
         server.kill().unwrap();
