@@ -23,6 +23,8 @@ mod record;
 mod reports;
 mod snapshot;
 mod store;
+#[cfg(test)]
+mod test;
 mod topic;
 
 pub use options::*;
