@@ -1,5 +1,178 @@
-//! Nats as a coordinator.
+//! NATS as a coordinator: a JetStream stream is the store, core NATS is the bus.
+//!
+//! - Each key is a subject of the stream, which keeps the last message of each; a revision is a sequence of the stream. A write says which
+//!   message it expects to be the last, and the leader of the stream decides (`publish`).
+//! - Each handle mirrors the stream in memory (`mirror`, `follow`). Whoever reads writes a message that says nothing, a tick, and waits until
+//!   the mirror has it: so a read sees all that was acknowledged before it began, whoever leads the stream (`ticker`).
+//! - The stream's subjects hold the id of its history. A stream that was removed and made again takes other subjects, so a write of somebody
+//!   who knew the old one finds nobody (`names`).
+//! - Time is that of the messages, as the leaders stamp them; a record also holds what its writer knew of it, so that it never goes back
+//!   when another server leads (`record`).
+//!
+//! `no_echo` is not used: whoever publishes hears it too, as the bus promises, and the messenger above it knows its own messages.
 
+mod api;
+mod bus;
+mod connect;
+mod examine;
+mod follow;
+mod mirror;
+mod names;
 mod options;
+mod publish;
+mod record;
+mod shared;
+mod store;
+mod stream;
+mod sweep;
+mod ticker;
+mod tls;
+mod versions;
+mod wire;
 
 pub use options::*;
+
+use crate::broker::BrokerError;
+use crate::contract::{Bus, BusError, Coordinator, Store, Subscription};
+use crate::finding::Finding;
+use crate::limits::{self, Namespace};
+use async_trait::async_trait;
+use bytes::Bytes;
+use shardwright_core::store::{Expected, Listing, Reading, Revision, StoreError, Written};
+use std::sync::Arc;
+use tokio::task::JoinSet;
+
+/// A handle to NATS, opened for one namespace. Dropping it ends its tasks, its subscriptions and its connection.
+pub struct NatsCoordinator {
+    shared: Arc<shared::Shared>,
+    store: store::Store,
+    bus: Arc<bus::Bus>,
+    _tasks: JoinSet<()>,
+}
+
+impl NatsCoordinator {
+    /// Connects, checks that the server is fit, and opens the stream of `namespace`, making it if there is none.
+    ///
+    /// # Errors
+    /// [`BrokerError`]; only `Unreachable` is worth trying again. A stream that was just made may be left behind.
+    pub async fn open(options: NatsOptions, namespace: Namespace) -> Result<Self, BrokerError> {
+        let target = connect::Target::new(&options)?;
+        let location = target.location();
+        let signals = Arc::new(wire::Signals::new(&location));
+        let client = target.connect(&options, &signals).await?;
+        let wire = wire::Wire::new(client, signals, options.timeout_request);
+        let names = names::Names::new(&namespace);
+        check_server(&wire, &location)?;
+        let failed = |error: api::CallError| stream::explain(&error, &names, options.replicas, &location);
+        let ear = bus::Ear::open(&wire, &names).await.map_err(|trouble| failed(trouble.into()))?;
+        let (info, history) = stream::open(&wire, &names, options.replicas, &location).await?;
+        let shared = Arc::new(shared::Shared::new(wire, names.clone(), location.clone(), history, info.created));
+        let feed = follow::Feed::begin(&shared).await.map_err(failed)?;
+        let bus = Arc::new(bus::Bus::new(options.capacity_subscription));
+        let (ticker, ticking) = ticker::Ticker::new(shared.clone());
+        let mut tasks = JoinSet::new();
+        tasks.spawn(ticking);
+        tasks.spawn(follow::follow(shared.clone(), feed));
+        let (hearing, hearer) = (bus.clone(), shared.clone());
+        tasks.spawn(async move { hearing.serve(&hearer.wire, &hearer.names, ear).await });
+        let coordinator = Self {
+            store: store::Store::new(shared.clone(), ticker),
+            shared,
+            bus,
+            _tasks: tasks,
+        };
+        coordinator.store.catch_up().await.map_err(|error| match error {
+            StoreError::Denied(why) => failed(api::CallError::Wire(wire::Trouble::Denied(why))),
+            other => BrokerError::Unreachable {
+                location: location.clone(),
+                why: other.to_string(),
+            },
+        })?;
+        for finding in examine::settings(&coordinator.shared).await {
+            if let Some(remedy) = &finding.remedy {
+                tracing::warn!(
+                    coordinator = coordinator.shared.location,
+                    check = finding.name,
+                    remedy,
+                    "{}",
+                    finding.detail
+                );
+            }
+        }
+        Ok(coordinator)
+    }
+}
+
+/// Whether the server that is connected to can serve at all.
+fn check_server(wire: &wire::Wire, location: &str) -> Result<(), BrokerError> {
+    let info = wire.client.server_info();
+    let least = limits::MAX_MESSAGE + limits::FRAME_ROOM + store::HEADER_ROOM;
+    let why = if !info.headers {
+        format!("nats-server {} has no headers: use 2.9 or newer", info.version)
+    } else if info.max_payload < least {
+        format!(
+            "max_payload is {} bytes and must be at least {least}: leave it at its default, 1MB",
+            info.max_payload
+        )
+    } else {
+        return Ok(());
+    };
+    Err(BrokerError::Unsafe {
+        location: location.into(),
+        why,
+    })
+}
+
+#[async_trait]
+impl Store for NatsCoordinator {
+    async fn get(&self, key: &str) -> Result<Reading<Bytes>, StoreError<Bytes>> {
+        limits::check_key(key)?;
+        self.store.get(key).await
+    }
+
+    async fn list(&self, prefix: &str, since: Revision) -> Result<Listing<Bytes>, StoreError<Bytes>> {
+        limits::check_prefix(prefix)?;
+        self.store.list(prefix, since).await
+    }
+
+    async fn put(&self, key: &str, value: Bytes, expected: Expected) -> Result<Written, StoreError<Bytes>> {
+        limits::check_key(key)?;
+        limits::check_stored(value.len())?;
+        self.store.put(key, value, expected).await
+    }
+
+    async fn delete(&self, key: &str, expected: Expected) -> Result<Written, StoreError<Bytes>> {
+        limits::check_key(key)?;
+        self.store.delete(key, expected).await
+    }
+}
+
+#[async_trait]
+impl Bus for NatsCoordinator {
+    async fn publish(&self, topic: &str, payload: Bytes) -> Result<(), BusError> {
+        self.bus.publish(&self.shared.wire, &self.shared.names, topic, payload).await
+    }
+
+    async fn subscribe(&self, topics: &[&str]) -> Result<Box<dyn Subscription>, BusError> {
+        self.bus.subscribe(&self.shared.wire, topics).await
+    }
+}
+
+#[async_trait]
+impl Coordinator for NatsCoordinator {
+    fn kind(&self) -> &'static str {
+        "nats"
+    }
+
+    fn location(&self) -> String {
+        self.shared.location.clone()
+    }
+
+    async fn examine(&self) -> Vec<Finding> {
+        examine::examine(&self.shared, &self.store).await
+    }
+
+    async fn erase(&self) -> Result<(), StoreError<Bytes>> {
+        self.store.erase().await
+    }
+}

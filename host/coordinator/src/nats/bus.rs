@@ -1,0 +1,188 @@
+//! The bus: core NATS. One subscription on the wire serves all subscribers of a handle, from the moment it is opened.
+//!
+//! Where messages may be missing — the connection was lost, or the library's queue may have been full — the subscription is dropped with
+//! whatever it still holds, made anew and proved by a probe, and only then all subscribers are told of the gap. So nothing that comes after a
+//! loss can be delivered before its gap.
+
+use super::names::Names;
+use super::wire::{Trouble, Wire};
+use crate::broker::Backoff;
+use crate::contract::{BusError, Subscription};
+use crate::limits;
+use crate::queue::Subscribers;
+use async_nats::Subscriber;
+use bytes::Bytes;
+use futures_util::{FutureExt, StreamExt};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use tokio::sync::watch;
+
+/// How many messages are taken in a row before other tasks get their turn.
+const TURN: usize = 64;
+
+/// Whether messages are received.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Hearing {
+    Yes,
+    NotYet,
+    NoLonger,
+}
+
+/// The subscribers of one handle.
+pub(super) struct Bus {
+    subscribers: Mutex<Subscribers>,
+    hearing: watch::Sender<Hearing>,
+    /// How many messages the library keeps for us before it drops some.
+    capacity: usize,
+}
+
+/// A subscription on the wire that has been proved to hear.
+pub(super) struct Ear {
+    subscriber: Subscriber,
+    epoch: watch::Receiver<u64>,
+}
+
+impl Ear {
+    /// Subscribes to everything, and waits until a message to itself arrives: then the server has it, and permits both directions.
+    pub(super) async fn open(wire: &Wire, names: &Names) -> Result<Self, Trouble> {
+        let mut epoch = wire.epoch();
+        epoch.borrow_and_update();
+        let mut complaint = wire.complaint();
+        if !wire.is_connected() {
+            return Err(Trouble::Unsent("not connected".into()));
+        }
+        let closed = |_| Trouble::Unsent("the connection is closed".into());
+        let mut subscriber = wire.client.subscribe(names.all_topics()).await.map_err(|_| closed(()))?;
+        let mut id = [0; 16];
+        getrandom::fill(&mut id).map_err(|error| Trouble::Unsent(format!("no randomness on this machine: {error}")))?;
+        let payload = Bytes::copy_from_slice(&id);
+        wire.client.publish(names.probe(), payload.clone()).await.map_err(|_| closed(()))?;
+        let heard = async {
+            while let Some(message) = subscriber.next().await {
+                if names.topic_of(&message.subject).is_none() && message.payload == payload {
+                    return Ok(());
+                }
+            }
+            Err(closed(()))
+        };
+        let denied = async {
+            loop {
+                if complaint.changed().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+                let text = complaint.borrow_and_update().clone();
+                if text.contains(&names.probe()) || text.contains(&names.all_topics()) {
+                    return text;
+                }
+            }
+        };
+        tokio::select! {
+            heard = heard => heard?,
+            text = denied => return Err(Trouble::Denied(text)),
+            _ = epoch.changed() => return Err(Trouble::Unsent("the connection was lost".into())),
+            () = tokio::time::sleep(wire.timeout) => return Err(Trouble::Unsent(format!("no message came back within {:?}", wire.timeout))),
+        }
+        Ok(Self { subscriber, epoch })
+    }
+
+    /// Hands on what is received until messages may be missing.
+    async fn listen(&mut self, bus: &Bus, names: &Names) {
+        // How many messages were there without waiting for one. When the library drops one its queue is full, so as many as that come in a row
+        // before the next one that was not dropped. No signal of the library comes as surely in time.
+        let mut in_a_row = 0;
+        while in_a_row < bus.capacity {
+            let ready = tokio::task::unconstrained(self.subscriber.next()).now_or_never();
+            let message = match ready {
+                Some(message) => {
+                    in_a_row += 1;
+                    message
+                }
+                None => {
+                    in_a_row = 1;
+                    tokio::select! {
+                        biased;
+                        _ = self.epoch.changed() => return,
+                        message = self.subscriber.next() => message,
+                    }
+                }
+            };
+            // A message that came over a later connection has a loss before it.
+            if self.epoch.has_changed().unwrap_or(true) {
+                return;
+            }
+            let Some(message) = message else { return };
+            if let Some(topic) = names.topic_of(&message.subject) {
+                bus.lock().each(|queue| queue.push(&topic, &message.payload));
+            }
+            if in_a_row % TURN == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+}
+
+impl Bus {
+    pub(super) fn new(capacity: usize) -> Self {
+        Self {
+            subscribers: Mutex::default(),
+            hearing: watch::Sender::new(Hearing::Yes),
+            capacity: capacity.max(1),
+        }
+    }
+
+    // The queues look after themselves: poison is no reason to stop.
+    fn lock(&self) -> MutexGuard<'_, Subscribers> {
+        self.subscribers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Listens for as long as the handle is there.
+    pub(super) async fn serve(&self, wire: &Wire, names: &Names, mut ear: Ear) {
+        loop {
+            ear.listen(self, names).await;
+            self.hearing.send_replace(Hearing::NotYet);
+            drop(ear);
+            let mut backoff = Backoff::default();
+            ear = loop {
+                if wire.has_ended() {
+                    self.hearing.send_replace(Hearing::NoLonger);
+                    self.lock()
+                        .each(|queue| queue.close(BusError::Unavailable("max-reconnects is reached".into())));
+                    return;
+                }
+                if wire.is_connected()
+                    && let Ok(ear) = Ear::open(wire, names).await
+                {
+                    break ear;
+                }
+                tokio::time::sleep(backoff.next_wait()).await;
+            };
+            self.lock().each(|queue| queue.lose(0));
+            self.hearing.send_replace(Hearing::Yes);
+        }
+    }
+
+    pub(super) async fn publish(&self, wire: &Wire, names: &Names, topic: &str, payload: Bytes) -> Result<(), BusError> {
+        limits::check_topic(topic)?;
+        limits::check_sent(payload.len())?;
+        let unavailable = |why: &dyn std::fmt::Display| BusError::Unavailable(why.to_string());
+        if !wire.is_connected() {
+            return Err(unavailable(&"not connected"));
+        }
+        match tokio::time::timeout(wire.timeout, wire.client.publish(names.topic(topic), payload)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(unavailable(&error)),
+            Err(_) => Err(unavailable(&"the connection takes no more messages for now")),
+        }
+    }
+
+    pub(super) async fn subscribe(&self, wire: &Wire, topics: &[&str]) -> Result<Box<dyn Subscription>, BusError> {
+        for topic in topics {
+            limits::check_topic(topic)?;
+        }
+        let mut hearing = self.hearing.subscribe();
+        match tokio::time::timeout(wire.timeout, hearing.wait_for(|hearing| *hearing != Hearing::NotYet)).await {
+            Ok(Ok(hearing)) if *hearing == Hearing::Yes => {}
+            _ => return Err(BusError::Unavailable("not connected".into())),
+        }
+        Ok(Box::new(self.lock().add(topics)))
+    }
+}

@@ -1,0 +1,161 @@
+//! The connection: requests that end in time, and what is known of a request that failed.
+
+use crate::broker::{Backoff, Link};
+use async_nats::connection::State;
+use async_nats::{Client, ClientError, Event, HeaderMap, Message, Request, RequestErrorKind, ServerError};
+use bytes::Bytes;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// What the library tells of the connection.
+pub(super) struct Signals {
+    link: Link,
+    /// Grows before each attempt to connect, on the task that reads from the connection: what is received by somebody who still sees the
+    /// same number was received on the same connection.
+    epoch: watch::Sender<u64>,
+    /// The last complaint of the server.
+    complaint: watch::Sender<String>,
+    opened: AtomicBool,
+    ended: AtomicBool,
+    backoff: Mutex<Backoff>,
+}
+
+impl Signals {
+    pub(super) fn new(location: &str) -> Self {
+        Self {
+            link: Link::new(location),
+            epoch: watch::Sender::new(0),
+            complaint: watch::Sender::new(String::new()),
+            opened: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+            backoff: Mutex::default(),
+        }
+    }
+
+    /// An attempt to connect comes, the `attempt`th in a row: how long to wait before it.
+    pub(super) fn attempt(&self, attempt: usize) -> Duration {
+        self.epoch.send_modify(|epoch| *epoch += 1);
+        if !self.opened.load(Ordering::Relaxed) {
+            return Duration::ZERO;
+        }
+        let mut backoff = self.backoff.lock().unwrap_or_else(PoisonError::into_inner);
+        if attempt <= 1 {
+            backoff.reset();
+        }
+        backoff.next_wait()
+    }
+
+    pub(super) fn event(&self, event: &Event) {
+        match event {
+            Event::Connected => self.link.is_up(),
+            Event::Disconnected => self.link.is_down(&"the connection was lost"),
+            Event::ClientError(ClientError::MaxReconnects) => {
+                self.ended.store(true, Ordering::Relaxed);
+                self.link.is_down(&"max-reconnects is reached: it is not tried again");
+            }
+            Event::ServerError(ServerError::Other(text)) => drop(self.complaint.send_replace(text.clone())),
+            _ => {}
+        }
+    }
+}
+
+/// Why a request has no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// It was not sent.
+    Unsent(String),
+    /// It was sent, perhaps, and may have been done, or may still be.
+    Unknown(String),
+    /// The server knows nobody who would answer: it was not done.
+    Nobody,
+    /// The server does not permit it: it was not done.
+    Denied(String),
+}
+
+impl std::fmt::Display for Trouble {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unsent(why) | Self::Unknown(why) | Self::Denied(why) => f.write_str(why),
+            Self::Nobody => f.write_str("no server answers for JetStream"),
+        }
+    }
+}
+
+/// The connection of one handle.
+pub(super) struct Wire {
+    pub(super) client: Client,
+    signals: std::sync::Arc<Signals>,
+    /// The longest that a request may take.
+    pub(super) timeout: Duration,
+}
+
+impl Wire {
+    pub(super) fn new(client: Client, signals: std::sync::Arc<Signals>, timeout: Duration) -> Self {
+        signals.opened.store(true, Ordering::Relaxed);
+        Self { client, signals, timeout }
+    }
+
+    /// Changes whenever the connection is lost.
+    pub(super) fn epoch(&self) -> watch::Receiver<u64> {
+        self.signals.epoch.subscribe()
+    }
+
+    pub(super) fn is_connected(&self) -> bool {
+        self.client.connection_state() == State::Connected
+    }
+
+    /// The last complaint of the server.
+    pub(super) fn complaint(&self) -> watch::Receiver<String> {
+        self.signals.complaint.subscribe()
+    }
+
+    /// Whether it has given up for good.
+    pub(super) fn has_ended(&self) -> bool {
+        self.signals.ended.load(Ordering::Relaxed)
+    }
+
+    /// Sends a request and waits for its answer.
+    ///
+    /// # Errors
+    /// [`Trouble`], within the time-out.
+    pub(super) async fn request(&self, subject: &str, headers: Option<HeaderMap>, payload: Bytes) -> Result<Message, Trouble> {
+        let (mut epoch, mut complaint) = (self.signals.epoch.subscribe(), self.signals.complaint.subscribe());
+        // What would wait for the connection to come back might be done long after it was given up.
+        if !self.is_connected() {
+            return Err(Trouble::Unsent("not connected".into()));
+        }
+        let mut request = Request::new().payload(payload).timeout(None);
+        if let Some(headers) = headers {
+            request = request.headers(headers);
+        }
+        let answer = self.client.send_request(subject.to_owned(), request);
+        let quoted = format!("\"{subject}\"");
+        let denied = async {
+            loop {
+                if complaint.changed().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+                let text = complaint.borrow_and_update().clone();
+                if text.contains(&quoted) || text.contains("Subscription to \"_INBOX") {
+                    return text;
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            answer = answer => match answer {
+                Ok(message) => Ok(message),
+                Err(error) => Err(match error.kind() {
+                    RequestErrorKind::NoResponders => Trouble::Nobody,
+                    RequestErrorKind::MaxPayloadExceeded | RequestErrorKind::InvalidSubject => Trouble::Unsent(error.to_string()),
+                    _ => Trouble::Unknown("the connection was closed".into()),
+                }),
+            },
+            text = denied => Err(Trouble::Denied(text)),
+            _ = epoch.changed() => Err(Trouble::Unknown("the connection was lost before the answer came".into())),
+            () = tokio::time::sleep(self.timeout) => Err(Trouble::Unknown(format!("no answer within {:?}", self.timeout))),
+        }
+    }
+}

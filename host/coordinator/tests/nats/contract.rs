@@ -1,0 +1,105 @@
+//! The contract suite on every kind of NATS.
+
+use crate::common::{open, options};
+use shardwright_coordinator::Coordinator;
+use shardwright_coordinator::nats::NatsOptions;
+use shardwright_coordinator::suite::{BoxFuture, Disturb, Factory, Options, SuiteReport, run};
+use shardwright_servers::{NatsCluster, NatsServer, Proxy};
+use std::sync::Arc;
+use std::time::Duration;
+
+type Opened = BoxFuture<'static, Result<Arc<dyn Coordinator>, String>>;
+
+#[expect(clippy::print_stdout, reason = "the table is worth reading when a test is run by hand")]
+fn verify(report: &SuiteReport) {
+    for [name, outcome, millis, detail] in report.table() {
+        println!("{name:<16} {outcome:<8} {millis:>6} ms  {detail}");
+    }
+    assert!(report.passed(), "{:#?}", report.failures().collect::<Vec<_>>());
+    assert_eq!((report.kind.as_str(), report.rows.len()), ("nats", 20));
+    assert!(
+        report.table().iter().all(|[_, outcome, ..]| outcome != "skipped"),
+        "a check was skipped"
+    );
+}
+
+fn factory(options: NatsOptions) -> impl Fn(shardwright_coordinator::Namespace) -> Opened {
+    move |namespace| -> Opened { Box::pin(open(options.clone(), namespace)) }
+}
+
+/// Cuts the connections for a moment.
+fn interrupt(proxy: &Arc<Proxy>) -> Disturb {
+    let proxy = proxy.clone();
+    Arc::new(move || {
+        let proxy = proxy.clone();
+        Box::pin(async move { tokio::task::spawn_blocking(move || proxy.interrupt().unwrap()).await.unwrap() })
+    })
+}
+
+async fn verify_single(port: u16, url: Option<String>) {
+    let proxy = Arc::new(Proxy::to(port).unwrap());
+    let address = url.unwrap_or_else(|| format!("nats://127.0.0.1:{}", proxy.port()));
+    let factory: &Factory = &factory(options([address.as_str()]));
+    let options = Options {
+        disturb: Some(interrupt(&proxy)),
+        ..Options::default()
+    };
+    verify(&run(factory, options).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_server() {
+    match std::env::var("SHARDWRIGHT_TEST_NATS_URL") {
+        Ok(url) => verify_single(0, Some(url)).await,
+        Err(_) => {
+            let server = NatsServer::start().unwrap();
+            verify_single(server.port(), None).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_old_server() {
+    let server = NatsServer::old().unwrap();
+    verify_single(server.port(), None).await;
+}
+
+/// Here the disturbance is the death of a server that some of the handles are connected to.
+async fn verify_cluster(cluster: NatsCluster, keys: usize) {
+    let cluster = Arc::new(cluster);
+    let urls = cluster.urls();
+    let settings = NatsOptions {
+        replicas: 3,
+        ..options(urls.iter().map(String::as_str))
+    };
+    let disturbed = cluster.clone();
+    let disturb: Disturb = Arc::new(move || {
+        let cluster = disturbed.clone();
+        Box::pin(async move {
+            let restart = move || {
+                cluster.node(0).kill().unwrap();
+                cluster.node(0).start_again().unwrap();
+                cluster.wait_until_whole().unwrap();
+            };
+            tokio::task::spawn_blocking(restart).await.unwrap();
+        })
+    });
+    let suite = Options {
+        keys,
+        disturb: Some(disturb),
+        patience: Duration::from_secs(120),
+        ..Options::default()
+    };
+    let factory: &Factory = &factory(settings);
+    verify(&run(factory, suite).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_cluster() {
+    verify_cluster(NatsCluster::start().unwrap(), 10_000).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_old_cluster() {
+    verify_cluster(NatsCluster::old().unwrap(), 1_000).await;
+}
