@@ -86,23 +86,26 @@ impl Shared {
     }
 
     /// Takes what the server sends, on the connection's own task: nothing piles up before the bounded queues.
-    fn take(&self, PushInfo { kind, mut data }: PushInfo) {
+    fn take(&self, PushInfo { kind, mut data }: PushInfo) -> Result<(), &'static str> {
         match kind {
             PushKind::Message | PushKind::SMessage => {
-                let Some(Value::BulkString(message)) = data.pop() else { return };
-                let Some((topic, payload)) = decode(message) else { return };
+                let Some(Value::BulkString(message)) = data.pop() else {
+                    return Ok(());
+                };
+                let Some((topic, payload)) = decode(message) else { return Ok(()) };
                 // Topics are ASCII; whatever else it is, nobody asked for it.
-                let Ok(topic) = std::str::from_utf8(&topic) else { return };
+                let Ok(topic) = std::str::from_utf8(&topic) else { return Ok(()) };
                 self.lock().each(|queue| queue.push(topic, &payload));
             }
             // It comes before all that is received by this subscription, and after all that was by the last.
-            PushKind::Subscribe | PushKind::SSubscribe => {
-                if self.again.swap(true, Ordering::SeqCst) {
-                    self.lock().each(|queue| queue.lose(0));
-                }
+            PushKind::Subscribe | PushKind::SSubscribe if self.again.swap(true, Ordering::SeqCst) => {
+                self.lock().each(|queue| queue.lose(0));
             }
+            // A cluster moved the slot elsewhere; we never leave by ourselves.
+            PushKind::Unsubscribe | PushKind::SUnsubscribe => return Err("the server ended the subscription"),
             _ => {}
         }
+        Ok(())
     }
 }
 

@@ -22,9 +22,11 @@ const TRIPS: usize = 32;
 /// A difference of clocks that is worth telling, in milliseconds.
 const SKEW: u64 = 1000;
 
+/// Whether the server is of the kind that it should be, and new enough.
+///
 /// # Errors
-/// `Unsafe` if the server is too old, `Denied` if it must not say so.
-pub(super) async fn check_version(wire: &Wire, cluster: bool, timeout: Duration) -> Result<(), BrokerError> {
+/// `Unsafe` if it is too old, `Invalid` if it is of another kind, `Denied` if it must not say so.
+pub(super) async fn check_kind(wire: &Wire, cluster: bool, timeout: Duration) -> Result<(), BrokerError> {
     let location = wire.server.to_string();
     let info = match info(wire, "server", timeout).await {
         Ok(info) => info,
@@ -40,7 +42,15 @@ pub(super) async fn check_version(wire: &Wire, cluster: bool, timeout: Duration)
         let why = format!("it is Redis {version}; this needs {}.{} or newer", oldest[0], oldest[1]);
         return Err(BrokerError::Unsafe { location, why });
     }
-    Ok(())
+    match (cluster, info.get("redis_mode").is_some_and(|mode| mode == "cluster")) {
+        (true, false) => Err(BrokerError::Invalid(format!(
+            "{location} is no node of a Redis Cluster; set redis-type single"
+        ))),
+        (false, true) => Err(BrokerError::Invalid(format!(
+            "{location} is a node of a Redis Cluster; set redis-type cluster"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 fn parse_version(text: &str) -> Option<[u32; 2]> {

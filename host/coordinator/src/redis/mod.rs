@@ -65,7 +65,7 @@ impl RedisCoordinator {
         let sharded = options.topology == RedisTopology::Cluster;
         let route = Arc::new(Route::new(&options.topology, addresses, Dialer { security, timeout }, &keys.meta));
         let wire = route.connect(None).await?;
-        examine::check_version(&wire, sharded, timeout).await?;
+        examine::check_kind(&wire, sharded, timeout).await?;
         let known = begin(&wire, &keys, timeout).await?;
         let keep = |first, what: &str| {
             let route = route.clone();
@@ -139,10 +139,7 @@ async fn begin(wire: &Wire, keys: &Keys, timeout: Duration) -> Result<Known, Bro
         }
         Ok((Answer::Lost(why), _)) => why,
         Ok((Answer::Run(_), _)) => "the script's answer makes no sense".into(),
-        Err(Failure::Refusal(Refusal::Denied(why))) => {
-            let why = keys.grant(&why);
-            return Err(BrokerError::Denied { location, why });
-        }
+        Err(Failure::Refusal(Refusal::Denied(why))) => return Err(BrokerError::Denied { location, why }),
         Err(Failure::Refusal(Refusal::Other(why))) => return Err(BrokerError::Unsafe { location, why }),
         Err(Failure::Refusal(refusal)) => refusal.why(),
         Err(Failure::Silence(silence)) => silence.why(),

@@ -96,6 +96,7 @@ impl Route {
         let wire = self.dialer.dial(server, &self.addresses.login, push).await?;
         match text(&self.ask(&wire, cmd("INFO").arg("replication")).await?) {
             Some(info) if info.contains("role:master") => Ok(wire),
+            Some(info) if !info.contains("role:") => Err(BrokerError::Invalid(format!("{server} is no Redis server, perhaps a sentinel"))),
             _ => Err(BrokerError::Unreachable {
                 location: server.to_string(),
                 why: "it is a replica now; name the master, or the sentinels that know it".into(),
@@ -157,9 +158,7 @@ fn meaning(server: &Server, refusal: Refusal) -> BrokerError {
             location: server.to_string(),
             why,
         },
-        Refusal::Other(why) if why.contains("cluster support disabled") => {
-            BrokerError::Invalid(format!("{server} is no node of a Redis Cluster"))
-        }
+        Refusal::Other(why) if why.contains("unknown command") => BrokerError::Invalid(format!("{server} is no sentinel ({why})")),
         other => unreachable(server, other.why()),
     }
 }

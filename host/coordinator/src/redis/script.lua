@@ -10,29 +10,34 @@ if not present or not string.find(info, 'role:master', 1, true) then
   return redis.error_reply('READONLY this server is no master')
 end
 
-local m = redis.call('HMGET', meta, 'format', 'history', 'revision', 'time', 'run', 'since')
+local m = redis.call('HMGET', meta, 'format', 'history', 'revision', 'time', 'run', 'since', 'count')
 if m[1] and m[1] ~= FORMAT then return { 'format', m[1] } end
 if m[1] and history ~= '' and m[2] ~= history then return { 'lost', 'it holds another history' } end
 if not m[1] and op ~= 'open' then return { 'lost', 'it is empty' } end
+local count = tonumber(m[7] or 0)
+if m[1] and (redis.call('ZCARD', index) ~= count or redis.call('HLEN', entries) ~= count) then
+  if op ~= 'open' then return { 'lost', 'somebody else, or an eviction, has removed a part of it' } end
+  m[1] = false
+end
 
 -- One look at the clock, and never back.
 local clock = redis.call('TIME')
 local now = math.max(clock[1] * 1000 + math.floor(clock[2] / 1000), floor, tonumber(m[4] or 0))
 
 if not m[1] then
-  -- Entries without meta are what an eviction or a half-deleted namespace left.
-  redis.call('UNLINK', entries, index)
-  m = { FORMAT, ARGV[6], '0', now, present, '0' }
-  redis.call('HSET', meta, 'format', FORMAT, 'history', m[2], 'revision', 0, 'time', now, 'run', present, 'since', 0,
-    'runs', present .. ' 0\n')
+  -- Without all of its parts nothing of it is of use.
+  redis.call('UNLINK', meta, entries, index)
+  m, count = { FORMAT, ARGV[6], 0, now, present, 0 }, 0
+  redis.call('HSET', meta, 'format', FORMAT, 'history', m[2], 'revision', 0, 'count', 0, 'time', now, 'run', present, 'since', 0)
+  redis.call('HSET', meta, 'runs', present .. ' 0\n')
 end
 local revision, since = tonumber(m[3]), tonumber(m[6])
 
 if m[5] ~= present then
   -- The numbers jump, so that none is given twice even if some were given that are lost.
   local runs = redis.call('HGET', meta, 'runs') .. string.format('%s %.0f\n', present, revision)
-  local _, count = string.gsub(runs, '\n', '')
-  if count > RUNS then runs = string.sub(runs, string.find(runs, '\n', 1, true) + 1) end
+  local _, known = string.gsub(runs, '\n', '')
+  if known > RUNS then runs = string.sub(runs, string.find(runs, '\n', 1, true) + 1) end
   revision, since = revision + JUMP, now
   redis.call('HSET', meta, 'revision', revision, 'time', now, 'run', present, 'since', since, 'runs', runs)
 end
@@ -71,7 +76,8 @@ if op == 'put' or op == 'delete' then
     return answer('conflict', there and redis.call('HGET', entries, key))
   end
   revision = revision + 1
-  redis.call('HSET', meta, 'revision', revision, 'time', now)
+  count = count + (op == 'put' and 1 or 0) - (there and 1 or 0)
+  redis.call('HSET', meta, 'revision', revision, 'count', count, 'time', now)
   if op == 'put' then
     redis.call('ZADD', index, revision, key)
     redis.call('HSET', entries, key, struct.pack('>BI8I8', 1, revision, now) .. ARGV[8])
@@ -89,6 +95,7 @@ if op == 'open' then
   redis.call('ZREM', index, '')
   redis.call('HDEL', entries, '')
   redis.call('HMGET', entries, '')
+  redis.call('HGET', entries, '')
   redis.call('ZSCORE', index, '')
   redis.call('ZRANGEBYSCORE', index, 1, 0)
   return answer('ok', { m[2], present })

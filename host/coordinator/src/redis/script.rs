@@ -134,16 +134,29 @@ pub(super) async fn run(
     deadline: Instant,
 ) -> Result<(Answer, u32), Failure> {
     let hash = SCRIPT.0.get_hash();
-    let first = ask(wire, command("EVALSHA", hash, keys, operation, known), replicas, deadline).await;
-    let (answer, confirmed) = match first {
+    let mut asked = ask(wire, command("EVALSHA", hash, keys, operation, known), replicas, deadline).await;
+    if let Err(Failure::Refusal(Refusal::NoScript)) = asked {
         // The server was started anew, or its scripts were thrown away. Nothing was done yet.
-        Err(Failure::Refusal(Refusal::NoScript)) => {
-            ask(wire, command("EVAL", SCRIPT.1, keys, operation, known), replicas, deadline).await?
-        }
-        other => other?,
-    };
+        asked = ask(wire, command("EVAL", SCRIPT.1, keys, operation, known), replicas, deadline).await;
+    }
+    let (answer, confirmed) = asked.map_err(|failure| match failure {
+        Failure::Refusal(Refusal::Denied(why)) => Failure::Refusal(Refusal::Denied(keys.grant(&named(why)))),
+        failure => failure,
+    })?;
     let answer = decode(answer).ok_or_else(|| Failure::Refusal(Refusal::Other("the script's answer makes no sense".into())))?;
     Ok((answer.map_err(Failure::Refusal)?, confirmed))
+}
+
+/// A denial with the name of the command: older servers say only in which line of the script it is.
+fn named(why: String) -> String {
+    let line = why
+        .rsplit_once("user_script:")
+        .and_then(|(_, rest)| rest.split(|c: char| !c.is_ascii_digit()).next()?.parse::<usize>().ok());
+    let line = line.and_then(|line| SCRIPT.1.lines().nth(line.checked_sub(1)?));
+    match line.and_then(|line| line.split_once("redis.call('")?.1.split('\'').next()) {
+        Some(command) => format!("it may not run {command} ({why})"),
+        None => why,
+    }
 }
 
 async fn ask(wire: &Wire, command: Cmd, replicas: Replicas, deadline: Instant) -> Result<(Value, u32), Failure> {

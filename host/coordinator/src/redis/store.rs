@@ -151,7 +151,7 @@ impl Space {
                 Err(Failure::Silence(silence)) if Instant::now() >= deadline => return Err(StoreError::Unavailable(silence.why())),
                 Err(Failure::Silence(_)) => {}
                 Err(Failure::Refusal(Refusal::Elsewhere(why, _))) => wire.give_up(&why),
-                Err(Failure::Refusal(Refusal::Denied(why))) => return Err(StoreError::Denied(self.keys.grant(&why))),
+                Err(Failure::Refusal(Refusal::Denied(why))) => return Err(StoreError::Denied(why)),
                 Err(Failure::Refusal(refusal)) => return Err(StoreError::Unavailable(refusal.why())),
             }
         }

@@ -108,7 +108,8 @@ fn explain(error: &io::Error, host: &str, location: &str) -> BrokerError {
         return BrokerError::Unreachable { location, why };
     };
     let why = match cause {
-        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
+        // Two authorities of one name differ only in what they sign with.
+        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
             "the server's certificate comes from an authority that is not trusted; tls.ca must hold the one that signed it".into()
         }
         rustls::Error::InvalidCertificate(CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }) => {

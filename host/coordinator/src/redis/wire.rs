@@ -13,8 +13,8 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 
-/// Takes what the server sends without being asked, at once and without blocking.
-pub(super) type Push = Box<dyn Fn(PushInfo) + Send + Sync>;
+/// Takes what the server sends without being asked, at once and without blocking; an error is the end of the connection.
+pub(super) type Push = Box<dyn Fn(PushInfo) -> Result<(), &'static str> + Send + Sync>;
 
 /// How connections are made.
 pub(super) struct Dialer {
@@ -42,7 +42,12 @@ impl Dialer {
                 Some(security) => log_in(security.secure(stream, &server.host, &location).await?, server, login, push).await,
             }
         };
-        let late = |_| unreachable(format!("no answer within {:?}", self.timeout));
+        let hint = if self.security.is_some() {
+            "; does it speak TLS at this port?"
+        } else {
+            ""
+        };
+        let late = |_| unreachable(format!("no answer within {:?}{hint}", self.timeout));
         timeout(self.timeout, attempt).await.map_err(late)?
     }
 }
@@ -51,18 +56,22 @@ async fn log_in<S>(stream: S, server: &Server, login: &RedisConnectionInfo, push
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let (end, mut ended) = watch::channel(None);
+    let life = Arc::new(Life { end });
     // Time is kept here, call by call.
     let mut config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
     if let Some(push) = push {
+        let life = Arc::downgrade(&life);
         config = config.set_push_sender(move |info| {
-            push(info);
-            Ok::<_, ()>(())
+            push(info).inspect_err(|why| {
+                if let Some(life) = life.upgrade() {
+                    life.end(why);
+                }
+            })
         });
     }
     let connected = MultiplexedConnection::new_with_config(login, stream, config).await;
     let (connection, driver) = connected.map_err(|error| Refusal::of(&error).at_login(server, login))?;
-    let (end, mut ended) = watch::channel(None);
-    let life = Arc::new(Life { end });
     let weak = Arc::downgrade(&life);
     tokio::spawn(async move {
         tokio::select! {

@@ -123,8 +123,9 @@ async fn nothing_is_lost(options: RedisOptions, fail: impl FnOnce(&Namespace) + 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn with_min_replicas_sentinels_lose_nothing() {
     let servers = Arc::new(RedisSentinel::start().unwrap());
-    let options = sentinels(&servers, 1);
-    nothing_is_lost(options, move |_| {
+    let failing = servers.clone();
+    nothing_is_lost(sentinels(&servers, 1), move |_| {
+        let servers = failing;
         servers.master().kill().unwrap();
         servers.wait_for_master(servers.replica()).unwrap();
         // Without it no replica could confirm anything.
@@ -136,8 +137,9 @@ async fn with_min_replicas_sentinels_lose_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn with_min_replicas_a_cluster_loses_nothing() {
     let nodes = Arc::new(RedisCluster::start().unwrap());
-    let options = cluster(&nodes, 1);
-    nothing_is_lost(options, move |namespace| {
+    let failing = nodes.clone();
+    nothing_is_lost(cluster(&nodes, 1), move |namespace| {
+        let nodes = failing;
         let key = format!("shardwright:{{{namespace}}}:meta");
         let old = nodes.master_of(&key).unwrap();
         old.kill().unwrap();

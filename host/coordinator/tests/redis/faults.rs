@@ -3,7 +3,7 @@
 use crate::common::{at, eventually, fresh, message, next, open, single, within};
 use bytes::Bytes;
 use shardwright_coordinator::broker::BrokerError;
-use shardwright_coordinator::redis::RedisCoordinator;
+use shardwright_coordinator::redis::{RedisCoordinator, RedisOptions};
 use shardwright_coordinator::{Bus, Coordinator, Delivery, Store};
 use shardwright_core::store::{Expected, Revision, StoreError, StoreTime};
 use shardwright_servers::{Proxy, RedisServer};
@@ -124,6 +124,24 @@ async fn a_server_that_comes_back_empty_has_lost_the_history() {
         assert!(matches!(handle.delete("k", Expected::Any).await, Err(StoreError::HistoryLost(_))));
     }
     assert!(new.get("k").await.unwrap().entry.is_some());
+}
+
+/// A server that is also a cache throws away what it likes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_of_which_a_part_was_evicted_has_lost_the_history() {
+    let server = RedisServer::start().unwrap();
+    let options = single(&server.url());
+    for part in ["entries", "index", "meta"] {
+        let namespace = fresh();
+        let handle = open(&options, &namespace).await;
+        handle.put("k", VALUE, Expected::Absent).await.unwrap();
+        server.cli(&["unlink", &format!("shardwright:{{{namespace}}}:{part}")]).unwrap();
+        let read = handle.get("k").await;
+        assert!(matches!(read, Err(StoreError::HistoryLost(_))), "without {part}: {read:?}");
+        let new = open(&options, &namespace).await;
+        assert!(new.list("", Revision(0)).await.unwrap().entries.is_empty(), "without {part}");
+        new.put("k", VALUE, Expected::Absent).await.unwrap();
+    }
 }
 
 /// A backup of an hour ago has the same history and fewer revisions.
@@ -250,6 +268,34 @@ async fn a_server_that_cannot_write_its_disk_refuses_writes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_handle_leaves_no_connection() {
+    let server = RedisServer::start().unwrap();
+    let options = RedisOptions {
+        min_replicas: 1,
+        ..single(&server.url())
+    };
+    let handle = open(&within(Duration::from_secs(1), options), &fresh()).await;
+    let subscription = handle.subscribe(&[]).await.unwrap();
+    // It makes the third connection, which waits for replicas in vain.
+    assert!(matches!(
+        handle.put("k", VALUE, Expected::Any).await,
+        Err(StoreError::Indeterminate(_))
+    ));
+    let connections = || {
+        server
+            .cli(&["client", "list"])
+            .unwrap()
+            .lines()
+            .filter(|line| !line.contains("cmd=client"))
+            .count()
+    };
+    assert!(connections() >= 3, "store, bus and writes");
+    drop(handle);
+    eventually("the end of all connections", async || (connections() == 0).then_some(())).await;
+    drop(subscription);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_script_that_was_thrown_away_is_sent_again() {
     let server = RedisServer::start().unwrap();
     let handle = open(&single(&server.url()), &fresh()).await;
@@ -276,8 +322,10 @@ async fn what_is_stored_is_what_is_documented() {
     let parts: Vec<_> = stored.lines().collect();
     assert_eq!(parts, ["1", "2", &written.now.0.to_string(), "value"]);
     assert_eq!(server.cli(&["zscore", &key("index"), "k"]).unwrap(), "2");
-    let meta = server.cli(&["hmget", &key("meta"), "format", "revision", "time", "since"]).unwrap();
-    assert_eq!(meta.lines().collect::<Vec<_>>(), ["1", "2", &written.now.0.to_string(), "0"]);
+    let meta = server
+        .cli(&["hmget", &key("meta"), "format", "revision", "count", "time", "since"])
+        .unwrap();
+    assert_eq!(meta.lines().collect::<Vec<_>>(), ["1", "2", "2", &written.now.0.to_string(), "0"]);
 
     server.cli(&["hset", &key("meta"), "format", "2"]).unwrap();
     let newer = RedisCoordinator::open(single(&server.url()), namespace).await.err().unwrap();
