@@ -71,6 +71,11 @@ impl KafkaCoordinator {
         topic::ensure(&outbox).await?;
         let follower = Follower::open(outbox.clone()).await.map_err(|halt| match halt {
             Halt::Trouble(error) => error,
+            // There was none: somebody deletes the topic just now.
+            Halt::Over(StoreError::HistoryLost(why)) => BrokerError::Unreachable {
+                location: common.location.clone(),
+                why,
+            },
             Halt::Over(why) => BrokerError::Unsafe {
                 location: common.location.clone(),
                 why: why.to_string(),

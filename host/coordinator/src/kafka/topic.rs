@@ -45,20 +45,35 @@ pub(super) async fn ensure(outbox: &Outbox) -> Result<(), BrokerError> {
         create(common, &admin, &options, &missing).await?;
         appear(outbox, &missing).await?;
     }
-    let resources = [ResourceSpecifier::Topic(topics[0])];
-    let described = admin.describe_configs(&resources, &options).await.map_err(|error| failed(common, &error))?;
-    for found in described {
-        let config = found.map_err(|code| refused(common, "reading the settings of", "DescribeConfigs", topics[0], code))?;
-        for (flaw, fatal) in flaws(&config, common.options.replication) {
-            let why = format!("the topic {}: {flaw}", topics[0]);
-            if fatal {
-                let location = common.location.clone();
-                return Err(BrokerError::Unsafe { location, why });
-            }
-            tracing::warn!(coordinator = common.location, "{why}");
+    let settings = settings(common, &admin, &options).await?;
+    for (flaw, fatal) in flaws(&settings, common.options.replication) {
+        let why = format!("the topic {}: {flaw}", common.store);
+        if fatal {
+            let location = common.location.clone();
+            return Err(BrokerError::Unsafe { location, why });
         }
+        tracing::warn!(coordinator = common.location, "{why}");
     }
     Ok(())
+}
+
+/// The settings of the store's topic. A broker that has not heard of it yet answers without any.
+async fn settings(common: &Common, admin: &Admin, options: &AdminOptions) -> Result<ConfigResource, BrokerError> {
+    let until = Instant::now() + common.session();
+    let resources = [ResourceSpecifier::Topic(&common.store)];
+    loop {
+        let described = admin.describe_configs(&resources, options).await.map_err(|error| failed(common, &error))?;
+        match described.into_iter().next() {
+            Some(Ok(settings)) if !settings.entries.is_empty() => return Ok(settings),
+            Some(Err(code)) if code != Code::UnknownTopicOrPartition => {
+                return Err(refused(common, "reading the settings of", "DescribeConfigs", &common.store, code));
+            }
+            _ if Instant::now() > until => {
+                return Err(common.reports.why(&format!("no broker tells the settings of the topic {}: is DescribeConfigs granted on it?", common.store)));
+            }
+            _ => sleep(Duration::from_millis(50)).await,
+        }
+    }
 }
 
 async fn create(common: &Common, admin: &Admin, options: &AdminOptions, missing: &[&str]) -> Result<(), BrokerError> {

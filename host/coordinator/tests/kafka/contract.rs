@@ -18,7 +18,7 @@ fn verify(report: &SuiteReport) {
     assert_eq!((report.kind.as_str(), report.rows.len()), ("kafka", 20));
 }
 
-async fn suite(options: KafkaOptions, disturb: Option<Disturb>) {
+pub(super) async fn suite(options: KafkaOptions, disturb: Option<Disturb>) {
     let factory: &Factory = &move |namespace| -> Opened {
         let options = options.clone();
         Box::pin(async move { boxed(open(&options, namespace.as_str()).await) })

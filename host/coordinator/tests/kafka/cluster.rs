@@ -1,0 +1,186 @@
+//! Three brokers, three replicas: the contract, and the loss of a leader while others write.
+
+use super::contract::suite;
+use super::{PATIENCE, options, reopen};
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use shardwright_coordinator::kafka::{KafkaCoordinator, KafkaOptions};
+use shardwright_coordinator::suite::{Action, Disturb, Effect, Operation, Seen, check_key_history, check_revisions};
+use shardwright_coordinator::{Bus, Delivery, Store};
+use shardwright_core::store::{Entry, Expected, Revision, StoreError};
+use shardwright_servers::KafkaCluster;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+fn replicated(cluster: &KafkaCluster) -> KafkaOptions {
+    KafkaOptions {
+        replication: 3,
+        ..options(&cluster.addresses())
+    }
+}
+
+/// Which broker leads the log of a namespace, from 0.
+fn leader(cluster: &KafkaCluster, name: &str) -> usize {
+    let addresses = cluster.addresses().join(",");
+    let consumer: BaseConsumer = ClientConfig::new().set("bootstrap.servers", addresses).create().unwrap();
+    let topic = format!("shardwright.{name}.store");
+    let metadata = consumer.fetch_metadata(Some(&topic), Duration::from_secs(10)).unwrap();
+    usize::try_from(metadata.topics()[0].partitions()[0].leader()).unwrap() - 1
+}
+
+#[derive(Clone, Default)]
+struct Clock(Arc<AtomicU64>);
+
+impl Clock {
+    fn tick(&self) -> u64 {
+        self.0.fetch_add(1, Ordering::SeqCst)
+    }
+}
+
+fn seen(entry: Option<&Entry<bytes::Bytes>>) -> Seen {
+    entry.map(|entry| (entry.revision, String::from_utf8_lossy(&entry.value).parse().unwrap()))
+}
+
+/// Does one thing and says what happened; nothing if it certainly did not happen.
+async fn record(store: &KafkaCoordinator, clock: &Clock, key: &str, action: Action) -> Option<Operation> {
+    let call = clock.tick();
+    let answer = match action {
+        Action::Get => store.get(key).await.map(|reading| Effect::Read(seen(reading.entry.as_ref()))),
+        Action::Put(value, expected) => {
+            let written = store.put(key, value.to_string().into(), expected).await;
+            written.map(|written| Effect::Written(written.revision))
+        }
+        Action::Delete(expected) => store.delete(key, expected).await.map(|written| Effect::Written(written.revision)),
+    };
+    let (effect, back) = match answer {
+        Ok(effect) => (effect, clock.tick()),
+        Err(StoreError::Conflict(entry)) => (Effect::Conflict(seen(entry.as_ref())), clock.tick()),
+        Err(StoreError::Indeterminate(_)) => (Effect::Unknown, u64::MAX),
+        Err(StoreError::Unavailable(_)) => {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            return None;
+        }
+        Err(error) => panic!("{error}"),
+    };
+    Some(Operation {
+        call,
+        back,
+        action,
+        effect,
+    })
+}
+
+/// Compares and sets one of three keys again and again until it is told to stop.
+async fn contend(store: Arc<KafkaCoordinator>, clock: Clock, writer: u64, stop: Arc<AtomicBool>) -> Vec<(u64, Operation)> {
+    let mut history = Vec::new();
+    for round in 0.. {
+        if stop.load(Ordering::SeqCst) {
+            break;
+        }
+        // Not faster than a history can be searched for an order.
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        let key = (writer + round) % 3;
+        let name = format!("k{key}");
+        let read = record(&store, &clock, &name, Action::Get).await;
+        history.extend(read.map(|read| (key, read)));
+        let Some(Effect::Read(there)) = read.map(|read| read.effect) else {
+            continue;
+        };
+        let expected = there.map_or(Expected::Absent, |(revision, _)| Expected::Revision(revision));
+        let write = record(&store, &clock, &name, Action::Put(writer * 1_000_000 + round, expected)).await;
+        history.extend(write.map(|write| (key, write)));
+    }
+    history
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn three_brokers() {
+    let cluster = Arc::new(KafkaCluster::start().unwrap());
+    let options = replicated(&cluster);
+    let disturbed = cluster.clone();
+    let disturb: Disturb = Arc::new(move || {
+        let cluster = disturbed.clone();
+        Box::pin(async move {
+            cluster.node(0).kill().unwrap();
+            cluster.node(0).start_again().unwrap();
+        })
+    });
+    suite(options.clone(), Some(disturb)).await;
+
+    // Twice the leader is lost while four handles write.
+    let (clock, stop) = (Clock::default(), Arc::new(AtomicBool::new(false)));
+    let mut writers = JoinSet::new();
+    for writer in 1..=4 {
+        let store = reopen(&options, "failover").await;
+        writers.spawn(contend(store, clock.clone(), writer, stop.clone()));
+    }
+    let watcher = reopen(&options, "failover").await;
+    let mut subscription = watcher.subscribe(&["t"]).await.unwrap();
+    for round in 0..2 {
+        progress(&watcher, 20).await;
+        let lost = leader(&cluster, "failover");
+        cluster.node(lost).kill().unwrap();
+        progress(&watcher, 20).await;
+        let text = format!("after the loss of {lost} in round {round}");
+        timeout(PATIENCE, async {
+            loop {
+                let _ = watcher.publish("t", text.clone().into()).await;
+                while let Ok(batch) = timeout(Duration::from_millis(500), subscription.next(100)).await {
+                    let mut heard = batch.unwrap().into_iter();
+                    if heard.any(|delivery| matches!(delivery, Delivery::Message { payload, .. } if payload == text)) {
+                        return;
+                    }
+                }
+            }
+        })
+        .await
+        .unwrap();
+        cluster.node(lost).start_again().unwrap();
+    }
+    stop.store(true, Ordering::SeqCst);
+    let mut histories: BTreeMap<u64, Vec<Operation>> = BTreeMap::new();
+    while let Some(done) = writers.join_next().await {
+        for (key, operation) in done.unwrap() {
+            histories.entry(key).or_default().push(operation);
+        }
+    }
+    let fresh = reopen(&options, "failover").await;
+    for (key, history) in &mut histories {
+        // The last word: what a new handle finds must explain everything that was answered before.
+        history.extend(record(&fresh, &clock, &format!("k{key}"), Action::Get).await);
+    }
+    let all: Vec<Operation> = histories.values().flatten().copied().collect();
+    // The search goes as deep as a history is long.
+    let search = std::thread::Builder::new().stack_size(1 << 30).spawn(move || {
+        for (key, history) in histories {
+            check_key_history(&history).unwrap_or_else(|flaw| panic!("key {key}: {flaw}"));
+        }
+    });
+    search.unwrap().join().unwrap();
+    check_revisions(&all).unwrap();
+    let count = |effect: fn(&Effect) -> bool| all.iter().filter(|operation| effect(&operation.effect)).count();
+    println!(
+        "{} operations, {} written, {} unknown",
+        all.len(),
+        count(|effect| matches!(effect, Effect::Written(_))),
+        count(|effect| matches!(effect, Effect::Unknown))
+    );
+}
+
+/// Waits until the writers have got on.
+async fn progress(watcher: &KafkaCoordinator, writes: usize) {
+    let (mut last, mut seen) = (Revision(0), 0);
+    let got_on = async {
+        while seen < writes {
+            if let Ok(listing) = watcher.list("k", last).await {
+                seen += listing.entries.len();
+                last = listing.revision;
+            }
+        }
+    };
+    timeout(PATIENCE, got_on).await.unwrap();
+}
