@@ -1,18 +1,27 @@
-//! `cargo xtask bench`: every benchmark of the workspace, and a closing table of their figures.
+//! `cargo xtask bench`: the benchmarks of the workspace, and a closing table of their figures.
 
 use std::process::ExitCode;
 
+use anyhow::Result;
 use clap::Args;
 
 use crate::child;
 use crate::figure::Figure;
+use crate::servers::{self, Tool};
 
-/// Every benchmark, as package and target, in the order in which they run.
+/// The benchmarks that need nothing but this machine, as package and target, in the order in which they run.
 const BENCHES: &[(&str, &str)] = &[
     ("shardwright-core", "plan"),
     ("shardwright-components", "policy"),
     ("shardwright", "ownership"),
     ("shardwright-cli", "cluster"),
+];
+
+/// The benchmarks of the coordinators with a server, which they start themselves.
+const COORDINATORS: &[(&str, &str)] = &[
+    ("shardwright-coordinator", "redis"),
+    ("shardwright-coordinator", "nats"),
+    ("shardwright-coordinator", "kafka"),
 ];
 
 /// What `cargo xtask bench` accepts.
@@ -21,22 +30,40 @@ pub(crate) struct Arguments {
     /// Measure less: each benchmark is given `--quick`.
     #[arg(long)]
     quick: bool,
+    /// Run the benchmarks of the coordinators with a server, beside their raw client libraries, and no others.
+    #[arg(long)]
+    coordinators: bool,
+    /// Install nothing: fail when a server is missing.
+    #[arg(long, requires = "coordinators")]
+    no_install: bool,
     /// Fail when a figure misses its limit. Without it, only a benchmark that does not run fails.
     #[arg(long)]
     strict: bool,
 }
 
-/// Runs every benchmark, also after one has failed, and prints all figures at the end.
-pub(crate) fn run(arguments: &Arguments) -> ExitCode {
+/// Runs the benchmarks, also after one has failed, and prints all figures at the end.
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let (benches, features) = if arguments.coordinators {
+        servers::present(&[Tool::Redis, Tool::Nats, Tool::Java, Tool::Kafka], !arguments.no_install)?;
+        (
+            COORDINATORS,
+            Some("shardwright-coordinator/redis,shardwright-coordinator/nats,shardwright-coordinator/kafka"),
+        )
+    } else {
+        (BENCHES, None)
+    };
     let mut figures = Vec::new();
     let mut problems = Vec::new();
-    for &(package, bench) in BENCHES {
+    for &(package, bench) in benches {
         println!("\n== {package}: {bench} ==");
         let mut command = child::cargo();
         command.arg("bench");
         // All packages every time: with the same features, everything is built once.
-        for (package, _) in BENCHES {
+        for (package, _) in benches {
             command.args(["--package", package]);
+        }
+        if let Some(features) = features {
+            command.args(["--features", features]);
         }
         command.args(["--bench", bench]);
         if arguments.quick {
@@ -61,7 +88,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         println!("FAILED: {problem}");
     }
     let failed = !problems.is_empty() || (arguments.strict && missed > 0);
-    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 /// The figures in aligned columns.

@@ -40,7 +40,7 @@ enum Command {
     },
     /// Leave a server running on loopback until Ctrl-C, and print the configuration that uses it.
     Up(up::Arguments),
-    /// Run every benchmark and list the figures beside their limits.
+    /// Run the benchmarks and list the figures beside their limits.
     Bench(bench::Arguments),
 }
 
@@ -71,6 +71,6 @@ fn run(command: Command) -> Result<ExitCode> {
             up::run(&arguments)?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Bench(arguments) => Ok(bench::run(&arguments)),
+        Command::Bench(arguments) => bench::run(&arguments),
     }
 }
