@@ -373,6 +373,25 @@ fn nats_refusals() {
 }
 
 #[test]
+fn an_empty_text_is_no_value() {
+    let h = "address = \"h\"\n";
+    refused("nats", &format!("{h}token = «\"\"»"), Code::InvalidValue, "leave the key out");
+    refused(
+        "nats",
+        &format!("{h}user = «\"\"»\npassword = \"p\""),
+        Code::InvalidValue,
+        "leave the key out",
+    );
+    refused(
+        "redis",
+        "url = \"redis://h\"\nredis-type = \"sentinel\"\nservice-name = «\"\"»",
+        Code::InvalidValue,
+        "is empty",
+    );
+    refused("sqlite", "path = «\"\"»", Code::InvalidValue, "is empty");
+}
+
+#[test]
 fn kafka_in_either_key_style() {
     let kebab = "brokers = [\"a:1\", \"b\"]\nsasl.mechanism = \"SCRAM-SHA-256\"\nuser = \"u\"\npassword = \"p\"\nreplication = 3\n\
                  timeout.session = \"2s\"\ntimeout.message = \"3s\"\n";

@@ -169,7 +169,9 @@ impl Renewed {
         let mut told = false;
         loop {
             match self.open().await {
-                Ok(()) | Err(BusError::Closed) => return,
+                Ok(()) => return,
+                // A backend that is closed may be opened anew.
+                Err(_) if self.bus.is_over() => return,
                 Err(error) if !told => {
                     tracing::debug!(%error, "subscribing failed; it is tried again");
                     told = true;

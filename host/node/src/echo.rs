@@ -134,11 +134,12 @@ impl Echo {
     }
 
     fn heard(&mut self, heard: bool) {
-        let Some((_, sent)) = self.sent.take().filter(|_| heard) else {
-            // The subscription is over; the next call makes another.
+        if !heard {
+            // The subscription is over, and the echo is missed. The next call makes another.
             self.inbox = None;
             return;
-        };
+        }
+        let Some((_, sent)) = self.sent.take() else { return };
         self.missed = 0;
         self.pulse.echoed(sent.elapsed());
         if std::mem::take(&mut self.renewed) {

@@ -78,6 +78,34 @@ async fn subscriptions_that_fall_silent_are_made_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_backend_that_closes_and_comes_back_is_subscribed_again() {
+    let cluster = Cluster::new("{ shards = 1 }");
+    let ((a, faults), b) = (start(&cluster, "a").await, cluster.start("b").await);
+    let mut messages = a.subscribe(&["t"]).await.expect("subscribed");
+    let mut events = a.events();
+    let reading = tokio::spawn(async move {
+        assert!(matches!(next(&mut messages).await, Message::Resync { .. }));
+        messages
+    });
+    faults.closed.store(true, Ordering::SeqCst);
+    b.publish("t", "unheard").await.expect("sent");
+    becomes(&mut events, HealthState::BusSilent).await;
+    assert!(faults.refused.load(Ordering::SeqCst) > 2, "it is tried again");
+    assert!(!reading.is_finished(), "there is nothing to tell yet");
+    faults.closed.store(false, Ordering::SeqCst);
+    becomes(&mut events, HealthState::Fine).await;
+    let mut messages = reading.await.expect("the seam is told");
+    let hello = loop {
+        b.publish("t", "hello").await.expect("sent");
+        match next(&mut messages).await {
+            Message::Resync { .. } => {}
+            received => break received,
+        }
+    };
+    assert!(matches!(hello, Message::Received { ref body, .. } if body == "hello"), "{hello:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_bus_that_swallows_everything_is_noticed() {
     let cluster = Cluster::new("{ shards = 4 }");
     let (a, faults) = start(&cluster, "a").await;

@@ -151,14 +151,15 @@ impl<'r, 's, 't> Settings<'r, 's, 't> {
         value
     }
 
-    /// A text.
+    /// A text that is not empty.
     pub(super) fn text(&self, name: &'static str) -> Option<String> {
-        self.with(name, |reader, item| reader.text(item))
+        self.with(name, |reader, item| filled(reader, item, reader.text(item)?, String::is_empty))
     }
 
-    /// A text that must not be seen.
+    /// A text that is not empty and must not be seen.
     pub(super) fn secret(&self, name: &'static str) -> Option<Secret> {
-        self.with(name, |reader, item| reader.secret(item))
+        let is_empty = |secret: &Secret| secret.expose().is_empty();
+        self.with(name, |reader, item| filled(reader, item, reader.secret(item)?, is_empty))
     }
 
     /// `true` or `false`.
@@ -219,4 +220,14 @@ impl<'r, 's, 't> Settings<'r, 's, 't> {
         };
         self.with(name, read).unwrap_or_default()
     }
+}
+
+/// `value`, unless it is empty: an unset variable, more likely than meant.
+fn filled<T>(reader: &Reader<'_>, item: &Item<'_>, value: T, is_empty: impl FnOnce(&T) -> bool) -> Option<T> {
+    if is_empty(&value) {
+        let message = format!("`{}` is empty", item.path);
+        reader.error(Code::InvalidValue, item.span, message, "give it a value, or leave the key out");
+        return None;
+    }
+    Some(value)
 }

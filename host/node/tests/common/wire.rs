@@ -15,6 +15,10 @@ pub struct Faults {
     pub cut: AtomicBool,
     /// What is published vanishes.
     pub swallow: AtomicBool,
+    /// Subscriptions end with their next message, and new ones are refused: the backend is closed.
+    pub closed: AtomicBool,
+    /// How many were refused.
+    pub refused: AtomicU64,
     /// Subscriptions so far, and up to which one they receive nothing any more.
     subscriptions: AtomicU64,
     stalled: AtomicU64,
@@ -85,6 +89,10 @@ impl Bus for Wire {
         self.inner.publish(topic, payload).await
     }
     async fn subscribe(&self, topics: &[&str]) -> Result<Box<dyn Subscription>, BusError> {
+        if self.faults.closed.load(Ordering::SeqCst) {
+            self.faults.refused.fetch_add(1, Ordering::SeqCst);
+            return Err(BusError::Closed);
+        }
         Ok(Box::new(Ear {
             inner: self.inner.subscribe(topics).await?,
             number: self.faults.subscriptions.fetch_add(1, Ordering::SeqCst) + 1,
@@ -105,6 +113,9 @@ impl Subscription for Ear {
         let news = self.inner.next(max).await;
         if self.number <= self.faults.stalled.load(Ordering::SeqCst) {
             return pending().await;
+        }
+        if self.faults.closed.load(Ordering::SeqCst) {
+            return Err(BusError::Closed);
         }
         news
     }

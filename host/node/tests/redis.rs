@@ -1,0 +1,117 @@
+//! A node and a server that is not there yet, loses everything, or does not want it. With the other servers it is the same code.
+
+mod common;
+
+use common::{PATIENCE, TIMING, event, until, work};
+use shardwright::backend::BackendError;
+use shardwright::{Builder, Message, Node, NodeEvent, StartError};
+use shardwright_coordinator::broker::BrokerError;
+use shardwright_servers::RedisServer;
+use std::path::{Path, PathBuf};
+
+fn builder(url: &str, more: &str, folder: &Path, host: &str) -> Builder {
+    let config = format!(
+        "[cluster]\nname = \"test\"\ncoordinator = \"main\"\n[store.main]\ntype = \"redis\"\nurl = \"{url}\"\ntimeout = \"2s\"\n{more}\n\
+         [cluster.roles]\nwork = {{ shards = 4 }}\n{TIMING}"
+    );
+    Node::builder()
+        .config_str(config)
+        .hostname(host)
+        .state_dir(folder.join(host))
+        .cache_dir(PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("policies"))
+}
+
+/// Waits for the servers, which block.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> anyhow::Result<T> + Send + 'static) -> T {
+    tokio::task::spawn_blocking(work)
+        .await
+        .expect("no panic")
+        .expect("the server does it")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_waits_for_its_server_and_goes_on_when_it_lost_everything() {
+    let temp = tempfile::tempdir().expect("a folder");
+    let server = blocking(|| {
+        let server = RedisServer::start()?;
+        server.stop()?;
+        Ok(server)
+    })
+    .await;
+    let url = server.url();
+    let starting = ["a", "b"].map(|host| tokio::spawn(builder(&url, "", temp.path(), host).start()));
+    let server = blocking(move || {
+        server.start_again()?;
+        Ok(server)
+    })
+    .await;
+    let mut nodes = Vec::new();
+    for starting in starting {
+        let started = tokio::time::timeout(PATIENCE, starting).await.expect("in time");
+        nodes.push(started.expect("no panic").expect("the server is there now"));
+    }
+    let [a, b] = &nodes[..] else { panic!("two nodes") };
+    until("all is done", &[a, b], || work(a).shards().count() + work(b).shards().count() == 4).await;
+    let mut messages = a.subscribe(&["t"]).await.expect("subscribed");
+    let (mut events, mut others) = (a.events(), b.events());
+    let _server = blocking(move || {
+        server.kill()?;
+        server.wipe()?;
+        server.start_again()?;
+        Ok(server)
+    })
+    .await;
+    for events in [&mut events, &mut others] {
+        event("it notices", events, |event| (event == NodeEvent::HistoryLost).then_some(())).await;
+        event("it joins again", events, |event| {
+            matches!(event, NodeEvent::Joined { .. }).then_some(())
+        })
+        .await;
+    }
+    until("all is done again", &[a, b], || {
+        work(a).shards().count() + work(b).shards().count() == 4
+    })
+    .await;
+    let next = async |messages: &mut shardwright::Messages| tokio::time::timeout(PATIENCE, messages.next()).await.expect("in time");
+    assert!(matches!(next(&mut messages).await, Some(Message::Resync { .. })));
+    let received = loop {
+        b.publish("t", "hello").await.expect("sent");
+        match next(&mut messages).await {
+            Some(Message::Resync { .. }) => {}
+            received => break received,
+        }
+    };
+    assert!(
+        matches!(received, Some(Message::Received { from, .. }) if from == b.id()),
+        "{received:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_refuses_a_node_ends_its_start_at_once() {
+    let temp = tempfile::tempdir().expect("a folder");
+    let server = blocking(|| RedisServer::builder().set("requirepass", "right").start()).await;
+    // Its own address has the password in it.
+    let url = format!("redis://127.0.0.1:{}", server.port());
+    let start = builder(&url, "password = \"hunter2\"", temp.path(), "a").start();
+    let refused = tokio::time::timeout(PATIENCE, start)
+        .await
+        .expect("in time")
+        .expect_err("it must not start");
+    let text = refused.to_string();
+    assert!(
+        matches!(
+            &refused,
+            StartError::Backend(BackendError::Broker {
+                error: BrokerError::Denied { .. },
+                ..
+            })
+        ),
+        "{text}"
+    );
+    assert!(text.contains("[store.\"main\"]") && !text.contains("hunter2"), "{text}");
+    builder(&url, "password = \"right\"", temp.path(), "a")
+        .start()
+        .await
+        .expect("nothing is left behind");
+}
