@@ -159,16 +159,17 @@ async fn throughput(store: &Arc<KafkaCoordinator>, address: &str, size: usize) -
             Ok::<_, Failure>(())
         });
     }
-    let mut received = 0;
-    while received < lanes * each {
+    let (mut received, mut missed) = (0, 0);
+    while received + missed < lanes * each {
         for delivery in subscription.next(1024).await? {
             match delivery {
                 Delivery::Message { .. } => received += 1,
-                Delivery::Gap { lost } => return Err(format!("a gap of {lost}").into()),
+                // This process could not keep up with itself.
+                Delivery::Gap { lost } => missed += usize::try_from(lost)?,
             }
         }
     }
-    rate(&format!("64 publishers, {size} bytes"), lanes * each, begun.elapsed());
+    rate(&format!("64 publishers, {size} bytes, {missed} missed"), lanes * each, begun.elapsed());
     Ok(())
 }
 

@@ -127,13 +127,17 @@ impl Board {
     }
 
     /// Makes a record that does `act`, and notes that somebody waits for it.
-    pub(super) fn prepare(&self, act: Act<'_>, value: &[u8]) -> Prepared {
+    ///
+    /// Only a tick can be made while the log is being read: nothing else may count for whichever history.
+    pub(super) fn prepare(&self, act: Act<'_>, value: &[u8]) -> Result<Prepared, StoreError<Bytes>> {
         let (answer, told) = oneshot::channel();
         let mut state = self.lock();
-        state.sequence += 1;
-        let sequence = state.sequence;
-        let head = match &state.fold {
-            Some(fold) if state.reading.is_none() => Head {
+        if let Some(over) = &state.over {
+            return Err(over.clone());
+        }
+        let sequence = state.sequence + 1;
+        let head = match (&state.fold, &state.reading) {
+            (Some(fold), None) => Head {
                 history: fold.facts.history,
                 author: self.author,
                 sequence,
@@ -141,15 +145,17 @@ impl Board {
                 chain: fold.facts.chain,
                 act,
             },
+            (_, reading) if act != Act::Tick => return Err(StoreError::Unavailable(reading.clone().unwrap_or_default())),
             _ => self.blind(sequence, act),
         };
+        state.sequence = sequence;
         state.waiting.insert(sequence, answer);
         drop(state);
-        Prepared {
+        Ok(Prepared {
             sequence,
             record: head.encode(value),
             told,
-        }
+        })
     }
 
     /// A head that says nothing about the log.

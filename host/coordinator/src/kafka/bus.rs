@@ -25,7 +25,14 @@ pub(super) struct LogBus {
     outbox: Arc<Outbox>,
     subscribers: Arc<Mutex<Subscribers>>,
     /// Reading begins with the first subscriber, and goes on as long as this.
-    tasks: tokio::sync::Mutex<JoinSet<()>>,
+    listening: tokio::sync::Mutex<Option<Listening>>,
+}
+
+/// What reads the topic.
+struct Listening {
+    _tasks: JoinSet<()>,
+    /// The offset of the next message.
+    place: watch::Receiver<u64>,
 }
 
 impl LogBus {
@@ -33,7 +40,7 @@ impl LogBus {
         Self {
             outbox,
             subscribers: Arc::default(),
-            tasks: tokio::sync::Mutex::default(),
+            listening: tokio::sync::Mutex::default(),
         }
     }
 
@@ -42,24 +49,47 @@ impl LogBus {
     }
 
     pub(super) async fn subscribe(&self, topics: &[&str]) -> Result<QueueSubscription, BusError> {
-        let mut tasks = self.tasks.lock().await;
-        if tasks.is_empty() {
-            let next = end(&self.outbox).await?;
-            let reader = self.reader(next)?;
-            let (place, seen) = watch::channel(next);
-            let (broke, stalled) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-            tasks.spawn(echo(self.outbox.clone(), seen, broke.clone(), stalled.clone()));
-            let listener = Listener {
-                outbox: self.outbox.clone(),
-                subscribers: self.subscribers.clone(),
-                reader,
-                place,
-                broken: false,
-                broke,
-            };
-            tasks.spawn(listener.listen(stalled));
-        }
+        self.listen().await?;
         Ok(lock(&self.subscribers).add(topics))
+    }
+
+    /// Sees to it that everything from now on is heard; says where the handle listens.
+    async fn listen(&self) -> Result<watch::Receiver<u64>, BusError> {
+        let mut listening = self.listening.lock().await;
+        if let Some(listening) = &*listening {
+            return Ok(listening.place.clone());
+        }
+        let next = end(&self.outbox).await?;
+        let reader = self.reader(next)?;
+        let (place, seen) = watch::channel(next);
+        let (broke, stalled) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let mut tasks = JoinSet::new();
+        tasks.spawn(echo(self.outbox.clone(), seen.clone(), broke.clone(), stalled.clone()));
+        let listener = Listener {
+            outbox: self.outbox.clone(),
+            subscribers: self.subscribers.clone(),
+            reader,
+            place,
+            broken: false,
+            broke,
+        };
+        tasks.spawn(listener.listen(stalled));
+        *listening = Some(Listening {
+            _tasks: tasks,
+            place: seen.clone(),
+        });
+        Ok(seen)
+    }
+
+    /// Sends an echo and waits until it is heard.
+    pub(super) async fn echo(&self) -> Result<(), BusError> {
+        let mut place = self.listen().await?;
+        let stands = publish(&self.outbox, &frame::encode("", &[])).await?;
+        match timeout(self.outbox.common.patience(), place.wait_for(|next| *next > stands)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) => Err(BusError::Closed),
+            Err(_) => Err(BusError::Unavailable("an echo did not arrive".into())),
+        }
     }
 
     fn reader(&self, next: u64) -> Result<Retiring<Reader>, BusError> {

@@ -126,13 +126,15 @@ impl Fold {
             Err(Unreadable::Stranger) => Folded::nothing(Outcome::Done, None),
             // What begins a history after one has begun lost a race.
             Ok((Head { act: Act::Genesis, .. }, _)) => Folded::nothing(Outcome::Done, None),
-            Ok((head, _)) if head.history != facts.history => Folded {
-                by: (head.history == 0).then_some((head.author, head.sequence)),
-                ..Folded::nothing(
-                    Outcome::Done,
-                    (head.history != 0).then(|| format!("the record at offset {offset} belongs to another history")),
-                )
+            // Of somebody who does not know the history yet.
+            Ok((head, _)) if (head.history, head.act) == (0, Act::Tick) => Folded {
+                by: Some((head.author, head.sequence)),
+                ..Folded::nothing(Outcome::Done, None)
             },
+            Ok((head, _)) if head.history != facts.history => {
+                let why = format!("the record at offset {offset} belongs to another history");
+                Folded::nothing(Outcome::Done, Some(why))
+            }
             Ok((head, value)) => Folded {
                 by: Some((head.author, head.sequence)),
                 outcome: self.act(&head, value, offset),

@@ -29,6 +29,8 @@ pub(super) struct Follower {
 pub(super) enum Halt {
     /// For now.
     Trouble(BrokerError),
+    /// Because its beginning was cut off meanwhile.
+    Moved,
     /// For good.
     Over(StoreError<Bytes>),
 }
@@ -37,8 +39,14 @@ impl Follower {
     /// Reads the log of the store from its beginning up to now.
     pub(super) async fn open(outbox: Arc<Outbox>) -> Result<Self, Halt> {
         let board = outbox.common.board.clone();
-        let reader = load(&outbox, &board).await?;
-        Ok(Self { outbox, board, reader })
+        let mut backoff = Backoff::default();
+        loop {
+            match load(&outbox, &board).await {
+                Ok(reader) => return Ok(Self { outbox, board, reader }),
+                Err(Halt::Moved) => sleep(backoff.next_wait()).await,
+                Err(halt) => return Err(halt),
+            }
+        }
     }
 
     /// Follows until the history is lost.
@@ -115,6 +123,7 @@ impl Follower {
                     tracing::debug!(%error, "the log cannot be read from its beginning");
                     sleep(backoff.next_wait()).await;
                 }
+                Err(Halt::Moved) => sleep(backoff.next_wait()).await,
             }
         }
     }
@@ -146,7 +155,7 @@ async fn load(outbox: &Outbox, board: &Board) -> Result<Retiring<Reader>, Halt> 
         outbox.send(topic, &record, Ticket::Store(0)).map_err(|error| unreachable(outbox, &error))?;
     }
     let reader = outbox.reader(topic, low).map_err(Halt::Trouble)?;
-    let mut hello = board.prepare(Act::Tick, &[]);
+    let mut hello = board.prepare(Act::Tick, &[]).map_err(Halt::Over)?;
     outbox
         .send(topic, &hello.record, Ticket::Store(hello.sequence))
         .map_err(|error| unreachable(outbox, &error))?;
@@ -176,10 +185,8 @@ async fn load(outbox: &Outbox, board: &Board) -> Result<Retiring<Reader>, Halt> 
             Ok(Err(error)) if error::code(&error) == Some(Code::TopicAuthorizationFailed) => {
                 return Err(Halt::Trouble(denied(outbox, "Read")));
             }
-            Ok(Err(error)) => match doubtful(&error) {
-                Some(why) => return Err(Halt::Trouble(outbox.common.reports.why(&why))),
-                None => false,
-            },
+            Ok(Err(error)) if error::is_elsewhere(&error) => return Err(Halt::Moved),
+            Ok(Err(_)) => false,
             Err(_) => return Err(Halt::Trouble(outbox.common.reports.why("the log could not be read in time"))),
         };
         if let Some(flaw) = load.flaw {

@@ -45,6 +45,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 /// How many duties may wait: more are left to others.
 const DUTIES: usize = 4;
@@ -68,19 +69,15 @@ impl KafkaCoordinator {
         let board = Arc::new(Board::new(random(), format!("shardwright.{namespace}.store"), duties));
         let common = Arc::new(Common::new(options, &namespace, board)?);
         let outbox = Arc::new(Outbox::new(common.clone())?);
-        topic::ensure(&outbox).await?;
-        let follower = Follower::open(outbox.clone()).await.map_err(|halt| match halt {
-            Halt::Trouble(error) => error,
-            // There was none: somebody deletes the topic just now.
-            Halt::Over(StoreError::HistoryLost(why)) => BrokerError::Unreachable {
-                location: common.location.clone(),
-                why,
-            },
-            Halt::Over(why) => BrokerError::Unsafe {
-                location: common.location.clone(),
-                why: why.to_string(),
-            },
-        })?;
+        // Each step has its own limit; together they have one too.
+        let limit = 3 * (common.session() + common.patience());
+        let follower = timeout(limit, async {
+            topic::ensure(&outbox).await?;
+            Self::follow(&outbox).await
+        })
+        .await
+        .unwrap_or_else(|_| Err(common.reports.why("it takes too long to answer")))?;
+
         let store = Arc::new(store::LogStore::new(outbox.clone()));
         let mut tasks = JoinSet::new();
         tasks.spawn(follower.run());
@@ -93,6 +90,21 @@ impl KafkaCoordinator {
             outbox,
             store,
             _tasks: tasks,
+        })
+    }
+
+    /// Reads the log for the first time.
+    async fn follow(outbox: &Arc<Outbox>) -> Result<Follower, BrokerError> {
+        let location = || outbox.common.location.clone();
+        Follower::open(outbox.clone()).await.map_err(|halt| match halt {
+            Halt::Trouble(error) => error,
+            Halt::Moved => outbox.common.reports.why("the beginning of the log moves"),
+            // There was none: somebody deletes the topic just now.
+            Halt::Over(StoreError::HistoryLost(why)) => BrokerError::Unreachable { location: location(), why },
+            Halt::Over(why) => BrokerError::Unsafe {
+                location: location(),
+                why: why.to_string(),
+            },
         })
     }
 
@@ -169,7 +181,7 @@ impl Coordinator for KafkaCoordinator {
     }
 
     async fn examine(&self) -> Vec<Finding> {
-        examine::examine(&self.outbox, &self.store, &self.bus).await
+        examine::examine(self).await
     }
 
     async fn erase(&self) -> Result<(), StoreError<Bytes>> {

@@ -57,14 +57,12 @@ impl LogStore {
     /// Writes a record, and says what the log made of it.
     pub(super) async fn write(&self, act: Act<'_>, value: &[u8]) -> Result<Verdict, StoreError<Bytes>> {
         self.board.usable()?;
-        // While the log is read again nobody knows what is to be expected.
-        self.board.view(|_| ())?;
         self.try_write(act, value).await
     }
 
     async fn try_write(&self, act: Act<'_>, value: &[u8]) -> Result<Verdict, StoreError<Bytes>> {
         let topic = &self.outbox.common.store;
-        let prepared = self.board.prepare(act, value);
+        let prepared = self.board.prepare(act, value)?;
         if let Err(error) = self.outbox.send(topic, &prepared.record, Ticket::Store(prepared.sequence)) {
             self.board.forget(prepared.sequence);
             return Err(match error::unstored(&error, topic) {

@@ -56,7 +56,7 @@ impl Log {
 
 impl Handle {
     fn prepare(&self, act: Act<'_>, value: &[u8]) -> Prepared {
-        self.board.prepare(act, value)
+        self.board.prepare(act, value).expect("a state")
     }
 
     /// Appends a record and reads it; says whether it counted.
@@ -257,6 +257,8 @@ fn a_stranger_to_the_history_is_doubted_and_does_not_count() {
     assert!(fold.entries.contains_key("k"));
     handle.follow(&log);
     assert!(matches!(handle.board.view(|_| ()), Err(StoreError::Unavailable(_))));
+    let write = handle.board.prepare(Act::Put("k", Guard::Any), b"");
+    assert!(matches!(write, Err(StoreError::Unavailable(_))), "it would count for no history");
     handle.board.loaded(fold, Vec::new());
     assert!(handle.board.view(|fold| fold.entries.contains_key("k")).expect("a state"));
 }

@@ -23,7 +23,7 @@ fn admin(common: &Common) -> Result<(Admin, AdminOptions), BrokerError> {
     Ok((Retiring::new(common.client(&[])?), options))
 }
 
-/// Sees to it that both topics exist, and that the store's is safe. What is unsafe about the other is said once, as a warning.
+/// Sees to it that both topics exist, and that the store's is safe. What can be lived with is said once, as a warning.
 pub(super) async fn ensure(outbox: &Outbox) -> Result<(), BrokerError> {
     let common = &outbox.common;
     let topics = [common.store.as_str(), common.bus.as_str()];
@@ -45,7 +45,7 @@ pub(super) async fn ensure(outbox: &Outbox) -> Result<(), BrokerError> {
         create(common, &admin, &options, &missing).await?;
         appear(outbox, &missing).await?;
     }
-    let settings = settings(common, &admin, &options).await?;
+    let settings = read(common, &admin, &options, &common.store).await?;
     for (flaw, fatal) in flaws(&settings, common.options.replication) {
         let why = format!("the topic {}: {flaw}", common.store);
         if fatal {
@@ -57,19 +57,25 @@ pub(super) async fn ensure(outbox: &Outbox) -> Result<(), BrokerError> {
     Ok(())
 }
 
-/// The settings of the store's topic. A broker that has not heard of it yet answers without any.
-async fn settings(common: &Common, admin: &Admin, options: &AdminOptions) -> Result<ConfigResource, BrokerError> {
+/// The settings of a topic.
+pub(super) async fn settings(common: &Common, topic: &str) -> Result<ConfigResource, BrokerError> {
+    let (admin, options) = admin(common)?;
+    read(common, &admin, &options, topic).await
+}
+
+/// The settings of a topic. A broker that has not heard of it yet answers without any.
+async fn read(common: &Common, admin: &Admin, options: &AdminOptions, topic: &str) -> Result<ConfigResource, BrokerError> {
     let until = Instant::now() + common.session();
-    let resources = [ResourceSpecifier::Topic(&common.store)];
+    let resources = [ResourceSpecifier::Topic(topic)];
     loop {
         let described = admin.describe_configs(&resources, options).await.map_err(|error| failed(common, &error))?;
         match described.into_iter().next() {
             Some(Ok(settings)) if !settings.entries.is_empty() => return Ok(settings),
             Some(Err(code)) if code != Code::UnknownTopicOrPartition => {
-                return Err(refused(common, "reading the settings of", "DescribeConfigs", &common.store, code));
+                return Err(refused(common, "reading the settings of", "DescribeConfigs", topic, code));
             }
             _ if Instant::now() > until => {
-                return Err(common.reports.why(&format!("no broker tells the settings of the topic {}: is DescribeConfigs granted on it?", common.store)));
+                return Err(common.reports.why(&format!("no broker tells the settings of the topic {topic}: is DescribeConfigs granted on it?")));
             }
             _ => sleep(Duration::from_millis(50)).await,
         }
@@ -145,7 +151,7 @@ async fn appear(outbox: &Outbox, topics: &[&str]) -> Result<(), BrokerError> {
 }
 
 /// How many replicas must have a record: most of them.
-fn insync(replication: u16) -> u16 {
+pub(super) fn insync(replication: u16) -> u16 {
     replication.max(1) / 2 + 1
 }
 

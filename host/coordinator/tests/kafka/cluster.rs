@@ -6,7 +6,7 @@ use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use shardwright_coordinator::kafka::{KafkaCoordinator, KafkaOptions};
 use shardwright_coordinator::suite::{Action, Disturb, Effect, Operation, Seen, check_key_history, check_revisions};
-use shardwright_coordinator::{Bus, Delivery, Store};
+use shardwright_coordinator::{Bus, Delivery, Store, Subscription};
 use shardwright_core::store::{Entry, Expected, Revision, StoreError};
 use shardwright_servers::KafkaCluster;
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 fn replicated(cluster: &KafkaCluster) -> KafkaOptions {
     KafkaOptions {
@@ -139,6 +139,9 @@ async fn three_brokers() {
         })
         .await
         .unwrap();
+        if round == 0 {
+            quiet(&mut *subscription).await;
+        }
         cluster.node(lost).start_again().unwrap();
     }
     stop.store(true, Ordering::SeqCst);
@@ -169,6 +172,16 @@ async fn three_brokers() {
         count(|effect| matches!(effect, Effect::Written(_))),
         count(|effect| matches!(effect, Effect::Unknown))
     );
+}
+
+/// Whoever knows that a broker is away is not told of it again and again.
+async fn quiet(subscription: &mut dyn Subscription) {
+    let (mut gaps, until) = (0, Instant::now() + Duration::from_secs(10));
+    while let Ok(batch) = timeout_at(until, subscription.next(100)).await {
+        gaps += batch.unwrap().iter().filter(|delivery| matches!(delivery, Delivery::Gap { .. })).count();
+    }
+    println!("{gaps} gaps while a broker was away");
+    assert!(gaps <= 2, "{gaps} gaps in ten seconds");
 }
 
 /// Waits until the writers have got on.

@@ -150,6 +150,41 @@ async fn a_restored_broker_has_lost_its_history() {
     assert_eq!(read(&fresh, "k").await.unwrap().as_deref(), Some("before"));
 }
 
+/// The same, when the log has grown past what the old handle knew before that handle looks again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restored_broker_that_went_on_has_lost_its_history() {
+    let server = KafkaServer::start().unwrap();
+    let options = options(&[server.address()]);
+    let first = reopen(&options, "went-on").await;
+    write(&first, "k", "before").await;
+    server.stop().unwrap();
+    let copy = tempfile::tempdir().unwrap();
+    copy_folder(&server.data_folder(), copy.path());
+    server.start_again().unwrap();
+    drop(first);
+    let sleeper = std::thread::spawn({
+        let options = options.clone();
+        move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let store = runtime.block_on(reopen(&options, "went-on"));
+            runtime.block_on(write(&store, "k", "lost"));
+            (runtime, store)
+        }
+    });
+    let (runtime, sleeper) = sleeper.join().unwrap();
+    server.kill().unwrap();
+    server.wipe().unwrap();
+    copy_folder(copy.path(), &server.data_folder());
+    server.start_again().unwrap();
+    let fresh = reopen(&options, "went-on").await;
+    for _ in 0..50 {
+        write(&fresh, "k", "since").await;
+    }
+    let lost = std::thread::spawn(move || runtime.block_on(read(&sleeper, "k"))).join().unwrap();
+    assert!(matches!(lost, Err(StoreError::HistoryLost(_))), "{lost:?}");
+    assert_eq!(read(&fresh, "k").await.unwrap().as_deref(), Some("since"));
+}
+
 fn copy_folder(from: &std::path::Path, to: &std::path::Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {

@@ -2,7 +2,7 @@
 
 use super::{PATIENCE, open, options, reopen, shared};
 use bytes::Bytes;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -10,7 +10,7 @@ use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use shardwright_coordinator::broker::BrokerError;
 use shardwright_coordinator::kafka::KafkaCoordinator;
-use shardwright_coordinator::{Bus, Coordinator, Store};
+use shardwright_coordinator::{Bus, BusError, Coordinator, Store, Verdict};
 use shardwright_core::store::{Expected, Revision, StoreError};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -233,4 +233,34 @@ async fn more_replicas_than_brokers_are_asked_for_again() {
         panic!("one broker made three replicas")
     };
     assert!(error.is_transient() && error.to_string().contains("replication"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_finds_what_could_be_better() {
+    let server = shared();
+    let options = options(&[server.address()]);
+    let store = reopen(&options, "doctor").await;
+    let found = store.examine().await;
+    assert!(found.iter().all(|finding| finding.verdict == Verdict::Good), "{found:#?}");
+    for name in ["replicas", "topic of the store", "log", "clock", "store round trip", "bus round trip"] {
+        assert!(found.iter().any(|finding| finding.name == name), "nothing about {name} in {found:#?}");
+    }
+    let topic = "shardwright.doctor.store";
+    let change = AlterConfig::new(ResourceSpecifier::Topic(topic)).set("cleanup.policy", "compact");
+    let changed = admin(&server.address()).alter_configs([&change], &AdminOptions::new()).await.unwrap();
+    assert!(changed[0].is_ok(), "{changed:?}");
+    let found = store.examine().await;
+    let bad: Vec<_> = found.iter().filter(|finding| finding.verdict == Verdict::Bad).collect();
+    assert!(bad.iter().any(|finding| finding.detail.contains("cleanup.policy")), "{found:#?}");
+    assert!(bad.iter().all(|finding| finding.remedy.is_some()), "{bad:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handle_that_is_dropped_ends_its_subscriptions() {
+    let server = shared();
+    let store = reopen(&options(&[server.address()]), "dropped").await;
+    let mut subscription = store.subscribe(&["t"]).await.unwrap();
+    drop(store);
+    let over = tokio::time::timeout(PATIENCE, subscription.next(1)).await.unwrap();
+    assert_eq!(over, Err(BusError::Closed));
 }
