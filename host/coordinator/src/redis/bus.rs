@@ -172,7 +172,7 @@ impl Ear {
 
 /// A connection on which the server has confirmed the subscription.
 async fn connect(route: &Route, shared: Arc<Shared>, channel: &Channel, deadline: Instant) -> Result<Wire, BrokerError> {
-    let push: Push = Box::new(move |info| shared.take(info));
+    let push: Push = Arc::new(move |info| shared.take(info));
     let wire = route.connect(Some(push)).await?;
     let subscribe = if channel.sharded { "SSUBSCRIBE" } else { "SUBSCRIBE" };
     let location = wire.server.to_string();

@@ -123,11 +123,15 @@ fn unread(name: &'static str, problem: Problem) -> Finding {
 
 async fn eviction(wire: &Wire, timeout: Duration) -> Result<Finding, Problem> {
     let memory = info(wire, "memory", timeout).await?;
-    let read = |name: &str| memory.get(name).map_or("unknown", String::as_str);
-    let (policy, limit) = (read("maxmemory_policy"), read("maxmemory"));
+    let read = |name: &str| {
+        memory
+            .get(name)
+            .ok_or_else(|| Problem::Other(format!("the server does not tell {name}")))
+    };
+    let (policy, limit) = (read("maxmemory_policy")?, read("maxmemory")?);
     let detail = format!("maxmemory-policy {policy}, maxmemory {limit}");
     let remedy = "set maxmemory-policy noeviction, or give the coordinator a server of its own";
-    Ok(match (policy.starts_with("allkeys"), limit) {
+    Ok(match (policy.starts_with("allkeys"), limit.as_str()) {
         (false, _) => Finding::good("eviction", detail),
         (true, "0") => Finding::warning(
             "eviction",
@@ -176,7 +180,7 @@ async fn replicas(wire: &Wire, min_replicas: u32, timeout: Duration) -> Result<F
     Ok(if count < min_replicas {
         let remedy = "start or reconnect replicas, or lower min-replicas: until then no write is acknowledged";
         Finding::bad("replicas", detail, remedy)
-    } else if count > 0 && 2 * min_replicas < count.max(1) {
+    } else if 2 * min_replicas < count {
         let remedy = format!("set min-replicas to {} or more: at least half of the replicas", count.div_ceil(2));
         Finding::warning(
             "replicas",

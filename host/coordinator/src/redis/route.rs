@@ -6,7 +6,6 @@ use super::reply::Refusal;
 use super::wire::{Dialer, Push, Wire};
 use crate::broker::BrokerError;
 use redis::{RedisConnectionInfo, Value, cmd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::time::Instant;
 
@@ -58,13 +57,10 @@ impl Route {
     /// # Errors
     /// That of the last address that was tried; one that will not pass by itself before one that may.
     pub(super) async fn connect(&self, push: Option<Push>) -> Result<Wire, BrokerError> {
-        let push = push.map(Arc::new);
         let (count, first) = (self.addresses.servers.len(), self.first.load(Ordering::Relaxed));
         let mut worst: Option<BrokerError> = None;
         for at in (first..first + count).map(|at| at % count) {
-            // Each try has its own, and all share what they lead to.
-            let push = push.clone().map(|push| Box::new(move |info| push(info)) as Push);
-            match self.through(&self.addresses.servers[at], push).await {
+            match self.through(&self.addresses.servers[at], push.clone()).await {
                 Ok(wire) => {
                     self.first.store(at, Ordering::Relaxed);
                     return Ok(wire);
@@ -106,8 +102,12 @@ impl Route {
 
     async fn ask_sentinel(&self, sentinel: &Server, service: &str, login: &RedisConnectionInfo) -> Result<Server, BrokerError> {
         let wire = self.dialer.dial(sentinel, login, None).await?;
-        let question = cmd("SENTINEL").arg("get-master-addr-by-name").arg(service).clone();
-        if let Value::Array(address) = self.ask(&wire, &question).await?
+        let answer = self.ask(&wire, cmd("SENTINEL").arg("get-master-addr-by-name").arg(service)).await;
+        let answer = answer.map_err(|error| match error {
+            BrokerError::Unsafe { why, .. } => BrokerError::Invalid(format!("{sentinel} is no sentinel ({why})")),
+            error => error,
+        })?;
+        if let Value::Array(address) = answer
             && let [host, port] = &address[..]
             && let (Some(host), Some(port)) = (text(host), text(port).and_then(|port| port.parse().ok()))
         {
@@ -158,7 +158,11 @@ fn meaning(server: &Server, refusal: Refusal) -> BrokerError {
             location: server.to_string(),
             why,
         },
-        Refusal::Other(why) if why.contains("unknown command") => BrokerError::Invalid(format!("{server} is no sentinel ({why})")),
+        // A server that does not know a command that all servers know.
+        Refusal::Other(why) if why.contains("unknown command") => BrokerError::Unsafe {
+            location: server.to_string(),
+            why,
+        },
         other => unreachable(server, other.why()),
     }
 }

@@ -34,11 +34,11 @@ end
 local revision, since = tonumber(m[3]), tonumber(m[6])
 
 if m[5] ~= present then
-  -- The numbers jump, so that none is given twice even if some were given that are lost.
+  -- The numbers jump, past all that may have been given and lost: nobody gives a thousand in a millisecond.
   local runs = redis.call('HGET', meta, 'runs') .. string.format('%s %.0f\n', present, revision)
   local _, known = string.gsub(runs, '\n', '')
   if known > RUNS then runs = string.sub(runs, string.find(runs, '\n', 1, true) + 1) end
-  revision, since = revision + JUMP, now
+  revision, since = math.max(revision + JUMP, now * 1000), now
   redis.call('HSET', meta, 'revision', revision, 'time', now, 'run', present, 'since', since, 'runs', runs)
 end
 if run ~= '' and run ~= present then return { 'run', redis.call('HGET', meta, 'runs') } end

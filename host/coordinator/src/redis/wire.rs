@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 
 /// Takes what the server sends without being asked, at once and without blocking; an error is the end of the connection.
-pub(super) type Push = Box<dyn Fn(PushInfo) -> Result<(), &'static str> + Send + Sync>;
+pub(super) type Push = Arc<dyn Fn(PushInfo) -> Result<(), &'static str> + Send + Sync>;
 
 /// How connections are made.
 pub(super) struct Dialer {
@@ -63,11 +63,9 @@ where
     if let Some(push) = push {
         let life = Arc::downgrade(&life);
         config = config.set_push_sender(move |info| {
-            push(info).inspect_err(|why| {
-                if let Some(life) = life.upgrade() {
-                    life.end(why);
-                }
-            })
+            // What still comes when it was given up is late: another connection may have spoken since.
+            let life = life.upgrade().filter(|life| life.end.borrow().is_none()).ok_or("it is over")?;
+            push(info).inspect_err(|why| life.end(why))
         });
     }
     let connected = MultiplexedConnection::new_with_config(login, stream, config).await;

@@ -1,6 +1,6 @@
 //! Another server takes over, with or without all that was acknowledged.
 
-use crate::common::{PATIENCE, eventually, fresh, next, open, single};
+use crate::common::{PATIENCE, eventually, fresh, message, next, open, single};
 use bytes::Bytes;
 use shardwright_coordinator::broker::Password;
 use shardwright_coordinator::redis::{RedisCoordinator, RedisOptions, RedisTopology};
@@ -30,12 +30,10 @@ fn sentinels(servers: &RedisSentinel, min_replicas: u32) -> RedisOptions {
 fn cluster(nodes: &RedisCluster, min_replicas: u32) -> RedisOptions {
     RedisOptions {
         topology: RedisTopology::Cluster,
-        ..RedisOptions {
-            urls: nodes.urls().iter().map(Password::new).collect(),
-            timeout: Duration::from_secs(3),
-            min_replicas,
-            ..single("")
-        }
+        urls: nodes.urls().iter().map(Password::new).collect(),
+        timeout: Duration::from_secs(3),
+        min_replicas,
+        ..single("")
     }
 }
 
@@ -238,6 +236,48 @@ async fn a_loss_at_a_promotion_by_sentinels_is_noticed() {
     assert_eq!(next(&mut *subscription).await, Delivery::Gap { lost: 0 });
 }
 
+/// The slot is handed to another node with all its keys: nothing is lost, and who listened must listen there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slot_that_moves_is_followed() {
+    let nodes = RedisCluster::start().unwrap();
+    let (options, namespace) = (cluster(&nodes, 0), fresh());
+    let (handle, far) = (open(&options, &namespace).await, open(&options, &namespace).await);
+    let mut subscription = handle.subscribe(&["t"]).await.unwrap();
+    let first = handle.put("k", Bytes::from_static(b"first"), Expected::Absent).await.unwrap();
+    move_slot(&nodes, &namespace);
+
+    let reading = eventually("a reading", async || handle.get("k").await.ok()).await;
+    assert_eq!(reading.entry.unwrap().revision, first.revision);
+    handle
+        .put("k", Bytes::from_static(b"second"), Expected::Revision(first.revision))
+        .await
+        .unwrap();
+    assert_eq!(next(&mut *subscription).await, Delivery::Gap { lost: 0 });
+    eventually("the bus", async || far.publish("t", Bytes::from_static(b"there")).await.ok()).await;
+    assert_eq!(next(&mut *subscription).await, message("t", "there"));
+}
+
+/// Moves the slot of `namespace` to another master.
+fn move_slot(nodes: &RedisCluster, namespace: &Namespace) {
+    let key = |what: &str| format!("shardwright:{{{namespace}}}:{what}");
+    let from = nodes.master_of(&key("meta")).unwrap();
+    let to = (0..3)
+        .map(|index| nodes.node(index))
+        .find(|node| node.port() != from.port())
+        .unwrap();
+    let slot = from.cli(&["cluster", "keyslot", &key("meta")]).unwrap();
+    let (from_id, to_id) = (from.cli(&["cluster", "myid"]).unwrap(), to.cli(&["cluster", "myid"]).unwrap());
+    to.cli(&["cluster", "setslot", &slot, "importing", &from_id]).unwrap();
+    from.cli(&["cluster", "setslot", &slot, "migrating", &to_id]).unwrap();
+    let (port, keys) = (to.port().to_string(), [key("meta"), key("index"), key("entries")]);
+    let mut migrate = vec!["migrate", "127.0.0.1", &port, "", "0", "5000", "keys"];
+    migrate.extend(keys.iter().map(String::as_str));
+    from.cli(&migrate).unwrap();
+    for node in [to, from] {
+        node.cli(&["cluster", "setslot", &slot, "node", &to_id]).unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_write_that_no_replica_confirms_is_indeterminate() {
     let master = RedisServer::start().unwrap();
@@ -265,6 +305,8 @@ async fn a_write_that_no_replica_confirms_is_indeterminate() {
     let conflict = handle.put("k", Bytes::new(), Expected::Revision(first.revision)).await;
     assert!(matches!(conflict, Err(StoreError::Conflict(_))), "{conflict:?}");
     replica.resume().unwrap();
+    // The connection of the writes finds the script gone, too.
+    master.cli(&["script", "flush"]).unwrap();
     eventually("a write", async || handle.put("k", Bytes::new(), Expected::Any).await.ok()).await;
 }
 
