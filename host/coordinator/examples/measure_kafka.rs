@@ -29,6 +29,7 @@ async fn main() -> Result<(), Failure> {
     let server = if given.is_none() { Some(KafkaServer::start()?) } else { None };
     let address = given.or(server.as_ref().map(KafkaServer::address)).ok_or("no broker")?;
     let store = open(&address, "measure").await?;
+    idle(&store).await?;
     // Made by the backend, so that the topics are alike.
     let bare = open(&address, "measure-bare").await?;
     compare_and_set(&store, &address).await?;
@@ -52,6 +53,29 @@ async fn open(address: &str, name: &str) -> Result<Arc<KafkaCoordinator>, Failur
         timeout_session: Duration::from_secs(5),
     };
     Ok(Arc::new(KafkaCoordinator::open(options, Namespace::new(name)?).await?))
+}
+
+/// What a handle with a subscription costs that nobody uses.
+async fn idle(store: &KafkaCoordinator) -> Result<(), Failure> {
+    let _subscription = store.subscribe(&[]).await?;
+    let (before, begun) = (processor()?, Instant::now());
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    let used = processor()?.saturating_sub(before).as_secs_f64() / begun.elapsed().as_secs_f64();
+    println!("{:<42} {:>9.2} % of a core", "idle", used * 100.0);
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let memory = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    println!("{:<42} {:>12}", "memory of this process", memory.unwrap_or("?").trim());
+    Ok(())
+}
+
+/// The processor time that this process's threads have used.
+fn processor() -> Result<Duration, Failure> {
+    let mut sum = 0;
+    for thread in std::fs::read_dir("/proc/self/task")? {
+        let stat = std::fs::read_to_string(thread?.path().join("schedstat"))?;
+        sum += stat.split(' ').next().ok_or("no figures")?.parse::<u64>()?;
+    }
+    Ok(Duration::from_nanos(sum))
 }
 
 /// A producer with the settings that the backend uses.
@@ -169,7 +193,11 @@ async fn throughput(store: &Arc<KafkaCoordinator>, address: &str, size: usize) -
             }
         }
     }
-    rate(&format!("64 publishers, {size} bytes, {missed} missed"), lanes * each, begun.elapsed());
+    rate(
+        &format!("64 publishers, {size} bytes, {missed} missed"),
+        lanes * each,
+        begun.elapsed(),
+    );
     Ok(())
 }
 

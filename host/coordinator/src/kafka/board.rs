@@ -273,11 +273,7 @@ impl Board {
 
     /// Nothing more will come of this store.
     pub(super) fn end(&self, why: StoreError<Bytes>) {
-        let mut state = self.lock();
-        let why = state.over.get_or_insert(why).clone();
-        for (_, answer) in state.waiting.drain() {
-            let _ = answer.send(Err(why.clone()));
-        }
+        self.lock().end(why);
     }
 
     /// Whether a record is the own one of this number.
@@ -322,7 +318,7 @@ impl Board {
                 "the record at offset {offset} of {} has version {version}: run the newer release",
                 self.topic
             );
-            return end_with(state, StoreError::Invalid(why));
+            return state.end(StoreError::Invalid(why));
         }
         if let Some(why) = folded.doubt {
             return self.doubt(state, why);
@@ -350,9 +346,16 @@ impl Board {
     }
 }
 
-fn end_with(state: &mut State, why: StoreError<Bytes>) {
-    for (_, answer) in state.waiting.drain() {
-        let _ = answer.send(Err(why.clone()));
+impl State {
+    fn end(&mut self, why: StoreError<Bytes>) {
+        let why = self.over.get_or_insert(why);
+        let told = match why {
+            StoreError::HistoryLost(_) => why.clone(),
+            // Their records may well stand in the log.
+            other => StoreError::Indeterminate(other.to_string()),
+        };
+        for (_, answer) in self.waiting.drain() {
+            let _ = answer.send(Err(told.clone()));
+        }
     }
-    state.over.get_or_insert(why);
 }

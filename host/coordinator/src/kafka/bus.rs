@@ -243,7 +243,10 @@ async fn echo(outbox: Arc<Outbox>, mut place: watch::Receiver<u64>, broke: Arc<N
                 Err(_) => sleep(backoff.next_wait()).await,
             }
         };
-        if timeout(outbox.common.session(), place.wait_for(|next| *next > stands)).await.is_err() {
+        if timeout(outbox.common.session(), place.wait_for(|next| *next > stands))
+            .await
+            .is_err()
+        {
             stalled.notify_one();
         }
     }

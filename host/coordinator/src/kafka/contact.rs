@@ -13,10 +13,10 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
 /// How long to wait for what explains a failure, or for a better broker of the list.
-const GRACE: Duration = Duration::from_millis(500);
+const GRACE: Duration = Duration::from_secs(1);
 
 /// How many partitions a topic has; none if there is no such topic.
-pub(super) async fn partitions(outbox: &Outbox, topic: &str) -> Result<Option<usize>, KafkaError> {
+async fn partitions(outbox: &Outbox, topic: &str) -> Result<Option<usize>, KafkaError> {
     let metadata = outbox.metadata(topic, outbox.common.session()).await?;
     let Some(found) = metadata.topics().first() else {
         return Ok(None);
@@ -61,7 +61,9 @@ pub(super) async fn reach(outbox: &Outbox, topic: &str) -> Result<Option<usize>,
             // The reason may come a moment after the failure.
             let _ = timeout(GRACE, common.reports.anything.notified()).await;
             let why = match error::code(&error) {
-                Some(Code::BrokerTransportFailure) => "nobody is there, or closes the connection: is the address right, does it want TLS, or a user and password?".into(),
+                Some(Code::BrokerTransportFailure) => {
+                    "nobody is there, or closes the connection: is the address right, does it want TLS, or a user and password?".into()
+                }
                 _ => error.to_string(),
             };
             Err(explain(common, common.reports.why(&why)).await)

@@ -40,7 +40,10 @@ pub(super) fn code(error: &KafkaError) -> Option<Code> {
 
 /// Whether a reader is told that what it wants to read is not where it was.
 pub(super) fn is_elsewhere(error: &KafkaError) -> bool {
-    matches!(code(error), Some(Code::AutoOffsetReset | Code::OffsetOutOfRange | Code::LogTruncation)) || is_missing(error)
+    matches!(
+        code(error),
+        Some(Code::AutoOffsetReset | Code::OffsetOutOfRange | Code::LogTruncation)
+    ) || is_missing(error)
 }
 
 /// Whether there is no such topic.
@@ -55,11 +58,20 @@ pub(super) fn is_missing(error: &KafkaError) -> bool {
 pub(super) fn is_passing(error: &KafkaError) -> bool {
     matches!(
         code(error),
-        Some(Code::LeaderNotAvailable | Code::NotLeaderForPartition | Code::UnknownLeaderEpoch | Code::FencedLeaderEpoch | Code::ReplicaNotAvailable)
+        Some(
+            Code::LeaderNotAvailable
+                | Code::NotLeaderForPartition
+                | Code::UnknownLeaderEpoch
+                | Code::FencedLeaderEpoch
+                | Code::ReplicaNotAvailable
+        )
     )
 }
 
 /// Whether a connection broke.
 pub(super) fn is_disconnected(error: &KafkaError) -> bool {
-    matches!(code(error), Some(Code::BrokerTransportFailure | Code::AllBrokersDown | Code::Resolve))
+    matches!(
+        code(error),
+        Some(Code::BrokerTransportFailure | Code::AllBrokersDown | Code::Resolve)
+    )
 }

@@ -25,7 +25,11 @@ pub(super) async fn examine(kafka: &KafkaCoordinator) -> Vec<Finding> {
     )];
     match kafka.outbox.metadata(&common.store, common.session()).await {
         Ok(metadata) => found.extend(replicas(&metadata, common.options.replication)),
-        Err(error) => found.push(Finding::bad("brokers", error.to_string(), "see that brokers answer at the addresses that were given")),
+        Err(error) => found.push(Finding::bad(
+            "brokers",
+            error.to_string(),
+            "see that brokers answer at the addresses that were given",
+        )),
     }
     found.extend(settings(kafka).await);
     found.push(log(kafka).await);
@@ -44,7 +48,11 @@ pub(super) async fn examine(kafka: &KafkaCoordinator) -> Vec<Finding> {
 fn replicas(metadata: &Metadata, wanted: u16) -> Vec<Finding> {
     let brokers = metadata.brokers().len();
     let Some(partition) = metadata.topics().first().and_then(|topic| topic.partitions().first()) else {
-        return vec![Finding::bad("replicas", "the log has no partition", "open it again: it is made then")];
+        return vec![Finding::bad(
+            "replicas",
+            "the log has no partition",
+            "open it again: it is made then",
+        )];
     };
     let (all, current) = (partition.replicas().len(), partition.isr().len());
     let detail = format!("{brokers} brokers; {current} of {all} replicas of the log are current, {wanted} are configured");
@@ -69,20 +77,33 @@ async fn settings(kafka: &KafkaCoordinator) -> Vec<Finding> {
     match topic::settings(common, &common.store).await {
         Ok(settings) => {
             for (flaw, fatal) in topic::flaws(&settings, common.options.replication) {
-                let remedy = format!("kafka-configs --alter --entity-type topics --entity-name {} --add-config …", common.store);
+                let remedy = format!(
+                    "change it with kafka-configs --alter --entity-type topics --entity-name {}",
+                    common.store
+                );
                 let make = if fatal { Finding::bad } else { Finding::warning };
                 found.push(make("topic of the store", flaw, remedy));
             }
         }
-        Err(error) => found.push(Finding::warning("topic of the store", error.to_string(), "grant DescribeConfigs on it")),
+        Err(error) => found.push(Finding::warning(
+            "topic of the store",
+            error.to_string(),
+            "grant DescribeConfigs on it",
+        )),
     }
     if found.is_empty() {
-        found.push(Finding::good("topic of the store", "nothing is removed by time or size, records bear the broker's time"));
+        found.push(Finding::good(
+            "topic of the store",
+            "nothing is removed by time or size, records bear the broker's time",
+        ));
     }
     found.push(match topic::settings(common, &common.bus).await {
         Ok(settings) => match settings.get("retention.ms").and_then(|entry| entry.value.as_deref()) {
             Some("-1") => Finding::warning("topic of the bus", "messages are kept for ever", "set its retention.ms to 600000"),
-            kept => Finding::good("topic of the bus", format!("messages are kept for {} ms", kept.unwrap_or("an unknown number of"))),
+            kept => Finding::good(
+                "topic of the bus",
+                format!("messages are kept for {} ms", kept.unwrap_or("an unknown number of")),
+            ),
         },
         Err(error) => Finding::warning("topic of the bus", error.to_string(), "grant DescribeConfigs on it"),
     });
@@ -96,7 +117,10 @@ async fn log(kafka: &KafkaCoordinator) -> Finding {
         Ok((low, high)) if high - low > LONG => Finding::warning(
             "log",
             format!("{} records, more than snapshots leave", high - low),
-            format!("grant Delete on the topic {}: what a snapshot replaces is cut off then", common.store),
+            format!(
+                "grant Delete on the topic {}: what a snapshot replaces is cut off then",
+                common.store
+            ),
         ),
         Ok((low, high)) => Finding::good("log", format!("{} records, from {low} to {high}", high - low)),
         Err(error) => Finding::warning("log", error.to_string(), "see that its leader answers"),
@@ -116,7 +140,11 @@ async fn clocks(kafka: &KafkaCoordinator) -> Finding {
             if off < SKEW {
                 Finding::good("clock", detail)
             } else {
-                Finding::warning("clock", detail, "let both be set by NTP; nothing depends on it but what people read")
+                Finding::warning(
+                    "clock",
+                    detail,
+                    "let both be set by NTP; nothing depends on it but what people read",
+                )
             }
         }
         Err(error) => Finding::bad("clock", error.to_string(), "see that the leader of the log answers"),
@@ -151,7 +179,11 @@ async fn round_trip(kafka: &KafkaCoordinator, way: Way) -> Finding {
     took.sort_unstable();
     let detail = format!("{:.1?} in the middle of {TRIPS}", took[TRIPS / 2]);
     if took[TRIPS / 2] > SLOW {
-        Finding::warning(name, detail, "renewals are late that way: use brokers that are nearer, or less busy")
+        Finding::warning(
+            name,
+            detail,
+            "renewals are late that way: use brokers that are nearer, or less busy",
+        )
     } else {
         Finding::good(name, detail)
     }

@@ -163,7 +163,12 @@ impl Fold {
         }
         let ago = usize::try_from(offset - head.seen).unwrap_or(usize::MAX);
         let ours = self.past.len().checked_sub(ago + 1).map(|place| self.past[place])?;
-        (ours != head.chain).then(|| format!("the author of the record at offset {offset} has read another log up to {}", head.seen))
+        (ours != head.chain).then(|| {
+            format!(
+                "the author of the record at offset {offset} has read another log up to {}",
+                head.seen
+            )
+        })
     }
 
     fn act(&mut self, head: &Head<'_>, value: &[u8], offset: u64) -> Outcome {

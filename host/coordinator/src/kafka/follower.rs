@@ -1,6 +1,6 @@
 //! Follows the log: reads it from its beginning, then as it grows; and reads it again when it may not be the one it was.
 
-use super::board::Board;
+use super::board::{Board, Verdict};
 use super::client::{Retiring, Ticket};
 use super::error;
 use super::fold::Outcome;
@@ -29,7 +29,7 @@ pub(super) struct Follower {
 pub(super) enum Halt {
     /// For now.
     Trouble(BrokerError),
-    /// Because its beginning was cut off meanwhile.
+    /// Because its beginning is not where it was any more: it is to be read again.
     Moved,
     /// For good.
     Over(StoreError<Bytes>),
@@ -150,9 +150,7 @@ async fn load(outbox: &Outbox, board: &Board) -> Result<Retiring<Reader>, Halt> 
         if known.is_some() {
             return Err(lost("the log is empty"));
         }
-        let record = board.genesis(random());
-        // Whether it is stored is seen when it is read.
-        outbox.send(topic, &record, Ticket::Store(0)).map_err(|error| unreachable(outbox, &error))?;
+        begin(outbox, board)?;
     }
     let reader = outbox.reader(topic, low).map_err(Halt::Trouble)?;
     let mut hello = board.prepare(Act::Tick, &[]).map_err(Halt::Over)?;
@@ -169,8 +167,10 @@ async fn load(outbox: &Outbox, board: &Board) -> Result<Retiring<Reader>, Halt> 
     loop {
         let message = tokio::select! {
             message = timeout(patience, reader.recv()) => message,
-            Ok(Err(error)) = &mut hello.told => {
-                return Err(Halt::Trouble(outbox.common.reports.why(&error.to_string())));
+            // It is not told of success before all is read.
+            told = &mut hello.told => {
+                let why = told.ok().and_then(Result::err).map_or("a record vanished".into(), |error| error.to_string());
+                return Err(Halt::Trouble(outbox.common.reports.why(&why)));
             }
         };
         let done = match message {
@@ -193,7 +193,7 @@ async fn load(outbox: &Outbox, board: &Board) -> Result<Retiring<Reader>, Halt> 
             return Err(Halt::Over(flaw));
         }
         if done {
-            load.finish(outbox)?;
+            load.finish(outbox, low)?;
             return Ok(reader);
         }
     }
@@ -205,7 +205,9 @@ struct Loading<'a> {
     /// Where it had been read to before, with which hash, in which history.
     known: Option<(u64, u64, u64)>,
     loader: Loader,
-    verdicts: Vec<(u64, super::board::Verdict)>,
+    /// What became of own records.
+    verdicts: Vec<(u64, Verdict)>,
+    /// Why it is of no use.
     flaw: Option<StoreError<Bytes>>,
 }
 
@@ -219,8 +221,11 @@ impl Loading<'_> {
             flaw,
         } = self;
         loader.push(offset, time, record, |fold, folded| {
-            if let Outcome::Newer(version) = folded.outcome {
-                let why = format!("the record before offset {} has version {version}: run the newer release", fold.facts.next);
+            if let Some(Outcome::Newer(version)) = folded.as_ref().map(|folded| &folded.outcome) {
+                let why = format!(
+                    "the record before offset {} has version {version}: run the newer release",
+                    fold.facts.next
+                );
                 flaw.get_or_insert(StoreError::Invalid(why));
             }
             if let Some((next, chain, _)) = known
@@ -229,19 +234,13 @@ impl Loading<'_> {
             {
                 flaw.get_or_insert(StoreError::HistoryLost(format!("the log was changed before offset {next}")));
             }
-            verdicts.extend(board.verdict(fold, &folded));
+            verdicts.extend(folded.and_then(|folded| board.verdict(fold, &folded)));
         });
     }
 
-    fn finish(self, outbox: &Outbox) -> Result<(), Halt> {
+    fn finish(self, outbox: &Outbox, low: u64) -> Result<(), Halt> {
         let Loader::Folding(fold) = self.loader else {
-            return Err(Halt::Trouble(BrokerError::Unsafe {
-                location: outbox.common.location.clone(),
-                why: format!(
-                    "the beginning of the log in {} was deleted, and no snapshot is complete: set retention.ms and retention.bytes to -1; nodes that still run repair it by themselves, else delete the topic",
-                    outbox.common.store
-                ),
-            }));
+            return Err(self.without_beginning(outbox, low));
         };
         if let Some((next, _, history)) = self.known {
             if fold.facts.history != history {
@@ -254,6 +253,30 @@ impl Loading<'_> {
         self.board.loaded(*fold, self.verdicts);
         Ok(())
     }
+
+    /// What to do with a log in which there is neither a first record nor a complete snapshot.
+    fn without_beginning(&self, outbox: &Outbox, low: u64) -> Halt {
+        if low > 0 {
+            return Halt::Trouble(BrokerError::Unsafe {
+                location: outbox.common.location.clone(),
+                why: format!(
+                    "the beginning of the log in {} was deleted, and no snapshot is complete: nodes that still run write one by and by, else delete the topic",
+                    outbox.common.store
+                ),
+            });
+        }
+        // Nothing was ever cut off: it is a new log, in which strangers to its history were first.
+        if self.known.is_some() {
+            return lost("the log is another one");
+        }
+        begin(outbox, self.board).err().unwrap_or(Halt::Moved)
+    }
+}
+
+/// Begins a history, if nobody else does first. Whether it is stored is seen when it is read.
+fn begin(outbox: &Outbox, board: &Board) -> Result<(), Halt> {
+    let sent = outbox.send(&outbox.common.store, &board.genesis(random()), Ticket::Store(0));
+    sent.map_err(|error| unreachable(outbox, &error))
 }
 
 /// Where the log begins and ends; that there is none must be said for a while before it is believed.

@@ -38,7 +38,14 @@ mod test {
     #[test]
     fn echoes_and_strangers_are_no_messages() {
         assert_eq!(decode(&encode("", b"")), None);
-        for other in [&b""[..], b"SW", b"SW\x01", b"SW\x01\x05\x00ab", b"SW\x02\x01\x00ab", b"SW\x01\x01\x00\xff"] {
+        for other in [
+            &b""[..],
+            b"SW",
+            b"SW\x01",
+            b"SW\x01\x05\x00ab",
+            b"SW\x02\x01\x00ab",
+            b"SW\x01\x01\x00\xff",
+        ] {
             assert_eq!(decode(other), None);
         }
     }

@@ -13,10 +13,13 @@ pub(super) enum Loader {
     Folding(Box<Fold>),
 }
 
+/// A record with its offset and append time.
+type Stored = (u64, u64, Vec<u8>);
+
 /// Records that wait for a snapshot to be complete.
 #[derive(Default)]
 pub(super) struct Search {
-    waiting: Vec<(u64, u64, Vec<u8>)>,
+    waiting: Vec<Stored>,
     /// The pages so far of each snapshot that was begun, by its offset.
     begun: BTreeMap<u64, Vec<u8>>,
 }
@@ -26,21 +29,22 @@ impl Loader {
         Self::Searching(Search::default())
     }
 
-    /// Takes the next record. `each` is told of every record that is folded, with the state after it.
-    pub(super) fn push(&mut self, offset: u64, time: u64, record: &[u8], mut each: impl FnMut(&Fold, Folded)) {
+    /// Takes the next record. `each` is told of every state: the first one that is known, and that after each record from there on.
+    pub(super) fn push(&mut self, offset: u64, time: u64, record: &[u8], mut each: impl FnMut(&Fold, Option<Folded>)) {
         let search = match self {
             Self::Folding(fold) => {
                 let folded = fold.apply(offset, time, record);
-                return each(fold, folded);
+                return each(fold, Some(folded));
             }
             Self::Searching(search) => search,
         };
         let Some((mut fold, rest)) = search.push(offset, time, record) else {
             return;
         };
+        each(&fold, None);
         for (offset, time, record) in rest {
             let folded = fold.apply(offset, time, &record);
-            each(&fold, folded);
+            each(&fold, Some(folded));
         }
         *self = Self::Folding(Box::new(fold));
     }
@@ -48,7 +52,7 @@ impl Loader {
 
 impl Search {
     /// Takes the next record; if it makes the state known, says it and which records come after.
-    fn push(&mut self, offset: u64, time: u64, record: &[u8]) -> Option<(Fold, Vec<(u64, u64, Vec<u8>)>)> {
+    fn push(&mut self, offset: u64, time: u64, record: &[u8]) -> Option<(Fold, Vec<Stored>)> {
         let mut found = None;
         match Head::decode(record) {
             Ok((head, _)) if head.act == Act::Genesis && self.begun.is_empty() => {
@@ -57,7 +61,13 @@ impl Search {
             Ok((Head { act: Act::Begin(_), .. }, _)) => {
                 self.begun.insert(offset, Vec::new());
             }
-            Ok((Head { act: Act::Page { of, last, .. }, .. }, page)) => {
+            Ok((
+                Head {
+                    act: Act::Page { of, last, .. },
+                    ..
+                },
+                page,
+            )) => {
                 if let Some(pages) = self.begun.get_mut(&of) {
                     pages.extend_from_slice(page);
                     found = last.and_then(|hash| snapshot::read(pages, hash));

@@ -132,7 +132,10 @@ impl Store for KafkaCoordinator {
     async fn list(&self, prefix: &str, since: Revision) -> Result<Listing<Bytes>, StoreError<Bytes>> {
         limits::check_prefix(prefix)?;
         let look = |fold: &fold::Fold| {
-            let from = fold.entries.range::<str, _>((Bound::Included(prefix), Bound::Unbounded)).take_while(|(key, _)| key.starts_with(prefix));
+            let from = fold
+                .entries
+                .range::<str, _>((Bound::Included(prefix), Bound::Unbounded))
+                .take_while(|(key, _)| key.starts_with(prefix));
             let newer = from.filter(|(_, entry)| entry.revision > since);
             Listing {
                 entries: newer.map(|(key, entry)| (key.to_string(), entry.clone())).collect(),

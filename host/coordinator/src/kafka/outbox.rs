@@ -34,7 +34,9 @@ impl Outbox {
         let mut ticket = Box::new(ticket);
         for attempt in 0.. {
             let writer = self.writer();
-            let message = BaseRecord::<(), [u8], Box<Ticket>>::with_opaque_to(topic, ticket).partition(0).payload(record);
+            let message = BaseRecord::<(), [u8], Box<Ticket>>::with_opaque_to(topic, ticket)
+                .partition(0)
+                .payload(record);
             match writer.send(message) {
                 Ok(()) => break,
                 // An idempotent producer that lost its place is of no more use.
@@ -51,7 +53,10 @@ impl Outbox {
     fn renew(&self, old: &Writer) -> Result<(), KafkaError> {
         let mut writer = self.writer.write().unwrap_or_else(PoisonError::into_inner);
         if Arc::ptr_eq(&writer, old) {
-            let fresh = self.common.producer().map_err(|error| KafkaError::ClientCreation(error.to_string()))?;
+            let fresh = self
+                .common
+                .producer()
+                .map_err(|error| KafkaError::ClientCreation(error.to_string()))?;
             *writer = Arc::new(Retiring::new(fresh));
         }
         Ok(())

@@ -81,13 +81,22 @@ impl Reports {
             }
             Code::SSL if has(&["certificate verify failed"]) => Some(BrokerError::Tls {
                 location,
-                why: format!("the broker's certificate is not accepted: tls.ca does not hold its authority, or it has another name ({reason})"),
+                why: format!(
+                    "the broker's certificate is not accepted: tls.ca does not hold its authority, or it has another name ({reason})"
+                ),
             }),
             Code::SSL => Some(BrokerError::Tls {
                 location,
                 why: reason.into(),
             }),
-            Code::BrokerTransportFailure | Code::Fail if has(&["alert bad certificate", "alert certificate required", "alert certificate unknown", "alert unknown ca"]) => {
+            Code::BrokerTransportFailure | Code::Fail
+                if has(&[
+                    "alert bad certificate",
+                    "alert certificate required",
+                    "alert certificate unknown",
+                    "alert unknown ca",
+                ]) =>
+            {
                 let why = if self.identity {
                     format!("the broker does not accept our client certificate: let its authority be one that the broker trusts ({reason})")
                 } else {

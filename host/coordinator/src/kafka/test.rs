@@ -182,7 +182,11 @@ fn a_snapshot_is_cut_into_pages_and_read_again() {
     let mut log = begun();
     let mut handle = log.open(1);
     for i in 0..5 {
-        handle.write(&mut log, Act::Put(&format!("k{i}"), Guard::Any), &vec![i; PAGE - 100 + usize::from(i) * 50]);
+        handle.write(
+            &mut log,
+            Act::Put(&format!("k{i}"), Guard::Any),
+            &vec![i; PAGE - 100 + usize::from(i) * 50],
+        );
     }
     let fold = log.load().expect("a state");
     let pages: Vec<_> = Pages::new(&fold.facts, fold.entries.clone()).collect();

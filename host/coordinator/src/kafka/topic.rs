@@ -34,7 +34,9 @@ pub(super) async fn ensure(outbox: &Outbox) -> Result<(), BrokerError> {
             Some(partitions) => {
                 return Err(BrokerError::Unsafe {
                     location: common.location.clone(),
-                    why: format!("the topic {topic} has {partitions} partitions, so there is no one order of its records: delete it, or make it with one"),
+                    why: format!(
+                        "the topic {topic} has {partitions} partitions, so there is no one order of its records: delete it, or make it with one"
+                    ),
                 });
             }
             None => missing.push(topic),
@@ -68,14 +70,19 @@ async fn read(common: &Common, admin: &Admin, options: &AdminOptions, topic: &st
     let until = Instant::now() + common.session();
     let resources = [ResourceSpecifier::Topic(topic)];
     loop {
-        let described = admin.describe_configs(&resources, options).await.map_err(|error| failed(common, &error))?;
+        let described = admin
+            .describe_configs(&resources, options)
+            .await
+            .map_err(|error| failed(common, &error))?;
         match described.into_iter().next() {
             Some(Ok(settings)) if !settings.entries.is_empty() => return Ok(settings),
             Some(Err(code)) if code != Code::UnknownTopicOrPartition => {
                 return Err(refused(common, "reading the settings of", "DescribeConfigs", topic, code));
             }
             _ if Instant::now() > until => {
-                return Err(common.reports.why(&format!("no broker tells the settings of the topic {topic}: is DescribeConfigs granted on it?")));
+                return Err(common.reports.why(&format!(
+                    "no broker tells the settings of the topic {topic}: is DescribeConfigs granted on it?"
+                )));
             }
             _ => sleep(Duration::from_millis(50)).await,
         }
@@ -112,13 +119,19 @@ async fn create(common: &Common, admin: &Admin, options: &AdminOptions, missing:
         }
     });
     let topics: Vec<_> = topics.collect();
-    for result in admin.create_topics(&topics, options).await.map_err(|error| failed(common, &error))? {
+    for result in admin
+        .create_topics(&topics, options)
+        .await
+        .map_err(|error| failed(common, &error))?
+    {
         match result {
             Ok(_) | Err((_, Code::TopicAlreadyExists)) => {}
             Err((_, Code::InvalidReplicationFactor)) => {
                 return Err(BrokerError::Unreachable {
                     location: common.location.clone(),
-                    why: format!("there are fewer brokers than the {replication} that the topics are to be replicated to: start them, or lower `replication`"),
+                    why: format!(
+                        "there are fewer brokers than the {replication} that the topics are to be replicated to: start them, or lower `replication`"
+                    ),
                 });
             }
             Err((topic, code)) => return Err(refused(common, "making", "Create", &topic, code)),
@@ -142,7 +155,10 @@ async fn appear(outbox: &Outbox, topics: &[&str]) -> Result<(), BrokerError> {
             }
             if Instant::now() > until {
                 let why = metadata.err().map_or("it has no leader".into(), |error| error.to_string());
-                return Err(outbox.common.reports.why(&format!("the topic {topic} was made, but cannot be used: {why}")));
+                return Err(outbox
+                    .common
+                    .reports
+                    .why(&format!("the topic {topic} was made, but cannot be used: {why}")));
             }
             sleep(Duration::from_millis(20)).await;
         }
@@ -169,15 +185,32 @@ pub(super) fn flaws(config: &ConfigResource, replication: u16) -> Vec<(String, b
     exactly("cleanup.policy", "delete", "records that others rely on are removed");
     exactly("retention.ms", "-1", "old records vanish");
     exactly("retention.bytes", "-1", "old records vanish when it grows");
-    exactly("message.timestamp.type", "LogAppendTime", "ages are computed on the clocks of the nodes");
-    exactly("unclean.leader.election.enable", "false", "a replica that lacks acknowledged records may become the leader");
+    exactly(
+        "message.timestamp.type",
+        "LogAppendTime",
+        "ages are computed on the clocks of the nodes",
+    );
+    exactly(
+        "unclean.leader.election.enable",
+        "false",
+        "a replica that lacks acknowledged records may become the leader",
+    );
     if number("max.message.bytes") < (MAX_RECORD + 1024) as i64 {
         let found = value("max.message.bytes");
-        flaws.push((format!("max.message.bytes is {found}, less than a value needs; set it to {}", 2 * MAX_RECORD), true));
+        flaws.push((
+            format!(
+                "max.message.bytes is {found}, less than a value needs; set it to {}",
+                2 * MAX_RECORD
+            ),
+            true,
+        ));
     }
     if ["gzip", "zstd"].contains(&value("compression.type").as_str()) {
         let found = value("compression.type");
-        flaws.push((format!("compression.type is {found}, which this build does not read; set it to producer"), true));
+        flaws.push((
+            format!("compression.type is {found}, which this build does not read; set it to producer"),
+            true,
+        ));
     }
     let wanted = i64::from(insync(replication));
     if number("min.insync.replicas") < wanted {
@@ -197,7 +230,11 @@ pub(super) fn flaws(config: &ConfigResource, replication: u16) -> Vec<(String, b
 pub(super) async fn remove(common: &Common) -> Result<(), BrokerError> {
     let (admin, options) = admin(common)?;
     let topics = [common.store.as_str(), common.bus.as_str()];
-    for result in admin.delete_topics(&topics, &options).await.map_err(|error| failed(common, &error))? {
+    for result in admin
+        .delete_topics(&topics, &options)
+        .await
+        .map_err(|error| failed(common, &error))?
+    {
         match result {
             Ok(_) | Err((_, Code::UnknownTopicOrPartition | Code::UnknownTopic)) => {}
             Err((topic, code)) => return Err(refused(common, "deleting", "Delete", &topic, code)),
@@ -213,7 +250,10 @@ pub(super) async fn cut(common: &Common, offset: u64) -> Result<(), BrokerError>
     place
         .add_partition_offset(&common.store, 0, Offset::Offset(i64::try_from(offset).unwrap_or(0)))
         .map_err(|error| failed(common, &error))?;
-    let done = admin.delete_records(&place, &options).await.map_err(|error| failed(common, &error))?;
+    let done = admin
+        .delete_records(&place, &options)
+        .await
+        .map_err(|error| failed(common, &error))?;
     for partition in done.elements() {
         partition.error().map_err(|error| failed(common, &error))?;
     }

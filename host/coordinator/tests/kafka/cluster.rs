@@ -178,7 +178,11 @@ async fn three_brokers() {
 async fn quiet(subscription: &mut dyn Subscription) {
     let (mut gaps, until) = (0, Instant::now() + Duration::from_secs(10));
     while let Ok(batch) = timeout_at(until, subscription.next(100)).await {
-        gaps += batch.unwrap().iter().filter(|delivery| matches!(delivery, Delivery::Gap { .. })).count();
+        gaps += batch
+            .unwrap()
+            .iter()
+            .filter(|delivery| matches!(delivery, Delivery::Gap { .. }))
+            .count();
     }
     println!("{gaps} gaps while a broker was away");
     assert!(gaps <= 2, "{gaps} gaps in ten seconds");

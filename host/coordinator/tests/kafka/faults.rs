@@ -84,7 +84,10 @@ async fn an_answer_that_is_swallowed_leaves_a_riddle_that_can_be_read() {
     server.proxy().swallow_answers(false);
     server.proxy().heal().unwrap();
     assert_eq!(read(&store, "k").await.unwrap().as_deref(), Some("second"));
-    assert_eq!(read(&*reopen(&options, "riddle").await, "k").await.unwrap().as_deref(), Some("second"));
+    assert_eq!(
+        read(&*reopen(&options, "riddle").await, "k").await.unwrap().as_deref(),
+        Some("second")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -105,7 +108,10 @@ async fn a_restarted_broker_has_everything() {
         let next = write(&store, "k", "before").await;
         assert!(next.revision > last.revision);
         assert!(next.now >= last.now);
-        assert!(heard(&store, &mut *subscription, if hard { "one" } else { "two" }).await, "no gap was told");
+        assert!(
+            heard(&store, &mut *subscription, if hard { "one" } else { "two" }).await,
+            "no gap was told"
+        );
         last = next;
     }
 }
@@ -123,7 +129,10 @@ async fn a_wiped_broker_has_lost_its_history() {
     assert_eq!(read(&fresh, "k").await, Ok(None));
     write(&fresh, "k", "after").await;
     // For good.
-    for outcome in [store.put("k", "x".into(), Expected::Any).await, store.delete("k", Expected::Any).await] {
+    for outcome in [
+        store.put("k", "x".into(), Expected::Any).await,
+        store.delete("k", Expected::Any).await,
+    ] {
         assert!(matches!(outcome, Err(StoreError::HistoryLost(_))), "{outcome:?}");
     }
     assert!(matches!(store.list("", Revision(0)).await, Err(StoreError::HistoryLost(_))));

@@ -130,23 +130,49 @@ async fn the_log_is_cut_off_and_says_the_same_from_there() {
     assert_eq!(woken.join().unwrap(), expected);
 }
 
+async fn throw_in(address: &str, topic: &str) {
+    let stranger: FutureProducer = ClientConfig::new().set("bootstrap.servers", address).create().unwrap();
+    for junk in ["", "junk", "SW", "SW\u{1}\u{ff}"] {
+        let record = FutureRecord::<str, str>::to(topic).partition(0).payload(junk);
+        stranger.send(record, Duration::from_secs(10)).await.unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn strangers_in_the_log_do_no_harm() {
     let server = shared();
-    let options = options(&[server.address()]);
+    let (address, options) = (server.address(), options(&[server.address()]));
     let store = reopen(&options, "junk").await;
     let written = store.put("k", "v".into(), Expected::Absent).await.unwrap();
-    let stranger: FutureProducer = ClientConfig::new().set("bootstrap.servers", server.address()).create().unwrap();
-    for topic in ["shardwright.junk.store", "shardwright.junk.bus"] {
-        for junk in ["", "junk", "SW", "SW\u{1}\u{ff}"] {
-            let record = FutureRecord::<str, str>::to(topic).partition(0).payload(junk);
-            stranger.send(record, Duration::from_secs(10)).await.unwrap();
-        }
-    }
+    throw_in(&address, "shardwright.junk.store").await;
+    throw_in(&address, "shardwright.junk.bus").await;
     let entry = store.get("k").await.unwrap().entry.unwrap();
     assert_eq!((entry.revision, &entry.value[..]), (written.revision, &b"v"[..]));
     assert!(store.put("k", "w".into(), Expected::Revision(entry.revision)).await.is_ok());
     assert_eq!(reopen(&options, "junk").await.get("k").await.unwrap().entry.unwrap().value, "w");
+    // Nor do those who were there first: handles to a log that was deleted may still write when it is made again.
+    make(&address, "shardwright.first.store", 1, GOOD).await;
+    throw_in(&address, "shardwright.first.store").await;
+    let store = reopen(&options, "first").await;
+    store.put("k", "v".into(), Expected::Absent).await.unwrap();
+    assert!(reopen(&options, "first").await.get("k").await.unwrap().entry.is_some());
+}
+
+const GOOD: [(&str, &str); 7] = [
+    ("cleanup.policy", "delete"),
+    ("retention.ms", "-1"),
+    ("retention.bytes", "-1"),
+    ("message.timestamp.type", "LogAppendTime"),
+    ("unclean.leader.election.enable", "false"),
+    ("max.message.bytes", "3000000"),
+    ("compression.type", "producer"),
+];
+
+async fn make(address: &str, topic: &str, partitions: i32, settings: [(&str, &str); 7]) {
+    let made = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
+    let made = settings.into_iter().fold(made, |made, (name, value)| made.set(name, value));
+    let made = admin(address).create_topics([&made], &AdminOptions::new()).await.unwrap();
+    assert!(made[0].is_ok(), "{made:?}");
 }
 
 /// The broker of this test makes topics that somebody asks for; ours are not to come into being that way.
@@ -186,15 +212,6 @@ async fn a_deleted_topic_is_a_lost_history_and_does_not_come_back_by_itself() {
 async fn topics_that_are_not_safe_are_refused() {
     let server = shared();
     let address = server.address();
-    let good = [
-        ("cleanup.policy", "delete"),
-        ("retention.ms", "-1"),
-        ("retention.bytes", "-1"),
-        ("message.timestamp.type", "LogAppendTime"),
-        ("unclean.leader.election.enable", "false"),
-        ("max.message.bytes", "3000000"),
-        ("compression.type", "producer"),
-    ];
     let bad = [
         ("cleanup.policy", "compact"),
         ("retention.ms", "604800000"),
@@ -207,13 +224,8 @@ async fn topics_that_are_not_safe_are_refused() {
     ];
     for (i, (setting, value)) in bad.into_iter().enumerate() {
         let (name, partitions) = (format!("unsafe-{i}"), if setting == "partitions" { 2 } else { 1 });
-        let topic = format!("shardwright.{name}.store");
-        let mut made = NewTopic::new(&topic, partitions, TopicReplication::Fixed(1));
-        for (good, settled) in good {
-            made = made.set(good, if good == setting { value } else { settled });
-        }
-        let made = admin(&address).create_topics([&made], &AdminOptions::new()).await.unwrap();
-        assert!(made[0].is_ok(), "{made:?}");
+        let settings = GOOD.map(|(name, good)| (name, if name == setting { value } else { good }));
+        make(&address, &format!("shardwright.{name}.store"), partitions, settings).await;
         let Err(error) = open(&options(std::slice::from_ref(&address)), &name).await else {
             panic!("{setting}={value} was accepted")
         };
@@ -242,12 +254,25 @@ async fn the_doctor_finds_what_could_be_better() {
     let store = reopen(&options, "doctor").await;
     let found = store.examine().await;
     assert!(found.iter().all(|finding| finding.verdict == Verdict::Good), "{found:#?}");
-    for name in ["replicas", "topic of the store", "log", "clock", "store round trip", "bus round trip"] {
-        assert!(found.iter().any(|finding| finding.name == name), "nothing about {name} in {found:#?}");
+    for name in [
+        "replicas",
+        "topic of the store",
+        "log",
+        "clock",
+        "store round trip",
+        "bus round trip",
+    ] {
+        assert!(
+            found.iter().any(|finding| finding.name == name),
+            "nothing about {name} in {found:#?}"
+        );
     }
     let topic = "shardwright.doctor.store";
     let change = AlterConfig::new(ResourceSpecifier::Topic(topic)).set("cleanup.policy", "compact");
-    let changed = admin(&server.address()).alter_configs([&change], &AdminOptions::new()).await.unwrap();
+    let changed = admin(&server.address())
+        .alter_configs([&change], &AdminOptions::new())
+        .await
+        .unwrap();
     assert!(changed[0].is_ok(), "{changed:?}");
     let found = store.examine().await;
     let bad: Vec<_> = found.iter().filter(|finding| finding.verdict == Verdict::Bad).collect();

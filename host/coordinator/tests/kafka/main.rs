@@ -60,7 +60,12 @@ fn shared() -> Arc<KafkaServer> {
     static SHARED: Mutex<Weak<KafkaServer>> = Mutex::new(Weak::new());
     let mut shared = SHARED.lock().unwrap();
     shared.upgrade().unwrap_or_else(|| {
-        let server = Arc::new(KafkaServer::builder().property("auto.create.topics.enable", "true").start().unwrap());
+        let server = Arc::new(
+            KafkaServer::builder()
+                .property("auto.create.topics.enable", "true")
+                .start()
+                .unwrap(),
+        );
         *shared = Arc::downgrade(&server);
         server
     })
