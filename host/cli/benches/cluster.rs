@@ -1,5 +1,8 @@
 //! How fast a cluster of real processes takes over, how fast a node starts, and what an idle one costs.
 
+mod common;
+
+use common::{figure, percent, resident, ticks};
 use rustix::process::Signal;
 use shardwright_cli::process::{NodeProcess, Told, Yard};
 use shardwright_coordinator::clock::boottime;
@@ -30,13 +33,6 @@ fn main() -> anyhow::Result<()> {
     takeover(if quick { 3 } else { 20 })?;
     start(if quick { 3 } else { 10 })?;
     idle(if quick { Duration::from_secs(3) } else { Duration::from_secs(20) })
-}
-
-/// Prints one figure.
-#[expect(clippy::print_stdout, reason = "figures are what a benchmark is for")]
-fn figure(name: &str, value: f64, limit: f64, unit: &str) {
-    let verdict = if value <= limit { "ok" } else { "MISSED" };
-    println!("figure: {name} | {value:.1} {unit} | ≤ {limit} {unit} | {verdict}");
 }
 
 /// Nodes, and who of them holds which shard.
@@ -186,48 +182,15 @@ fn idle(time: Duration) -> anyhow::Result<()> {
         cluster.start(host)?;
     }
     cluster.shared()?;
-    let before = ticks(&cluster)?;
+    let ticks = || cluster.nodes.values().map(ticks).collect::<anyhow::Result<Vec<_>>>();
+    let before = ticks()?;
     // The time itself is what is measured.
     std::thread::sleep(time);
-    let used = ticks(&cluster)?
-        .iter()
-        .zip(&before)
-        .map(|(after, before)| after - before)
-        .max()
-        .unwrap_or(0);
-    #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
-    let percent = used as f64 / rustix::param::clock_ticks_per_second() as f64 / time.as_secs_f64() * 100.0;
-    figure("idle node, processor", percent, 1.0, "%");
-    let mut most = 0;
-    for node in cluster.nodes.values() {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", node.pid()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kib = line
-            .and_then(|line| line.trim().strip_suffix(" kB"))
-            .and_then(|n| n.parse::<u64>().ok());
-        most = most.max(kib.ok_or_else(|| anyhow::anyhow!("no VmRSS"))?);
-    }
-    #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
-    figure("idle node, resident memory", most as f64 * 1024.0 / 1e6, 50.0, "MB");
+    let used = ticks()?.iter().zip(&before).map(|(after, before)| after - before).max();
+    figure("idle node, processor", percent(used.unwrap_or(0), time), 1.0, "%");
+    let memory = cluster.nodes.values().map(resident).collect::<anyhow::Result<Vec<_>>>()?;
+    figure("idle node, resident memory", memory.into_iter().fold(0.0, f64::max), 50.0, "MB");
     Ok(())
-}
-
-/// Processor time of each node so far, in clock ticks.
-fn ticks(cluster: &Cluster) -> anyhow::Result<Vec<u64>> {
-    let of = |node: &NodeProcess| {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", node.pid()))?;
-        // After the name, which may have blanks: state is the first field, user and system time the 12th and 13th.
-        let rest = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-        let fields: Vec<u64> = rest
-            .split_whitespace()
-            .skip(11)
-            .take(2)
-            .filter_map(|field| field.parse().ok())
-            .collect();
-        anyhow::ensure!(fields.len() == 2, "unexpected: {stat}");
-        Ok(fields.iter().sum())
-    };
-    cluster.nodes.values().map(of).collect()
 }
 
 /// The value of a percentile in a sorted list: the nearest rank.

@@ -20,8 +20,11 @@ use std::time::Duration;
 const BUS: &str = "raw.bus";
 const STORE: &str = "raw.store";
 
-#[tokio::main]
-async fn main() -> Result<(), Failure> {
+fn main() -> Result<(), Failure> {
+    common::run(measure())
+}
+
+async fn measure() -> Result<(), Failure> {
     let server = KafkaServer::start()?;
     let open = async || {
         let options = KafkaOptions {

@@ -21,8 +21,11 @@ const KEY: &str = "raw.store.key";
 const STREAM: &str = r#"{"name":"RAW","subjects":["raw.store.>"],"storage":"file","discard":"new","max_msgs_per_subject":1,"num_replicas":1,
     "retention":"limits","allow_direct":false,"deny_purge":true}"#;
 
-#[tokio::main]
-async fn main() -> Result<(), Failure> {
+fn main() -> Result<(), Failure> {
+    common::run(measure())
+}
+
+async fn measure() -> Result<(), Failure> {
     let server = NatsServer::start()?;
     let open = async || {
         let options = NatsOptions {

@@ -19,8 +19,11 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 const CHANNEL: &str = "raw:bus";
 const KEYS: [&str; 3] = ["raw:meta", "raw:index", "raw:entries"];
 
-#[tokio::main]
-async fn main() -> Result<(), Failure> {
+fn main() -> Result<(), Failure> {
+    common::run(measure())
+}
+
+async fn measure() -> Result<(), Failure> {
     let server = RedisServer::start()?;
     let open = async || {
         let options = RedisOptions {

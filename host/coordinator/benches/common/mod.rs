@@ -105,6 +105,11 @@ impl<C: Coordinator> Write for Chain<C> {
     }
 }
 
+/// Runs a benchmark as a service runs: as a task among the others of a runtime, not on a thread of its own.
+pub(crate) fn run(benchmark: impl Future<Output = Result<(), Failure>> + Send + 'static) -> Result<(), Failure> {
+    tokio::runtime::Runtime::new()?.block_on(async { tokio::spawn(benchmark).await? })
+}
+
 /// Compares both sides and prints the figures, each beginning with `name`.
 pub(crate) async fn compare(name: &str, mut raw: Side, mut ours: Side) -> Result<(), Failure> {
     let quick = std::env::args().any(|argument| argument == "--quick");

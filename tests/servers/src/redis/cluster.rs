@@ -16,7 +16,7 @@ const MASTERS: usize = 3;
 pub struct RedisCluster {
     nodes: Vec<RedisServer>,
     // The nodes talk to each other on these.
-    _buses: Vec<Port>,
+    buses: Vec<Port>,
 }
 
 impl RedisCluster {
@@ -46,7 +46,7 @@ impl RedisCluster {
             nodes.push(node);
             buses.push(bus);
         }
-        let cluster = Self { nodes, _buses: buses };
+        let cluster = Self { nodes, buses: buses };
         cluster.join()?;
         cluster.wait_until_whole()?;
         Ok(cluster)
@@ -122,7 +122,7 @@ impl RedisCluster {
             // Without an epoch of its own each would think that the others' slots are its.
             master.cli(&["cluster", "set-config-epoch", &(index + 1).to_string()])?;
         }
-        for (node, bus) in others.iter().zip(&self._buses[1..]) {
+        for (node, bus) in others.iter().zip(&self.buses[1..]) {
             first.cli(&["cluster", "meet", "127.0.0.1", &node.port().to_string(), &bus.number().to_string()])?;
         }
         let deadline = Instant::now() + PATIENCE;
