@@ -255,6 +255,10 @@ impl Cluster {
             if let Err(error) = messenger.publish(LOOK, Bytes::new()).await {
                 tracing::debug!(%error, "the nodes could not be told");
             }
+            // This process ends in a moment, and with it what a backend has only queued: an answer to a later question shows that it is out.
+            if let Err(error) = self.store.get(&Key::Meta.to_string()).await {
+                tracing::debug!(%error, "the nodes may not have been told");
+            }
         }
     }
 }
