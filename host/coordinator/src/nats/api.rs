@@ -23,6 +23,8 @@ impl ApiError {
     pub(super) const NO_PEERS: u16 = 10005;
     pub(super) const NOT_ENABLED: [u16; 2] = [10076, 10039];
     pub(super) const WRONG_LAST: [u16; 2] = [10071, 10164];
+    /// There is no room: in the server, the account or the stream.
+    pub(super) const FULL: [u16; 4] = [10023, 10047, 10028, 10002];
     /// The stream could not store a message: which may mean anything.
     pub(super) const STORE_FAILED: u16 = 10077;
 }
@@ -214,11 +216,16 @@ struct Complaint {
 
 impl Wire {
     pub(super) async fn stream_info(&self, stream: &str) -> Result<StreamInfo, CallError> {
-        self.call(&format!("$JS.API.STREAM.INFO.{stream}"), &Nothing {}).await
+        let answer = self.request_again(&format!("$JS.API.STREAM.INFO.{stream}"), Bytes::new()).await?;
+        parse(&answer.payload)
     }
 
     pub(super) async fn create_stream(&self, config: &StreamConfig) -> Result<StreamInfo, CallError> {
-        self.call(&format!("$JS.API.STREAM.CREATE.{}", config.name), config).await
+        let config_json = serde_json::to_vec(config).map_err(garbled)?;
+        let answer = self
+            .request_again(&format!("$JS.API.STREAM.CREATE.{}", config.name), config_json.into())
+            .await?;
+        parse(&answer.payload)
     }
 
     pub(super) async fn delete_stream(&self, stream: &str) -> Result<(), CallError> {
@@ -244,12 +251,18 @@ impl Wire {
     }
 
     async fn call<T: DeserializeOwned>(&self, subject: &str, request: &impl Serialize) -> Result<T, CallError> {
-        let garbled = |error: serde_json::Error| CallError::Garbled(error.to_string());
         let request = serde_json::to_vec(request).map_err(garbled)?;
-        let answer = self.request(subject, None, Bytes::from(request)).await?.payload;
-        if let Some(error) = serde_json::from_slice::<Complaint>(&answer).map_err(garbled)?.error {
-            return Err(CallError::Refused(error));
-        }
-        serde_json::from_slice(&answer).map_err(garbled)
+        parse(&self.request(subject, None, request.into()).await?.payload)
+    }
+}
+
+fn garbled(error: serde_json::Error) -> CallError {
+    CallError::Garbled(error.to_string())
+}
+
+fn parse<T: DeserializeOwned>(answer: &[u8]) -> Result<T, CallError> {
+    match serde_json::from_slice::<Complaint>(answer).map_err(garbled)?.error {
+        Some(error) => Err(CallError::Refused(error)),
+        None => serde_json::from_slice(answer).map_err(garbled),
     }
 }

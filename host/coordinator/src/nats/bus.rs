@@ -10,14 +10,19 @@ use crate::broker::Backoff;
 use crate::contract::{BusError, Subscription};
 use crate::limits;
 use crate::queue::Subscribers;
-use async_nats::Subscriber;
+use async_nats::{Message, Subscriber};
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::watch;
 
 /// How many messages are taken in a row before other tasks get their turn.
 const TURN: usize = 64;
+/// How long to wait for a probe before sending another.
+const PROBE_AGAIN: Duration = Duration::from_secs(1);
+/// The least that the library must keep for us: with less, no flood would ever get through.
+pub(super) const LEAST_CAPACITY: usize = 256;
 
 /// Whether messages are received.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +44,9 @@ pub(super) struct Bus {
 pub(super) struct Ear {
     subscriber: Subscriber,
     epoch: watch::Receiver<u64>,
+    /// How many messages were there without waiting for one. When the library drops one its queue is full, so as many as that come in a row
+    /// before the next one that was not dropped. No signal of the library comes as surely in time.
+    in_a_row: usize,
 }
 
 impl Ear {
@@ -46,65 +54,65 @@ impl Ear {
     pub(super) async fn open(wire: &Wire, names: &Names) -> Result<Self, Trouble> {
         let mut epoch = wire.epoch();
         epoch.borrow_and_update();
-        let mut complaint = wire.complaint();
+        let (mut lost, complaint) = (epoch.clone(), wire.complaint());
         if !wire.is_connected() {
             return Err(Trouble::Unsent("not connected".into()));
         }
-        let closed = |_| Trouble::Unsent("the connection is closed".into());
-        let mut subscriber = wire.client.subscribe(names.all_topics()).await.map_err(|_| closed(()))?;
+        let subscriber = wire.client.subscribe(names.all_topics()).await.map_err(|_| closed())?;
+        let mut ear = Self {
+            subscriber,
+            epoch,
+            in_a_row: 0,
+        };
+        tokio::select! {
+            heard = ear.hear_itself(wire, names) => heard?,
+            text = denied(complaint, names) => return Err(Trouble::Denied(text)),
+            _ = lost.changed() => return Err(Trouble::Unsent("the connection was lost".into())),
+            () = tokio::time::sleep(wire.timeout) => return Err(Trouble::Unsent(format!("no message came back within {:?}", wire.timeout))),
+        }
+        Ok(ear)
+    }
+
+    async fn hear_itself(&mut self, wire: &Wire, names: &Names) -> Result<(), Trouble> {
         let mut id = [0; 16];
         getrandom::fill(&mut id).map_err(|error| Trouble::Unsent(format!("no randomness on this machine: {error}")))?;
         let payload = Bytes::copy_from_slice(&id);
-        wire.client.publish(names.probe(), payload.clone()).await.map_err(|_| closed(()))?;
-        let heard = async {
-            while let Some(message) = subscriber.next().await {
-                if names.topic_of(&message.subject).is_none() && message.payload == payload {
-                    return Ok(());
+        loop {
+            wire.client.publish(names.probe(), payload.clone()).await.map_err(|_| closed())?;
+            let probe = async {
+                while let Some(message) = self.next().await {
+                    if names.topic_of(&message.subject).is_none() && message.payload == payload {
+                        return Ok(());
+                    }
                 }
+                Err(closed())
+            };
+            // It may itself be lost where a flood comes in.
+            if let Ok(heard) = tokio::time::timeout(PROBE_AGAIN, probe).await {
+                return heard;
             }
-            Err(closed(()))
-        };
-        let denied = async {
-            loop {
-                if complaint.changed().await.is_err() {
-                    std::future::pending::<()>().await;
-                }
-                let text = complaint.borrow_and_update().clone();
-                if text.contains(&names.probe()) || text.contains(&names.all_topics()) {
-                    return text;
-                }
-            }
-        };
-        tokio::select! {
-            heard = heard => heard?,
-            text = denied => return Err(Trouble::Denied(text)),
-            _ = epoch.changed() => return Err(Trouble::Unsent("the connection was lost".into())),
-            () = tokio::time::sleep(wire.timeout) => return Err(Trouble::Unsent(format!("no message came back within {:?}", wire.timeout))),
         }
-        Ok(Self { subscriber, epoch })
+    }
+
+    /// The next message; `None` when none will come.
+    async fn next(&mut self) -> Option<Message> {
+        let ready = tokio::task::unconstrained(self.subscriber.next()).now_or_never();
+        if let Some(message) = ready {
+            self.in_a_row += 1;
+            return message;
+        }
+        self.in_a_row = 1;
+        tokio::select! {
+            biased;
+            _ = self.epoch.changed() => None,
+            message = self.subscriber.next() => message,
+        }
     }
 
     /// Hands on what is received until messages may be missing.
     async fn listen(&mut self, bus: &Bus, names: &Names) {
-        // How many messages were there without waiting for one. When the library drops one its queue is full, so as many as that come in a row
-        // before the next one that was not dropped. No signal of the library comes as surely in time.
-        let mut in_a_row = 0;
-        while in_a_row < bus.capacity {
-            let ready = tokio::task::unconstrained(self.subscriber.next()).now_or_never();
-            let message = match ready {
-                Some(message) => {
-                    in_a_row += 1;
-                    message
-                }
-                None => {
-                    in_a_row = 1;
-                    tokio::select! {
-                        biased;
-                        _ = self.epoch.changed() => return,
-                        message = self.subscriber.next() => message,
-                    }
-                }
-            };
+        while self.in_a_row < bus.capacity {
+            let message = self.next().await;
             // A message that came over a later connection has a loss before it.
             if self.epoch.has_changed().unwrap_or(true) {
                 return;
@@ -113,9 +121,26 @@ impl Ear {
             if let Some(topic) = names.topic_of(&message.subject) {
                 bus.lock().each(|queue| queue.push(&topic, &message.payload));
             }
-            if in_a_row % TURN == 0 {
+            if self.in_a_row.is_multiple_of(TURN) {
                 tokio::task::yield_now().await;
             }
+        }
+    }
+}
+
+fn closed() -> Trouble {
+    Trouble::Unsent("the connection is closed".into())
+}
+
+/// Waits until the server complains about the bus.
+async fn denied(mut complaint: watch::Receiver<String>, names: &Names) -> String {
+    loop {
+        if complaint.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        let text = complaint.borrow_and_update().clone();
+        if text.contains(&names.probe()) || text.contains(&names.all_topics()) {
+            return text;
         }
     }
 }
@@ -125,7 +150,7 @@ impl Bus {
         Self {
             subscribers: Mutex::default(),
             hearing: watch::Sender::new(Hearing::Yes),
-            capacity: capacity.max(1),
+            capacity: capacity.max(LEAST_CAPACITY),
         }
     }
 

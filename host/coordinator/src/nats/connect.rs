@@ -1,5 +1,6 @@
 //! From options to a connection: who we are, how it is secured, and what a refusal means.
 
+use super::bus::LEAST_CAPACITY;
 use super::options::{NatsLogin, NatsOptions};
 use super::tls;
 use super::wire::Signals;
@@ -65,7 +66,7 @@ impl Target {
             .request_timeout(None)
             .ping_interval(options.ping_interval)
             .client_capacity(options.capacity_client.max(1))
-            .subscription_capacity(options.capacity_subscription.max(1))
+            .subscription_capacity(options.capacity_subscription.max(LEAST_CAPACITY))
             .read_buffer_capacity(options.capacity_read_buffer)
             .max_reconnects(options.max_reconnects.map(|times| times.max(self.servers.len())))
             .tls_client_config(tls::configure(options.tls.as_ref().unwrap_or(&Tls::default()))?)

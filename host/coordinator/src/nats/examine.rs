@@ -45,7 +45,7 @@ pub(super) async fn settings(shared: &Shared) -> Vec<Finding> {
         Finding::warning(
             "compare-and-set",
             "exclusive writes are guarded by the whole stream, since not every server that keeps it is known to be 2.9.21 or newer: safe, but slower when many write",
-            "update all servers, and let the user publish to \"$SYS.REQ.ACCOUNT.PING.STATZ\" so that they can be asked",
+            "update all servers, and let the user publish to \"$SYS.REQ.ACCOUNT.PING.CONNZ\" so that they can be asked",
         )
     });
     findings.push(persistence(shared, replicas));

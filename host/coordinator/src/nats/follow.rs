@@ -5,7 +5,7 @@ use super::record::Record;
 use super::shared::Shared;
 use crate::broker::Backoff;
 use async_nats::{Message, StatusCode, Subscriber};
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -79,6 +79,8 @@ impl Feed {
             num_replicas: 1,
         };
         shared.wire.create_consumer(&shared.names.stream, &config).await?;
+        // A doubt from before was about the consumer before.
+        let _ = shared.doubt.notified().now_or_never();
         Ok(Self {
             subscriber,
             epoch,

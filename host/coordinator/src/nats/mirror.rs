@@ -2,6 +2,10 @@
 //!
 //! The follower applies every message of the stream in order. Whoever reads first learns how far the stream is, and waits until the mirror is
 //! as far. What nobody waited for is only a guess at what a write will meet.
+//!
+//! The stream keeps the last message of each subject only. A message that was replaced before it was pushed leaves a hole, and what replaced
+//! it may be further on than the mirror: then the mirror is as far as asked for, and yet misses what was there. But what made a hole was
+//! stored before the hole was seen. So holes are counted, and a reader who finds that one appeared after it had asked asks again.
 
 use super::names::Place;
 use super::record::{Body, Record};
@@ -78,9 +82,11 @@ struct State {
     now: u64,
     /// The greatest revision that this handle has ever heard of.
     highest: u64,
-    waiting: BTreeMap<u64, Vec<oneshot::Sender<u64>>>,
-    /// While the mirror is built again: how far it was, and for each key the revision that it had, if it had a value.
-    before: Option<(u64, BTreeMap<String, (u64, bool)>)>,
+    /// How often messages were missing where the next one came.
+    holes: u64,
+    waiting: BTreeMap<u64, Vec<oneshot::Sender<Arrival>>>,
+    /// While the mirror is built again: for each key the revision that it had, and whether it had a value.
+    before: Option<BTreeMap<String, (u64, bool)>>,
     /// When it was last known to miss nothing, by the machine's clock.
     complete: u64,
 }
@@ -90,6 +96,15 @@ struct State {
 pub(super) struct Mirror {
     state: Mutex<State>,
     lost: OnceLock<String>,
+}
+
+/// The mirror is as far as was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Arrival {
+    /// When the message that was waited for was written.
+    pub(super) time: StoreTime,
+    /// How many holes had been seen by then.
+    pub(super) holes: u64,
 }
 
 /// What a write goes by.
@@ -130,18 +145,22 @@ impl Mirror {
             let keys = known
                 .into_iter()
                 .map(|(key, slot)| (key, (slot.revision, slot.content != Content::Deleted)));
-            state.before = Some((state.cursor, keys.collect()));
+            state.before = Some(keys.collect());
         }
         state.order.clear();
         state.parts.clear();
         state.waste.clear();
         state.cursor = 0;
+        state.holes += 1;
     }
 
     /// Takes the message `sequence`, which the server stored at `stored`.
     pub(super) fn apply(&self, sequence: u64, stored: u64, place: Option<Place<'_>>, record: Result<Record, String>) {
         let mut state = self.lock();
         let written = record.as_ref().map_or(stored, |record| stored.max(record.known));
+        if sequence != state.cursor + 1 {
+            state.holes += 1;
+        }
         state.now = state.now.max(written);
         match (place, record.map(|record| record.body)) {
             (Some(Place::Key(key)), body) => state.set(key, sequence, written, body),
@@ -155,43 +174,47 @@ impl Mirror {
         }
         state.cursor = state.cursor.max(sequence);
         state.highest = state.highest.max(sequence);
-        if let Err(why) = state.compare() {
-            drop(state);
-            self.lose(&why);
-            return;
-        }
         let still = state.waiting.split_off(&(sequence + 1));
         for (wanted, waiters) in std::mem::replace(&mut state.waiting, still) {
             // One that is passed was replaced before it was pushed: nobody will ever see it.
-            let time = if wanted == sequence { written } else { state.now };
+            let time = StoreTime(if wanted == sequence { written } else { state.now });
             for waiter in waiters {
                 // Who gave up waiting is not interested.
-                let _ = waiter.send(time);
+                let _ = waiter.send(Arrival { time, holes: state.holes });
             }
         }
     }
 
-    /// Waits until message `sequence` has been applied, and returns the time at which it was written. Never, if the history is lost.
-    pub(super) async fn reach(&self, sequence: u64) -> Result<StoreTime, StoreError<Bytes>> {
+    /// Waits until message `sequence` has been applied.
+    ///
+    /// # Errors
+    /// `HistoryLost`.
+    pub(super) async fn reach(&self, sequence: u64) -> Result<Arrival, StoreError<Bytes>> {
         let arrival = {
             let mut state = self.lock();
             self.check()?;
             if state.cursor >= sequence {
-                return Ok(StoreTime(state.time_of(sequence)));
+                let time = StoreTime(state.time_of(sequence));
+                return Ok(Arrival { time, holes: state.holes });
             }
             let (sender, arrival) = oneshot::channel();
             state.waiting.entry(sequence).or_default().push(sender);
             arrival
         };
-        match arrival.await {
-            Ok(time) => Ok(StoreTime(time)),
-            Err(_) => self.check().and(Err(StoreError::Unavailable("the mirror ended".into()))),
-        }
+        // Waiters are only ever forgotten when the history is lost.
+        arrival
+            .await
+            .or_else(|_| self.check().and(Err(StoreError::Unavailable("the mirror ended".into()))))
     }
 
     /// The greatest revision that this handle has ever heard of.
     pub(super) fn highest(&self) -> u64 {
         self.lock().highest
+    }
+
+    /// How many holes have been seen.
+    pub(super) fn holes(&self) -> u64 {
+        self.lock().holes
     }
 
     /// How far it is.
@@ -213,7 +236,8 @@ impl Mirror {
         StoreTime(self.lock().now)
     }
 
-    pub(super) fn list(&self, prefix: &str, since: Revision) -> Result<Listing<Bytes>, StoreError<Bytes>> {
+    /// The entries as of `revision` or later.
+    pub(super) fn list(&self, prefix: &str, since: Revision, revision: Revision) -> Result<Listing<Bytes>, StoreError<Bytes>> {
         let state = self.lock();
         let mut entries = Vec::new();
         if since.0 == 0 {
@@ -232,15 +256,27 @@ impl Mirror {
         }
         Ok(Listing {
             entries,
-            revision: Revision(state.cursor),
+            revision,
             now: StoreTime(state.now),
             unsure_before: StoreTime(0),
         })
     }
 
-    /// Somebody has just waited for what was then the last message.
-    pub(super) fn proven(&self) {
-        self.lock().complete = clock::boottime();
+    /// It misses nothing now. If it was built again, all that was known before must still be there, or have been replaced.
+    ///
+    /// # Errors
+    /// `HistoryLost`.
+    pub(super) fn settle(&self) -> Result<(), StoreError<Bytes>> {
+        let mut state = self.lock();
+        state.complete = clock::boottime();
+        for (key, (revision, there)) in state.before.take().into_iter().flatten() {
+            let gone = state.slots.get(&key).map_or(there, |slot| slot.revision < revision);
+            if gone {
+                drop(state);
+                return Err(self.lose(&format!("revision {revision}, of the key {key}, is no longer in the stream")));
+            }
+        }
+        Ok(())
     }
 
     /// How long ago it was last known to miss nothing, in milliseconds.
@@ -341,20 +377,6 @@ impl State {
     fn time_of(&self, sequence: u64) -> u64 {
         let slot = self.order.get(&sequence).and_then(|key| self.slots.get(key));
         slot.map_or(self.now, |slot| slot.written)
-    }
-
-    /// Once the mirror is again as far as it was: whether all that was known is still there, or has been replaced.
-    fn compare(&mut self) -> Result<(), String> {
-        let Some((_, known)) = self.before.take_if(|(far, _)| self.cursor >= *far) else {
-            return Ok(());
-        };
-        for (key, (revision, there)) in known {
-            let gone = self.slots.get(&key).map_or(there, |slot| slot.revision < revision);
-            if gone {
-                return Err(format!("revision {revision}, of the key {key}, is no longer in the stream"));
-            }
-        }
-        Ok(())
     }
 }
 

@@ -91,14 +91,15 @@ impl Subjects {
         format!("{}p.{id}.{number}", self.root)
     }
 
-    pub(super) fn tick(&self) -> String {
-        format!("{}t", self.root)
+    /// One of the subjects for ticks.
+    pub(super) fn tick(&self, number: usize) -> String {
+        format!("{}t.{number}", self.root)
     }
 
     /// What `subject` is for; `None` if it is none of ours.
     pub(super) fn place<'a>(&self, subject: &'a str) -> Option<Place<'a>> {
         let rest = subject.strip_prefix(&self.root)?;
-        if rest == "t" {
+        if rest.starts_with("t.") {
             return Some(Place::Tick);
         }
         if let Some(token) = rest.strip_prefix("k.") {
@@ -136,9 +137,9 @@ mod test {
             assert_eq!(subjects.place(&subject), Some(Place::Key(key.into())));
             assert_eq!(names.topic_of(&names.topic(key)), Some(key.into()));
         }
-        assert_eq!(subjects.place(&subjects.tick()), Some(Place::Tick));
+        assert_eq!(subjects.place(&subjects.tick(255)), Some(Place::Tick));
         assert_eq!(subjects.place(&subjects.part("0b", 7)), Some(Place::Part { id: "0b", number: 7 }));
-        assert_eq!(subjects.place("shardwright.prod-1.store.0af4.t"), None);
+        assert_eq!(subjects.place("shardwright.prod-1.store.0af4.t.1"), None);
         assert_eq!(names.topic_of(&names.probe()), None);
     }
 

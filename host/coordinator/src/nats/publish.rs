@@ -2,7 +2,7 @@
 
 use super::api::{Ack, ApiError};
 use super::follow::identify;
-use super::record::Record;
+use super::record::{Body, Record};
 use super::shared::Shared;
 use super::wire::Trouble;
 use async_nats::{HeaderMap, HeaderValue};
@@ -49,7 +49,12 @@ impl Shared {
             }
             headers
         });
-        let answer = match self.wire.request(&subject, headers, record.encode()).await {
+        let sent = if record.body == Body::Tick {
+            self.wire.request_again(&subject, record.encode()).await
+        } else {
+            self.wire.request(&subject, headers, record.encode()).await
+        };
+        let answer = match sent {
             Ok(answer) => answer,
             Err(trouble) => return Err(Failed::Error(self.judge(trouble).await)),
         };
@@ -64,6 +69,9 @@ impl Shared {
             }
             Some(error) if ApiError::WRONG_LAST.contains(&error.err_code) => Err(Failed::Guard),
             Some(error) if error.err_code == ApiError::STORE_FAILED => Err(unknown(error.to_string())),
+            Some(error) if ApiError::FULL.contains(&error.err_code) => Err(Failed::Error(StoreError::Unavailable(format!(
+                "the server's store is full ({error}): raise max_file_store, or the limits of the account"
+            )))),
             Some(error) => Err(Failed::Error(StoreError::Unavailable(error.to_string()))),
         }
     }

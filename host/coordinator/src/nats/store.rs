@@ -1,7 +1,7 @@
 //! The four operations of the store.
 
 use super::follow::identify;
-use super::mirror::{Content, Guess, Slot};
+use super::mirror::{Arrival, Content, Guess, Slot};
 use super::publish::{Failed, Guard};
 use super::record::{Body, OVERHEAD, Record};
 use super::shared::{Shared, unavailable};
@@ -31,8 +31,8 @@ impl Store {
         Self { shared, ticker }
     }
 
-    /// Waits until the mirror has all that was acknowledged before.
-    pub(super) async fn catch_up(&self) -> Result<(), StoreError<Bytes>> {
+    /// Waits until the mirror has all that was acknowledged before, and returns the revision up to which it misses nothing.
+    pub(super) async fn catch_up(&self) -> Result<Revision, StoreError<Bytes>> {
         let shared = &self.shared;
         shared.mirror.check()?;
         if shared.mirror.unproven_for() > sweep::TRUST {
@@ -41,20 +41,20 @@ impl Store {
             shared.doubt.notify_one();
         }
         let work = async {
-            let last = self.ticker.tick().await?;
-            self.arrival(last).await
+            loop {
+                let tick = self.ticker.tick().await?;
+                if self.arrival(tick.sequence).await?.holes == tick.holes {
+                    return shared.mirror.settle().map(|()| Revision(tick.sequence));
+                }
+            }
         };
         let limit = shared.wire.timeout;
-        match tokio::time::timeout(limit, work).await {
-            Ok(arrived) => arrived?,
-            Err(_) => return Err(StoreError::Unavailable(format!("the store was not read within {limit:?}"))),
-        };
-        shared.mirror.proven();
-        Ok(())
+        let late = |_| StoreError::Unavailable(format!("the store was not read within {limit:?}"));
+        tokio::time::timeout(limit, work).await.map_err(late)?
     }
 
-    /// Waits until the mirror has the message `sequence`, and returns its time. A consumer that stands still is made again.
-    async fn arrival(&self, sequence: u64) -> Result<StoreTime, StoreError<Bytes>> {
+    /// Waits until the mirror has the message `sequence`. A consumer that stands still is made again.
+    async fn arrival(&self, sequence: u64) -> Result<Arrival, StoreError<Bytes>> {
         let mirror = &self.shared.mirror;
         let mut arrival = std::pin::pin!(mirror.reach(sequence));
         loop {
@@ -78,9 +78,9 @@ impl Store {
     }
 
     pub(super) async fn list(&self, prefix: &str, since: Revision) -> Result<Listing<Bytes>, StoreError<Bytes>> {
-        self.catch_up().await?;
+        let revision = self.catch_up().await?;
         sweep::start_if_due(&self.shared);
-        self.shared.mirror.list(prefix, since)
+        self.shared.mirror.list(prefix, since, revision)
     }
 
     pub(super) async fn put(&self, key: &str, value: Bytes, expected: Expected) -> Result<Written, StoreError<Bytes>> {
@@ -190,7 +190,7 @@ impl Store {
     async fn written(&self, revision: u64) -> Result<Written, StoreError<Bytes>> {
         let limit = self.shared.wire.timeout;
         let now = match tokio::time::timeout(limit, self.arrival(revision)).await {
-            Ok(Ok(now)) => now,
+            Ok(Ok(arrival)) => arrival.time,
             Ok(Err(error @ StoreError::HistoryLost(_))) => return Err(error),
             Ok(Err(error)) => return Err(StoreError::Indeterminate(error.to_string())),
             Err(_) => return Err(StoreError::Indeterminate(format!("stored, but not seen within {limit:?}"))),

@@ -14,7 +14,19 @@ use tokio::sync::{mpsc, oneshot};
 /// How many readers may wait to ask.
 const QUEUE: usize = 1024;
 
-type Answer = Result<u64, StoreError<Bytes>>;
+/// How many subjects ticks are spread over, so that one is rarely replaced before all mirrors have it.
+const SUBJECTS: usize = 256;
+
+/// What a reader learns.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tick {
+    /// How far the stream is.
+    pub(super) sequence: u64,
+    /// How many holes the mirror had seen before anybody asked.
+    pub(super) holes: u64,
+}
+
+type Answer = Result<Tick, StoreError<Bytes>>;
 
 /// Asks how far the stream is.
 pub(super) struct Ticker(mpsc::Sender<oneshot::Sender<Answer>>);
@@ -26,7 +38,7 @@ impl Ticker {
         (Self(sender), serve(shared, waiting))
     }
 
-    /// The revision of the stream now.
+    /// How far the stream is now.
     ///
     /// # Errors
     /// `Unavailable`, `Denied` or `HistoryLost`.
@@ -40,8 +52,13 @@ impl Ticker {
 
 async fn serve(shared: Arc<Shared>, mut waiting: mpsc::Receiver<oneshot::Sender<Answer>>) {
     let mut together = Vec::new();
+    let mut subject = [0; 1];
+    // Where it begins is no matter, as long as handles differ.
+    let _ = getrandom::fill(&mut subject);
+    let mut subject = usize::from(subject[0]);
     while waiting.recv_many(&mut together, QUEUE).await > 0 {
-        let answer = tick(&shared).await;
+        subject = (subject + 1) % SUBJECTS;
+        let answer = tick(&shared, subject).await;
         for asker in together.drain(..) {
             // Who gave up waiting is not interested.
             let _ = asker.send(answer.clone());
@@ -49,15 +66,18 @@ async fn serve(shared: Arc<Shared>, mut waiting: mpsc::Receiver<oneshot::Sender<
     }
 }
 
-async fn tick(shared: &Shared) -> Answer {
+async fn tick(shared: &Shared, subject: usize) -> Answer {
+    let holes = shared.mirror.holes();
     let record = Record {
         known: shared.mirror.now().0,
         body: Body::Tick,
     };
-    let written = shared.publish(shared.subjects.tick(), None, &record).await;
-    written.map_err(|failed| match failed.into_error() {
-        // Whether a tick was written is no matter.
-        StoreError::Indeterminate(why) => StoreError::Unavailable(why),
-        error => error,
-    })
+    match shared.publish(shared.subjects.tick(subject), None, &record).await {
+        Ok(sequence) => Ok(Tick { sequence, holes }),
+        Err(failed) => Err(match failed.into_error() {
+            // Whether a tick was written is no matter.
+            StoreError::Indeterminate(why) => StoreError::Unavailable(why),
+            error => error,
+        }),
+    }
 }

@@ -13,8 +13,11 @@ use std::time::Duration;
 
 /// The first version that checks it atomically.
 const ATOMIC: [u32; 3] = [2, 9, 21];
+/// What every server of a cluster answers to any user, with its name and version; the connections that it lists are not wanted.
+pub(super) const QUESTION: &str = "$SYS.REQ.ACCOUNT.PING.CONNZ";
+const REQUEST: &[u8] = br#"{"limit":1}"#;
 /// How long to wait for the servers of a cluster to say what they are.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(1);
 
 #[derive(Deserialize)]
 struct Status {
@@ -51,7 +54,7 @@ pub(super) async fn of_servers(wire: &Wire, wanted: &[&str]) -> HashMap<String, 
     };
     let asked = wire
         .client
-        .publish_with_reply("$SYS.REQ.ACCOUNT.PING.STATZ", inbox, bytes::Bytes::new())
+        .publish_with_reply(QUESTION, inbox, bytes::Bytes::from_static(REQUEST))
         .await;
     if asked.is_err() {
         return versions;

@@ -6,8 +6,11 @@ use async_nats::{Client, ClientError, Event, HeaderMap, Message, Request, Reques
 use bytes::Bytes;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
+
+/// How long to wait for an answer before asking again, where that does no harm.
+const AGAIN: Duration = Duration::from_secs(2);
 
 /// What the library tells of the connection.
 pub(super) struct Signals {
@@ -121,6 +124,26 @@ impl Wire {
     /// # Errors
     /// [`Trouble`], within the time-out.
     pub(super) async fn request(&self, subject: &str, headers: Option<HeaderMap>, payload: Bytes) -> Result<Message, Trouble> {
+        self.ask(subject, headers, payload, self.timeout).await
+    }
+
+    /// Sends a request that may be done more than once, again and again until there is an answer: whoever should give it may have been about
+    /// to hand over to another server.
+    ///
+    /// # Errors
+    /// [`Trouble`], within the time-out.
+    pub(super) async fn request_again(&self, subject: &str, payload: Bytes) -> Result<Message, Trouble> {
+        let begun = Instant::now();
+        loop {
+            let left = self.timeout.saturating_sub(begun.elapsed());
+            match self.ask(subject, None, payload.clone(), left.min(AGAIN)).await {
+                Err(Trouble::Unknown(_)) if self.is_connected() && left > AGAIN => {}
+                other => return other,
+            }
+        }
+    }
+
+    async fn ask(&self, subject: &str, headers: Option<HeaderMap>, payload: Bytes, limit: Duration) -> Result<Message, Trouble> {
         let (mut epoch, mut complaint) = (self.signals.epoch.subscribe(), self.signals.complaint.subscribe());
         // What would wait for the connection to come back might be done long after it was given up.
         if !self.is_connected() {
@@ -155,7 +178,7 @@ impl Wire {
             },
             text = denied => Err(Trouble::Denied(text)),
             _ = epoch.changed() => Err(Trouble::Unknown("the connection was lost before the answer came".into())),
-            () = tokio::time::sleep(self.timeout) => Err(Trouble::Unknown(format!("no answer within {:?}", self.timeout))),
+            () = tokio::time::sleep(limit) => Err(Trouble::Unknown(format!("no answer within {limit:?}"))),
         }
     }
 }

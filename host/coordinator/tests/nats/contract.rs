@@ -64,8 +64,8 @@ async fn an_old_server() {
     verify_single(server.port(), None).await;
 }
 
-/// Here the disturbance is the death of a server that some of the handles are connected to.
-async fn verify_cluster(cluster: NatsCluster, keys: usize) {
+/// Here the disturbance is that a server which some of the handles are connected to ends, as `end` has it, and comes back.
+async fn verify_cluster(cluster: NatsCluster, keys: usize, end: fn(&NatsServer)) {
     let cluster = Arc::new(cluster);
     let urls = cluster.urls();
     let settings = NatsOptions {
@@ -77,7 +77,7 @@ async fn verify_cluster(cluster: NatsCluster, keys: usize) {
         let cluster = disturbed.clone();
         Box::pin(async move {
             let restart = move || {
-                cluster.node(0).kill().unwrap();
+                end(cluster.node(0));
                 cluster.node(0).start_again().unwrap();
                 cluster.wait_until_whole().unwrap();
             };
@@ -96,10 +96,11 @@ async fn verify_cluster(cluster: NatsCluster, keys: usize) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_cluster() {
-    verify_cluster(NatsCluster::start().unwrap(), 10_000).await;
+    verify_cluster(NatsCluster::start().unwrap(), 10_000, |node| node.kill().unwrap()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn an_old_cluster() {
-    verify_cluster(NatsCluster::old().unwrap(), 1_000).await;
+    // Killed without warning, 2.9.10 forgets acknowledged writes: see docs/nats.md.
+    verify_cluster(NatsCluster::old().unwrap(), 1_000, |node| node.stop().unwrap()).await;
 }

@@ -1,5 +1,9 @@
 //! NATS as a coordinator, on real servers.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
+mod access;
+mod cluster;
 mod common;
 mod contract;
+mod faults;
+mod reads;
