@@ -112,56 +112,55 @@ pub(crate) fn run(benchmark: impl Future<Output = Result<(), Failure>> + Send + 
 
 /// Compares both sides and prints the figures, each beginning with `name`.
 pub(crate) async fn compare(name: &str, mut raw: Side, mut ours: Side) -> Result<(), Failure> {
-    let quick = std::env::args().any(|argument| argument == "--quick");
-    let (blocks, less) = if quick { (3, 5) } else { (9, 1) };
-    let (messages, flood, writes) = (600 / less, 40_000 / less, 200 / less);
     for size in [100, 1024] {
         let payload = Bytes::from(vec![b'x'; size]);
-        let mut pairs = Vec::new();
-        for block in 0..blocks {
-            let mut round = [0.0; 2];
-            for side in turns(block) {
-                round[side] = latency([&mut raw, &mut ours][side], &payload, messages).await?;
-            }
-            pairs.push(round);
-        }
+        let pairs = rounds(&mut raw, &mut ours, &What::Latency(payload.clone())).await?;
         let more = median(pairs.iter().map(|[raw, ours]| ours - raw));
         let value = format!("{more:+.1} µs ({})", medians(&pairs, "µs"));
         figure(&format!("{name}: bus, {size} B, p50"), &value, "≤ raw + 10 µs", more <= 10.0);
-        let mut pairs = Vec::new();
-        for block in 0..blocks {
-            let mut round = [0.0; 2];
-            for side in turns(block) {
-                round[side] = throughput([&mut raw, &mut ours][side], &payload, flood).await?;
-            }
-            pairs.push(round);
-        }
+        let pairs = rounds(&mut raw, &mut ours, &What::Throughput(payload)).await?;
         let share = median(pairs.iter().map(|[raw, ours]| ours / raw));
         let value = format!("{share:.2} × raw ({})", medians(&pairs, "/ms"));
         figure(&format!("{name}: bus, {size} B, throughput"), &value, "≥ 0.9 × raw", share >= 0.9);
     }
-    let mut pairs = Vec::new();
-    for block in 0..blocks {
-        let mut round = [0.0; 2];
-        for side in turns(block) {
-            round[side] = writing([&mut raw, &mut ours][side], writes).await?;
-        }
-        pairs.push(round);
-    }
+    let pairs = rounds(&mut raw, &mut ours, &What::Writes).await?;
     let share = median(pairs.iter().map(|[raw, ours]| ours / raw));
     let value = format!("{share:.2} × raw ({})", medians(&pairs, "µs"));
     figure(&format!("{name}: compare-and-set, p50"), &value, "≤ 1.2 × raw", share <= 1.2);
     Ok(())
 }
 
-/// Which side is measured first in this block: one after the other, in turn.
-fn turns(block: usize) -> [usize; 2] {
-    if block % 2 == 0 { [0, 1] } else { [1, 0] }
+/// What is measured.
+enum What {
+    Latency(Bytes),
+    Throughput(Bytes),
+    Writes,
+}
+
+/// Measures both sides block by block: pairs of raw and ours. Who comes first changes from block to block.
+async fn rounds(raw: &mut Side, ours: &mut Side, what: &What) -> Result<Vec<[f64; 2]>, Failure> {
+    let quick = std::env::args().any(|argument| argument == "--quick");
+    let (blocks, less) = if quick { (3, 5) } else { (9, 1) };
+    let mut pairs = Vec::new();
+    for block in 0..blocks {
+        let mut pair = [0.0; 2];
+        for turn in 0..2 {
+            let side = (block + turn) % 2;
+            let measured = if side == 0 { &mut *raw } else { &mut *ours };
+            pair[side] = match what {
+                What::Latency(payload) => latency(measured, payload, 600 / less).await?,
+                What::Throughput(payload) => throughput(measured, payload, Duration::from_millis(300) / less).await?,
+                What::Writes => writing(measured, 200 / less).await?,
+            };
+        }
+        pairs.push(pair);
+    }
+    Ok(pairs)
 }
 
 /// The median time from publishing one message to receiving it, in microseconds.
-async fn latency(side: &mut Side, payload: &Bytes, count: usize) -> Result<f64, Failure> {
-    let mut times = Vec::with_capacity(count);
+async fn latency(side: &mut Side, payload: &Bytes, count: u32) -> Result<f64, Failure> {
+    let mut times = Vec::new();
     for _ in 0..count {
         let begun = Instant::now();
         let published = side.publisher.publish(payload.clone());
@@ -175,39 +174,47 @@ async fn latency(side: &mut Side, payload: &Bytes, count: usize) -> Result<f64, 
     Ok(median(times))
 }
 
-/// How many messages go from publisher to receiver in a millisecond.
-async fn throughput(side: &mut Side, payload: &Bytes, count: usize) -> Result<f64, Failure> {
-    let window = Arc::new(Semaphore::new(WINDOW));
-    let each = count / PUBLISHERS;
+/// How many messages go from publisher to receiver in a millisecond, measured for `time` at least.
+async fn throughput(side: &mut Side, payload: &Bytes, time: Duration) -> Result<f64, Failure> {
     let begun = Instant::now();
+    let mut count = 0;
+    while begun.elapsed() < time {
+        count += flood(side, payload).await?;
+    }
+    Ok(count as f64 / (micros(begun.elapsed()) / 1000.0))
+}
+
+/// Publishes as fast as it is received, and says how many messages.
+async fn flood(side: &mut Side, payload: &Bytes) -> Result<usize, Failure> {
+    const EACH: usize = 1000;
+    let window = Arc::new(Semaphore::new(WINDOW));
     let mut publishers = tokio::task::JoinSet::new();
     for _ in 0..PUBLISHERS {
         let (publisher, window, payload) = (side.publisher.clone(), window.clone(), payload.clone());
         publishers.spawn(async move {
-            for _ in 0..each {
+            for _ in 0..EACH {
                 window.acquire().await?.forget();
                 publisher.publish(payload.clone()).await?;
             }
             Ok::<_, Failure>(())
         });
     }
-    let mut left = each * PUBLISHERS;
-    while left > 0 {
-        let received = side.receiver.receive().await?;
-        window.add_permits(received);
-        left -= received;
+    let mut received = 0;
+    while received < EACH * PUBLISHERS {
+        let more = side.receiver.receive().await?;
+        window.add_permits(more);
+        received += more;
     }
-    let time = begun.elapsed();
     while let Some(ended) = publishers.join_next().await {
         ended??;
     }
-    Ok((each * PUBLISHERS) as f64 / (micros(time) / 1000.0))
+    Ok(received)
 }
 
 /// The median time of a write that expects the one before it, in microseconds.
-async fn writing(side: &mut Side, count: usize) -> Result<f64, Failure> {
+async fn writing(side: &mut Side, count: u32) -> Result<f64, Failure> {
     let value = Bytes::from(vec![7; VALUE]);
-    let mut times = Vec::with_capacity(count);
+    let mut times = Vec::new();
     for _ in 0..count {
         let begun = Instant::now();
         side.writer.write(value.clone()).await?;
