@@ -166,19 +166,18 @@ impl Bus {
             self.hearing.send_replace(Hearing::NotYet);
             drop(ear);
             let mut backoff = Backoff::default();
+            let mut wait = Duration::ZERO;
             ear = loop {
-                if wire.has_ended() {
+                if !wire.connected(wait).await {
                     self.hearing.send_replace(Hearing::NoLonger);
                     self.lock()
                         .each(|queue| queue.close(BusError::Unavailable("max-reconnects is reached".into())));
                     return;
                 }
-                if wire.is_connected()
-                    && let Ok(ear) = Ear::open(wire, names).await
-                {
+                if let Ok(ear) = Ear::open(wire, names).await {
                     break ear;
                 }
-                tokio::time::sleep(backoff.next_wait()).await;
+                wait = backoff.next_wait();
             };
             self.lock().each(|queue| queue.lose(0));
             self.hearing.send_replace(Hearing::Yes);

@@ -159,12 +159,8 @@ pub(super) async fn follow(shared: Arc<Shared>, mut feed: Feed) {
         }
         drop(feed);
         feed = loop {
-            if shared.mirror.check().is_err() || shared.wire.has_ended() {
+            if shared.mirror.check().is_err() || !shared.wire.connected(backoff.next_wait()).await {
                 return;
-            }
-            tokio::time::sleep(backoff.next_wait()).await;
-            if !shared.wire.is_connected() {
-                continue;
             }
             match Feed::begin(&shared).await {
                 Ok(feed) => break feed,

@@ -84,10 +84,12 @@ struct State {
     highest: u64,
     /// How often messages were missing where the next one came.
     holes: u64,
+    /// How often it was begun.
+    builds: u64,
     waiting: BTreeMap<u64, Vec<oneshot::Sender<Arrival>>>,
     /// While the mirror is built again: for each key the revision that it had, and whether it had a value.
     before: Option<BTreeMap<String, (u64, bool)>>,
-    /// When it was last known to miss nothing, by the machine's clock.
+    /// When it was last known to miss nothing, or was begun, by the machine's clock.
     complete: u64,
 }
 
@@ -152,6 +154,8 @@ impl Mirror {
         state.waste.clear();
         state.cursor = 0;
         state.holes += 1;
+        state.builds += 1;
+        state.complete = clock::boottime();
     }
 
     /// Takes the message `sequence`, which the server stored at `stored`.
@@ -279,9 +283,16 @@ impl Mirror {
         Ok(())
     }
 
-    /// How long ago it was last known to miss nothing, in milliseconds.
-    pub(super) fn unproven_for(&self) -> u64 {
-        clock::boottime().saturating_sub(self.lock().complete)
+    /// How often it was begun, if that must happen once more before it may be believed: a deletion that it has not seen may have been
+    /// tidied up.
+    pub(super) fn outdated(&self) -> Option<u64> {
+        let state = self.lock();
+        (clock::boottime().saturating_sub(state.complete) > TRUST).then_some(state.builds)
+    }
+
+    /// How often it was begun.
+    pub(super) fn builds(&self) -> u64 {
+        self.lock().builds
     }
 
     /// Takes out the messages that the message `by` made waste of.

@@ -17,6 +17,8 @@ use std::time::Duration;
 pub(super) const HEADER_ROOM: usize = 1024;
 /// How long the mirror may stand still behind what is known to be stored before its consumer is made again.
 const STILL: Duration = Duration::from_secs(1);
+/// How long to wait before looking whether the mirror is being built again.
+const REBUILD: Duration = Duration::from_millis(20);
 /// How often a write is tried that others overtake, and the pause that grows with it.
 const TRIES: u32 = 200;
 
@@ -35,13 +37,14 @@ impl Store {
     pub(super) async fn catch_up(&self) -> Result<Revision, StoreError<Bytes>> {
         let shared = &self.shared;
         shared.mirror.check()?;
-        if shared.mirror.unproven_for() > sweep::TRUST {
-            // Deletions that it has not seen may have been tidied up since.
-            shared.mirror.begin();
-            shared.doubt.notify_one();
-        }
+        let outdated = shared.mirror.outdated();
         let work = async {
             loop {
+                if outdated == Some(shared.mirror.builds()) {
+                    shared.doubt.notify_one();
+                    tokio::time::sleep(REBUILD).await;
+                    continue;
+                }
                 let tick = self.ticker.tick().await?;
                 if self.arrival(tick.sequence).await?.holes == tick.holes {
                     return shared.mirror.settle().map(|()| Revision(tick.sequence));
@@ -152,7 +155,8 @@ impl Store {
         // The deletion that was there when a guard failed: it may have been tidied up.
         let mut swept = None;
         for attempt in 0..TRIES {
-            if !holds(expected, guess.slot.as_ref()) {
+            // A mirror that knows nothing has nothing to go by: 0 for the whole stream is no expectation to an old server.
+            if guess.cursor == 0 || !holds(expected, guess.slot.as_ref()) {
                 if certain {
                     return Err(conflict(guess.slot));
                 }

@@ -12,6 +12,17 @@ use tokio::sync::watch;
 /// How long to wait for an answer before asking again, where that does no harm.
 const AGAIN: Duration = Duration::from_secs(2);
 
+/// The library may leave a change untold when much happens at once.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
+/// The connection as the library last told it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Connection {
+    Up,
+    Down,
+    GivenUp,
+}
+
 /// What the library tells of the connection.
 pub(super) struct Signals {
     link: Link,
@@ -21,7 +32,7 @@ pub(super) struct Signals {
     /// The last complaint of the server.
     complaint: watch::Sender<String>,
     opened: AtomicBool,
-    ended: AtomicBool,
+    state: watch::Sender<Connection>,
     backoff: Mutex<Backoff>,
 }
 
@@ -32,7 +43,7 @@ impl Signals {
             epoch: watch::Sender::new(0),
             complaint: watch::Sender::new(String::new()),
             opened: AtomicBool::new(false),
-            ended: AtomicBool::new(false),
+            state: watch::Sender::new(Connection::Up),
             backoff: Mutex::default(),
         }
     }
@@ -52,10 +63,16 @@ impl Signals {
 
     pub(super) fn event(&self, event: &Event) {
         match event {
-            Event::Connected => self.link.is_up(),
-            Event::Disconnected => self.link.is_down(&"the connection was lost"),
+            Event::Connected => {
+                self.state.send_replace(Connection::Up);
+                self.link.is_up();
+            }
+            Event::Disconnected => {
+                self.state.send_replace(Connection::Down);
+                self.link.is_down(&"the connection was lost");
+            }
             Event::ClientError(ClientError::MaxReconnects) => {
-                self.ended.store(true, Ordering::Relaxed);
+                self.state.send_replace(Connection::GivenUp);
                 self.link.is_down(&"max-reconnects is reached: it is not tried again");
             }
             Event::ServerError(ServerError::Other(text)) => drop(self.complaint.send_replace(text.clone())),
@@ -114,9 +131,21 @@ impl Wire {
         self.signals.complaint.subscribe()
     }
 
-    /// Whether it has given up for good.
-    pub(super) fn has_ended(&self) -> bool {
-        self.signals.ended.load(Ordering::Relaxed)
+    /// Waits until it is connected, and for `wait` in any case; false if it never will be again.
+    pub(super) async fn connected(&self, wait: Duration) -> bool {
+        tokio::time::sleep(wait).await;
+        let mut state = self.signals.state.subscribe();
+        while !self.is_connected() {
+            let changed = state.wait_for(|state| *state != Connection::Down);
+            if let Ok(Ok(state)) = tokio::time::timeout(LOOK_AGAIN, changed).await
+                && *state == Connection::GivenUp
+            {
+                return false;
+            }
+            // It may be told before it is so.
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        true
     }
 
     /// Sends a request and waits for its answer.
