@@ -46,7 +46,7 @@ impl RedisCluster {
             nodes.push(node);
             buses.push(bus);
         }
-        let cluster = Self { nodes, buses: buses };
+        let cluster = Self { nodes, buses };
         cluster.join()?;
         cluster.wait_until_whole()?;
         Ok(cluster)
