@@ -141,16 +141,7 @@ pub(super) struct StreamInfo {
     pub(super) config: StreamConfig,
     /// When it was made, as text.
     pub(super) created: String,
-    pub(super) state: StreamState,
     pub(super) cluster: Option<Cluster>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct StreamState {
-    pub(super) messages: u64,
-    pub(super) bytes: u64,
-    pub(super) last_seq: u64,
 }
 
 /// Who keeps a stream.
