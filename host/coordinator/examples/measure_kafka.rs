@@ -25,6 +25,11 @@ const RECORDS: usize = 100_000;
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> Result<(), Failure> {
+    // On a worker, as the tasks of a node are.
+    tokio::spawn(measure()).await?
+}
+
+async fn measure() -> Result<(), Failure> {
     let given = std::env::args().nth(1);
     let server = if given.is_none() { Some(KafkaServer::start()?) } else { None };
     let address = given.or(server.as_ref().map(KafkaServer::address)).ok_or("no broker")?;

@@ -24,6 +24,7 @@ pub(super) async fn suite(options: KafkaOptions, disturb: Option<Disturb>) {
         Box::pin(async move { boxed(open(&options, namespace.as_str()).await) })
     };
     let options = Options {
+        flood: 2_000,
         disturb,
         ..Options::default()
     };
