@@ -165,13 +165,11 @@ async fn three_brokers() {
     });
     search.unwrap().join().unwrap();
     check_revisions(&all).unwrap();
-    let count = |effect: fn(&Effect) -> bool| all.iter().filter(|operation| effect(&operation.effect)).count();
-    println!(
-        "{} operations, {} written, {} unknown",
-        all.len(),
-        count(|effect| matches!(effect, Effect::Written(_))),
-        count(|effect| matches!(effect, Effect::Unknown))
-    );
+    let written = all
+        .iter()
+        .filter(|operation| matches!(operation.effect, Effect::Written(_)))
+        .count();
+    assert!(written >= 80, "{written} writes");
 }
 
 /// Whoever knows that a broker is away is not told of it again and again.
@@ -184,7 +182,6 @@ async fn quiet(subscription: &mut dyn Subscription) {
             .filter(|delivery| matches!(delivery, Delivery::Gap { .. }))
             .count();
     }
-    println!("{gaps} gaps while a broker was away");
     assert!(gaps <= 2, "{gaps} gaps in ten seconds");
 }
 

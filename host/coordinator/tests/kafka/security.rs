@@ -131,6 +131,5 @@ async fn rights() {
             matches!(&error, BrokerError::Denied { why, .. } if why.contains("grant")),
             "{error:?}"
         );
-        println!("{error}");
     }
 }
