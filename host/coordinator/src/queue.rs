@@ -51,6 +51,12 @@ impl Queue {
 
     /// Delivers a message if its topic was asked for; a full queue turns it into a gap.
     pub(crate) fn push(&self, topic: &str, payload: &Bytes) {
+        self.enter(topic, payload);
+        self.wake();
+    }
+
+    /// As [`Queue::push`], but the subscriber sleeps on until [`Queue::wake`]: to wake it once for many messages.
+    pub(crate) fn enter(&self, topic: &str, payload: &Bytes) {
         if !self.topics.is_empty() && !self.topics.contains(topic) {
             return;
         }
@@ -65,7 +71,10 @@ impl Queue {
                 payload: payload.clone(),
             });
         }
-        drop(waiting);
+    }
+
+    /// Wakes the subscriber, for nothing if nothing came.
+    pub(crate) fn wake(&self) {
         self.news.notify_one();
     }
 

@@ -7,9 +7,10 @@ use super::wire::{Push, Silence, Wire};
 use crate::broker::{BrokerError, Link};
 use crate::contract::{BusError, Subscription};
 use crate::limits;
-use crate::queue::Subscribers;
+use crate::queue::{Queue, Subscribers};
 use bytes::Bytes;
-use redis::{PushInfo, PushKind, Value, cmd};
+use redis::{Cmd, PushInfo, PushKind, RedisWrite, Value, cmd};
+use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -22,25 +23,29 @@ const HEADER: usize = 3;
 /// How often a silent connection is asked whether the server is still there.
 const PROBE: Duration = Duration::from_secs(5);
 
-/// The form in which a message travels: format, length of the topic (big-endian), topic, payload.
-pub(super) fn encode(topic: &str, payload: &[u8]) -> Vec<u8> {
-    let length = u16::try_from(topic.len()).unwrap_or(u16::MAX);
-    let mut message = Vec::with_capacity(HEADER + topic.len() + payload.len());
-    message.push(FORMAT);
-    message.extend_from_slice(&length.to_be_bytes());
-    message.extend_from_slice(topic.as_bytes());
-    message.extend_from_slice(payload);
-    message
+/// The command that publishes a message in its form: format, length of the topic (big-endian), topic, payload.
+fn publication(channel: &Channel, topic: &str, payload: &[u8]) -> Cmd {
+    let how = if channel.sharded { "SPUBLISH" } else { "PUBLISH" };
+    let length = u16::try_from(topic.len()).unwrap_or(u16::MAX).to_be_bytes();
+    let mut command = cmd(how);
+    command.arg(&channel.name);
+    let mut message = command.writer_for_next_arg();
+    for part in [&[FORMAT], &length[..], topic.as_bytes(), payload] {
+        // Memory takes all that is written.
+        let _ = message.write_all(part);
+    }
+    drop(message);
+    command
 }
 
-/// The topic and payload of a message; none if it is not one of ours.
-fn decode(message: Vec<u8>) -> Option<(Bytes, Bytes)> {
-    let message = Bytes::from(message);
+/// The topic of a message, and where its payload begins; none if it is not one of ours.
+fn decode(message: &[u8]) -> Option<(&str, usize)> {
     let &[FORMAT, high, low] = message.first_chunk::<HEADER>()? else {
         return None;
     };
     let end = HEADER + usize::from(u16::from_be_bytes([high, low]));
-    (end <= message.len()).then(|| (message.slice(HEADER..end), message.slice(end..)))
+    // Topics are ASCII; whatever else it is, nobody asked for it.
+    Some((std::str::from_utf8(message.get(HEADER..end)?).ok()?, end))
 }
 
 /// Who listens on this handle, on one connection for all of them.
@@ -77,6 +82,8 @@ struct Shared {
     subscribers: Mutex<Subscribers>,
     /// Whether there was a subscription before: whatever was published since it ended is lost.
     again: AtomicBool,
+    /// Whether messages came since the subscribers were woken.
+    came: AtomicBool,
 }
 
 impl Shared {
@@ -84,18 +91,21 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, Subscribers> {
         self.subscribers.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    /// Takes what the server sends, on the connection's own task: nothing piles up before the bounded queues.
+impl Push for Shared {
+    /// On the connection's own task: nothing piles up before the bounded queues.
     fn take(&self, PushInfo { kind, mut data }: PushInfo) -> Result<(), &'static str> {
         match kind {
             PushKind::Message | PushKind::SMessage => {
                 let Some(Value::BulkString(message)) = data.pop() else {
                     return Ok(());
                 };
-                let Some((topic, payload)) = decode(message) else { return Ok(()) };
-                // Topics are ASCII; whatever else it is, nobody asked for it.
-                let Ok(topic) = std::str::from_utf8(&topic) else { return Ok(()) };
-                self.lock().each(|queue| queue.push(topic, &payload));
+                let message = Bytes::from(message);
+                let Some((topic, end)) = decode(&message) else { return Ok(()) };
+                let payload = message.slice(end..);
+                self.lock().each(|queue| queue.enter(topic, &payload));
+                self.came.store(true, Ordering::Relaxed);
             }
             // It comes before all that is received by this subscription, and after all that was by the last.
             PushKind::Subscribe | PushKind::SSubscribe if self.again.swap(true, Ordering::SeqCst) => {
@@ -106,6 +116,12 @@ impl Shared {
             _ => {}
         }
         Ok(())
+    }
+
+    fn pause(&self) {
+        if self.came.swap(false, Ordering::Relaxed) {
+            self.lock().each(Queue::wake);
+        }
     }
 }
 
@@ -172,16 +188,15 @@ impl Ear {
 
 /// A connection on which the server has confirmed the subscription.
 async fn connect(route: &Route, shared: Arc<Shared>, channel: &Channel, deadline: Instant) -> Result<Wire, BrokerError> {
-    let push: Push = Arc::new(move |info| shared.take(info));
-    let wire = route.connect(Some(push)).await?;
+    let wire = route.connect(Some(shared)).await?;
     let subscribe = if channel.sharded { "SSUBSCRIBE" } else { "SUBSCRIBE" };
-    let location = wire.server.to_string();
+    let location = wire.server().to_string();
     let answer = wire.ask(cmd(subscribe).arg(&channel.name), deadline).await;
     match answer.map_err(Silence::why).map(Refusal::check) {
         Ok(Ok(_)) => Ok(wire),
         Ok(Err(Refusal::Denied(why))) => Err(BrokerError::Denied {
             location,
-            why: channel.grant(&why, subscribe),
+            why: channel.grant(&why, "subscribe"),
         }),
         Ok(Err(refusal)) => Err(BrokerError::Unreachable {
             location,
@@ -195,20 +210,18 @@ async fn connect(route: &Route, shared: Arc<Shared>, channel: &Channel, deadline
 pub(super) async fn publish(line: &Line, channel: &Channel, topic: &str, payload: &[u8], deadline: Instant) -> Result<(), BusError> {
     limits::check_topic(topic)?;
     limits::check_sent(payload.len())?;
-    let how = if channel.sharded { "SPUBLISH" } else { "PUBLISH" };
-    let mut command = cmd(how);
-    command.arg(&channel.name).arg(encode(topic, payload));
+    let command = publication(channel, topic, payload);
     loop {
         let wire = line.wire(deadline).await.map_err(|error| match error {
             BrokerError::Denied { .. } => BusError::Denied(error.to_string()),
             _ => BusError::Unavailable(error.to_string()),
         })?;
-        match wire.ask(&command, deadline).await.map(Refusal::check) {
+        match wire.ask_often(&command).await.map(Refusal::check) {
             Ok(Ok(_)) => return Ok(()),
             // It was not sent: the slot has moved, or the connection had ended before.
             Ok(Err(Refusal::Elsewhere(why, _))) => wire.give_up(&why),
             Err(Silence::NotSent(_)) => {}
-            Ok(Err(Refusal::Denied(why))) => return Err(BusError::Denied(channel.grant(&why, how))),
+            Ok(Err(Refusal::Denied(why))) => return Err(BusError::Denied(channel.grant(&why, "publish"))),
             Ok(Err(refusal)) => return Err(BusError::Unavailable(refusal.why())),
             Err(Silence::NoAnswer(why)) => return Err(BusError::Unavailable(why)),
         }
@@ -222,17 +235,22 @@ mod test {
     /// The form on the wire, fixed: whoever changes it must raise `FORMAT`.
     #[test]
     fn a_message_is_a_format_a_topic_and_a_payload() {
-        let message = encode("a/b", b"payload");
-        assert_eq!(message, b"\x01\0\x03a/bpayload");
-        let parts = (Bytes::from_static(b"a/b"), Bytes::from_static(b"payload"));
-        assert_eq!(decode(message), Some(parts));
-        assert_eq!(decode(encode("t", b"")), Some((Bytes::from_static(b"t"), Bytes::new())));
+        let channel = Channel {
+            name: "channel".into(),
+            sharded: false,
+            location: String::new(),
+        };
+        let packed = publication(&channel, "a/b", b"payload").get_packed_command();
+        let expected = b"*3\r\n$7\r\nPUBLISH\r\n$7\r\nchannel\r\n$13\r\n\x01\0\x03a/bpayload\r\n";
+        assert_eq!(packed, expected);
+        assert_eq!(decode(b"\x01\0\x03a/bpayload"), Some(("a/b", 6)));
+        assert_eq!(decode(b"\x01\0\x01t"), Some(("t", 4)));
     }
 
     #[test]
     fn what_is_no_message_of_ours_is_none() {
-        for foreign in [&b""[..], b"\x01\0", b"\x02\0\x01a", b"\x01\0\x05abc", b"hello"] {
-            assert_eq!(decode(foreign.to_vec()), None, "{foreign:?}");
+        for foreign in [&b""[..], b"\x01\0", b"\x02\0\x01a", b"\x01\0\x05abc", b"\x01\0\x01\xff", b"hello"] {
+            assert_eq!(decode(foreign), None, "{foreign:?}");
         }
     }
 }

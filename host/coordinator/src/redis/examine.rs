@@ -27,7 +27,7 @@ const SKEW: u64 = 1000;
 /// # Errors
 /// `Unsafe` if it is too old, `Invalid` if it is of another kind, `Denied` if it must not say so.
 pub(super) async fn check_kind(wire: &Wire, cluster: bool, timeout: Duration) -> Result<(), BrokerError> {
-    let location = wire.server.to_string();
+    let location = wire.server().to_string();
     let info = match info(wire, "server", timeout).await {
         Ok(info) => info,
         Err(Problem::Denied(why)) => {

@@ -121,7 +121,7 @@ impl RedisCoordinator {
 
 /// The history and run that are there now.
 async fn begin(wire: &Wire, keys: &Keys, timeout: Duration) -> Result<Known, BrokerError> {
-    let location = wire.server.to_string();
+    let location = wire.server().to_string();
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(|error| BrokerError::Invalid(format!("this system gives no random numbers: {error}")))?;
     let name: String = random.iter().map(|byte| format!("{byte:02x}")).collect();

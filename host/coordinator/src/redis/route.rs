@@ -6,6 +6,7 @@ use super::reply::Refusal;
 use super::wire::{Dialer, Push, Wire};
 use crate::broker::BrokerError;
 use redis::{RedisConnectionInfo, Value, cmd};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::time::Instant;
 
@@ -56,7 +57,7 @@ impl Route {
     ///
     /// # Errors
     /// That of the last address that was tried; one that will not pass by itself before one that may.
-    pub(super) async fn connect(&self, push: Option<Push>) -> Result<Wire, BrokerError> {
+    pub(super) async fn connect(&self, push: Option<Arc<dyn Push>>) -> Result<Wire, BrokerError> {
         let (count, first) = (self.addresses.servers.len(), self.first.load(Ordering::Relaxed));
         let mut worst: Option<BrokerError> = None;
         for at in (first..first + count).map(|at| at % count) {
@@ -73,7 +74,7 @@ impl Route {
         Err(worst.unwrap_or_else(|| BrokerError::Invalid("redis has no address".into())))
     }
 
-    async fn through(&self, server: &Server, push: Option<Push>) -> Result<Wire, BrokerError> {
+    async fn through(&self, server: &Server, push: Option<Arc<dyn Push>>) -> Result<Wire, BrokerError> {
         match &self.way {
             Way::Single => self.master(server, push).await,
             Way::Sentinel { service, login } => {
@@ -88,7 +89,7 @@ impl Route {
     }
 
     /// A connection to `server`, which must be a master: a replica would show what is old.
-    async fn master(&self, server: &Server, push: Option<Push>) -> Result<Wire, BrokerError> {
+    async fn master(&self, server: &Server, push: Option<Arc<dyn Push>>) -> Result<Wire, BrokerError> {
         let wire = self.dialer.dial(server, &self.addresses.login, push).await?;
         match text(&self.ask(&wire, cmd("INFO").arg("replication")).await?) {
             Some(info) if info.contains("role:master") => Ok(wire),
@@ -140,8 +141,8 @@ impl Route {
 
     async fn ask(&self, wire: &Wire, command: &redis::Cmd) -> Result<Value, BrokerError> {
         let answer = wire.ask(command, Instant::now() + self.dialer.timeout).await;
-        let answer = answer.map_err(|silence| unreachable(&wire.server, silence.why()))?;
-        Refusal::check(answer).map_err(|refusal| meaning(&wire.server, refusal))
+        let answer = answer.map_err(|silence| unreachable(wire.server(), silence.why()))?;
+        Refusal::check(answer).map_err(|refusal| meaning(wire.server(), refusal))
     }
 }
 

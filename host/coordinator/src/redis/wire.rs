@@ -6,15 +6,24 @@ use super::tls::Security;
 use crate::broker::BrokerError;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Cmd, Pipeline, PushInfo, RedisConnectionInfo, Value};
-use std::sync::Arc;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-/// Takes what the server sends without being asked, at once and without blocking; an error is the end of the connection.
-pub(super) type Push = Arc<dyn Fn(PushInfo) -> Result<(), &'static str> + Send + Sync>;
+/// Takes what the server sends without being asked, at once and without blocking.
+pub(super) trait Push: Send + Sync {
+    /// Takes one thing; an error is the end of the connection.
+    fn take(&self, info: PushInfo) -> Result<(), &'static str>;
+
+    /// All that had arrived together has been taken.
+    fn pause(&self);
+}
 
 /// How connections are made.
 pub(super) struct Dialer {
@@ -27,7 +36,12 @@ impl Dialer {
     ///
     /// # Errors
     /// Any [`BrokerError`].
-    pub(super) async fn dial(&self, server: &Server, login: &RedisConnectionInfo, push: Option<Push>) -> Result<Wire, BrokerError> {
+    pub(super) async fn dial(
+        &self,
+        server: &Server,
+        login: &RedisConnectionInfo,
+        push: Option<Arc<dyn Push>>,
+    ) -> Result<Wire, BrokerError> {
         let location = server.to_string();
         let unreachable = |why: String| BrokerError::Unreachable {
             location: location.clone(),
@@ -38,8 +52,11 @@ impl Dialer {
             let stream = stream.map_err(|error| unreachable(error.to_string()))?;
             stream.set_nodelay(true).map_err(|error| unreachable(error.to_string()))?;
             match &self.security {
-                None => log_in(stream, server, login, push).await,
-                Some(security) => log_in(security.secure(stream, &server.host, &location).await?, server, login, push).await,
+                None => self.log_in(stream, server, login, push).await,
+                Some(security) => {
+                    let stream = security.secure(stream, &server.host, &location).await?;
+                    self.log_in(stream, server, login, push).await
+                }
             }
         };
         let hint = if self.security.is_some() {
@@ -50,62 +67,118 @@ impl Dialer {
         let late = |_| unreachable(format!("no answer within {:?}{hint}", self.timeout));
         timeout(self.timeout, attempt).await.map_err(late)?
     }
+
+    async fn log_in<S>(
+        &self,
+        stream: S,
+        server: &Server,
+        login: &RedisConnectionInfo,
+        push: Option<Arc<dyn Push>>,
+    ) -> Result<Wire, BrokerError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (end, mut ended) = watch::channel(None);
+        let life = Arc::new(Life {
+            server: server.clone(),
+            end,
+            over: AtomicBool::new(false),
+            begun: AtomicU64::new(0),
+            ended: AtomicU64::new(0),
+        });
+        // Time is kept here, call by call.
+        let mut config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
+        if let Some(push) = push.clone() {
+            let life = Arc::downgrade(&life);
+            config = config.set_push_sender(move |info| {
+                // What still comes when it was given up is late: another connection may have spoken since.
+                let life = life.upgrade().filter(|life| life.is_open()).ok_or("it is over")?;
+                push.take(info).inspect_err(|why| life.end(why))
+            });
+        }
+        let connected = MultiplexedConnection::new_with_config(login, stream, config).await;
+        let (connection, driver) = connected.map_err(|error| Refusal::of(&error).at_login(server, login))?;
+        let (weak, patience) = (Arc::downgrade(&life), self.timeout);
+        tokio::spawn(async move {
+            let mut driver = pin!(driver);
+            let drive = poll_fn(|context| {
+                let polled = driver.as_mut().poll(context);
+                if let Some(push) = &push {
+                    push.pause();
+                }
+                polled
+            });
+            tokio::select! {
+                () = drive => {}
+                () = stall(&weak, patience) => {}
+                // Ends also when the last clone of the wire is gone.
+                _ = ended.wait_for(Option::is_some) => {}
+            }
+            if let Some(life) = weak.upgrade() {
+                life.end("the connection was closed");
+            }
+        });
+        Ok(Wire(Arc::new(Held { connection, life })))
+    }
 }
 
-async fn log_in<S>(stream: S, server: &Server, login: &RedisConnectionInfo, push: Option<Push>) -> Result<Wire, BrokerError>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let (end, mut ended) = watch::channel(None);
-    let life = Arc::new(Life { end });
-    // Time is kept here, call by call.
-    let mut config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
-    if let Some(push) = push {
-        let life = Arc::downgrade(&life);
-        config = config.set_push_sender(move |info| {
-            // What still comes when it was given up is late: another connection may have spoken since.
-            let life = life.upgrade().filter(|life| life.end.borrow().is_none()).ok_or("it is over")?;
-            push(info).inspect_err(|why| life.end(why))
-        });
+/// Ends when calls without a deadline of their own get no answers: one that had begun by the last look waits still, and none has ended since.
+/// Answers come in order, so such a call waits between half of `patience` and all of it.
+async fn stall(life: &Weak<Life>, patience: Duration) {
+    let mut last = (0, 0);
+    loop {
+        sleep(patience / 2).await;
+        let Some(life) = life.upgrade() else { return };
+        let ended = life.ended.load(Ordering::Relaxed);
+        if last.0 > ended && last.1 == ended {
+            return life.end("it does not answer");
+        }
+        last = (life.begun.load(Ordering::Relaxed), ended);
     }
-    let connected = MultiplexedConnection::new_with_config(login, stream, config).await;
-    let (connection, driver) = connected.map_err(|error| Refusal::of(&error).at_login(server, login))?;
-    let weak = Arc::downgrade(&life);
-    tokio::spawn(async move {
-        tokio::select! {
-            () = driver => {}
-            // Ends also when the last clone of the wire is gone.
-            _ = ended.wait_for(Option::is_some) => {}
-        }
-        if let Some(life) = weak.upgrade() {
-            life.end("the connection was closed");
-        }
-    });
-    let server = server.clone();
-    Ok(Wire { connection, life, server })
 }
 
 /// A connection; clones are the same one. It closes when the last is dropped.
 #[derive(Clone)]
-pub(super) struct Wire {
+pub(super) struct Wire(Arc<Held>);
+
+struct Held {
     connection: MultiplexedConnection,
     life: Arc<Life>,
-    /// Whom it leads to.
-    pub(super) server: Server,
 }
 
 struct Life {
+    /// Whom it leads to.
+    server: Server,
     /// Why it is over, once it is.
     end: watch::Sender<Option<String>>,
+    /// Whether it is, for those who ask at every call.
+    over: AtomicBool,
+    /// How many calls without a deadline of their own were begun, and how many have ended.
+    begun: AtomicU64,
+    ended: AtomicU64,
 }
 
 impl Life {
+    fn is_open(&self) -> bool {
+        !self.over.load(Ordering::Acquire)
+    }
+
     fn end(&self, why: &str) {
+        self.over.store(true, Ordering::Release);
         self.end.send_if_modified(|end| {
             let first = end.is_none();
             end.get_or_insert_with(|| why.to_owned());
             first
         });
+    }
+}
+
+/// Counts a call as ended, also one that was given up.
+struct Ended<'a>(&'a Life);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.0.ended.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -127,19 +200,24 @@ impl Silence {
 }
 
 impl Wire {
+    /// Whom it leads to.
+    pub(super) fn server(&self) -> &Server {
+        &self.0.life.server
+    }
+
     /// Whether it can be used.
     pub(super) fn is_open(&self) -> bool {
-        self.life.end.borrow().is_none()
+        self.0.life.is_open()
     }
 
     /// Gives it up: calls that wait fail, and whoever keeps it makes a new one.
     pub(super) fn give_up(&self, why: &str) {
-        self.life.end(why);
+        self.0.life.end(why);
     }
 
     /// Waits until it is over, and says why.
     pub(super) async fn over(&self) -> String {
-        let mut end = self.life.end.subscribe();
+        let mut end = self.0.life.end.subscribe();
         // The sender is in `self`.
         let over = end.wait_for(Option::is_some).await;
         over.ok().and_then(|why| why.clone()).unwrap_or_default()
@@ -147,13 +225,30 @@ impl Wire {
 
     /// The answer to one command, which may be a server's error. No answer in time is the end of the connection.
     pub(super) async fn ask(&self, command: &Cmd, deadline: Instant) -> Result<Value, Silence> {
-        let mut connection = self.connection.clone();
+        let mut connection = self.0.connection.clone();
         self.within(deadline, connection.send_packed_command(command)).await
+    }
+
+    /// As [`Wire::ask`] for those who ask very often: no timer for each call, but the connection ends when it gives no answers any more.
+    pub(super) async fn ask_often(&self, command: &Cmd) -> Result<Value, Silence> {
+        let life = &self.0.life;
+        if !life.is_open() {
+            return Err(Silence::NotSent(self.over().await));
+        }
+        life.begun.fetch_add(1, Ordering::Relaxed);
+        let ended = Ended(life);
+        let answer = self.0.connection.clone().send_packed_command(command).await;
+        drop(ended);
+        answer.map_err(|error| {
+            let why = format!("{}: {error}", self.server());
+            self.give_up(&why);
+            Silence::NoAnswer(why)
+        })
     }
 
     /// The answers to several commands that are sent in one piece.
     pub(super) async fn ask_all(&self, commands: &Pipeline, deadline: Instant) -> Result<Vec<Value>, Silence> {
-        let mut connection = self.connection.clone();
+        let mut connection = self.0.connection.clone();
         self.within(deadline, connection.send_packed_commands(commands, 0, commands.len()))
             .await
     }
@@ -165,12 +260,12 @@ impl Wire {
         match timeout_at(deadline, call).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => {
-                let why = format!("{}: {error}", self.server);
+                let why = format!("{}: {error}", self.server());
                 self.give_up(&why);
                 Err(Silence::NoAnswer(why))
             }
             Err(_) => {
-                let why = format!("{} did not answer in time", self.server);
+                let why = format!("{} did not answer in time", self.server());
                 self.give_up(&why);
                 Err(Silence::NoAnswer(why))
             }

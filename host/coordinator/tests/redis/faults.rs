@@ -4,7 +4,7 @@ use crate::common::{at, eventually, fresh, message, next, open, single, within};
 use bytes::Bytes;
 use shardwright_coordinator::broker::BrokerError;
 use shardwright_coordinator::redis::{RedisCoordinator, RedisOptions};
-use shardwright_coordinator::{Bus, Coordinator, Delivery, Store};
+use shardwright_coordinator::{Bus, BusError, Coordinator, Delivery, Store};
 use shardwright_core::store::{Expected, Revision, StoreError, StoreTime};
 use shardwright_servers::{Proxy, RedisServer};
 use std::time::{Duration, Instant};
@@ -200,6 +200,8 @@ async fn a_frozen_server_makes_no_call_hang() {
     let handle = open(&options, &namespace).await;
     server.pause().unwrap();
     let begun = Instant::now();
+    let published = handle.publish("t", VALUE).await;
+    assert!(matches!(published, Err(BusError::Unavailable(_))), "{published:?}");
     let read = handle.get("k").await;
     assert!(matches!(read, Err(StoreError::Unavailable(_))), "{read:?}");
     let opened = RedisCoordinator::open(options, fresh()).await.err();
