@@ -1,14 +1,10 @@
 //! The operator's commands on a cluster that lives on a server.
 
-use crate::common::{Answer, LIMIT, SETTINGS, binary, command, run};
+use crate::common::{Answer, Following, SETTINGS, binary, command, run};
 use crate::trial::{HOSTS, ROLE, SHARDS, Trial};
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use shardwright_cli::process::Yard;
-use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
-use std::process::{Child, Stdio};
-use std::sync::mpsc::{Receiver, channel};
 
 /// A password that no server here has.
 pub(crate) const WRONG: &str = "another-word";
@@ -35,54 +31,8 @@ fn looks(trial: &Trial) {
     trial.ask(&other).code(1).says("nosuch").says("--cluster");
 }
 
-/// A command that goes on until it is told to stop, and its lines.
-struct Following {
-    child: Child,
-    lines: Receiver<Value>,
-}
-
-impl Following {
-    fn start(trial: &Trial, args: &[&str]) -> Self {
-        let mut command = command();
-        command.args(args).arg("--config").arg(trial.operator());
-        let mut child = command.stdout(Stdio::piped()).spawn().expect("it runs");
-        let out = child.stdout.take().expect("a pipe");
-        let (tell, lines) = channel();
-        std::thread::spawn(move || {
-            for line in BufReader::new(out).lines().map_while(Result::ok) {
-                let value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
-                if tell.send(value).is_err() {
-                    return;
-                }
-            }
-        });
-        Self { child, lines }
-    }
-
-    fn until(&self, what: &str, is: impl Fn(&Value) -> bool) -> Value {
-        loop {
-            match self.lines.recv_timeout(LIMIT) {
-                Ok(line) if is(&line) => return line,
-                Ok(_) => {}
-                Err(error) => panic!("no {what}: {error}"),
-            }
-        }
-    }
-
-    fn interrupt(mut self) -> (Option<i32>, Vec<Value>) {
-        interrupt(&self.child);
-        let code = self.child.wait().expect("it ends").code();
-        (code, self.lines.iter().collect())
-    }
-}
-
-pub(crate) fn interrupt(child: &Child) {
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("a process");
-    kill_process(pid, Signal::INT).expect("it lives");
-}
-
 fn watch(trial: &Trial, kind: &str) {
-    let watching = Following::start(trial, &["coordinator", "watch", "--json", "--topic", "node/look"]);
+    let watching = Following::start(&["coordinator", "watch", "--json", "--topic", "node/look"], &trial.operator());
     let first = watching.until("beginning", |_| true);
     assert_eq!((first["event"].as_str(), first["kind"].as_str()), (Some("watching"), Some(kind)));
     let id = trial.ask(&["nodes", "-o", "json"]).json()[0]["nodeId"].to_string();

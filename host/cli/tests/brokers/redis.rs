@@ -1,7 +1,7 @@
 //! Redis: one server, and one that sentinels replace.
 
 use crate::commands;
-use crate::common::{Answer, LIMIT, command};
+use crate::common::{Answer, LIMIT, command, interrupt};
 use crate::course::{begin, leader_killed, link_cut, node_stopped, server_restarted, server_wiped};
 use crate::trial::{HOSTS, Trial, VALIDITY};
 use shardwright_coordinator::clock::boottime;
@@ -69,7 +69,7 @@ fn an_interrupted_check_leaves_nothing(trial: &Trial, server: &RedisServer) {
     while scratch().is_empty() {
         assert!(Instant::now() < end, "the check has not begun");
     }
-    commands::interrupt(&child);
+    interrupt(&child);
     let answer = Answer::from(child.wait_with_output().expect("it ends"));
     answer.code(1).says("interrupted; all scratch namespaces are gone");
     assert_eq!(scratch(), "");

@@ -1,11 +1,12 @@
 //! What the tests share: the binary, its answers, and clusters of its processes.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use shardwright_cli::process::{NodeProcess, Told, Yard};
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -93,6 +94,52 @@ pub(crate) fn run_with_input(args: &[&str], input: &str) -> Answer {
     // It may end without reading.
     let _ = child.stdin.take().expect("a pipe").write_all(input.as_bytes());
     child.wait_with_output().expect("it ends").into()
+}
+
+/// A command that goes on until it is told to stop, and its lines.
+pub(crate) struct Following {
+    child: Child,
+    lines: Receiver<Value>,
+}
+
+impl Following {
+    pub(crate) fn start(args: &[&str], config: &Path) -> Self {
+        let mut command = command();
+        command.args(args).arg("--config").arg(config);
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("it runs");
+        let out = child.stdout.take().expect("a pipe");
+        let (tell, lines) = channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(out).lines().map_while(Result::ok) {
+                let value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+                if tell.send(value).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { child, lines }
+    }
+
+    pub(crate) fn until(&self, what: &str, is: impl Fn(&Value) -> bool) -> Value {
+        loop {
+            match self.lines.recv_timeout(LIMIT) {
+                Ok(line) if is(&line) => return line,
+                Ok(_) => {}
+                Err(error) => panic!("no {what}: {error}"),
+            }
+        }
+    }
+
+    pub(crate) fn interrupt(mut self) -> (Option<i32>, Vec<Value>) {
+        interrupt(&self.child);
+        let code = self.child.wait().expect("it ends").code();
+        (code, self.lines.iter().collect())
+    }
+}
+
+pub(crate) fn interrupt(child: &Child) {
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("a process");
+    kill_process(pid, Signal::INT).expect("it lives");
 }
 
 /// Nodes and what they have told.
