@@ -104,6 +104,7 @@ impl Subscribers {
     }
 
     /// Whether there is any.
+    #[cfg(any(feature = "sqlite", feature = "redis"))]
     pub(crate) fn any(&mut self) -> bool {
         self.each(|_| {});
         !self.0.is_empty()

@@ -31,7 +31,7 @@ use redis::Value;
 use reply::Refusal;
 use route::Route;
 use script::{Answer, Failure, Keys, Known, Operation};
-use shardwright_core::store::{Expected, Listing, Reading, Revision, StoreError, Written};
+use shardwright_core::store::{Expected, Listing, Reading, Revision, StoreError, StoreTime, Written};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use store::{Memory, Replicated, Space};
@@ -138,7 +138,7 @@ async fn begin(wire: &Wire, keys: &Keys, timeout: Duration) -> Result<Known, Bro
             "the script's answer makes no sense".into()
         }
         Ok((Answer::Lost(why), _)) => why,
-        Ok((Answer::Run(_), _)) => "the script's answer makes no sense".into(),
+        Ok((Answer::Run(_) | Answer::Unheard, _)) => "the script's answer makes no sense".into(),
         Err(Failure::Refusal(Refusal::Denied(why))) => return Err(BrokerError::Denied { location, why }),
         Err(Failure::Refusal(Refusal::Other(why))) => return Err(BrokerError::Unsafe { location, why }),
         Err(Failure::Refusal(refusal)) => refusal.why(),
@@ -159,6 +159,10 @@ impl Store for RedisCoordinator {
 
     async fn put(&self, key: &str, value: Bytes, expected: Expected) -> Result<Written, StoreError<Bytes>> {
         self.space.put(key, value, expected).await
+    }
+
+    async fn put_heard(&self, key: &str, value: Bytes, expected: Expected, heard: StoreTime) -> Result<Written, StoreError<Bytes>> {
+        self.space.put_heard(key, value, expected, heard).await
     }
 
     async fn delete(&self, key: &str, expected: Expected) -> Result<Written, StoreError<Bytes>> {

@@ -1,7 +1,7 @@
 -- Everything that the store does: one call, one moment. Revisions and times are whole numbers below 2^53.
 local meta, index, entries = KEYS[1], KEYS[2], KEYS[3]
 local op, history, run, seen, floor = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
-local FORMAT, RUNS, JUMP = '1', 16, 1000000000
+local FORMAT, RUNS, JUMP = '1', 16, 1048576
 
 -- The replication id changes whenever a server starts and whenever a replica is promoted: a new one begins a new run.
 local info = redis.call('INFO', 'replication')
@@ -34,11 +34,12 @@ end
 local revision, since = tonumber(m[3]), tonumber(m[6])
 
 if m[5] ~= present then
-  -- The numbers jump, past all that may have been given and lost: nobody gives a thousand in a millisecond.
+  -- The numbers jump, past all that may have been given and lost. Not further: tokens are made of them and of the time, and must stay
+  -- below those of a later history.
   local runs = redis.call('HGET', meta, 'runs') .. string.format('%s %.0f\n', present, revision)
   local _, known = string.gsub(runs, '\n', '')
   if known > RUNS then runs = string.sub(runs, string.find(runs, '\n', 1, true) + 1) end
-  revision, since = math.max(revision + JUMP, now * 1000), now
+  revision, since = revision + JUMP, now
   redis.call('HSET', meta, 'revision', revision, 'time', now, 'run', present, 'since', since, 'runs', runs)
 end
 if run ~= '' and run ~= present then return { 'run', redis.call('HGET', meta, 'runs') } end
@@ -68,7 +69,9 @@ if op == 'list' then
 end
 
 if op == 'put' or op == 'delete' then
-  local key, expected = ARGV[6], ARGV[7]
+  local key, expected, heard = ARGV[6], ARGV[7], ARGV[9]
+  -- What is to be written may rest on what was lost.
+  if heard and tonumber(heard) < since then return { 'unheard' } end
   local there = redis.call('ZSCORE', index, key)
   -- No number is equal to the absence of one.
   local holds = expected == 'any' or (expected == 'absent' and not there) or (there and tonumber(there) == tonumber(expected))

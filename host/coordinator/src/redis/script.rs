@@ -53,7 +53,8 @@ pub(super) enum Operation<'a> {
     Open(&'a str),
     Get(&'a str),
     List(&'a str, Revision),
-    Put(&'a str, &'a [u8], Expected),
+    /// By somebody who was told of no later `unsure_before` than the last, if he says so.
+    Put(&'a str, &'a [u8], Expected, Option<StoreTime>),
     Delete(&'a str, Expected),
     Erase,
 }
@@ -102,6 +103,8 @@ pub(super) enum Answer {
     },
     /// Nothing was done: the server, or its life, is another one than the handle knows. The runs that are known there.
     Run(Vec<Run>),
+    /// Nothing was done: the writer has not heard of the last partial loss.
+    Unheard,
     /// Nothing was done: it is not the store that the handle knows.
     Lost(String),
 }
@@ -186,11 +189,10 @@ fn command(how: &str, script: &str, keys: &Keys, operation: &Operation<'_>, know
         .arg(&known.run)
         .arg(known.seen)
         .arg(known.time);
-    let (name, value, expected) = match *operation {
-        Operation::Open(name) | Operation::Get(name) => (name, None, None),
-        Operation::List(prefix, since) => (prefix, None, Some(Expected::Revision(since))),
-        Operation::Put(key, value, expected) => (key, Some(value), Some(expected)),
-        Operation::Delete(key, expected) => (key, None, Some(expected)),
+    let (name, expected) = match *operation {
+        Operation::Open(name) | Operation::Get(name) => (name, None),
+        Operation::List(prefix, since) => (prefix, Some(Expected::Revision(since))),
+        Operation::Put(key, _, expected, _) | Operation::Delete(key, expected) => (key, Some(expected)),
         Operation::Erase => return command,
     };
     command.arg(name);
@@ -200,8 +202,11 @@ fn command(how: &str, script: &str, keys: &Keys, operation: &Operation<'_>, know
         Some(Expected::Any) => command.arg("any"),
         None => &mut command,
     };
-    if let Some(value) = value {
+    if let Operation::Put(_, value, _, heard) = operation {
         command.arg(value);
+        if let Some(heard) = heard {
+            command.arg(heard.0);
+        }
     }
     command
 }
@@ -226,6 +231,7 @@ fn decode(answer: Value) -> Option<Result<Answer, Refusal>> {
             more: parts.next().unwrap_or(Value::Nil),
         },
         "run" => Answer::Run(runs(&super::route::text(&parts.next()?)?)?),
+        "unheard" => Answer::Unheard,
         "lost" => Answer::Lost(super::route::text(&parts.next()?)?),
         "format" => {
             let format = super::route::text(&parts.next()?)?;

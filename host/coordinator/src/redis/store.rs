@@ -146,6 +146,10 @@ impl Space {
                     }
                     heard = Some(run);
                 }
+                Ok((Answer::Unheard, _)) => {
+                    let why = "what the store had may have been lost in part since the writer last looked; nothing was written";
+                    return Err(StoreError::Unavailable(why.into()));
+                }
                 Ok((Answer::Lost(why), _)) => return Err(self.lose(why)),
                 Err(Failure::Silence(Silence::NoAnswer(why))) if operation.writes() => return Err(StoreError::Indeterminate(why)),
                 Err(Failure::Silence(silence)) if Instant::now() >= deadline => return Err(StoreError::Unavailable(silence.why())),
@@ -227,7 +231,13 @@ impl Store for Space {
     async fn put(&self, key: &str, value: Bytes, expected: Expected) -> Result<Written, StoreError<Bytes>> {
         limits::check_key(key)?;
         limits::check_stored(value.len())?;
-        self.write(Operation::Put(key, &value, expected)).await
+        self.write(Operation::Put(key, &value, expected, None)).await
+    }
+
+    async fn put_heard(&self, key: &str, value: Bytes, expected: Expected, heard: StoreTime) -> Result<Written, StoreError<Bytes>> {
+        limits::check_key(key)?;
+        limits::check_stored(value.len())?;
+        self.write(Operation::Put(key, &value, expected, Some(heard))).await
     }
 
     async fn delete(&self, key: &str, expected: Expected) -> Result<Written, StoreError<Bytes>> {

@@ -171,10 +171,11 @@ async fn one_write_is_lost(knows: &RedisCoordinator, not: &RedisCoordinator, fir
         "{entry:?}, unsure before {:?}",
         reading.unsure_before
     );
-    let written = not
-        .put("k", Bytes::from_static(b"informed"), Expected::Revision(first))
-        .await
-        .unwrap();
+    // The handle has heard of it; whoever writes through it may not have.
+    let put = |heard| not.put_heard("k", Bytes::from_static(b"informed"), Expected::Revision(first), heard);
+    let uninformed = put(StoreTime(reading.unsure_before.0 - 1)).await;
+    assert!(matches!(uninformed, Err(StoreError::Unavailable(_))), "{uninformed:?}");
+    let written = put(reading.unsure_before).await.unwrap();
     assert!(written.revision > lost, "revision {} was given before", written.revision.0);
 
     for _ in 0..2 {
