@@ -205,7 +205,13 @@ impl Cluster {
         let mut clock = BackendClock::default();
         clock.learn(here, here, now, 0, 0);
         let (records, _) = view.registry(&clock, &self.config.timing, here);
-        Ok(Sight { view, records, now, here })
+        Ok(Sight {
+            view,
+            records,
+            now,
+            unsure_before,
+            here,
+        })
     }
 
     /// The entry under `key`.
@@ -271,11 +277,18 @@ pub(crate) struct Sight {
     pub(crate) records: Vec<NodeRecord>,
     /// The backend's clock then.
     pub(crate) now: StoreTime,
+    /// When the store may have lost something last.
+    unsure_before: StoreTime,
     /// The local clock then.
     pub(crate) here: Instant,
 }
 
 impl Sight {
+    /// What is added to revisions to make tokens.
+    pub(crate) fn base(&self) -> u64 {
+        self.view.meta.as_ref().map_or(0, |meta| meta.value.base_after(self.unsure_before))
+    }
+
     /// The node of this id.
     pub(crate) fn record(&self, id: NodeId) -> anyhow::Result<&NodeRecord> {
         self.records.iter().find(|record| record.node_id == id).with_context(|| {

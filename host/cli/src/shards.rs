@@ -106,7 +106,7 @@ impl RoleView<'_> {
     /// Every shard, in order.
     pub(crate) fn shards(&self) -> Vec<Shard> {
         let evidence = self.sight.view.evidence();
-        let base = self.sight.view.meta.as_ref().map_or(0, |meta| meta.value.base);
+        let base = self.sight.base();
         let mut shards: Vec<Shard> = Vec::new();
         for &(revision, part) in &self.parts {
             for at in 0..part.shards() {

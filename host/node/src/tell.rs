@@ -55,7 +55,10 @@ pub(crate) fn log(event: &NodeEvent) {
     use NodeEvent as E;
     match event {
         E::Joined { node, session } => info!(%node, %session, "joined"),
-        E::Grace { wait } => info!(wait, "the store is new, or may have lost its last writes: waiting until nobody can be acting on what it does not say"),
+        E::Grace { wait } => info!(
+            wait,
+            "the store is new, or may have lost its last writes: waiting until nobody can be acting on what it does not say"
+        ),
         E::Gained { role, shards } => info!(role, shards = %Ranges(shards), "gained"),
         E::Losing { role, shards } => info!(role, shards = %Ranges(shards), "losing"),
         E::Lost {

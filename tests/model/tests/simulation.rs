@@ -152,7 +152,11 @@ fn finds_a_release_before_the_work_has_stopped() {
 
 #[test]
 fn finds_grants_that_do_not_wait_after_a_partial_loss() {
-    caught(Rule::PartialLoss, 2_000, &[Invariant::OnePrimary, Invariant::OneHolder, Invariant::TokensIncrease]);
+    caught(
+        Rule::PartialLoss,
+        2_000,
+        &[Invariant::OnePrimary, Invariant::OneHolder, Invariant::TokensIncrease],
+    );
 }
 
 #[test]
