@@ -467,7 +467,11 @@ fn tls_of_every_broker() {
     });
     assert_eq!(redis(&format!("url = \"redis://h\"\n{lines}")).tls, wanted);
     assert_eq!(nats(&format!("address = \"h\"\n{lines}")).tls, wanted);
-    assert_eq!(kafka(&format!("brokers = \"h\"\n{lines}")).tls, wanted);
+    let unnamed = lines.replace("tls.server-name = \"broker.example\"\n", "");
+    let wanted = wanted.map(|tls| TlsSection { server_name: None, ..tls });
+    assert_eq!(kafka(&format!("brokers = \"h\"\n{unnamed}")).tls, wanted);
+    let named = "brokers = \"h\"\ntls.server-name = «\"broker.example\"»";
+    refused("kafka", named, Code::InvalidValue, "advertised.listeners");
     let camel = "[store.main.tls]\nenable = \"true\"\nca = \"/ca.pem\"\nserverName = \"x\"";
     let wanted = Some(TlsSection {
         ca: Some(Pem::File(PathBuf::from("/ca.pem"))),

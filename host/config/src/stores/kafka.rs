@@ -66,10 +66,19 @@ pub(super) fn read(settings: &Settings<'_, '_, '_>, id: String) -> KafkaSection 
         let help = "set `replication = 3` on three or more brokers, or `replication = 1` to say that this is meant";
         settings.warn(Code::SingleReplica, second.item.span, message, help);
     }
+    let tls = tls::read(settings, &brokers, "ssl");
+    if let (Some(TlsSection { server_name: Some(_), .. }), Some(item)) = (&tls, settings.get("tls.server-name")) {
+        let message = format!(
+            "`{}` has no meaning with Kafka, whose brokers say themselves what they are called",
+            item.path
+        );
+        let help = "remove it, and see to it that the brokers' certificates have the names in their advertised.listeners";
+        settings.error(Code::InvalidValue, item.span, message, help);
+    }
     KafkaSection {
         id,
         login: login(settings),
-        tls: tls::read(settings, &brokers, "ssl"),
+        tls,
         brokers: brokers.iter().map(|broker| broker.text.expose().to_owned()).collect(),
         replication: settings
             .number("replication", 1..=100)
