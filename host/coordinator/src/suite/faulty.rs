@@ -5,7 +5,7 @@ use crate::contract::{Bus, BusError, Coordinator, Store, Subscription};
 use crate::finding::Finding;
 use async_trait::async_trait;
 use bytes::Bytes;
-use shardwright_core::store::{Expected, Listing, Reading, Revision, StoreError, Written};
+use shardwright_core::store::{Expected, Listing, Reading, Revision, StoreError, StoreTime, Written};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Passes everything on, except that one write in four is done and one in four is dropped, and both are answered `Indeterminate`.
@@ -82,6 +82,10 @@ impl Store for FaultyCoordinator {
 
     async fn put(&self, key: &str, value: Bytes, expected: Expected) -> Result<Written, StoreError<Bytes>> {
         self.write(self.inner.put(key, value, expected)).await
+    }
+
+    async fn put_heard(&self, key: &str, value: Bytes, expected: Expected, heard: StoreTime) -> Result<Written, StoreError<Bytes>> {
+        self.write(self.inner.put_heard(key, value, expected, heard)).await
     }
 
     async fn delete(&self, key: &str, expected: Expected) -> Result<Written, StoreError<Bytes>> {
