@@ -23,7 +23,7 @@ pub(crate) fn leader_killed(trial: &mut Trial) {
     let others: Vec<_> = HOSTS.into_iter().filter(|host| *host != leader).collect();
     trial.kill(&leader);
     let dead = boottime();
-    trial.shared(&others);
+    trial.taken_over(&others);
     trial.idle(Some(&leader), dead + 1, boottime());
     trial.start(&leader);
     trial.shared(&HOSTS);
@@ -34,7 +34,7 @@ pub(crate) fn node_stopped(trial: &mut Trial, host: &str) {
     let others: Vec<_> = HOSTS.into_iter().filter(|other| *other != host).collect();
     trial.stop(host);
     let stopped = boottime();
-    trial.shared(&others);
+    trial.taken_over(&others);
     let resumed = boottime();
     assert!(resumed - stopped > VALIDITY / 2, "nobody takes over from a session that holds");
     trial.node(host).signal(Signal::CONT).expect("it lives");
@@ -64,7 +64,7 @@ pub(crate) fn link_cut(trial: &mut Trial, host: &str, proxy: &Proxy) {
     let cut = boottime();
     trial.event(host, "fenced", cut);
     trial.event(host, "losing", cut);
-    trial.shared(&others);
+    trial.taken_over(&others);
     let healed = boottime();
     trial.idle(Some(host), cut + VALIDITY, healed);
     proxy.heal().expect("healed");

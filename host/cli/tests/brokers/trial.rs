@@ -178,6 +178,16 @@ impl Trial {
         });
     }
 
+    /// Waits until these hosts, and no others, do all the work from now on. A dead node's share goes to those who stand by, however many each has.
+    pub(crate) fn taken_over(&mut self, hosts: &[&str]) {
+        let since = boottime();
+        self.until(&format!("{hosts:?} to do all the work"), |trial| {
+            let acts = trial.newest.values().filter(|act| act.at > since);
+            let count = acts.filter(|act| hosts.contains(&act.host.as_str())).count();
+            (count == SHARDS).then_some(())
+        });
+    }
+
     /// Waits until every shard is worked on, and these nodes, no others, share them fairly.
     pub(crate) fn shared(&mut self, hosts: &[&str]) {
         let since = boottime();

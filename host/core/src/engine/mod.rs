@@ -62,7 +62,9 @@ pub struct Engine {
     differs: bool,
     /// Whether this node has joined before: a refusal is then tried again instead of being final.
     joined_once: bool,
+    /// Whether the coordinator failed last, and whether it failed to write.
     down: bool,
+    down_to_writes: bool,
     registry: Arc<[NodeRecord]>,
     registry_due: Option<Instant>,
     told_deadline: Option<Instant>,
@@ -80,6 +82,7 @@ struct Pending {
     op: Op,
     sent: Instant,
     floor: Revision,
+    writes: bool,
 }
 
 /// What an operation was for.
@@ -142,6 +145,7 @@ impl Engine {
             differs: false,
             joined_once: false,
             down: false,
+            down_to_writes: false,
             registry: Arc::from(Vec::new()),
             registry_due: None,
             told_deadline: None,
@@ -258,11 +262,10 @@ impl Engine {
     }
 
     fn stored(&mut self, id: OpId, outcome: Outcome, now: Instant) {
-        let Some(Pending { op, sent, floor }) = self.ops.remove(&id) else {
-            return;
-        };
+        let Some(pending) = self.ops.remove(&id) else { return };
+        let Pending { op, sent, floor, writes } = pending;
         let was_down = self.down;
-        self.note_health(&outcome);
+        self.note_health(&outcome, writes);
         if let (Err(StoreError::HistoryLost(_)), Some((known, _)), false) = (&outcome, self.history, was_down || self.mine.is_some()) {
             // Between two sessions there is nothing to lose but the way back: whoever runs this node may have to open the store anew.
             self.notice(Notice::HistoryLost { known });
@@ -310,6 +313,7 @@ impl Engine {
                 op,
                 sent: now,
                 floor: self.highest,
+                writes: matches!(request, Request::Put { .. }),
             },
         );
         let heard = self.heard;
@@ -329,19 +333,21 @@ impl Engine {
         }
     }
 
-    /// Tells once that the coordinator fails, and once that it answers again.
-    fn note_health(&mut self, outcome: &Outcome) {
+    /// Tells once that the coordinator fails, and once that it answers again: a store that only reads has not recovered from failing to write.
+    fn note_health(&mut self, outcome: &Outcome, writes: bool) {
         let trouble = match outcome {
             Ok(_) | Err(StoreError::Conflict(_)) => None,
             Err(e) => Some(e.to_string()),
         };
         match trouble {
-            Some(why) if !self.down => {
-                self.down = true;
-                self.notice(Notice::CoordinatorDown(why));
+            Some(why) => {
+                self.down_to_writes |= writes;
+                if !std::mem::replace(&mut self.down, true) {
+                    self.notice(Notice::CoordinatorDown(why));
+                }
             }
-            None if self.down => {
-                self.down = false;
+            None if self.down && (writes || !self.down_to_writes) => {
+                (self.down, self.down_to_writes) = (false, false);
                 self.notice(Notice::CoordinatorUp);
             }
             _ => {}

@@ -109,6 +109,8 @@ struct Trouble {
     down: bool,
     /// It refuses to have a leader.
     leaderless: bool,
+    /// It can only be read.
+    read_only: bool,
     /// It says that it is another one.
     lost: bool,
     /// Work does not stop.
@@ -219,7 +221,10 @@ impl World {
                             self.claims += u64::from(claim);
                             let outcome = if self.trouble.lost {
                                 Err(StoreError::HistoryLost("another file".to_owned()))
-                            } else if self.trouble.down || (self.trouble.leaderless && claim) {
+                            } else if self.trouble.down
+                                || (self.trouble.leaderless && claim)
+                                || (self.trouble.read_only && matches!(request, Request::Put { .. }))
+                            {
                                 Err(StoreError::Unavailable("down".to_owned()))
                             } else {
                                 self.store.serve(request, heard, self.now)

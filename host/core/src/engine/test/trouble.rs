@@ -255,3 +255,16 @@ fn where_all_acted_one_acts_only_after_everyone_has_stopped() {
     }
     assert_eq!(w.held("h1") + w.held("h3"), 3);
 }
+
+#[test]
+fn a_store_that_only_reads_is_down_once() {
+    let mut w = cluster(&[("h1", 1), ("h2", 2)]);
+    w.nodes.get_mut("h1").unwrap().notices.clear();
+    w.trouble.read_only = true;
+    w.run(10_000);
+    w.trouble.read_only = false;
+    w.run(10_000);
+    let health = |notice: &&Notice| matches!(notice, Notice::CoordinatorDown(_) | Notice::CoordinatorUp);
+    let told: Vec<_> = w.nodes["h1"].notices.iter().filter(health).collect();
+    assert!(matches!(told[..], [Notice::CoordinatorDown(_), Notice::CoordinatorUp]), "{told:?}");
+}
