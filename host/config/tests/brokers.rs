@@ -74,7 +74,7 @@ fn the_least_that_can_be_said() {
         replicas: 1,
         timeout_connection: 5 * SECOND,
         timeout_request: 10 * SECOND,
-        ping_interval: 60 * SECOND,
+        ping_interval: 5 * SECOND,
         capacity_client: 2_048,
         capacity_subscription: 65_536,
         capacity_read_buffer: 65_535,

@@ -258,8 +258,11 @@ impl Messages {
         loop {
             match self.waiting.pop() {
                 Some(Incoming::Message { origin, topic, body }) => {
-                    let topic = topic.strip_prefix(SERVER).unwrap_or(&topic).to_owned();
-                    return Some(Message::Received { from: origin, topic, body });
+                    // Whoever subscribes to all topics means the server's.
+                    if let Some(topic) = topic.strip_prefix(SERVER) {
+                        let topic = topic.to_owned();
+                        return Some(Message::Received { from: origin, topic, body });
+                    }
                 }
                 Some(Incoming::Resync { reason }) => {
                     return Some(Message::Resync {

@@ -10,8 +10,9 @@ use shardwright_servers::RedisServer;
 use std::path::{Path, PathBuf};
 
 fn builder(url: &str, more: &str, folder: &Path, host: &str) -> Builder {
+    let timeout = if more.contains("timeout") { "" } else { "timeout = \"2s\"" };
     let config = format!(
-        "[cluster]\nname = \"test\"\ncoordinator = \"main\"\n[store.main]\ntype = \"redis\"\nurl = \"{url}\"\ntimeout = \"2s\"\n{more}\n\
+        "[cluster]\nname = \"test\"\ncoordinator = \"main\"\n[store.main]\ntype = \"redis\"\nurl = \"{url}\"\n{timeout}\n{more}\n\
          [cluster.roles]\nwork = {{ shards = 4 }}\n{TIMING}"
     );
     Node::builder()
@@ -114,4 +115,40 @@ async fn a_server_that_refuses_a_node_ends_its_start_at_once() {
         .start()
         .await
         .expect("nothing is left behind");
+}
+
+/// A master without its replica goes on answering, and knows of its own writes: what counts is that no replica has them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_whose_writes_no_replica_has_stops_and_does_not_go_on() {
+    let temp = tempfile::tempdir().expect("a folder");
+    let (master, replica) = blocking(|| {
+        let master = RedisServer::start()?;
+        let replica = RedisServer::builder()
+            .line(&format!("replicaof 127.0.0.1 {}", master.port()))
+            .start()?;
+        Ok((master, replica))
+    })
+    .await;
+    // Short, so that the node hears what came of its writes before it gives them up.
+    let more = "min-replicas = 1\ntimeout = \"200ms\"";
+    let node = builder(&master.url(), more, temp.path(), "a").start();
+    let node = tokio::time::timeout(PATIENCE, node)
+        .await
+        .expect("in time")
+        .expect("there is a replica");
+    until("all is done", &[&node], || work(&node).shards().count() == 4).await;
+    let mut events = node.events();
+    let replica = blocking(move || replica.pause().map(|()| replica)).await;
+    event("it stops", &mut events, |event| (event == NodeEvent::Fenced).then_some(())).await;
+    // For several sessions: it finds its own entry as it wrote it, again and again.
+    let resumed = tokio::time::timeout(std::time::Duration::from_secs(8), async {
+        while let Some(event) = events.next().await {
+            if event == NodeEvent::Resumed {
+                return;
+            }
+        }
+    });
+    assert!(resumed.await.is_err(), "it goes on although no replica has its session");
+    let _replica = blocking(move || replica.resume().map(|()| replica)).await;
+    until("all is done again", &[&node], || work(&node).shards().count() == 4).await;
 }

@@ -83,7 +83,7 @@ pub(super) fn read(settings: &Settings<'_, '_, '_>, id: String) -> NatsSection {
         replicas: replicas(settings),
         timeout_connection: settings.duration("timeout.connection").unwrap_or(Duration::from_secs(5)),
         timeout_request: timeout_request(settings),
-        ping_interval: settings.duration("ping-interval").unwrap_or(Duration::from_secs(60)),
+        ping_interval: settings.duration("ping-interval").unwrap_or(Duration::from_secs(5)),
         capacity_client: capacity(settings, "capacity.client", 2_048),
         capacity_subscription: capacity(settings, "capacity.subscription", 65_536),
         capacity_read_buffer: settings

@@ -157,6 +157,7 @@ async fn load(outbox: &Outbox, board: &Board) -> Result<Retiring<Reader>, Halt> 
     outbox
         .send(topic, &hello.record, Ticket::Store(hello.sequence))
         .map_err(|error| unreachable(outbox, &error))?;
+    let _hello = Forgotten(board, hello.sequence);
     let mut load = Loading {
         board,
         known,
@@ -196,6 +197,15 @@ async fn load(outbox: &Outbox, board: &Board) -> Result<Retiring<Reader>, Halt> 
             load.finish(outbox, low)?;
             return Ok(reader);
         }
+    }
+}
+
+/// Whatever comes of reading, nobody waits for this record afterwards.
+struct Forgotten<'a>(&'a Board, u64);
+
+impl Drop for Forgotten<'_> {
+    fn drop(&mut self) {
+        self.0.forget(self.1);
     }
 }
 

@@ -6,7 +6,7 @@
 use super::api::CallError;
 use super::shared::Shared;
 use shardwright_core::store::StoreTime;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 /// How long a mirror that was whole may be believed to be, in milliseconds.
@@ -22,20 +22,23 @@ const REST: Duration = Duration::from_millis(5);
 pub(super) fn start_if_due(shared: &Arc<Shared>) {
     if shared.sweep_is_due(EVERY) {
         let limit = shared.mirror.now().0.saturating_sub(KEEP);
-        let shared = shared.clone();
-        tokio::spawn(async move { sweep(&shared, StoreTime(limit)).await });
+        // It must not keep a handle that is dropped.
+        tokio::spawn(sweep(Arc::downgrade(shared), StoreTime(limit)));
     }
 }
 
 /// Removes what has been of no use since before `limit`.
-pub(super) async fn sweep(shared: &Shared, limit: StoreTime) {
-    for message in shared.mirror.useless(limit) {
+pub(super) async fn sweep(shared: Weak<Shared>, limit: StoreTime) {
+    let useless = shared.upgrade().map(|shared| shared.mirror.useless(limit));
+    for message in useless.into_iter().flatten() {
+        let Some(shared) = shared.upgrade() else { return };
         match shared.wire.delete_message(&shared.names.stream, message).await {
             // What is not there was removed by somebody else.
             Ok(()) | Err(CallError::Refused(_)) => shared.mirror.forget(message),
             // Later, then.
             Err(_) => return,
         }
+        drop(shared);
         tokio::time::sleep(REST).await;
     }
 }
@@ -96,7 +99,7 @@ mod test {
             handle.get("gone").await.expect("read");
             assert_eq!(handle.shared.mirror.useless(StoreTime(u64::MAX)).len(), 2);
         }
-        sweep(&one.shared, StoreTime(u64::MAX)).await;
+        sweep(Arc::downgrade(&one.shared), StoreTime(u64::MAX)).await;
         assert!(one.shared.mirror.useless(StoreTime(u64::MAX)).is_empty());
         // The other still believes in the deletion that was removed.
         let again = two.put("gone", value.clone(), Expected::Absent).await.expect("written");
@@ -104,7 +107,7 @@ mod test {
         let fresh = open().await;
         assert!(fresh.shared.mirror.useless(StoreTime(u64::MAX)).is_empty());
         assert!(fresh.get("kept").await.expect("read").entry.is_some());
-        sweep(&two.shared, StoreTime(u64::MAX)).await;
+        sweep(Arc::downgrade(&two.shared), StoreTime(u64::MAX)).await;
         assert!(two.get("gone").await.expect("read").entry.is_some(), "a value was swept");
         fresh.erase().await.expect("erased");
     }

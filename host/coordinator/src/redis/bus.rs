@@ -21,7 +21,7 @@ const FORMAT: u8 = 1;
 /// Format and length of the topic before the topic.
 const HEADER: usize = 3;
 /// How often a silent connection is asked whether the server is still there.
-const PROBE: Duration = Duration::from_secs(5);
+pub(super) const PROBE: Duration = Duration::from_secs(5);
 
 /// The command that publishes a message in its form: format, length of the topic (big-endian), topic, payload.
 fn publication(channel: &Channel, topic: &str, payload: &[u8]) -> Cmd {

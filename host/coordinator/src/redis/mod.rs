@@ -74,7 +74,8 @@ impl RedisCoordinator {
                 Box::pin(async move { route.connect(None).await })
             });
             let link = Link::new(format!("{location}{what}"));
-            let probe = None;
+            // Those who ask may give up before it does: then nobody else would notice that nothing comes back.
+            let probe = Some((bus::PROBE, timeout));
             Line::keep(first, Keeping { connect, link, probe })
         };
         let replicated = (options.min_replicas > 0).then(|| Replicated {

@@ -39,6 +39,8 @@ if m[5] ~= present then
   local runs = redis.call('HGET', meta, 'runs') .. string.format('%s %.0f\n', present, revision)
   local _, known = string.gsub(runs, '\n', '')
   if known > RUNS then runs = string.sub(runs, string.find(runs, '\n', 1, true) + 1) end
+  -- Later than the last one, also for who has heard of that.
+  now = math.max(now, since + 1)
   revision, since = revision + JUMP, now
   redis.call('HSET', meta, 'revision', revision, 'time', now, 'run', present, 'since', since, 'runs', runs)
 end

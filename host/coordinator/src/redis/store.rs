@@ -15,6 +15,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
+/// The longest to wait for replicas.
+const CONFIRMED: Duration = Duration::from_secs(2);
+
 /// The store of one namespace, as one handle knows it.
 pub(super) struct Space {
     pub(super) keys: Keys,
@@ -72,14 +75,20 @@ impl Space {
         StoreError::HistoryLost(self.memory().lost.get_or_insert(why).clone())
     }
 
-    /// Remembers what an answer of `run` said, which is given to the caller now.
-    fn learn(&self, run: &str, revision: Revision, now: StoreTime) {
+    /// Remembers what an answer of `run` said, which is given to the caller now. False, and nothing is remembered, if the handle has heard of
+    /// another run since the call began in `begun`: the answer is older than that.
+    #[must_use]
+    fn learn(&self, begun: &str, run: &str, revision: Revision, now: StoreTime) -> bool {
         let known = &mut self.memory().known;
         if known.run != run {
+            if known.run != begun {
+                return false;
+            }
             run.clone_into(&mut known.run);
         }
         known.seen = known.seen.max(revision.0);
         known.time = known.time.max(now.0);
+        true
     }
 
     /// The run to go on with, if nothing that this handle knows was lost before it.
@@ -95,9 +104,10 @@ impl Space {
     async fn call(&self, operation: Operation<'_>) -> Result<Done, StoreError<Bytes>> {
         let deadline = Instant::now() + self.timeout;
         let (line, replicas) = match &self.replicated {
-            // The replicas have most of the time; the rest is for the way back.
+            // The replicas have most of the time, but not so much that those who wait give up first and block the line; the rest is for the way back.
             Some(to) if operation.writes() => {
-                let patience = u64::try_from(self.timeout.as_millis() * 3 / 4).unwrap_or(u64::MAX).max(1);
+                let patience = (self.timeout * 3 / 4).min(CONFIRMED);
+                let patience = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX).max(1);
                 (&to.line, Some((to.replicas, patience)))
             }
             _ => (&self.main, None),
@@ -106,6 +116,7 @@ impl Space {
         let mut heard = None;
         loop {
             let mut known = self.known()?;
+            let begun = known.run.clone();
             if let Some(run) = &heard {
                 known.run.clone_from(run);
             }
@@ -121,13 +132,25 @@ impl Space {
                     },
                     confirmed,
                 )) => {
-                    if let (true, Some((wanted, _))) = (held, replicas)
+                    if let Some((wanted, _)) = replicas
                         && confirmed < wanted
                     {
                         let why = format!("{confirmed} of {wanted} replicas confirmed revision {} in time", revision.0);
-                        return Err(StoreError::Indeterminate(why));
+                        // A conflict may be one with a write of this very caller that no replica has: told of it, he would count on that.
+                        return Err(if held {
+                            StoreError::Indeterminate(why)
+                        } else {
+                            StoreError::Unavailable(why)
+                        });
                     }
-                    self.learn(&known.run, revision, now);
+                    if !self.learn(&begun, &known.run, revision, now) {
+                        let why = "another server took over before the answer came";
+                        match (operation.writes(), held) {
+                            (true, true) => return Err(StoreError::Indeterminate(why.into())),
+                            (true, false) => return Err(StoreError::Unavailable(why.into())),
+                            (false, _) => continue,
+                        }
+                    }
                     return Ok(Done {
                         held,
                         revision,

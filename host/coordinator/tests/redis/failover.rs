@@ -300,12 +300,20 @@ async fn a_write_that_no_replica_confirms_is_indeterminate() {
         matches!(&unsure, Err(StoreError::Indeterminate(why)) if why.contains("0 of 1 replicas")),
         "{unsure:?}"
     );
-    // Reads wait for nobody, and a conflict is one without replicas too.
+    // Reads wait for nobody. A conflict is none before replicas confirm it: it may be one with the write before, which they do not have.
     let there = handle.get("k").await.unwrap().entry.unwrap().revision;
     assert!(there > first.revision);
     let conflict = handle.put("k", Bytes::new(), Expected::Revision(first.revision)).await;
-    assert!(matches!(conflict, Err(StoreError::Conflict(_))), "{conflict:?}");
+    assert!(matches!(conflict, Err(StoreError::Unavailable(_))), "{conflict:?}");
     replica.resume().unwrap();
+    eventually("a conflict", async || {
+        match handle.put("k", Bytes::new(), Expected::Revision(first.revision)).await {
+            Err(StoreError::Conflict(_)) => Some(()),
+            Err(StoreError::Unavailable(_)) => None,
+            other => panic!("{other:?}"),
+        }
+    })
+    .await;
     // The connection of the writes finds the script gone, too.
     master.cli(&["script", "flush"]).unwrap();
     eventually("a write", async || handle.put("k", Bytes::new(), Expected::Any).await.ok()).await;

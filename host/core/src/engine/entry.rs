@@ -140,12 +140,15 @@ impl Engine {
                 ours,
             }));
         }
+        let mut fresh = None;
         match self.history {
             Some((known, _)) if known != meta.history => {
                 if !self.regressed {
                     self.notice(Notice::HistoryLost { known });
                 }
                 self.mourn(now);
+                // Losses of the new store are counted by its own clock.
+                fresh = Some(read.unsure_before);
             }
             // The store went back in time: whatever it issues now it has issued before. A new history makes new tokens.
             Some(_) if self.regressed => return self.found_history(read.now, Expected::Revision(revision), now),
@@ -154,6 +157,7 @@ impl Engine {
         self.regressed = false;
         self.highest = revision;
         self.history = Some((meta.history, meta.base_after(self.heard)));
+        self.heard = fresh.unwrap_or(self.heard);
         // Holders of a history that was lost may still act: nobody new does before they must have stopped.
         let (_, seen) = *self
             .meta_seen
@@ -188,7 +192,9 @@ impl Engine {
 
     /// Whoever knows what the store no longer has hears of it at his next operation, or stops at his deadline: until then nothing is granted,
     /// nobody joins, and no session that is late goes on.
-    pub(super) fn hear(&mut self, outcome: &Outcome, now: Instant) {
+    ///
+    /// If the backend's clock has just `jumped`, it does not tell how long ago that was.
+    pub(super) fn hear(&mut self, outcome: &Outcome, jumped: bool, now: Instant) {
         let (unsure, backend) = match outcome {
             Ok(Answer::Reading(read)) => (read.unsure_before, read.now),
             Ok(Answer::Listing(list)) => (list.unsure_before, list.now),
@@ -205,7 +211,8 @@ impl Engine {
             let changes = self.duty.rebase(self.base());
             self.perform(changes);
         }
-        let wait = self.set.timing.taker().saturating_sub(backend.since(unsure));
+        let ago = if jumped { 0 } else { backend.since(unsure) };
+        let wait = self.set.timing.taker().saturating_sub(ago);
         if wait > 0 && self.set.rules.keep(Rule::PartialLoss) {
             self.grace_until = self.grace_until.max(now.plus(wait));
             self.notice(Notice::Grace { wait });

@@ -270,13 +270,15 @@ impl Engine {
             // Between two sessions there is nothing to lose but the way back: whoever runs this node may have to open the store anew.
             self.notice(Notice::HistoryLost { known });
         }
+        let mut jumped = false;
         if let Some(backend) = time_of(&outcome) {
             let set = &self.set.timing;
             if let Some(by) = self.clock.learn(sent, now, backend, set.drift_ppm, set.taker()) {
+                jumped = true;
                 self.notice(Notice::ClockJumped { by });
             }
         }
-        self.hear(&outcome, now);
+        self.hear(&outcome, jumped, now);
         if let Some(revision) = revision_of(&outcome) {
             self.highest = self.highest.max(revision);
         }
