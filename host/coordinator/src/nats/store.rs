@@ -12,6 +12,7 @@ use bytes::Bytes;
 use shardwright_core::store::{Expected, Listing, Reading, Revision, StoreError, StoreTime, Written};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Mutex;
 
 /// What headers and the subject may take of a message.
 pub(super) const HEADER_ROOM: usize = 1024;
@@ -26,11 +27,17 @@ const TRIES: u32 = 200;
 pub(super) struct Store {
     pub(super) shared: Arc<Shared>,
     ticker: Ticker,
+    /// Held while writing under a guard of the whole stream, which any other write of this handle would break.
+    turn: Mutex<()>,
 }
 
 impl Store {
     pub(super) fn new(shared: Arc<Shared>, ticker: Ticker) -> Self {
-        Self { shared, ticker }
+        Self {
+            shared,
+            ticker,
+            turn: Mutex::new(()),
+        }
     }
 
     /// Waits until the mirror has all that was acknowledged before, and returns the revision up to which it misses nothing.
@@ -150,6 +157,12 @@ impl Store {
     async fn write(&self, key: &str, body: Body, expected: Expected) -> Result<Written, StoreError<Bytes>> {
         let shared = &self.shared;
         shared.mirror.check()?;
+        let _turn = if expected == Expected::Any || shared.by_subject() {
+            None
+        } else {
+            let late = |_| StoreError::Unavailable("other writes of this node take too long".into());
+            Some(tokio::time::timeout(shared.wire.timeout, self.turn.lock()).await.map_err(late)?)
+        };
         let mut guess = shared.mirror.guess(key);
         let mut certain = false;
         // The deletion that was there when a guard failed: it may have been tidied up.
