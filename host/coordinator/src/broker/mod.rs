@@ -2,12 +2,15 @@
 
 mod backoff;
 mod link;
+mod name;
 mod open;
 mod password;
 mod tls;
 
 pub use backoff::Backoff;
 pub use link::Link;
+#[cfg(any(feature = "redis", feature = "nats"))]
+pub(crate) use name::random_name;
 pub use open::BrokerError;
 pub use password::Password;
 pub use tls::{Pem, Tls};

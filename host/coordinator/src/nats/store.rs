@@ -7,6 +7,7 @@ use super::record::{Body, OVERHEAD, Record};
 use super::shared::{Shared, unavailable};
 use super::sweep;
 use super::ticker::Ticker;
+use crate::broker::random_name;
 use crate::limits;
 use bytes::Bytes;
 use shardwright_core::store::{Expected, Listing, Reading, Revision, StoreError, StoreTime, Written};
@@ -119,9 +120,7 @@ impl Store {
 
     /// Stores the parts of a large value; returns the head that refers to them, and their messages.
     async fn put_parts(&self, value: &Bytes, room: usize) -> Result<(Body, Vec<u64>), StoreError<Bytes>> {
-        let mut id = [0; 16];
-        getrandom::fill(&mut id).map_err(|error| StoreError::Unavailable(format!("no randomness on this machine: {error}")))?;
-        let id: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
+        let id = random_name().map_err(StoreError::Unavailable)?;
         let (mut count, mut messages) = (0, Vec::new());
         for part in value.chunks(room.max(1)) {
             let record = Record {

@@ -3,7 +3,7 @@
 use super::api::{ApiError, CallError, StreamConfig, StreamInfo};
 use super::names::Names;
 use super::wire::{Trouble, Wire};
-use crate::broker::BrokerError;
+use crate::broker::{BrokerError, random_name};
 
 /// The settings that the store rests on.
 pub(super) fn wanted(names: &Names, history: &str, replicas: u8) -> StreamConfig {
@@ -74,9 +74,7 @@ pub(super) async fn open(wire: &Wire, names: &Names, replicas: u8, location: &st
     let info = match wire.stream_info(stream).await {
         Ok(info) => info,
         Err(CallError::Refused(error)) if error.err_code == ApiError::NOT_FOUND => {
-            let mut id = [0; 16];
-            getrandom::fill(&mut id).map_err(|error| BrokerError::Invalid(format!("no randomness on this machine: {error}")))?;
-            let history: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
+            let history = random_name().map_err(BrokerError::Invalid)?;
             match wire.create_stream(&wanted(names, &history, replicas)).await {
                 // Somebody else was faster.
                 Err(CallError::Refused(error)) if error.err_code == ApiError::NAME_IN_USE => {}

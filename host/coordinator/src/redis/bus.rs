@@ -20,8 +20,6 @@ use tokio::time::Instant;
 const FORMAT: u8 = 1;
 /// Format and length of the topic before the topic.
 const HEADER: usize = 3;
-/// How often a silent connection is asked whether the server is still there.
-pub(super) const PROBE: Duration = Duration::from_secs(5);
 
 /// The command that publishes a message in its form: format, length of the topic (big-endian), topic, payload.
 fn publication(channel: &Channel, topic: &str, payload: &[u8]) -> Cmd {
@@ -176,7 +174,7 @@ impl Ear {
             None,
             Keeping {
                 link: Link::new(format!("{} (bus)", self.channel.location)),
-                probe: Some((PROBE, timeout)),
+                patience: timeout,
                 connect: Box::new(move || {
                     let (route, shared, channel) = (route.clone(), shared.clone(), channel.clone());
                     Box::pin(async move { connect(&route, shared, &channel, Instant::now() + timeout).await })

@@ -12,6 +12,8 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 /// A connection that ended sooner than this does not count as success.
 const LASTING: Duration = Duration::from_secs(5);
+/// How often to ask whether the other side is still there: those who wait for answers may give up before they notice.
+const PROBE: Duration = Duration::from_secs(5);
 
 /// Makes a connection.
 pub(super) type Connect = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<Wire, BrokerError>> + Send>> + Send + Sync>;
@@ -35,8 +37,8 @@ pub(super) struct Keeping {
     pub(super) connect: Connect,
     /// What the log calls it.
     pub(super) link: Link,
-    /// How often to ask whether the other side is still there, and how long it may take to say so.
-    pub(super) probe: Option<(Duration, Duration)>,
+    /// How long the other side may take to say that it is there.
+    pub(super) patience: Duration,
 }
 
 impl Drop for Line {
@@ -79,7 +81,7 @@ impl Line {
 }
 
 async fn keep(mut first: Option<Wire>, keeping: Keeping, state: watch::Sender<State>) {
-    let Keeping { connect, link, probe } = keeping;
+    let Keeping { connect, link, patience } = keeping;
     let mut backoff = Backoff::default();
     loop {
         let connected = match first.take() {
@@ -93,7 +95,7 @@ async fn keep(mut first: Option<Wire>, keeping: Keeping, state: watch::Sender<St
                 state.send_replace(State::Up(wire.clone()));
                 let why = tokio::select! {
                     why = wire.over() => why,
-                    why = silent(&wire, probe) => why,
+                    why = silent(&wire, patience) => why,
                 };
                 link.is_down(&why);
                 state.send_replace(State::Connecting);
@@ -114,12 +116,9 @@ async fn keep(mut first: Option<Wire>, keeping: Keeping, state: watch::Sender<St
 }
 
 /// Asks now and then whether the other side is there; ends when it is not.
-async fn silent(wire: &Wire, probe: Option<(Duration, Duration)>) -> String {
-    let Some((pause, patience)) = probe else {
-        return std::future::pending().await;
-    };
+async fn silent(wire: &Wire, patience: Duration) -> String {
     loop {
-        sleep(pause).await;
+        sleep(PROBE).await;
         if let Err(silence) = wire.ask(&cmd("PING"), Instant::now() + patience).await {
             return silence.why();
         }

@@ -18,7 +18,7 @@ mod wire;
 
 pub use options::*;
 
-use crate::broker::{BrokerError, Link};
+use crate::broker::{BrokerError, Link, random_name};
 use crate::contract::{Bus, BusError, Coordinator, Store, Subscription};
 use crate::finding::{Finding, Verdict};
 use crate::limits::{self, Namespace};
@@ -74,9 +74,8 @@ impl RedisCoordinator {
                 Box::pin(async move { route.connect(None).await })
             });
             let link = Link::new(format!("{location}{what}"));
-            // Those who ask may give up before it does: then nobody else would notice that nothing comes back.
-            let probe = Some((bus::PROBE, timeout));
-            Line::keep(first, Keeping { connect, link, probe })
+            let patience = timeout;
+            Line::keep(first, Keeping { connect, link, patience })
         };
         let replicated = (options.min_replicas > 0).then(|| Replicated {
             line: keep(None, " (writes)"),
@@ -123,9 +122,7 @@ impl RedisCoordinator {
 /// The history and run that are there now.
 async fn begin(wire: &Wire, keys: &Keys, timeout: Duration) -> Result<Known, BrokerError> {
     let location = wire.server().to_string();
-    let mut random = [0; 16];
-    getrandom::fill(&mut random).map_err(|error| BrokerError::Invalid(format!("this system gives no random numbers: {error}")))?;
-    let name: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    let name = random_name().map_err(BrokerError::Invalid)?;
     let deadline = Instant::now() + timeout;
     let why = match script::run(wire, keys, &Operation::Open(&name), &Known::default(), None, deadline).await {
         Ok((Answer::Done { revision, now, more, .. }, _)) => {
