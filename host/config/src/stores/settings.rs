@@ -65,13 +65,23 @@ impl<'r, 's, 't> Settings<'r, 's, 't> {
             match (setting, item.value) {
                 (Some(setting), _) => self.take(setting, item),
                 (None, DeValue::Table(inner)) => self.walk(inner, &name),
-                (None, _) => {
-                    let names = self.backend.all().map(|s| s.name);
-                    unknown_key(self.reader, &name, item.key_span, &self.section.path, names);
-                    self.failed.set(true);
-                }
+                (None, _) => self.unknown(&name, &item),
             }
         }
+    }
+
+    /// Reports a key that is none, or is only a part of some.
+    fn unknown(&self, name: &str, item: &Item<'_>) {
+        let names = self.backend.all().map(|s| s.name);
+        let below = |full: &&str| full.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
+        let parts: Vec<_> = names.clone().filter(below).collect();
+        if parts.is_empty() {
+            unknown_key(self.reader, name, item.key_span, &self.section.path, names);
+        } else {
+            self.reader
+                .wrong_type(item, "a table", format!("write what is meant of: {}", parts.join(", ")));
+        }
+        self.failed.set(true);
     }
 
     fn take(&mut self, setting: &'static keys::Setting, item: Item<'t>) {
@@ -112,6 +122,21 @@ impl<'r, 's, 't> Settings<'r, 's, 't> {
     pub(super) fn missing(&self, span: Span, name: &str) {
         let message = format!("`{}` has no `{name}`", self.section.path);
         self.error(Code::MissingKey, span, message, format!("add `{name}` to the section"));
+    }
+
+    /// Reports that neither of two settings is given, one of which is needed.
+    pub(super) fn neither(&self, one: &str, other: &str) {
+        if self.reader.is_broken() {
+            self.failed.set(true);
+            return;
+        }
+        let message = format!("`{}` has neither `{one}` nor `{other}`", self.section.path);
+        self.error(
+            Code::MissingKey,
+            self.section.span,
+            message,
+            format!("add `{one}` or `{other}` to the section"),
+        );
     }
 
     /// Reports that `item` excludes `other`.
