@@ -64,22 +64,28 @@ impl<'r, 's, 't> Settings<'r, 's, 't> {
                 .find(|s| keys::canonical(s.name) == spelling || s.aliases.contains(&spelling.as_str()));
             match (setting, item.value) {
                 (Some(setting), _) => self.take(setting, item),
-                (None, DeValue::Table(inner)) => self.walk(inner, &name),
-                (None, _) => self.unknown(&name, &item),
+                (None, DeValue::Table(inner)) if self.parts(&spelling).next().is_some() => self.walk(inner, &name),
+                (None, _) => self.unknown(&name, &spelling, &item),
             }
         }
     }
 
-    /// Reports a key that is none, or is only a part of some.
-    fn unknown(&self, name: &str, item: &Item<'_>) {
-        let names = self.backend.all().map(|s| s.name);
-        let below = |full: &&str| full.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
-        let parts: Vec<_> = names.clone().filter(below).collect();
+    /// The settings that can stand in a table of this name.
+    fn parts(&self, spelling: &str) -> impl Iterator<Item = &'static str> {
+        let below = move |full: &str| full.strip_prefix(spelling).is_some_and(|rest| rest.starts_with('-'));
+        let fits = move |s: &&keys::Setting| below(&keys::canonical(s.name)) || s.aliases.iter().any(|alias| below(alias));
+        self.backend.all().filter(fits).map(|s| s.name)
+    }
+
+    /// Reports a key that is none, or that only tables can have.
+    fn unknown(&self, name: &str, spelling: &str, item: &Item<'_>) {
+        let parts: Vec<_> = self.parts(spelling).collect();
         if parts.is_empty() {
+            let names = self.backend.all().map(|s| s.name);
             unknown_key(self.reader, name, item.key_span, &self.section.path, names);
         } else {
-            self.reader
-                .wrong_type(item, "a table", format!("write what is meant of: {}", parts.join(", ")));
+            let help = format!("write what is meant of: {}", parts.join(", "));
+            self.reader.wrong_type(item, "a table", help);
         }
         self.failed.set(true);
     }
