@@ -418,17 +418,18 @@ fn sources_at_any_depth() {
     let file = dir.path().join("secret");
     std::fs::write(&file, "from \"a\" file\n").unwrap();
     let file = file.display();
+    let version = env!("CARGO_PKG_VERSION");
     let lines = format!(
-        "config = {{ a = {{ env = \"CARGO_PKG_NAME\" }}, b = [{{ c = {{ file = \"{file}\" }} }}], d = \"<%{{env:CARGO_PKG_NAME}}%>\", \
+        "config = {{ a = {{ env = \"CARGO_PKG_NAME\" }}, b = [{{ c = {{ file = \"{file}\" }} }}], d = \"<%{{env:CARGO_PKG_VERSION}}%>\", \
          e = \"%{{file:{file}}}%\" }}"
     );
     assert_eq!(
         told(&lines),
-        r#"{"a":"shardwright-config","b":[{"c":"from \"a\" file"}],"d":"<shardwright-config>","e":"from \"a\" file"}"#
+        format!(r#"{{"a":"shardwright-config","b":[{{"c":"from \"a\" file"}}],"d":"<{version}>","e":"from \"a\" file"}}"#)
     );
     assert_eq!(
         secrets(&lines),
-        ["<shardwright-config>", "shardwright-config", "from \"a\" file"],
+        ["shardwright-config", "from \"a\" file", &format!("<{version}>"), version],
         "with a macro, the whole and what it brought in"
     );
     // Whatever is more than a source is a table like any other.
@@ -583,16 +584,25 @@ fn secrets_are_never_shown() {
         format!("allow = \"tcp:/me:{HIDDEN}@h\""),
         format!("allow = [\"tcp://h\", \"{HIDDEN}@h\"]"),
     ] {
-        let report = report(&etcd(&lines));
-        assert!(report.has_errors(), "{lines}");
-        for shown in [
-            report.render_text(false),
-            report.render_text(true),
-            report.render_json(),
-            format!("{report:?}"),
-        ] {
-            assert!(!shown.contains(&HIDDEN[..8]), "{lines}\n{shown}");
-        }
+        never_shown(&etcd(&lines));
+    }
+    // The line of another error, after the table has become too long.
+    never_shown(&format!(
+        "cluster.coordinator = \"main\"\nstore.main = {{ type = \"component\", adapter = \"etcd\", config = {{ a = [{wide}], token = [\n\"{HIDDEN}\"] }}, \
+         lanes = 0 }}"
+    ));
+}
+
+fn never_shown(text: &str) {
+    let report = report(text);
+    assert!(report.has_errors(), "{text}");
+    for shown in [
+        report.render_text(false),
+        report.render_text(true),
+        report.render_json(),
+        format!("{report:?}"),
+    ] {
+        assert!(!shown.contains(&HIDDEN[..8]), "{shown}");
     }
 }
 
