@@ -5,6 +5,8 @@
 
 mod common;
 mod crossing;
+mod etcd;
+mod postgresql;
 
 use common::Failure;
 use shardwright_components::adapter::AdapterEngine;
@@ -22,5 +24,7 @@ fn main() -> Result<(), Failure> {
 
 async fn measure(quick: bool) -> Result<(), Failure> {
     let engine = AdapterEngine::new(None)?;
-    crossing::measure(&engine, quick).await
+    crossing::measure(&engine, quick).await?;
+    etcd::measure(&engine, quick).await?;
+    postgresql::measure(&engine, quick).await
 }
