@@ -9,7 +9,7 @@ mod client;
 mod config;
 mod examine;
 #[cfg(test)]
-mod live;
+mod hostile;
 mod login;
 mod note;
 mod publisher;

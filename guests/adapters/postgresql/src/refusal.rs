@@ -21,7 +21,7 @@ pub(crate) struct Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PostgreSQL says \"{}\" ({})", self.message, self.code)
+        write!(f, "PostgreSQL says: {} ({})", self.message, self.code)
     }
 }
 
@@ -118,4 +118,65 @@ pub(crate) fn unconfirmed(notice: &NoticeResponseBody) -> bool {
         }
     }
     false
+}
+
+#[cfg(test)]
+mod test {
+    use super::*;
+
+    fn refusal(code: &str) -> Refusal {
+        Refusal {
+            code: code.into(),
+            message: "because".into(),
+            fatal: false,
+        }
+    }
+
+    #[test]
+    fn a_login_that_fails_says_which_kind_of_failure_it_is() {
+        let kind = |code| refusal(code).opening("user \"node\"");
+        assert!(matches!(kind("28P01"), OpenError::Denied(why) if why.contains("password") && why.contains("user \"node\"")));
+        assert!(matches!(kind("28000"), OpenError::Denied(why) if why.contains("pg_hba.conf")));
+        assert!(matches!(kind("3D000"), OpenError::Denied(why) if why.contains("create the database")));
+        assert!(matches!(kind("42501"), OpenError::Denied(why) if why.contains("schema.sql")));
+        assert!(matches!(kind("SW001"), OpenError::UnsafeBackend(why) if why.contains("SET LOGGED")));
+        assert!(matches!(kind("25006"), OpenError::Unreachable(why) if why.contains("standby")));
+        for code in ["53300", "57P03", "57P01", "55P03", "40P01", "08006"] {
+            assert!(matches!(kind(code), OpenError::Unreachable(_)), "{code}");
+        }
+        for code in ["SW002", "42704", "XX000", "", "ü"] {
+            assert!(matches!(kind(code), OpenError::Other(_)), "{code}");
+        }
+    }
+
+    #[test]
+    fn only_a_plain_error_proves_that_nothing_was_written() {
+        for code in ["53100", "53200", "57014", "55P03", "40001", "40P01", "25006", "23505", "58030"] {
+            assert!(matches!(refusal(code).storing(true), StoreError::Unavailable(_)), "{code}");
+            assert!(matches!(refusal(code).storing(false), StoreError::Unavailable(_)), "{code}");
+            let fatal = Refusal {
+                fatal: true,
+                ..refusal(code)
+            };
+            assert!(matches!(fatal.clone().storing(true), StoreError::Indeterminate(_)), "{code}");
+            assert!(matches!(fatal.storing(false), StoreError::Unavailable(_)), "{code}");
+        }
+        for code in ["08007", "40003"] {
+            assert!(matches!(refusal(code).storing(true), StoreError::Indeterminate(_)), "{code}");
+        }
+        for code in ["42P01", "42883", "3F000"] {
+            assert!(matches!(refusal(code).storing(true), StoreError::HistoryLost(_)), "{code}");
+        }
+        assert!(matches!(refusal("42501").storing(true), StoreError::Denied(_)));
+        assert!(matches!(refusal("22021").storing(true), StoreError::Invalid(_)));
+        assert!(matches!(refusal("XX001").storing(true), StoreError::Other(_)));
+    }
+
+    #[test]
+    fn the_bus_names_what_stands_in_its_way() {
+        assert!(matches!(refusal("42501").carrying(), BusError::Denied(_)));
+        assert!(matches!(refusal("54000").carrying(), BusError::Unavailable(why) if why.contains("without reading")));
+        assert!(matches!(refusal("57P01").carrying(), BusError::Unavailable(_)));
+        assert!(matches!(refusal("XX000").carrying(), BusError::Other(_)));
+    }
 }

@@ -230,3 +230,17 @@ impl<W: Wire + 'static> Store for Space<W> {
         }
     }
 }
+
+#[cfg(test)]
+mod test {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_prefix_follows_all_that_begin_with_it() {
+        for (prefix, end) in [("a", "b"), ("a/", "a0"), ("az", "a{"), ("Z", "["), ("", "\u{7f}")] {
+            assert_eq!(after(prefix), end);
+        }
+        let longest = "a".to_owned() + &"z".repeat(511);
+        assert!(after("a").as_bytes() > longest.as_bytes());
+    }
+}
