@@ -66,6 +66,10 @@ fn error(severity: &str, code: &str) -> Vec<u8> {
     message(b'E', format!("V{severity}\0C{code}\0Mbecause\0\0").as_bytes())
 }
 
+fn note(payload: &str) -> Vec<u8> {
+    message(b'A', format!("\0\0\0\x09shardwright_x\0{payload}\0").as_bytes())
+}
+
 fn ready() -> Vec<u8> {
     message(b'Z', b"I")
 }
@@ -294,11 +298,21 @@ fn conversation() -> Vec<Vec<u8>> {
         Some(&number(6)),
         Some(b"value"),
     ];
-    all.push([message(b'2', b""), row(&entry), message(b'C', b"SELECT 1\0"), ready()].concat());
+    // Who listens takes this for the answer to that, and for what was heard then.
+    let notes = ["t 1 aGVsbG8", "t 0 aGVsbG8", "what is this", "t 3 AA", "t 0 "].map(note).concat();
+    all.push([message(b'2', b""), row(&entry), message(b'C', b"SELECT 1\0"), ready(), notes].concat());
     let state: [Option<&[u8]>; 5] = [None, Some(&number(9)), Some(&number(8)), None, Some(&number(0))];
     let listed: [Option<&[u8]>; 5] = [Some(b"key"), Some(&number(7)), Some(&number(6)), Some(b"value"), None];
-    let note = message(b'A', b"\0\0\0\x09shardwright_x\0t 1 aGVsbG8\0");
-    all.push([row(&state), row(&listed), note, message(b'N', b"VNOTICE\0\0"), ready()].concat());
+    all.push(
+        [
+            row(&state),
+            row(&listed),
+            note("t 0 aGVsbG8"),
+            message(b'N', b"VNOTICE\0\0"),
+            ready(),
+        ]
+        .concat(),
+    );
     all.push([written(), message(b'C', b"SELECT 1\0"), ready()].concat());
     all.push(Vec::new());
     all
@@ -316,7 +330,10 @@ fn use_all(answers: Vec<Vec<u8>>) -> u64 {
     if let Ok(begun) = lane(answers, Purpose::Subscribe, PLAIN) {
         let mut ear = Ear::new(begun);
         if ear.subscribe(Vec::new()).is_ok() {
-            while ear.next(10, Duration::from_secs(60)).is_ok() {}
+            // The script is all there is to hear, and ends.
+            while let Ok(deliveries) = ear.next(10, Duration::from_secs(60)) {
+                successes += deliveries.len() as u64;
+            }
         }
     }
     successes
@@ -325,7 +342,8 @@ fn use_all(answers: Vec<Vec<u8>>) -> u64 {
 #[test]
 fn nothing_that_a_server_says_is_a_panic() {
     let whole = conversation();
-    assert_eq!(use_all(whole.clone()), 3);
+    // Three calls of the store; a message, and a gap.
+    assert_eq!(use_all(whole.clone()), 5);
     // Cut off at every byte.
     for (at, answer) in whole.iter().enumerate() {
         for end in 0..answer.len() {

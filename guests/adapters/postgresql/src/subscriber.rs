@@ -8,7 +8,7 @@ use crate::refusal::Refusal;
 use crate::wire::Wire;
 use postgres_protocol::message::backend::Message;
 use postgres_protocol::message::frontend;
-use shardwright_guest::adapter::{self, BusError, Delivery, Subscriber, log};
+use shardwright_guest::adapter::{self, BusError, Delivery, Subscriber};
 use std::time::Duration;
 
 /// After so long a silence the server is asked whether it is there, and has as long to answer.
@@ -118,7 +118,7 @@ impl<W: Wire + 'static> Subscriber for Ear<W> {
                     }
                     Heard::Gap => deliveries.push(Delivery::Gap(0)),
                     Heard::Nothing => {}
-                    Heard::Strange => log::warn(&format!("somebody else notifies on the channel {}: left out", self.channel)),
+                    Heard::Strange => crate::warn(&format!("somebody else notifies on the channel {}: left out", self.channel)),
                 }
             }
             if !deliveries.is_empty() || !self.wait(end).map_err(BusError::Unavailable)? {
