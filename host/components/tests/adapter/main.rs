@@ -2,4 +2,6 @@
 
 mod common;
 mod echo;
+mod hostile;
 mod postgresql;
+mod versions;
