@@ -48,6 +48,8 @@ impl Postgres {
             return Command::new(program);
         }
         let mut command = Command::new("setpriv");
+        // Without this bit, asking whether a file may be read would still get the answer for `nobody`.
+        command.arg("--securebits=+no_setuid_fixup");
         command.arg(format!("--reuid={NOBODY}")).arg(format!("--regid={NOBODY}"));
         command.args(["--clear-groups", "--inh-caps=+dac_override", "--ambient-caps=+dac_override"]);
         command.arg(program);
