@@ -1,8 +1,8 @@
 //! Who is let in, where, and what is said otherwise.
 
-use super::{at, eventually, fresh, local, open, refused, server, settings};
+use super::{adapter, at, eventually, fresh, local, open, refused, server, settings};
 use bytes::Bytes;
-use shardwright_components::adapter::{AdapterOptions, Grants};
+use shardwright_components::adapter::{AdapterCoordinator, AdapterOptions, Grants};
 use shardwright_coordinator::broker::{BrokerError, Password, Pem, Tls};
 use shardwright_coordinator::finding::Verdict;
 use shardwright_coordinator::{Coordinator, Store};
@@ -150,7 +150,8 @@ async fn what_could_lose_writes_is_refused() {
     ] {
         server.sql(&format!("ALTER ROLE node SET {setting}")).unwrap();
     }
-    let handle = open(&options, &fresh()).await;
+    let namespace = fresh();
+    let handle = open(&options, &namespace).await;
     handle.put("k", Bytes::new(), Expected::Absent).await.unwrap();
     let findings = handle.examine().await;
     let durability = findings.iter().find(|finding| finding.name == "durability").unwrap();
@@ -168,22 +169,8 @@ async fn what_could_lose_writes_is_refused() {
     }
 
     server.sql("UPDATE shardwright.namespaces SET format = 2").unwrap();
-    let newer = refused_as(&options, "format 2").await;
-    assert!(matches!(newer, BrokerError::Invalid(_)), "{newer:?}");
-}
-
-/// Why the namespaces that are there cannot be opened.
-async fn refused_as(options: &AdapterOptions, says: &str) -> BrokerError {
-    let namespace = shardwright_coordinator::Namespace::new("of-a-newer-release").unwrap();
-    let component = super::adapter().await;
-    let open = || shardwright_components::adapter::AdapterCoordinator::open(component.clone(), options.clone(), namespace.clone());
-    let error = match open().await {
-        Ok(_) => None,
-        Err(error) => Some(error),
-    };
-    let error = error.expect("refused");
-    assert!(error.to_string().contains(says), "{error}");
-    error
+    let newer = AdapterCoordinator::open(adapter().await, options, namespace).await.err().expect("refused");
+    assert!(matches!(&newer, BrokerError::Invalid(why) if why.contains("format 2")), "{newer:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -198,7 +185,7 @@ async fn a_standby_is_not_used_until_it_is_promoted() {
             .into_iter()
             .find(|finding| finding.name == "replication" && finding.verdict == Verdict::Warning)
     });
-    assert!(replication.await.remedy.contains("synchronous_standby_names"));
+    assert!(replication.await.remedy.is_some_and(|remedy| remedy.contains("synchronous_standby_names")));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -96,7 +96,7 @@ async fn a_server_that_was_killed_has_lost_nothing() {
     assert!(matches!(handle.get("k").await, Err(StoreError::Unavailable(_))));
     server.start_again().unwrap();
     let reading = eventually("it is back", async || handle.get("k").await.ok()).await;
-    assert_eq!(reading.entry.map(|entry| entry.revision), Some(revision));
+    assert_eq!(reading.entry.as_ref().map(|entry| entry.revision), Some(revision));
     assert_eq!(reading.unsure_before.0, 0);
     handle.put("k", VALUE, Expected::Revision(revision)).await.unwrap();
 }
@@ -114,13 +114,13 @@ async fn a_standby_that_was_promoted() {
     pair.primary().kill().unwrap();
     pair.standby().start_again().unwrap();
     pair.promote().unwrap();
-    proxy.redirect(pair.standby().port());
+    proxy.lead_to(pair.standby().port());
     proxy.interrupt().unwrap();
     let why = lost(&handle).await;
     assert!(why.contains("older timeline") || why.contains("has the history"), "{why}");
     let next = open(&local(pair.standby().port()), &namespace).await;
     let reading = next.get("k").await.unwrap();
-    assert_eq!(reading.entry.map(|entry| entry.revision), Some(revision));
+    assert_eq!(reading.entry.as_ref().map(|entry| entry.revision), Some(revision));
     assert!(reading.unsure_before > last.now, "{reading:?}");
     let token = next.put("k", VALUE, Expected::Any).await.unwrap().revision;
     assert!(token > last.revision, "{token:?} was given out before");

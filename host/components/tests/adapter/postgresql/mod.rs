@@ -28,9 +28,8 @@ async fn adapter() -> AdapterComponent {
     component.clone()
 }
 
-/// Settings of a server that the adapter accepts: the usual ones of the tests leave the disk out.
 fn settings() -> PostgresBuilder {
-    PostgresServer::builder().set("fsync", "on")
+    PostgresServer::builder()
 }
 
 fn server() -> PostgresServer {
