@@ -3,4 +3,5 @@
 mod common;
 mod echo;
 mod hostile;
+mod postgresql;
 mod versions;
