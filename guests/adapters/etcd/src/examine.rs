@@ -3,7 +3,7 @@
 use crate::api::{Alarm, Members, Op, RangeAnswer, RangeOp, Release, Status, TxnAnswer, txn};
 use crate::codec;
 use crate::codes::Refusal;
-use crate::gateway::SHORT;
+use crate::gateway::{ONE_SECOND, SHORT};
 use crate::lane::Lane;
 use crate::open;
 use crate::store::Store;
@@ -143,7 +143,7 @@ fn clock<W: Wire>(store: &mut Store<W>, until: Moment) -> Result<Finding, Refusa
     let mut others = open::others(&store.lane, &store.config, || store.lane.gateway.wire.again());
     let spread = open::compare(&mut store.lane, &mut others, until);
     let Lane { gateway, keys, .. } = &mut store.lane;
-    gateway.narrow(&keys.clock, Duration::from_millis(1100), until)?;
+    gateway.narrow(&keys.clock, ONE_SECOND, until)?;
     let answer = gateway.ask("/v3/kv/range", Some(&RangeOp::one(&keys.clock).alone()), SHORT, until)?;
     let read: RangeAnswer<'_> = gateway.read(&answer)?;
     let stored = read.kvs.first().and_then(|pair| codec::read_clock(&pair.value()?)).map_or(0, |(time, _)| time);

@@ -12,6 +12,8 @@ use std::time::Duration;
 const LEADER: (&str, &str) = ("grpc-metadata-hasleader", "true");
 /// The longest answer to a call that asks for little.
 pub(crate) const SHORT: usize = 256 * 1024;
+/// A second, and what it takes to see it end.
+pub(crate) const ONE_SECOND: Duration = Duration::from_millis(1100);
 /// Between two questions for the time, when a second's boundary is near.
 const PACE: Duration = Duration::from_millis(2);
 /// The most members whose terms are remembered.

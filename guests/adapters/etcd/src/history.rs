@@ -8,7 +8,7 @@
 use crate::api::{Compare, Op, RangeOp, TxnAnswer, txn};
 use crate::codec::{self, base64};
 use crate::codes::Refusal;
-use crate::gateway::{Gateway, SHORT};
+use crate::gateway::{Gateway, ONE_SECOND, SHORT};
 use crate::keys::Keys;
 use crate::wire::{Moment, Wire};
 use std::time::Duration;
@@ -150,6 +150,8 @@ fn look<W: Wire>(gateway: &mut Gateway<W>, keys: &Keys, until: Moment) -> Result
 fn begin<W: Wire>(gateway: &mut Gateway<W>, keys: &Keys, found: &Found, until: Moment) -> Result<Option<History>, Refusal> {
     let history = History::of(&random()?, found.cluster);
     gateway.clock.saw(found.clock.map_or(0, |(time, _)| time));
+    // A first stamp that is late by much of a second would let time stand still for so long.
+    gateway.narrow(&keys.clock, ONE_SECOND, until)?;
     let now = gateway.wire.now();
     let time = gateway.clock.stamp(now).ok_or_else(|| undated(gateway.url()))?;
     let clock = base64(codec::clock(time, found.term).as_bytes());

@@ -27,6 +27,8 @@ mod listen;
 mod memo;
 mod open;
 mod publish;
+#[cfg(test)]
+mod sim;
 mod store;
 mod wire;
 

@@ -3,7 +3,7 @@
 use crate::clock::SKEW;
 use crate::codes::Refusal;
 use crate::config::Config;
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, ONE_SECOND};
 use crate::history;
 use crate::keys::Keys;
 use crate::lane::{Lane, grant};
@@ -19,8 +19,6 @@ const ANSWER_ONE: Duration = Duration::from_millis(800);
 const REST: Duration = Duration::from_secs(6);
 /// How long a further member may take to tell its time.
 const GLANCE: Duration = Duration::from_millis(700);
-/// A second, and what it takes to see it end.
-const ONE_SECOND: Duration = Duration::from_millis(1100);
 /// Bounds of the clock wider than this are of no use.
 const WIDE: Duration = Duration::from_millis(500);
 /// Members whose clocks differ by more are worth a word.

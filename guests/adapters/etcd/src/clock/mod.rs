@@ -23,8 +23,6 @@
 
 mod bounds;
 mod date;
-#[cfg(test)]
-mod test;
 
 pub(crate) use bounds::Bounds;
 
