@@ -11,7 +11,8 @@ use shardwright_config::{CoordinatorConfig, RedisTopology};
 /// `cargo xtask up …`, which is interrupted also when the test fails.
 struct Up {
     child: Child,
-    coordinator: CoordinatorConfig,
+    /// The configuration that it prints.
+    text: String,
 }
 
 impl Up {
@@ -28,11 +29,13 @@ impl Up {
                 break;
             }
         }
-        let (config, _) = shardwright_config::parse(&text, "up.toml").unwrap_or_else(|report| panic!("{report}\n{text}"));
-        Self {
-            child,
-            coordinator: config.coordinator,
-        }
+        Self { child, text }
+    }
+
+    fn coordinator(&self) -> CoordinatorConfig {
+        let text = &self.text;
+        let (config, _) = shardwright_config::parse(text, "up.toml").unwrap_or_else(|report| panic!("{report}\n{text}"));
+        config.coordinator
     }
 
     /// All these addresses answer, and none does when it was interrupted.
@@ -72,8 +75,8 @@ fn address(url: &str) -> String {
 
 fn redis(kind: &str, topology: impl Fn(&RedisTopology) -> bool, count: usize) {
     let up = Up::start(kind);
-    let CoordinatorConfig::Redis(section) = &up.coordinator else {
-        panic!("{:?}", up.coordinator)
+    let CoordinatorConfig::Redis(section) = up.coordinator() else {
+        panic!("{}", up.text)
     };
     assert!(topology(&section.topology), "{:?}", section.topology);
     let addresses: Vec<_> = section.urls.iter().map(|url| address(url.expose())).collect();
@@ -82,8 +85,8 @@ fn redis(kind: &str, topology: impl Fn(&RedisTopology) -> bool, count: usize) {
 
 fn nats(kind: &str, count: usize) {
     let up = Up::start(kind);
-    let CoordinatorConfig::Nats(section) = &up.coordinator else {
-        panic!("{:?}", up.coordinator)
+    let CoordinatorConfig::Nats(section) = up.coordinator() else {
+        panic!("{}", up.text)
     };
     assert_eq!(usize::from(section.replicas), count);
     let addresses: Vec<_> = section.addresses.iter().map(|url| address(url.expose())).collect();
@@ -92,11 +95,26 @@ fn nats(kind: &str, count: usize) {
 
 fn kafka(kind: &str, count: usize) {
     let up = Up::start(kind);
-    let CoordinatorConfig::Kafka(section) = &up.coordinator else {
-        panic!("{:?}", up.coordinator)
+    let CoordinatorConfig::Kafka(section) = up.coordinator() else {
+        panic!("{}", up.text)
     };
     assert_eq!(usize::from(section.replication), count);
     let addresses = section.brokers.clone();
+    up.serves_until_interrupted(&addresses, count);
+}
+
+/// A server that an adapter speaks to; the settings are the adapter's, and it reaches what is allowed.
+fn component(kind: &str, settings: &[&str], count: usize) {
+    let up = Up::start(kind);
+    let allowed = up
+        .text
+        .lines()
+        .find_map(|line| line.strip_prefix("allow = [\"")?.strip_suffix("\"]"));
+    let allowed = allowed.unwrap_or_else(|| panic!("{}", up.text)).split("\", \"");
+    let addresses: Vec<_> = allowed.map(address).collect();
+    for setting in settings {
+        assert!(up.text.contains(setting), "{setting} is not in:\n{}", up.text);
+    }
     up.serves_until_interrupted(&addresses, count);
 }
 
@@ -133,4 +151,31 @@ fn one_kafka_broker() {
 #[test]
 fn a_kafka_cluster() {
     kafka("kafka-cluster", 3);
+}
+
+#[test]
+fn one_etcd_server() {
+    component(
+        "etcd",
+        &[
+            "type = \"component\"\nadapter = \"etcd\"\n",
+            "config = { endpoints = [\"http://127.0.0.1:",
+        ],
+        1,
+    );
+}
+
+#[test]
+fn an_etcd_cluster() {
+    component("etcd-cluster", &["type = \"component\"\nadapter = \"etcd\"\n"], 3);
+}
+
+#[test]
+fn one_postgresql_server() {
+    let settings = [
+        "type = \"component\"\nadapter = \"postgresql\"\nallow = [\"tcp://",
+        "config = { host = \"127.0.0.1\", port = ",
+        "database = \"shardwright\", user = \"node\", password = \"secret\" }",
+    ];
+    component("postgres", &settings, 1);
 }
