@@ -291,6 +291,11 @@ impl Pool {
         }
     }
 
+    /// A lane of the store of another component than the present one.
+    pub(super) async fn open_beside(&self, other: &Present, deadline: Instant) -> Result<Lane, Refusal> {
+        self.try_open(other, &self.store, deadline).await
+    }
+
     async fn try_open(&self, present: &Present, from: &Purposed, deadline: Instant) -> Result<Lane, Refusal> {
         let mask = &self.shared.mask;
         let mut lane = Lane::start(present.component.pre(), self.shared.clone())
