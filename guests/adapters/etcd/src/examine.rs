@@ -1,6 +1,7 @@
 //! What an operator should know of the cluster: version, members, users, clocks, space, compaction, round trips.
 
 use crate::api::{Alarm, Members, Op, RangeAnswer, RangeOp, Release, Status, TxnAnswer, txn};
+use crate::clock::Clock;
 use crate::codec;
 use crate::codes::Refusal;
 use crate::gateway::{ONE_SECOND, SHORT};
@@ -143,7 +144,7 @@ fn clock<W: Wire>(store: &mut Store<W>, until: Moment) -> Result<Finding, Refusa
     let mut others = open::others(&store.lane, &store.config, || store.lane.gateway.wire.again());
     let spread = open::compare(&mut store.lane, &mut others, until);
     let Lane { gateway, keys, .. } = &mut store.lane;
-    gateway.narrow(&keys.clock, ONE_SECOND, until)?;
+    gateway.narrow(&keys.clock, ONE_SECOND, Clock::is_fair, until)?;
     let answer = gateway.ask("/v3/kv/range", Some(&RangeOp::one(&keys.clock).alone()), SHORT, until)?;
     let read: RangeAnswer<'_> = gateway.read(&answer)?;
     let stored = read.kvs.first().and_then(|pair| codec::read_clock(&pair.value()?)).map_or(0, |(time, _)| time);

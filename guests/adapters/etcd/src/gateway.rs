@@ -14,8 +14,11 @@ const LEADER: (&str, &str) = ("grpc-metadata-hasleader", "true");
 pub(crate) const SHORT: usize = 256 * 1024;
 /// A second, and what it takes to see it end.
 pub(crate) const ONE_SECOND: Duration = Duration::from_millis(1100);
-/// Between two questions for the time, when a second's boundary is near.
+/// Between two questions for the time, while a second may end any moment; when that moment is known to within [`FINE`], there is no rest between them.
 const PACE: Duration = Duration::from_millis(2);
+const FINE: Duration = Duration::from_millis(30);
+/// How much later than it should a second may be seen to end.
+const LATE: Duration = Duration::from_millis(50);
 /// The most members whose terms are remembered.
 const MEMBERS: usize = 16;
 /// Steps of a member's clock below this are not worth a word, in milliseconds.
@@ -218,36 +221,38 @@ impl<W: Wire> Gateway<W> {
     pub(crate) fn settle(&mut self, key: &str, until: Moment) -> Result<(), Refusal> {
         let now = self.wire.now();
         let patience = self.clock.patience(now);
-        if patience.is_zero() || self.clock.flip(now).since(now) > patience {
+        let (first, last) = self.clock.flip(now);
+        if patience.is_zero() || first.since(now) > patience {
             return Ok(());
         }
-        self.narrow(key, patience + 2 * self.clock.width(now).min(Duration::from_millis(500)), until)
+        self.narrow(key, last.since(now) + LATE, Clock::is_narrow, until)
     }
 
-    /// Narrows the bounds of the member's clock until they are narrow or `patience` is over, by asking around the moment at which its second ends.
+    /// Narrows the bounds of the member's clock until they are `enough` or `patience` is over, by asking around the moment at which its second ends.
     ///
     /// # Errors
     /// [`Refusal`]; nothing was written.
-    pub(crate) fn narrow(&mut self, key: &str, patience: Duration, until: Moment) -> Result<(), Refusal> {
+    pub(crate) fn narrow(&mut self, key: &str, patience: Duration, enough: fn(&Clock, Moment) -> bool, until: Moment) -> Result<(), Refusal> {
         let end = self.after(patience).min(until);
         loop {
             let now = self.wire.now();
-            if self.clock.is_narrow(now) || now >= end {
+            if enough(&self.clock, now) || now >= end {
                 return Ok(());
             }
-            let flip = self.clock.flip(now);
-            if flip > end {
+            let (first, last) = self.clock.flip(now);
+            if first > end {
                 return Ok(());
             }
-            if flip > now {
-                self.wire.sleep(flip);
+            if first > now {
+                self.wire.sleep(first);
+            } else if last.since(now) > FINE {
+                self.wire.sleep(self.after(PACE));
             }
             match self.probe(key, until) {
                 // It wrote nothing, whatever became of it.
                 Err(Refusal::Doubtful(why)) => return Err(Refusal::Unavailable(why)),
                 done => done?,
             }
-            self.wire.sleep(self.after(PACE));
         }
     }
 

@@ -6,6 +6,7 @@
 //! is a restored cluster. Then the next lane that belongs to no history begins a new one.
 
 use crate::api::{Compare, Op, RangeOp, TxnAnswer, txn};
+use crate::clock::Clock;
 use crate::codec::{self, base64};
 use crate::codes::Refusal;
 use crate::gateway::{Gateway, ONE_SECOND, SHORT};
@@ -151,7 +152,7 @@ fn begin<W: Wire>(gateway: &mut Gateway<W>, keys: &Keys, found: &Found, until: M
     let history = History::of(&random()?, found.cluster);
     gateway.clock.saw(found.clock.map_or(0, |(time, _)| time));
     // A first stamp that is late by much of a second would let time stand still for so long.
-    gateway.narrow(&keys.clock, ONE_SECOND, until)?;
+    gateway.narrow(&keys.clock, ONE_SECOND, Clock::is_fair, until)?;
     let now = gateway.wire.now();
     let time = gateway.clock.stamp(now).ok_or_else(|| undated(gateway.url()))?;
     let clock = base64(codec::clock(time, found.term).as_bytes());

@@ -46,6 +46,7 @@ fn once<W: Wire>(store: &mut Store<W>, prefix: &str, since: u64) -> Result<Listi
             since,
             keys_only: false,
         };
+        let asked = store.asked();
         let body = txn(
             &[store.lane.same()],
             &[Op::Range(RangeOp::one(&keys.clock)), Op::Range(page)],
@@ -71,7 +72,7 @@ fn once<W: Wire>(store: &mut Store<W>, prefix: &str, since: u64) -> Result<Listi
         match entries.last() {
             Some(last) if found.more && !found.kvs.is_empty() => from = keys.after(&last.key),
             _ => {
-                let now = store.reading(stored, until)?;
+                let now = store.reading(stored, asked, until)?;
                 return Ok(Listing {
                     entries,
                     revision,

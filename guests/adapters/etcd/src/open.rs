@@ -1,6 +1,6 @@
 //! Opening a lane: the first member that answers, its history, and the members' clocks.
 
-use crate::clock::SKEW;
+use crate::clock::{Clock, SKEW};
 use crate::codes::Refusal;
 use crate::config::Config;
 use crate::gateway::{Gateway, ONE_SECOND};
@@ -76,7 +76,7 @@ pub(crate) fn timed<W: Wire>(context: &Context, wire: impl Fn() -> W) -> Result<
     let Lane { gateway, keys, .. } = &mut open.lane;
     // Twice: a slow answer at the end of one second is followed by another second.
     for _ in 0..2 {
-        gateway.narrow(&keys.clock, ONE_SECOND, until).map_err(Refusal::opened)?;
+        gateway.narrow(&keys.clock, ONE_SECOND, Clock::is_fair, until).map_err(Refusal::opened)?;
     }
     let width = gateway.clock.width(gateway.wire.now());
     if width > WIDE {
@@ -122,11 +122,11 @@ pub(crate) fn compare<W: Wire>(lane: &mut Lane<W>, others: &mut Vec<Gateway<W>>,
         let now = gateway.wire.now();
         let mut wide = false;
         others.retain_mut(|other| {
-            let narrow = other.clock.is_narrow(now);
+            let narrow = other.clock.is_fair(now);
             wide |= !narrow;
             narrow || other.probe(&keys.clock, other.after(GLANCE)).is_ok()
         });
-        if !gateway.clock.is_narrow(now) {
+        if !gateway.clock.is_fair(now) {
             wide = true;
             // If it does not answer, who goes on with it will see.
             let _ = gateway.probe(&keys.clock, until);

@@ -63,6 +63,7 @@ impl<W: Wire> Store<W> {
     fn look(&mut self, key: &str) -> Result<Reading, Refusal> {
         let until = self.lane.until();
         self.settle(until)?;
+        let asked = self.asked();
         let lane = &mut self.lane;
         let (entry, keys) = (lane.keys.entry(key), lane.keys.clone());
         let body = txn(
@@ -77,7 +78,7 @@ impl<W: Wire> Store<W> {
         }
         let stored = self.saw(read.pair(0))?;
         let entry = read.pair(1).map(crate::api::Pair::entry).transpose().map_err(|flaw| odd(key, &flaw))?;
-        let (revision, now) = (read.header.revision, self.reading(stored, until)?);
+        let (revision, now) = (read.header.revision, self.reading(stored, asked, until)?);
         Ok(Reading {
             entry,
             revision,
@@ -86,12 +87,23 @@ impl<W: Wire> Store<W> {
         })
     }
 
-    /// What to call the time in an answer, with `stored` in the key `clock`.
-    pub(crate) fn reading(&mut self, stored: u64, until: Moment) -> Result<u64, Refusal> {
+    /// The least that the time may be called in an answer to what is asked now.
+    pub(crate) fn asked(&self) -> u64 {
+        let gateway = &self.lane.gateway;
+        gateway.clock.asked(gateway.wire.now())
+    }
+
+    /// What to call the time in an answer with `stored` in the key `clock`; it returns when that may be said.
+    pub(crate) fn reading(&mut self, stored: u64, asked: u64, until: Moment) -> Result<u64, Refusal> {
         // If this very answer showed that the clock was set, it is not known now.
         self.settle(until)?;
         let gateway = &self.lane.gateway;
-        Ok(gateway.clock.reading(gateway.wire.now(), stored))
+        let now = gateway.wire.now();
+        let (time, wait) = gateway.clock.reading(now, stored, asked);
+        if !wait.is_zero() {
+            gateway.wire.sleep(now.plus(wait));
+        }
+        Ok(time)
     }
 
     /// Writes `value`, or removes what is there.

@@ -5,14 +5,21 @@
 //! between them, a few milliseconds. The bounds of many answers are intersected, and widen with age, since clocks drift. If they contradict each
 //! other, the server's clock was set, and everything begins anew.
 //!
-//! ## Why ages are safe
+//! ## Why ages are safe, and time does not go back
 //!
-//! Let S be the member's clock. What is stored with an entry is an *upper* bound of S at the moment of stamping, rounded up, and never below any stamp
-//! before it: the write compares the key `clock` and is made again with what is there if that is later. What an answer calls `now` is a *lower* bound of
-//! S, or the value of `clock` if that is later, which is an upper bound of S at some earlier moment. So an age, `now` less `written`, is
-//! at most the time since the moment of stamping plus the width of the bounds and the rounding: some milliseconds. The moment of stamping is after the
-//! moment at which the engine asked for the write, which is what a holder counts from. `now` is never less than a stamp that it comes with, because both
-//! are read at one revision.
+//! Let S be the member's clock.
+//!
+//! - A *stamp*, which is stored with an entry, is an upper bound of S at the moment of stamping, rounded up, and never below any stamp before it: the
+//!   write compares the key `clock`, stores its stamp there, and is made again with what is there if that is later.
+//! - A *reading* of the time is what is in `clock`, or an upper bound of S at the moment of asking, rounded down, if that is later; and then it is given
+//!   only once S has certainly come so far, for which a few milliseconds may have to be waited.
+//!
+//! So no reading is later than S or some stamp, and an age, a reading less a stamp, is at most the time since the moment of stamping, plus the width of
+//! the bounds and the rounding: some milliseconds. The moment of stamping is after the moment at which the engine asked for the write, which is what a
+//! holder counts from.
+//!
+//! And what is asked for after a reading or a stamp was given never gets an earlier one, whoever asks: a reading that was given is at most S by then, or is
+//! in `clock`; whoever asks later takes an upper bound of S, and no less than `clock`.
 //!
 //! Members have clocks of their own. Their bounds are kept apart, one at a time is used, and a lane is refused if two members certainly differ by more than
 //! [`SKEW`]. A clock that is set back stands still until it has caught up, since no stamp is below `clock`: ages are too small, which is safe.
@@ -29,9 +36,11 @@ pub(crate) use bounds::Bounds;
 use crate::wire::Moment;
 use std::time::Duration;
 
-/// Stamps are rounded up to a multiple of this, in milliseconds: lanes whose bounds differ by less mostly give the same stamp, where otherwise the one
-/// with the lower bound would have to write again each time.
+/// Stamps are rounded up to a multiple of this, in milliseconds, and readings down: lanes whose bounds differ by less mostly give the same stamp, where
+/// otherwise the one with the lower bound would have to write again each time; and seldom has to be waited for a reading.
 const GRAIN: u64 = 8;
+/// The longest that is waited for a reading. Bounds that are wider come from an etcd far away, whose times may then seem to go back by so much.
+const WAIT: Duration = Duration::from_millis(50);
 /// Narrow enough.
 const NARROW: Duration = Duration::from_millis(5);
 /// What is added to two round trips to say what can be had at most.
@@ -109,9 +118,23 @@ impl Clock {
         Some(latest.next_multiple_of(GRAIN).max(self.floor))
     }
 
-    /// What to call the time in an answer that came with `stored` in the key `clock`.
-    pub(crate) fn reading(&self, now: Moment, stored: u64) -> u64 {
-        self.bounds().map_or(0, |bounds| bounds.earliest(now)).max(stored)
+    /// The least that a reading may say which is asked for now.
+    pub(crate) fn asked(&self, now: Moment) -> u64 {
+        self.bounds().map_or(0, |bounds| bounds.latest(now) / GRAIN * GRAIN)
+    }
+
+    /// What to call the time in an answer that came with `stored` in the key `clock`, to what was asked when [`Clock::asked`] said `asked`; and how
+    /// long to wait before it may be given.
+    pub(crate) fn reading(&self, now: Moment, stored: u64, asked: u64) -> (u64, Duration) {
+        let earliest = self.bounds().map_or(0, |bounds| bounds.earliest(now));
+        let wait = Duration::from_millis(asked.saturating_sub(earliest));
+        if asked <= stored {
+            (stored, Duration::ZERO)
+        } else if wait <= WAIT {
+            (asked, wait)
+        } else {
+            (earliest.max(stored), Duration::ZERO)
+        }
     }
 
     /// How far the stored time is certainly ahead of the member's clock, in milliseconds.
@@ -134,6 +157,11 @@ impl Clock {
         self.width(now) <= self.goal()
     }
 
+    /// Whether they are narrow enough to begin with.
+    pub(crate) fn is_fair(&self, now: Moment) -> bool {
+        self.width(now) <= 2 * self.goal()
+    }
+
     /// The longest that a call should now wait for the next second, to narrow the bounds: the wider, the longer.
     pub(crate) fn patience(&self, now: Moment) -> Duration {
         let (width, goal) = (self.width(now), self.goal());
@@ -148,9 +176,9 @@ impl Clock {
         }
     }
 
-    /// The first moment at which the member's next second may begin, which is the one to ask at.
-    pub(crate) fn flip(&self, now: Moment) -> Moment {
-        self.bounds().map_or(now, |bounds| bounds.flip(now).0)
+    /// The first and the last moment at which the member's next second may begin: the time to ask.
+    pub(crate) fn flip(&self, now: Moment) -> (Moment, Moment) {
+        self.bounds().map_or((now, now), |bounds| bounds.flip(now))
     }
 
     /// The most by which the clocks of two members certainly differ.
