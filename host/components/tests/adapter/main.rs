@@ -5,3 +5,4 @@ mod echo;
 mod hostile;
 mod postgresql;
 mod versions;
+mod etcd;
