@@ -8,7 +8,7 @@ use shardwright_core::store::{Expected, Revision, StoreError};
 use shardwright_servers::{PostgresPair, Proxy};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 const VALUE: Bytes = Bytes::from_static(b"v");
@@ -17,10 +17,10 @@ const VALUE: Bytes = Bytes::from_static(b"v");
 async fn killed_during_writes() {
     let server = server();
     let handle = Arc::new(open(&local(server.port()), &fresh()).await);
-    let over = Arc::new(AtomicBool::new(false));
+    let (over, progress) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let mut writers = tokio::task::JoinSet::new();
     for writer in 0..4u64 {
-        let (handle, over) = (handle.clone(), over.clone());
+        let (handle, over, progress) = (handle.clone(), over.clone(), progress.clone());
         writers.spawn(async move {
             let (mut told, mut unknown, mut refused) = (BTreeMap::new(), 0, 0);
             for number in 0u64.. {
@@ -29,7 +29,10 @@ async fn killed_during_writes() {
                 }
                 let key = format!("{writer}/{number}");
                 match handle.put(&key, Bytes::from(key.clone()), Expected::Absent).await {
-                    Ok(written) => drop(told.insert(key, written.revision)),
+                    Ok(written) => {
+                        told.insert(key, written.revision);
+                        progress.fetch_add(1, Ordering::Relaxed);
+                    }
                     Err(StoreError::Indeterminate(_)) => unknown += 1,
                     Err(StoreError::Unavailable(_)) => {
                         refused += 1;
@@ -41,12 +44,16 @@ async fn killed_during_writes() {
             (told, unknown, refused)
         });
     }
+    let goes_on = async || {
+        let reached = progress.load(Ordering::Relaxed) + 50;
+        eventually("writes go on", async || (progress.load(Ordering::Relaxed) >= reached).then_some(())).await;
+    };
     for _ in 0..3 {
-        tokio::time::sleep(Duration::from_millis(400)).await;
+        goes_on().await;
         server.kill().unwrap();
         server.start_again().unwrap();
     }
-    tokio::time::sleep(Duration::from_millis(400)).await;
+    goes_on().await;
     over.store(true, Ordering::Relaxed);
     let (mut told, mut unknown, mut refused) = (BTreeMap::new(), 0, 0);
     while let Some(writer) = writers.join_next().await {

@@ -36,6 +36,7 @@ async fn a_server_that_was_wiped() {
     let server = server();
     let namespace = fresh();
     let (handle, _) = written(server.port(), &namespace).await;
+    server.kill().unwrap();
     server.wipe().unwrap();
     server.start_again().unwrap();
     lost(&handle).await;

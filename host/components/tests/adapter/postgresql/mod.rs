@@ -1,4 +1,5 @@
 //! PostgreSQL, by the adapter in `guests/adapters/postgresql` and real servers.
+#![allow(clippy::unwrap_used, reason = "a test may")]
 
 mod access;
 mod bus;

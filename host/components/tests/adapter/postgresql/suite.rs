@@ -1,10 +1,13 @@
 //! The contract suite.
 
-use super::{adapter, at, local, server, settings};
+use super::{adapter, at, fresh, local, open, server, settings};
+use bytes::Bytes;
 use shardwright_components::adapter::{AdapterCoordinator, AdapterOptions};
-use shardwright_coordinator::Coordinator;
 use shardwright_coordinator::broker::{Pem, Tls};
+use shardwright_coordinator::limits::{FRAME_ROOM, MAX_VALUE};
 use shardwright_coordinator::suite::{Disturb, Factory, Options, Outcome, run};
+use shardwright_coordinator::{Coordinator, Store};
+use shardwright_core::store::{Expected, Revision, StoreError};
 use shardwright_servers::{Authority, Proxy};
 use std::sync::Arc;
 
@@ -80,4 +83,39 @@ async fn over_tls() {
         )
     })
     .await;
+}
+
+/// A lane has 64 MiB of memory.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_values_fit_into_one_listing() {
+    let server = server();
+    let handle = open(&local(server.port()), &fresh()).await;
+    let value = |number: usize| Bytes::from(vec![u8::try_from(number).unwrap(); MAX_VALUE + FRAME_ROOM]);
+    for number in 0..32 {
+        handle
+            .put(&format!("k/{number:02}"), value(number), Expected::Absent)
+            .await
+            .unwrap();
+    }
+    let listing = handle.list("k/", Revision(0)).await.unwrap();
+    assert_eq!(listing.entries.len(), 32);
+    for (number, (key, entry)) in listing.entries.iter().enumerate() {
+        assert!(
+            *key == format!("k/{number:02}") && entry.value == value(number),
+            "{key} came otherwise"
+        );
+    }
+    // Beyond, it says so.
+    for number in 32..48 {
+        handle
+            .put(&format!("k/{number:02}"), value(number), Expected::Absent)
+            .await
+            .unwrap();
+    }
+    let outcome = handle.list("k/", Revision(0)).await;
+    assert!(
+        matches!(&outcome, Err(StoreError::Unavailable(why)) if why.contains("40 MiB")),
+        "{outcome:?}"
+    );
+    assert_eq!(handle.list("k/4", Revision(0)).await.unwrap().entries.len(), 8);
 }
