@@ -17,6 +17,8 @@ pub(crate) const ONE_SECOND: Duration = Duration::from_millis(1100);
 /// Between two questions for the time, while a second may end any moment; when that moment is known to within [`FINE`], there is no rest between them.
 const PACE: Duration = Duration::from_millis(2);
 const FINE: Duration = Duration::from_millis(30);
+/// So many seconds' ends are waited for in one call, at most.
+const ROUNDS: u32 = 3;
 /// How much later than it should a second may be seen to end.
 const LATE: Duration = Duration::from_millis(50);
 /// The most members whose terms are remembered.
@@ -230,13 +232,17 @@ impl<W: Wire> Gateway<W> {
     /// # Errors
     /// [`Refusal`]; nothing was written.
     pub(crate) fn settle(&mut self, key: &str, until: Moment) -> Result<(), Refusal> {
-        let now = self.wire.now();
-        let patience = self.clock.patience(now);
-        let (first, last) = self.clock.flip(now);
-        if patience.is_zero() || first.since(now) > patience {
-            return Ok(());
+        for _ in 0..ROUNDS {
+            let now = self.wire.now();
+            let patience = self.clock.patience(now);
+            let (first, last) = self.clock.flip(now);
+            if patience.is_zero() || first.since(now) > patience {
+                break;
+            }
+            // The second may have ended just before, or the clock may turn out to have been set.
+            self.narrow(key, last.since(now) + LATE, Clock::is_narrow, until)?;
         }
-        self.narrow(key, last.since(now) + LATE, Clock::is_narrow, until)
+        Ok(())
     }
 
     /// Narrows the bounds of the member's clock until they are `enough` or `patience` is over, by asking around the moment at which its second ends.

@@ -116,10 +116,10 @@ impl<W: Wire> Store<W> {
     fn write(&mut self, key: &str, value: Option<&[u8]>, expected: &Expected) -> Result<Written, StoreError> {
         let size = value.map_or(0, <[u8]>::len);
         let until = self.lane.until();
-        // Nothing was written yet.
-        self.settle(until).map_err(|refusal| certain(refusal).written(size))?;
         let (entry, keys) = (self.lane.keys.entry(key), self.lane.keys.clone());
         for _ in 0..TRIES {
+            // Nothing was written yet; and the answer to the last try may have shown that the clock was set.
+            self.settle(until).map_err(|refusal| certain(refusal).written(size))?;
             let gateway = &self.lane.gateway;
             let now = gateway.wire.now();
             if now >= until {

@@ -22,8 +22,9 @@
 //! in `clock`; whoever asks later takes an upper bound of S, and no less than `clock`.
 //!
 //! Members have clocks of their own. Their bounds are kept apart, one at a time is used, and a lane is refused if two members certainly differ by more than
-//! [`SKEW`]. A clock that is set back stands still until it has caught up, since no stamp is below `clock`: ages are too small, which is safe.
-//! One that is set forward lets ages jump; the engine notices it in the answers and trusts no age for a while.
+//! [`SKEW`]. A clock that is set by a second or more is noticed with the next answer; by less, with the next look at the end of a second, which a lane
+//! in use takes every minute or so: until then ages are wrong by what it was set. Set forward, ages jump; the engine notices it in the answers and trusts no
+//! age for a while. Set back, time stands still until it has caught up, since no stamp is below `clock`: ages are too small, which is safe.
 //!
 //! A lease's time to live would be a clock too, the leader's. But it also comes in whole seconds, it begins anew with each leader, so that
 //! all nodes would have to agree on its beginning, and it costs a request of its own.
