@@ -123,6 +123,8 @@ impl AdapterSlot {
             differences,
         };
         *self.component() = Some(component);
+        // The same coordinator, with news: who watches looks.
+        self.0.newest.send_modify(|_| {});
         Ok(Some(upgrade))
     }
 }

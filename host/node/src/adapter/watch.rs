@@ -21,8 +21,8 @@ pub(crate) struct Who {
 
 /// The task that watches. Ends with this handle.
 pub(crate) struct Watch {
-    end: oneshot::Sender<()>,
-    task: Option<JoinHandle<()>>,
+    end: Option<oneshot::Sender<()>>,
+    task: JoinHandle<()>,
 }
 
 impl Watch {
@@ -37,27 +37,23 @@ impl Watch {
             told: AdapterState::Running,
             failing: false,
         };
-        let task = Some(tokio::spawn(watcher.run(ended).in_current_span()));
-        Self { end, task }
+        Self {
+            end: Some(end),
+            task: tokio::spawn(watcher.run(ended).in_current_span()),
+        }
     }
 
     /// Ends it and removes the report. Then nothing of it holds the state directory.
     pub(crate) async fn end(mut self) {
-        let task = self.task.take();
-        drop(self);
-        if let Some(task) = task {
-            // A panic of it leaves nothing behind either.
-            let _ = task.await;
-        }
+        drop(self.end.take());
+        // A panic of it leaves nothing behind either.
+        let _ = (&mut self.task).await;
     }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        // `end` has it finish what it does; without, nobody waits for that.
-        if let Some(task) = &self.task {
-            task.abort();
-        }
+        self.task.abort();
     }
 }
 

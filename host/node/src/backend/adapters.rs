@@ -40,8 +40,11 @@ pub async fn open_adapter(config: &ClusterConfig) -> Result<AdapterCoordinator, 
     open_component(section, adapter_component(section).await?, namespace).await
 }
 
-/// Opens `component` as `section` says for `namespace`.
-pub(crate) async fn open_component(
+/// Opens `component` for `namespace`, with all that `section` says but which component it is.
+///
+/// # Errors
+/// [`BackendError::Broker`].
+pub async fn open_component(
     section: &ComponentSection,
     component: AdapterComponent,
     namespace: Namespace,

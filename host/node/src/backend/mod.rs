@@ -7,9 +7,7 @@ mod options;
 mod patience;
 
 #[cfg(feature = "adapters")]
-pub(crate) use adapters::open_component;
-#[cfg(feature = "adapters")]
-pub use adapters::{adapter_component, open_adapter};
+pub use adapters::{adapter_component, open_adapter, open_component};
 #[cfg(feature = "adapters")]
 pub(crate) use patience::Opened;
 pub(crate) use patience::{Opener, persist};
