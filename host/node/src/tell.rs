@@ -113,9 +113,13 @@ pub(crate) fn log(event: &NodeEvent) {
         #[cfg(feature = "adapters")]
         E::AdapterState { .. } => {}
         #[cfg(feature = "adapters")]
-        E::AdapterUpgraded { name, from, to, digest, .. } => info!(name, from, to, digest, "the adapter was replaced by another version"),
+        E::AdapterUpgraded {
+            name, from, to, digest, ..
+        } => info!(name, from, to, digest, "the adapter was replaced by another version"),
         #[cfg(feature = "adapters")]
-        E::AdapterRefused { name, version, reason } => error!(name, version, reason, "the adapter was not replaced: the present one goes on"),
+        E::AdapterRefused { name, version, reason } => {
+            error!(name, version, reason, "the adapter was not replaced: the present one goes on")
+        }
         E::Ended { reason: None } => info!("ended"),
         E::Ended { reason: Some(reason) } => error!(reason, "ended"),
         // Made by the reader, told by nobody.

@@ -51,15 +51,33 @@ enum Verdict {
 pub(super) async fn run(args: &Upgrade) -> anyhow::Result<Exit> {
     let (config, _) = args.which.meant()?;
     let CoordinatorConfig::Component(section) = &config.coordinator else {
-        bail!("the coordinator is of type \"{}\": only an adapter, a section of type \"component\", is upgraded like this", config.coordinator.kind());
+        bail!(
+            "the coordinator is of type \"{}\": only an adapter, a section of type \"component\", is upgraded like this",
+            config.coordinator.kind()
+        );
     };
     let AdapterSource::File { path, digest: pinned } = &section.adapter else {
-        bail!("the adapter of [store.\"{}\"] is bundled: it comes with Shardwright, and is upgraded with it", section.id);
+        bail!(
+            "the adapter of [store.\"{}\"] is bundled: it comes with Shardwright, and is upgraded with it",
+            section.id
+        );
     };
     let old = adapter_component(&of_file(section, path)).await.context("the present component")?;
     let new = adapter_component(&of_file(section, &args.new)).await.context("the new component")?;
-    line(&format!("present  {} {}, sha256:{}, {}", old.name(), old.version(), old.digest(), path.display()))?;
-    line(&format!("new      {} {}, sha256:{}, {}", new.name(), new.version(), new.digest(), args.new.display()))?;
+    line(&format!(
+        "present  {} {}, sha256:{}, {}",
+        old.name(),
+        old.version(),
+        old.digest(),
+        path.display()
+    ))?;
+    line(&format!(
+        "new      {} {}, sha256:{}, {}",
+        new.name(),
+        new.version(),
+        new.digest(),
+        args.new.display()
+    ))?;
     if old.digest() == new.digest() {
         line("\nThey are the same: nothing is to be done.")?;
         return Ok(Exit::Ok);
@@ -136,7 +154,11 @@ async fn judge(
             "it needs grants that it does not have; if you trust it with them, add to `allow` of [store.\"{}\"]: {}{}",
             section.id,
             missing.join(", "),
-            if args.accept_grants { "" } else { ", and accept that it asks for more with --accept-grants" }
+            if args.accept_grants {
+                ""
+            } else {
+                ", and accept that it asks for more with --accept-grants"
+            }
         ));
     }
     if more && !args.accept_grants {
@@ -187,10 +209,12 @@ fn replace(path: &Path, new: &Path, digest: Digest) -> anyhow::Result<PathBuf> {
         fs::rename(&fresh, &path)?;
         path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
     };
-    put().with_context(|| format!("{} cannot be replaced", path.display())).inspect_err(|_| {
-        // They may not be there.
-        let _ = (fs::remove_file(&fresh), fs::remove_file(&aside));
-    })?;
+    put()
+        .with_context(|| format!("{} cannot be replaced", path.display()))
+        .inspect_err(|_| {
+            // They may not be there.
+            let _ = (fs::remove_file(&fresh), fs::remove_file(&aside));
+        })?;
     Ok(kept)
 }
 

@@ -121,7 +121,11 @@ async fn reload(node: &Node) {
     if let Some(before) = node.adapter_status() {
         // What came of it otherwise is an event, which is logged too.
         if let Ok(None) = node.reload_adapter().await {
-            tracing::info!(name = before.name, version = before.version, "the adapter was read again and is the same");
+            tracing::info!(
+                name = before.name,
+                version = before.version,
+                "the adapter was read again and is the same"
+            );
         }
     }
 }

@@ -336,7 +336,9 @@ impl Pool {
         let present = self.present();
         let supervisor = lock(&self.supervisor);
         let idle: usize = [&self.store, &self.publish].iter().map(|purposed| lock(&purposed.idle).len()).sum();
-        let (now, ms) = (self.began.elapsed(), |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+        let (now, ms) = (self.began.elapsed(), |time: Duration| {
+            u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+        });
         AdapterStatus {
             id: self.shared.options.id.clone(),
             name: present.component.name().to_owned(),

@@ -9,7 +9,9 @@ mod slot;
 mod watch;
 
 pub use crate::backend::{adapter_component, open_adapter, open_component};
-pub use shardwright_components::adapter::{AdapterComponent, AdapterCoordinator, AdapterState, AdapterStatus, Differences, Grants, UpgradeError};
+pub use shardwright_components::adapter::{
+    AdapterComponent, AdapterCoordinator, AdapterState, AdapterStatus, Differences, Grants, UpgradeError,
+};
 pub use slot::{AdapterReloadError, AdapterUpgrade};
 
 pub(crate) use slot::AdapterSlot;

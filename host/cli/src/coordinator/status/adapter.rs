@@ -26,7 +26,10 @@ struct Seen {
 /// Shows how the adapter of `section` is.
 pub(super) async fn run(config: &ClusterConfig, section: &ComponentSection, dir: Option<&Path>, format: Format) -> anyhow::Result<Exit> {
     let seen: Vec<Seen> = dirs(config, dir).into_iter().map(look).collect::<anyhow::Result<_>>()?;
-    let told = seen.iter().filter(|seen| seen.running).filter_map(|seen| Some((seen, seen.report.as_ref()?)));
+    let told = seen
+        .iter()
+        .filter(|seen| seen.running)
+        .filter_map(|seen| Some((seen, seen.report.as_ref()?)));
     let told: Vec<_> = told.collect();
     let mut notes = notes(&seen);
     if told.is_empty() {
@@ -148,12 +151,20 @@ impl<'a> Row<'a> {
 
     fn faults(&self) -> String {
         let faults = self.status.pointer("/totals/faults").and_then(Value::as_object);
-        let faults: Vec<_> = faults.into_iter().flatten().map(|(kind, count)| format!("{kind} {count}")).collect();
+        let faults: Vec<_> = faults
+            .into_iter()
+            .flatten()
+            .map(|(kind, count)| format!("{kind} {count}"))
+            .collect();
         if faults.is_empty() { "-".into() } else { faults.join(", ") }
     }
 
     fn mebibytes(&self) -> String {
-        or_dash(self.status["memory"].as_u64().map(|bytes| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))))
+        or_dash(
+            self.status["memory"]
+                .as_u64()
+                .map(|bytes| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))),
+        )
     }
 
     fn json(&self) -> Value {
@@ -171,7 +182,11 @@ impl<'a> Row<'a> {
     fn troubles(&self) -> Vec<String> {
         let status = self.status;
         let mut troubles = Vec::new();
-        let host = if self.from.is_some() { format!("{}: ", self.host) } else { String::new() };
+        let host = if self.from.is_some() {
+            format!("{}: ", self.host)
+        } else {
+            String::new()
+        };
         let mut say = |what: &str, text: Option<&str>| {
             if let Some(text) = text {
                 troubles.push(format!("{host}{what}: {text}"));
@@ -182,7 +197,10 @@ impl<'a> Row<'a> {
         say("last fault", status["lastFault"].as_str());
         let refused = status["refused"].as_array().into_iter().flatten().filter_map(Value::as_str);
         let refused = refused.collect::<Vec<_>>().join(", ");
-        say("asked for what it is not granted", Some(refused.as_str()).filter(|text| !text.is_empty()));
+        say(
+            "asked for what it is not granted",
+            Some(refused.as_str()).filter(|text| !text.is_empty()),
+        );
         let wait = status["retryInMs"].as_u64().filter(|_| status["state"] == "quarantined");
         let wait = wait.map(|ms| format!("{} after this was written", seconds(Duration::from_millis(ms))));
         say("tried again", wait.as_deref());
@@ -207,7 +225,9 @@ fn show(id: &str, rows: &[Row<'_>], notes: &[String], well: bool, format: Format
         }));
     }
     let wide = format == Format::Wide;
-    let mut header = vec!["NODE", "HOSTNAME", "STATE", "FOR", "ADAPTER", "VERSION", "LOCATION", "LANES", "MEMORY", "FAULTS", "SAID"];
+    let mut header = vec![
+        "NODE", "HOSTNAME", "STATE", "FOR", "ADAPTER", "VERSION", "LOCATION", "LANES", "MEMORY", "FAULTS", "SAID",
+    ];
     if wide {
         header.extend(["PID", "CALLS", "PUBLISHED", "RECEIVED", "OPENED", "BUSY", "UPGRADES", "DIGEST"]);
     }

@@ -51,7 +51,10 @@ async fn native(config: &ClusterConfig, format: Format) -> anyhow::Result<Exit> 
     let begun = Instant::now();
     let (kind, location) = tokio::time::timeout(PATIENCE, async {
         let coordinator = cluster::connect(config).await?;
-        coordinator.get(&Key::Meta.to_string()).await.with_context(|| coordinator.location())?;
+        coordinator
+            .get(&Key::Meta.to_string())
+            .await
+            .with_context(|| coordinator.location())?;
         anyhow::Ok((coordinator.kind(), coordinator.location()))
     })
     .await
