@@ -43,10 +43,10 @@ pub(crate) fn unpack(package: &str, folder: &Path) -> Result<()> {
     Ok(fs::remove_file(archive)?)
 }
 
-/// The packages of libraries that `package` needs.
-pub(crate) fn libraries(package: &str) -> Result<Vec<String>> {
-    let needed = child::output(Command::new("apt-cache").args(["depends", "--important", package]));
-    let needed = needed.with_context(|| format!("`apt-cache depends {package}` failed"))?;
+/// The packages of libraries that `packages` need.
+pub(crate) fn libraries(packages: &[&str]) -> Result<Vec<String>> {
+    let needed = child::output(Command::new("apt-cache").args(["depends", "--important"]).args(packages));
+    let needed = needed.with_context(|| format!("`apt-cache depends {}` failed", packages.join(" ")))?;
     let names = needed.lines().filter_map(|line| line.split_once("Depends: "));
     Ok(names
         .map(|(_, name)| name.to_owned())

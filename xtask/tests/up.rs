@@ -6,13 +6,12 @@ use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
-use shardwright_config::{CoordinatorConfig, RedisTopology};
+use shardwright_config::{AdapterSource, CoordinatorConfig, RedisTopology};
 
 /// `cargo xtask up …`, which is interrupted also when the test fails.
 struct Up {
     child: Child,
-    /// The configuration that it prints.
-    text: String,
+    coordinator: CoordinatorConfig,
 }
 
 impl Up {
@@ -29,13 +28,11 @@ impl Up {
                 break;
             }
         }
-        Self { child, text }
-    }
-
-    fn coordinator(&self) -> CoordinatorConfig {
-        let text = &self.text;
-        let (config, _) = shardwright_config::parse(text, "up.toml").unwrap_or_else(|report| panic!("{report}\n{text}"));
-        config.coordinator
+        let (config, _) = shardwright_config::parse(&text, "up.toml").unwrap_or_else(|report| panic!("{report}\n{text}"));
+        Self {
+            child,
+            coordinator: config.coordinator,
+        }
     }
 
     /// All these addresses answer, and none does when it was interrupted.
@@ -75,8 +72,8 @@ fn address(url: &str) -> String {
 
 fn redis(kind: &str, topology: impl Fn(&RedisTopology) -> bool, count: usize) {
     let up = Up::start(kind);
-    let CoordinatorConfig::Redis(section) = up.coordinator() else {
-        panic!("{}", up.text)
+    let CoordinatorConfig::Redis(section) = &up.coordinator else {
+        panic!("{:?}", up.coordinator)
     };
     assert!(topology(&section.topology), "{:?}", section.topology);
     let addresses: Vec<_> = section.urls.iter().map(|url| address(url.expose())).collect();
@@ -85,8 +82,8 @@ fn redis(kind: &str, topology: impl Fn(&RedisTopology) -> bool, count: usize) {
 
 fn nats(kind: &str, count: usize) {
     let up = Up::start(kind);
-    let CoordinatorConfig::Nats(section) = up.coordinator() else {
-        panic!("{}", up.text)
+    let CoordinatorConfig::Nats(section) = &up.coordinator else {
+        panic!("{:?}", up.coordinator)
     };
     assert_eq!(usize::from(section.replicas), count);
     let addresses: Vec<_> = section.addresses.iter().map(|url| address(url.expose())).collect();
@@ -95,25 +92,29 @@ fn nats(kind: &str, count: usize) {
 
 fn kafka(kind: &str, count: usize) {
     let up = Up::start(kind);
-    let CoordinatorConfig::Kafka(section) = up.coordinator() else {
-        panic!("{}", up.text)
+    let CoordinatorConfig::Kafka(section) = &up.coordinator else {
+        panic!("{:?}", up.coordinator)
     };
     assert_eq!(usize::from(section.replication), count);
     let addresses = section.brokers.clone();
     up.serves_until_interrupted(&addresses, count);
 }
 
-/// A server that an adapter speaks to; the settings are the adapter's, and it reaches what is allowed.
-fn component(kind: &str, settings: &[&str], count: usize) {
+/// A server that an adapter speaks to: it reaches what it is granted, and is told all of `config`.
+fn adapter(kind: &str, name: &'static str, config: &[&str], count: usize) {
     let up = Up::start(kind);
-    let allowed = up
-        .text
-        .lines()
-        .find_map(|line| line.strip_prefix("allow = [\"")?.strip_suffix("\"]"));
-    let allowed = allowed.unwrap_or_else(|| panic!("{}", up.text)).split("\", \"");
-    let addresses: Vec<_> = allowed.map(address).collect();
-    for setting in settings {
-        assert!(up.text.contains(setting), "{setting} is not in:\n{}", up.text);
+    let CoordinatorConfig::Component(section) = &up.coordinator else {
+        panic!("{:?}", up.coordinator)
+    };
+    assert_eq!(section.adapter, AdapterSource::Bundled(name));
+    let addresses: Vec<_> = section.grants.iter().map(|grant| address(&grant.to_string())).collect();
+    let told = section.config.expose();
+    for part in config
+        .iter()
+        .copied()
+        .chain(addresses.iter().map(|address| address.rsplit(':').next().unwrap()))
+    {
+        assert!(told.contains(part), "{part} is not in {told}");
     }
     up.serves_until_interrupted(&addresses, count);
 }
@@ -155,27 +156,21 @@ fn a_kafka_cluster() {
 
 #[test]
 fn one_etcd_server() {
-    component(
-        "etcd",
-        &[
-            "type = \"component\"\nadapter = \"etcd\"\n",
-            "config = { endpoints = [\"http://127.0.0.1:",
-        ],
-        1,
-    );
+    adapter("etcd", "etcd", &["\"endpoints\":[\"http://127.0.0.1:"], 1);
 }
 
 #[test]
 fn an_etcd_cluster() {
-    component("etcd-cluster", &["type = \"component\"\nadapter = \"etcd\"\n"], 3);
+    adapter("etcd-cluster", "etcd", &["\"endpoints\":[\"http://127.0.0.1:"], 3);
 }
 
 #[test]
 fn one_postgresql_server() {
-    let settings = [
-        "type = \"component\"\nadapter = \"postgresql\"\nallow = [\"tcp://",
-        "config = { host = \"127.0.0.1\", port = ",
-        "database = \"shardwright\", user = \"node\", password = \"secret\" }",
+    let config = [
+        "\"host\":\"127.0.0.1\"",
+        "\"database\":\"shardwright\"",
+        "\"user\":\"node\"",
+        "\"password\":\"secret\"",
     ];
-    component("postgres", &settings, 1);
+    adapter("postgres", "postgresql", &config, 1);
 }

@@ -78,6 +78,11 @@ impl Proxy {
         self.port.number()
     }
 
+    /// Leads to another server from now on: new connections go there, those that are open stay where they are.
+    pub fn lead_to(&self, target: u16) {
+        self.shared.target.store(target, Ordering::Relaxed);
+    }
+
     /// Closes all connections and refuses new ones; both have happened when it returns.
     pub fn cut(&self) {
         if let Some(open) = self.open().take() {
@@ -116,11 +121,6 @@ impl Proxy {
     pub fn interrupt(&self) -> Result<()> {
         self.cut();
         self.heal()
-    }
-
-    /// Forwards new connections to `target` from now on, as an address does that a standby takes over. Those that are open stay.
-    pub fn redirect(&self, target: u16) {
-        self.shared.target.store(target, Ordering::SeqCst);
     }
 
     /// Everything that is received from now on, in either direction, takes this much longer. It takes no bandwidth away.
@@ -182,7 +182,7 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>, alive: blocking::Send
 }
 
 async fn forward(client: TcpStream, shared: &Shared) -> std::io::Result<()> {
-    let server = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, shared.target.load(Ordering::SeqCst)))).await?;
+    let server = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, shared.target.load(Ordering::Relaxed)))).await?;
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
     let (from_client, to_client) = client.into_split();

@@ -171,7 +171,7 @@ fn a_promoted_standby_lacks_what_it_did_not_hear_of() {
     primary.kill().unwrap();
     standby.start_again().unwrap();
     pair.promote().unwrap();
-    proxy.redirect(standby.port());
+    proxy.lead_to(standby.port());
     assert_eq!(psql(&url, "SELECT v FROM t").unwrap(), "1");
     psql(&url, "INSERT INTO t VALUES (3)").unwrap();
     assert_eq!(identity(standby), {

@@ -3,3 +3,6 @@
 mod common;
 mod echo;
 mod etcd;
+mod hostile;
+mod postgresql;
+mod versions;

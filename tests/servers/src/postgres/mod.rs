@@ -162,8 +162,6 @@ impl PostgresBuilder {
             ("listen_addresses", "127.0.0.1".to_owned()),
             ("port", port.number().to_string()),
             ("lc_messages", "C".to_owned()),
-            // A killed process loses nothing by it: what it has written is with the system.
-            ("fsync", "off".to_owned()),
             ("shared_buffers", "16MB".to_owned()),
             // In its folder, where a killed server leaves nothing behind.
             ("dynamic_shared_memory_type", "mmap".to_owned()),

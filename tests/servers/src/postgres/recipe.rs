@@ -48,6 +48,8 @@ impl Postgres {
             return Command::new(program);
         }
         let mut command = Command::new("setpriv");
+        // Without this bit, asking whether a file may be read would still get the answer for `nobody`.
+        command.arg("--securebits=+no_setuid_fixup");
         command.arg(format!("--reuid={NOBODY}")).arg(format!("--regid={NOBODY}"));
         command.args(["--clear-groups", "--inh-caps=+dac_override", "--ambient-caps=+dac_override"]);
         command.arg(program);
@@ -127,7 +129,7 @@ impl Recipe for Postgres {
         if let Some(memory) = text.lines().nth(6).and_then(|line| line.split_whitespace().nth(1)) {
             let mut remove = Command::new("ipcrm");
             remove.args(["--shmem-id", memory]).stdin(Stdio::null()).stderr(Stdio::null());
-            // Where there is no such program, a few bytes stay until the machine is started again.
+            // Without this program, and when the test itself is killed, a few bytes stay until the machine is started again.
             let _ = remove.status();
         }
         let _ = fs::remove_file(&file);
