@@ -97,11 +97,6 @@ impl Lane {
         self.used.elapsed()
     }
 
-    /// Bytes of memory that it has.
-    pub(super) fn memory(&self) -> usize {
-        self.store.data().memory.used()
-    }
-
     /// What it asked for and was refused.
     pub(super) fn refused(&self) -> Vec<String> {
         self.store.data().gate().refused()
