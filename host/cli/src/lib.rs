@@ -1,10 +1,11 @@
-//! The binary `shardwright`: the daemon, a demonstration, and the tools of operators and of policy authors.
+//! The binary `shardwright`: the daemon, a demonstration, and the tools of operators and of authors of policies and adapters.
 //!
-//! Each command is a module: `check`, `coordinator`, `demo`, `nodes` with its `orders`, `policy`, `roles`, `run`. They share how a cluster's
+//! Each command is a module: `adapter`, `check`, `coordinator`, `demo`, `nodes` with its `orders`, `policy`, `roles`, `run`. They share how a cluster's
 //! store is looked at (`cluster`, `place`, `shards`) and how things are shown (`output`, `exit`). `process` runs nodes as child processes; it
 //! is public, and with it `acts` and `audit`, which check what nodes tell, for the tests and the benchmark of this package.
 
 pub mod acts;
+mod adapter;
 mod args;
 pub mod audit;
 mod check;
@@ -47,6 +48,7 @@ fn dispatch(command: Command) -> anyhow::Result<Exit> {
         Command::Check(args) => check::run(&args),
         Command::Completions(args) => completions::print(args.shell),
         Command::Policy(args) => policy::run(&args),
+        Command::Adapter(args) => adapter::run(&args),
         Command::Nodes(args) => brief(nodes::run(&args)),
         Command::Roles(args) => brief(roles::run(&args)),
         Command::Owner(args) => brief(roles::owner(&args)),

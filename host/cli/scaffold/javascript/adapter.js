@@ -83,7 +83,7 @@ function check(text) {
 export const lifecycle = {
   describe() {
     return {
-      name: 'NAME',
+      name: '@name@',
       version: '0.1.0',
       summary: 'The key-value server of the examples, over HTTP.',
       options: [
