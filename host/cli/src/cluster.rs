@@ -29,8 +29,8 @@ pub(crate) struct Which {
     /// Configuration of a node of the cluster [default: ./shardwright.toml, /etc/shardwright/config.toml]
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Where the cluster meets, instead of what a configuration says: its sqlite file, or an address such as redis://HOST, nats://HOST or
-    /// kafka://HOST:PORT
+    /// Where the cluster meets, instead of what a configuration says: its sqlite file, or an address such as redis://HOST, nats://HOST,
+    /// kafka://HOST:PORT, etcd://HOST or postgresql://USER:PASSWORD@HOST/DATABASE
     #[arg(long, value_name = "PATH|URL")]
     store: Option<String>,
     /// The cluster's name, instead of what a configuration says

@@ -1,12 +1,16 @@
 //! A coordinator named in one word: a path, or an address such as `redis://localhost`.
 
+mod adapter;
+mod text;
+
 use anyhow::{Context, bail};
 use shardwright_config::CoordinatorConfig;
 use std::path::PathBuf;
 
 /// The forms that an address may have, for help and errors.
 pub(crate) const FORMS: &str = "redis://HOST, redis-cluster://HOST,HOST, redis-sentinel://HOST,HOST/SERVICE, each with TLS as rediss…, \
-                                nats://HOST,HOST, tls://HOST (NATS with TLS), or kafka://HOST:PORT,HOST:PORT";
+                                nats://HOST,HOST, tls://HOST (NATS with TLS), kafka://HOST:PORT,HOST:PORT, \
+                                etcd://HOST,HOST, etcds://HOST (etcd with TLS), or postgresql://USER:PASSWORD@HOST/DATABASE";
 
 /// What `text` names.
 pub(crate) fn coordinator(text: &str) -> anyhow::Result<CoordinatorConfig> {
@@ -28,17 +32,17 @@ pub(crate) fn section(address: &str) -> anyhow::Result<String> {
     let (scheme, rest) = address
         .split_once("://")
         .with_context(|| format!("this is no address: use {FORMS}"))?;
-    // Nothing else needs quoting in TOML.
+    // An address has none of these, so whoever writes one has quoted it wrongly.
     if address.contains(|c: char| c.is_control() || "\"\\ ".contains(c)) {
         bail!("an address holds no spaces, quotes or backslashes: write them as %20, %22, %5C");
     }
     let hosts = |list: &str, prefix: &str| -> anyhow::Result<String> {
-        let quoted: Vec<_> = list.split(',').map(|host| host.trim_start_matches(prefix)).collect();
-        if quoted.iter().any(|host| host.is_empty()) {
+        let hosts: Vec<_> = list.split(',').map(|host| host.trim_start_matches(prefix)).collect();
+        if hosts.iter().any(|host| host.is_empty()) {
             bail!("a host is missing in the address: use {FORMS}");
         }
-        let quoted: Vec<_> = quoted.iter().map(|host| format!("\"{prefix}{host}\"")).collect();
-        Ok(format!("[{}]", quoted.join(", ")))
+        let hosts: Vec<_> = hosts.iter().map(|host| quoted(&format!("{prefix}{host}"))).collect();
+        Ok(format!("[{}]", hosts.join(", ")))
     };
     let redis = |list: &str| hosts(list, if scheme.starts_with("rediss") { "rediss://" } else { "redis://" });
     Ok(match scheme {
@@ -50,7 +54,8 @@ pub(crate) fn section(address: &str) -> anyhow::Result<String> {
                 .filter(|(_, service)| !service.is_empty())
                 .context("the name of the master that the sentinels watch is missing: redis-sentinel://HOST,HOST/SERVICE")?;
             format!(
-                "type = \"redis\"\nredis-type = \"sentinel\"\nservice-name = \"{service}\"\nurls = {}\n",
+                "type = \"redis\"\nredis-type = \"sentinel\"\nservice-name = {}\nurls = {}\n",
+                quoted(service),
                 redis(list)?
             )
         }
@@ -59,8 +64,24 @@ pub(crate) fn section(address: &str) -> anyhow::Result<String> {
             bail!("an address of Kafka holds no password: write a `[store.\"…\"]` section of type \"kafka\", and use --config FILE")
         }
         "kafka" => format!("type = \"kafka\"\nbrokers = {}\n", hosts(rest, "")?),
+        "etcd" | "etcds" => adapter::etcd(rest, scheme == "etcds")?,
+        "postgres" | "postgresql" => adapter::postgresql(rest)?,
         _ => bail!("there is no coordinator for {scheme}://: use {FORMS}"),
     })
+}
+
+/// `text` as a string of TOML.
+fn quoted(text: &str) -> String {
+    let mut out = String::from('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            c if c.is_control() => out.push_str(&format!("\\u{:04X}", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ pub enum EngineError {
     #[error("WebAssembly cannot be run here: {0}")]
     Unsupported(String),
     /// No thread could be started.
-    #[error("the thread that watches the time of policies could not be started: {0}")]
+    #[error("the thread that watches the time of components could not be started: {0}")]
     Ticker(#[source] std::io::Error),
     /// The cache directory cannot be used.
     #[error(transparent)]
@@ -49,7 +49,7 @@ impl PolicyEngine {
     pub fn new(cache: Option<PathBuf>) -> Result<Self, EngineError> {
         let cache = cache.map(Cache::open).transpose()?;
         let inner = Inner {
-            plain: Timed::start(false)?,
+            plain: Timed::start(&config(false))?,
             counting: OnceLock::new(),
             cache,
         };
@@ -69,7 +69,7 @@ impl PolicyEngine {
             return Ok(&timed.engine);
         }
         // Two at once make two; one of them is dropped.
-        let timed = Timed::start(true)?;
+        let timed = Timed::start(&config(true))?;
         Ok(&self.inner.counting.get_or_init(|| timed).engine)
     }
 }
@@ -83,16 +83,16 @@ impl std::fmt::Debug for PolicyEngine {
 }
 
 /// An engine with the thread that advances its clock for as long as it lives: without it, an endless loop would never end.
-struct Timed {
-    engine: Engine,
+pub(crate) struct Timed {
+    pub(crate) engine: Engine,
     /// Dropped to end the thread.
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Timed {
-    fn start(fuel: bool) -> Result<Self, EngineError> {
-        let engine = Engine::new(&config(fuel)).map_err(|error| EngineError::Unsupported(format!("{error:#}")))?;
+    pub(crate) fn start(config: &Config) -> Result<Self, EngineError> {
+        let engine = Engine::new(config).map_err(|error| EngineError::Unsupported(format!("{error:#}")))?;
         let (stop, stopped) = channel::<()>();
         let ticking = engine.clone();
         let run = move || {
@@ -101,7 +101,7 @@ impl Timed {
             }
         };
         let thread = std::thread::Builder::new()
-            .name("policy-clock".into())
+            .name("wasm-clock".into())
             .spawn(run)
             .map_err(EngineError::Ticker)?;
         Ok(Self {
@@ -122,19 +122,26 @@ impl Drop for Timed {
     }
 }
 
-fn config(fuel: bool) -> Config {
+/// What policies and adapters have in common.
+pub(crate) fn common() -> Config {
     let mut config = Config::new();
     config
         .epoch_interruption(true)
-        .consume_fuel(fuel)
         .max_wasm_stack(STACK)
-        // A policy answers while it is called, or not at all.
+        // A component answers while it is called, or not at all.
         .concurrency_support(false)
-        // The same bits on every machine.
-        .cranelift_nan_canonicalization(true)
-        .relaxed_simd_deterministic(true)
         // Of no use to anyone here.
         .wasm_backtrace_max_frames(None)
         .wasm_memory64(false);
+    config
+}
+
+fn config(fuel: bool) -> Config {
+    let mut config = common();
+    config
+        .consume_fuel(fuel)
+        // The same bits on every machine.
+        .cranelift_nan_canonicalization(true)
+        .relaxed_simd_deterministic(true);
     config
 }

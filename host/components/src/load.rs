@@ -1,5 +1,6 @@
 //! From bytes to a component that is known to be a policy.
 
+use crate::code::{self, CodeError};
 use crate::engine::PolicyEngine;
 use crate::wire::INTERFACE;
 use crate::{Budget, Digest, EngineError, PolicyFault};
@@ -7,33 +8,13 @@ use wasmtime::Engine;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
 
-/// The most bytes that a component may have: three times what the largest language runtimes need.
-const MAX_BYTES: usize = 64 << 20;
-/// What the first bytes say: magic number, version and layer.
-const CORE_MODULE: &[u8] = b"\0asm\x01\0\0\0";
-const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
-
 /// Why bytes are not a policy.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoadError {
-    /// There are too many of them.
-    #[error("the component has {size} bytes, and the most is {limit}")]
-    TooLarge {
-        /// Bytes found.
-        size: usize,
-        /// Bytes allowed.
-        limit: usize,
-    },
-    /// They are something else.
-    #[error("this is not a WebAssembly component, but {what}")]
-    NotAComponent {
-        /// What they are, and what to do.
-        what: &'static str,
-    },
-    /// They do not make sense.
-    #[error("the component cannot be compiled: {0}")]
-    Invalid(String),
+    /// They are no component, or none that can be compiled.
+    #[error(transparent)]
+    Code(#[from] CodeError),
     /// It wants something from the host.
     #[error("the component imports {}, but a policy imports nothing: build it without WASI (for Rust, target wasm32-unknown-unknown)", .0.join(", "))]
     Imports(Vec<String>),
@@ -82,50 +63,16 @@ pub(crate) struct Exports {
 
 /// Compiles `bytes`, or takes the code from the cache, and checks what can be checked without running anything.
 pub(crate) fn load(engine: &PolicyEngine, bytes: &[u8], budget: &Budget) -> Result<Loaded, LoadError> {
-    check_bytes(bytes)?;
+    code::check(bytes)?;
     let wasmtime = engine.wasmtime(budget.fuel.is_some())?;
     let digest = Digest::of(bytes);
-    let component = compile(engine, wasmtime, bytes, &digest)?;
+    let component = code::compile(engine.cache(), wasmtime, bytes, &digest)?;
     check_imports(&component, wasmtime)?;
     let exports = exports(&component, wasmtime)?;
     let pre = Linker::new(wasmtime)
         .instantiate_pre(&component)
-        .map_err(|error| LoadError::Invalid(format!("{error:#}")))?;
+        .map_err(|error| CodeError::Invalid(format!("{error:#}")))?;
     Ok(Loaded { digest, pre, exports })
-}
-
-fn check_bytes(bytes: &[u8]) -> Result<(), LoadError> {
-    if bytes.len() > MAX_BYTES {
-        return Err(LoadError::TooLarge {
-            size: bytes.len(),
-            limit: MAX_BYTES,
-        });
-    }
-    let what = if Engine::detect_precompiled(bytes).is_some() {
-        "compiled machine code, which cannot be checked: give the .wasm file that it was made from"
-    } else if bytes.starts_with(COMPONENT) {
-        return Ok(());
-    } else if bytes.starts_with(CORE_MODULE) {
-        "a core module: make a component of it with `wasm-tools component new` or the wit-component crate"
-    } else if bytes.is_empty() {
-        "an empty file"
-    } else if bytes.starts_with(b"\0asm") {
-        "WebAssembly of another version: build it with current tools"
-    } else {
-        "something else: it does not begin with \\0asm (text must be turned to binary first)"
-    };
-    Err(LoadError::NotAComponent { what })
-}
-
-fn compile(engine: &PolicyEngine, wasmtime: &Engine, bytes: &[u8], digest: &Digest) -> Result<Component, LoadError> {
-    if let Some(component) = engine.cache().and_then(|cache| cache.get(wasmtime, digest)) {
-        return Ok(component);
-    }
-    let component = Component::from_binary(wasmtime, bytes).map_err(|error| LoadError::Invalid(format!("{error:#}")))?;
-    if let Some(cache) = engine.cache() {
-        cache.put(wasmtime, digest, &component);
-    }
-    Ok(component)
 }
 
 fn check_imports(component: &Component, wasmtime: &Engine) -> Result<(), LoadError> {

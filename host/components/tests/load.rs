@@ -53,7 +53,7 @@ fn other_files_are_named() {
     ] {
         let error = load(bytes).expect_err("not a component");
         assert!(
-            matches!(error, LoadError::NotAComponent { .. }) && error.to_string().contains(says),
+            matches!(error, LoadError::Code(CodeError::NotAComponent { .. }))  && error.to_string().contains(says),
             "{error}"
         );
     }
@@ -65,7 +65,7 @@ fn a_truncated_file_is_invalid_wherever_it_ends() {
     for length in [8, 9, 100, whole.len() / 2, whole.len() - 1] {
         let error = load(&whole[..length]).expect_err("a part only");
         assert!(
-            matches!(error, LoadError::Invalid(_) | LoadError::World { .. }),
+            matches!(error, LoadError::Code(CodeError::Invalid(_)) | LoadError::World { .. }),
             "{length}: {error}"
         );
     }
@@ -77,14 +77,14 @@ fn compiled_code_is_refused() {
     let code = engine.precompile_component(&text("(component)")).expect("it compiles");
     let error = load(&code).expect_err("cannot be checked");
     assert!(
-        matches!(error, LoadError::NotAComponent { what } if what.contains("machine code")),
+        matches!(error, LoadError::Code(CodeError::NotAComponent { what }) if what.contains("machine code")),
         "{error}"
     );
 }
 
 #[test]
 fn a_file_too_large_is_refused_unread() {
-    assert!(matches!(load(&vec![0; (64 << 20) + 1]), Err(LoadError::TooLarge { .. })));
+    assert!(matches!(load(&vec![0; (64 << 20) + 1]), Err(LoadError::Code(CodeError::TooLarge { .. }))));
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! Several files of one cluster, compared: what all nodes must share, and what no two may.
 
+use crate::model::CoordinatorConfig;
 use crate::parse::Parsed;
 use crate::problem::{Code, Problem, Severity, Span};
+use crate::stores::{AdapterSource, ComponentSection};
 use std::collections::BTreeMap;
 
 /// Every way in which `files` do not fit together, beside their own problems.
@@ -42,7 +44,7 @@ fn differences(first: &Parsed, other: &Parsed, problems: &mut Vec<Problem>) {
         ("max-node-id", a.max_node_id == b.max_node_id),
         ("timing", a.timing == b.timing),
         ("secret", a.secret == b.secret),
-        ("coordinator", a.coordinator.kind() == b.coordinator.kind()),
+        ("coordinator", may_meet(&a.coordinator, &b.coordinator)),
     ];
     for (key, _) in settings.iter().filter(|(_, same)| !same) {
         let message = format!("`cluster.{key}` differs from `{reference}`");
@@ -64,6 +66,18 @@ fn differences(first: &Parsed, other: &Parsed, problems: &mut Vec<Problem>) {
         let message = format!("the role `{}` of `{reference}` is absent", role.name);
         problems.push(problem(other, "roles", Code::SettingsDiffer, message, help));
     }
+}
+
+/// Whether nodes may meet there, as far as can be told: of addresses and of an adapter's file, each node may have its own.
+fn may_meet(a: &CoordinatorConfig, b: &CoordinatorConfig) -> bool {
+    let bundled = |coordinator: &CoordinatorConfig| match coordinator {
+        CoordinatorConfig::Component(ComponentSection {
+            adapter: AdapterSource::Bundled(name),
+            ..
+        }) => Some(*name),
+        _ => None,
+    };
+    a.kind() == b.kind() && bundled(a).zip(bundled(b)).is_none_or(|(a, b)| a == b)
 }
 
 /// An error at the setting `key`, or at the beginning of a file that does not set it.

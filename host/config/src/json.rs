@@ -12,6 +12,31 @@ pub(crate) fn text(reader: &Reader<'_>, item: &Item<'_>) -> Option<String> {
 }
 
 fn value(reader: &Reader<'_>, item: &Item<'_>) -> Option<Value> {
+    match item.value {
+        DeValue::String(_) => reader.text(item).map(Value::String),
+        DeValue::Array(_) => item
+            .elements()
+            .iter()
+            .map(|e| value(reader, e))
+            .collect::<Option<_>>()
+            .map(Value::Array),
+        DeValue::Table(_) => {
+            let entries = item.entries().map(|(key, child)| Some((key.to_owned(), value(reader, &child)?)));
+            entries.collect::<Option<_>>().map(object)
+        }
+        _ => scalar(reader, item),
+    }
+}
+
+/// A table as JSON, its keys sorted.
+pub(crate) fn object(mut entries: Vec<(String, Value)>) -> Value {
+    // Sorted by hand: whether the map keeps an order of its own is a feature that any other crate may switch.
+    entries.sort_by(|a, b| a.0.cmp(&b.0));
+    Value::Object(entries.into_iter().collect::<Map<_, _>>())
+}
+
+/// A number, a boolean or a date as JSON. `None` for anything else, and after a problem.
+pub(crate) fn scalar(reader: &Reader<'_>, item: &Item<'_>) -> Option<Value> {
     let refuse = |what: &str| {
         reader.error(
             Code::OutOfRange,
@@ -22,7 +47,6 @@ fn value(reader: &Reader<'_>, item: &Item<'_>) -> Option<Value> {
         None
     };
     match item.value {
-        DeValue::String(_) => reader.text(item).map(Value::String),
         DeValue::Boolean(flag) => Some(Value::Bool(*flag)),
         DeValue::Datetime(date) => Some(Value::String(date.to_string())),
         DeValue::Integer(number) => {
@@ -35,21 +59,6 @@ fn value(reader: &Reader<'_>, item: &Item<'_>) -> Option<Value> {
             let number = number.as_str().parse().ok().and_then(Number::from_f64);
             number.map(Value::Number).or_else(|| refuse("not a finite number"))
         }
-        DeValue::Array(_) => item
-            .elements()
-            .iter()
-            .map(|e| value(reader, e))
-            .collect::<Option<_>>()
-            .map(Value::Array),
-        DeValue::Table(table) => {
-            let mut entries = Vec::with_capacity(table.len());
-            for (key, child) in table {
-                let child = Item::new(format!("{}.{}", item.path, key.get_ref()), key.span().into(), child);
-                entries.push((key.get_ref().to_string(), value(reader, &child)?));
-            }
-            // Sorted by hand: whether the map keeps an order of its own is a feature that any other crate may switch.
-            entries.sort_by(|a, b| a.0.cmp(&b.0));
-            Some(Value::Object(entries.into_iter().collect::<Map<_, _>>()))
-        }
+        DeValue::String(_) | DeValue::Array(_) | DeValue::Table(_) => None,
     }
 }

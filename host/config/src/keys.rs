@@ -93,7 +93,7 @@ impl Setting {
 pub struct Backend {
     /// The value of `type`.
     pub kind: &'static str,
-    /// What it can be told besides [`COMMON`] and [`TLS`].
+    /// What it can be told besides [`COMMON`] and [`TLS`]. A setting that is a table of its own, as a component's `config`, is one setting.
     pub settings: &'static [Setting],
     /// Whether it also takes the settings in [`TLS`].
     pub tls: bool,
@@ -206,6 +206,23 @@ pub const COORDINATORS: &[Backend] = &[
                 "group-id",
                 "every node must see every message, and of a group only one member does: nodes read without a group",
             ),
+        ],
+        tls: true,
+    },
+    Backend {
+        kind: "component",
+        settings: &[
+            read("adapter"),
+            read("path"),
+            read("digest"),
+            read("allow"),
+            read("config"),
+            read("timeout"),
+            read("lanes"),
+            read("budget.memory"),
+            read("budget.total-memory"),
+            read("budget.cpu"),
+            read("budget.answer"),
         ],
         tls: true,
     },

@@ -1,4 +1,4 @@
-//! The mail server's roles, and what is known of each.
+//! What is known by name: the mail server's roles, with what is known of each, and the components that come with Shardwright.
 
 use shardwright_core::role::{Mode, Placement, Replicas, RoleSpec};
 
@@ -13,6 +13,9 @@ pub(crate) const BALANCED: &str = "balanced";
 
 /// The policies that come with Shardwright.
 pub const BUNDLED_POLICIES: &[&str] = &[BALANCED, "rendezvous", STATIC_GROUPS];
+
+/// The coordinator adapters that come with Shardwright, sorted.
+pub const BUNDLED_ADAPTERS: &[&str] = &["etcd", "postgresql"];
 
 /// The roles of the mail server, sorted. `bayes-training` became `spam-training` in its release 0.15; both are read.
 pub const KNOWN_ROLES: &[&str] = &[

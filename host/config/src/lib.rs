@@ -39,7 +39,7 @@ mod source;
 mod stores;
 mod units;
 
-pub use known::{BUNDLED_POLICIES, KNOWN_ROLES};
+pub use known::{BUNDLED_ADAPTERS, BUNDLED_POLICIES, KNOWN_ROLES};
 pub use model::{
     Budget, ClusterConfig, CoordinatorConfig, DEFAULT_MAX_NODE_ID, HIGHEST_MAX_NODE_ID, NodeConfig, PolicySection, ZenohSection,
     fingerprint,
@@ -48,7 +48,10 @@ pub use problem::{Code, Problem, Severity};
 pub use report::Report;
 pub use secret::Secret;
 pub use source::MAX_FILE_BYTES;
-pub use stores::{KafkaLogin, KafkaMechanism, KafkaSection, NatsLogin, NatsSection, Pem, RedisSection, RedisTopology, TlsSection};
+pub use stores::{
+    AdapterBudget, AdapterSource, ComponentSection, Grant, GrantScheme, KafkaLogin, KafkaMechanism, KafkaSection, NatsLogin, NatsSection,
+    Pem, RedisSection, RedisTopology, TlsSection,
+};
 
 use audit::{Audit, Nodes};
 use parse::Parsed;

@@ -81,7 +81,7 @@ fn suspicious(text: &str) -> Vec<Range<usize>> {
 }
 
 /// User and password in addresses such as `redis://user:password@host`.
-fn user_info(text: &str) -> Vec<Range<usize>> {
+pub(crate) fn user_info(text: &str) -> Vec<Range<usize>> {
     let ends = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '/');
     text.match_indices("://")
         .filter_map(|(i, mark)| {

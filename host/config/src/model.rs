@@ -1,7 +1,7 @@
 //! What a configuration file says, once read.
 
 use crate::secret::Secret;
-use crate::stores::{KafkaSection, NatsSection, RedisSection};
+use crate::stores::{ComponentSection, KafkaSection, NatsSection, RedisSection};
 use serde::Serialize;
 use shardwright_core::role::RoleSpec;
 use shardwright_core::time::Timing;
@@ -79,6 +79,8 @@ pub enum CoordinatorConfig {
     Nats(NatsSection),
     /// Kafka brokers.
     Kafka(KafkaSection),
+    /// Whatever an adapter, a WebAssembly component, speaks to.
+    Component(ComponentSection),
     /// Zenoh: read and checked, as the mail server has it; no backend speaks it.
     Zenoh(ZenohSection),
 }
@@ -93,11 +95,12 @@ impl CoordinatorConfig {
             Self::Redis(_) => "redis",
             Self::Nats(_) => "nats",
             Self::Kafka(_) => "kafka",
+            Self::Component(_) => "component",
             Self::Zenoh(_) => "zenoh",
         }
     }
 
-    /// The id of the `[store."<id>"]` section of a coordinator that is a server.
+    /// The id of the `[store."<id>"]` section of a coordinator that is a server or an adapter.
     #[must_use]
     pub fn id(&self) -> Option<&str> {
         match self {
@@ -105,6 +108,7 @@ impl CoordinatorConfig {
             Self::Redis(section) => Some(&section.id),
             Self::Nats(section) => Some(&section.id),
             Self::Kafka(section) => Some(&section.id),
+            Self::Component(section) => Some(&section.id),
             Self::Zenoh(section) => Some(&section.id),
         }
     }

@@ -74,7 +74,7 @@ fn file(reader: &Reader<'_>, item: &Item<'_>, base: &Path) -> Option<PathBuf> {
 }
 
 /// `sha256:` and 64 hexadecimal digits.
-fn digest(reader: &Reader<'_>, item: &Item<'_>) -> Option<[u8; 32]> {
+pub(crate) fn digest(reader: &Reader<'_>, item: &Item<'_>) -> Option<[u8; 32]> {
     let text = reader.text(item)?;
     let bytes = text
         .strip_prefix("sha256:")

@@ -71,6 +71,10 @@ codes! {
     IgnoredKey = "ignored-key",
     /// Several servers are listed, and one of them keeps everything.
     SingleReplica = "single-replica",
+    /// An adapter is granted something twice.
+    DuplicateGrant = "duplicate-grant",
+    /// An adapter's file does not exist on this machine.
+    MissingAdapterFile = "missing-adapter-file",
     /// Two durations contradict each other.
     TimingConflict = "timing-conflict",
     /// A role that is neither known nor declared as one of your own.

@@ -2,7 +2,7 @@
 
 use crate::keys;
 use crate::problem::{Code, Problem, Severity, Span};
-use crate::secret::{self, FetchError, Secret};
+use crate::secret::{self, FetchError, Origin, Secret};
 use crate::source::Source;
 use crate::units;
 use std::cell::RefCell;
@@ -48,6 +48,15 @@ impl<'t> Item<'t> {
             DeValue::Array(array) => array.iter().map(|v| Item::new(self.path.clone(), v.span().into(), v)).collect(),
             _ => vec![self.clone()],
         }
+    }
+
+    /// The entries of a table with their keys; none of anything else.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&'t str, Self)> {
+        let entries = self.value.as_table().into_iter().flatten();
+        entries.map(|(key, value)| {
+            let path = format!("{}.{}", self.path, key.get_ref().escape_debug());
+            (key.get_ref().as_ref(), Item::new(path, key.span().into(), value))
+        })
     }
 
     /// What type the value has, with its article.
@@ -157,10 +166,9 @@ impl<'s> Reader<'s> {
                 self.hide(item.span);
                 secret::expand(text)
             }
-            DeValue::Table(table) => match (table.len(), table.get("env"), table.get("file")) {
-                (1, Some(name), None) if name.get_ref().is_str() => secret::from_env(name.get_ref().as_str()?),
-                (1, None, Some(path)) if path.get_ref().is_str() => secret::from_file(path.get_ref().as_str()?),
-                _ => {
+            DeValue::Table(table) => match origin(table) {
+                Some(origin) => origin.fetch(),
+                None => {
                     self.hide(item.span);
                     let message = format!("`{}` must be a string or name one source", item.path);
                     self.error(
@@ -313,5 +321,17 @@ impl<'s> Reader<'s> {
             );
         }
         good
+    }
+}
+
+/// The source that `table` names: `{ env = "NAME" }` or `{ file = "/path" }`, and nothing else.
+pub(crate) fn origin<'t>(table: &'t DeTable<'t>) -> Option<Origin<'t>> {
+    let mut entries = table.iter();
+    let (key, value) = entries.next()?;
+    let value = value.get_ref().as_str().filter(|_| entries.next().is_none())?;
+    match key.get_ref().as_ref() {
+        "env" => Some(Origin::Env(value)),
+        "file" => Some(Origin::File(value)),
+        _ => None,
     }
 }

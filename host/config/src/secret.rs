@@ -61,8 +61,27 @@ impl FetchError {
     }
 }
 
+/// Where a value stands, if not in the file itself.
+#[derive(Clone, Copy)]
+pub(crate) enum Origin<'a> {
+    /// In this environment variable.
+    Env(&'a str),
+    /// In the file at this path.
+    File(&'a str),
+}
+
+impl Origin<'_> {
+    /// The value.
+    pub(crate) fn fetch(self) -> Result<String, FetchError> {
+        match self {
+            Self::Env(name) => from_env(name),
+            Self::File(path) => from_file(path),
+        }
+    }
+}
+
 /// The value of an environment variable.
-pub(crate) fn from_env(name: &str) -> Result<String, FetchError> {
+fn from_env(name: &str) -> Result<String, FetchError> {
     // An empty name or one with `=` or NUL is never set; asking for it must not panic.
     if name.is_empty() || name.contains(['=', '\0']) {
         return Err(FetchError::NoVariable(name.escape_default().to_string()));
@@ -98,17 +117,24 @@ pub(crate) fn has_macro(text: &str) -> bool {
 
 /// Replaces each `%{env:NAME}%` and `%{file:/path}%` in `text`; what they bring in is not looked at again.
 pub(crate) fn expand(text: &str) -> Result<String, FetchError> {
+    expand_noting(text, |_| {})
+}
+
+/// As [`expand`]; `note` is told all that is brought in.
+pub(crate) fn expand_noting(text: &str, mut note: impl FnMut(&str)) -> Result<String, FetchError> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("%{") {
         let Some((inner, tail)) = after.split_once("}%") else { break };
         out.push_str(before);
-        out.push_str(&match inner.split_once(':') {
+        let value = match inner.split_once(':') {
             Some(("env", name)) => from_env(name)?,
             // `%{file://path}%` is written too, as if it were an address.
             Some(("file", path)) => from_file(path.strip_prefix("//").unwrap_or(path))?,
             other => return Err(FetchError::Macro(other.map_or(inner, |(class, _)| class).to_owned())),
-        });
+        };
+        note(&value);
+        out.push_str(&value);
         rest = tail;
     }
     out.push_str(rest);

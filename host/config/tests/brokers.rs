@@ -574,6 +574,19 @@ fn keys_without_effect_say_why() {
 }
 
 #[test]
+fn what_only_a_table_can_have() {
+    refused(
+        "nats",
+        "address = \"h\"\ntimeout = «\"5s\"»",
+        Code::WrongType,
+        "write what is meant of: timeout.connection, timeout.request",
+    );
+    refused("redis", "url = \"redis://h\"\ntls = «true»", Code::WrongType, "tls.enable");
+    refused("kafka", "brokers = \"h\"\n«tsl» = { ca = \"x\" }", Code::UnknownKey, "no key `tsl`");
+    refused("kafka", "brokers = \"h\"\n[store.main.«slas»]", Code::UnknownKey, "no key `slas`");
+}
+
+#[test]
 fn several_servers_and_one_copy() {
     warned("nats", "address = [\"a\", «\"b\"»]", Code::SingleReplica, "replicas = 3");
     warned("kafka", "brokers = [\"a\", «\"b\"»]", Code::SingleReplica, "replication = 3");

@@ -1,6 +1,6 @@
 //! The committed examples are read as they are meant.
 
-use shardwright_config::{Report, load};
+use shardwright_config::{AdapterSource, CoordinatorConfig, Report, load};
 use shardwright_core::role::{Member, Placement};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -18,8 +18,10 @@ fn kinds(report: &Report) -> Vec<&'static str> {
 fn every_example_is_sound_and_its_warnings_are_known() {
     let expected = BTreeMap::from([
         ("balanced.toml", vec!["missing-policy-file"]),
+        ("coordinator-etcd.toml", vec![]),
         ("coordinator-kafka.toml", vec!["ignored-key"]),
         ("coordinator-nats.toml", vec!["single-replica", "ignored-key"]),
+        ("coordinator-postgresql.toml", vec![]),
         ("coordinator-redis.toml", vec!["ignored-key"]),
         ("coordinator-zenoh.toml", vec![]),
         ("hostname.toml", vec![]),
@@ -58,6 +60,29 @@ fn coordinators_name_their_sections() {
         assert_eq!(config.coordinator.kind(), kind);
         assert_eq!(config.coordinator.id(), Some(kind));
     }
+}
+
+#[test]
+fn adapters_are_granted_the_servers_that_they_are_told() {
+    let read = |name: &'static str| {
+        let (config, _) = load(&folder().join(format!("coordinator-{name}.toml"))).unwrap();
+        let CoordinatorConfig::Component(section) = config.coordinator else {
+            panic!("{name}: an adapter")
+        };
+        assert_eq!((section.id.as_str(), &section.adapter), (name, &AdapterSource::Bundled(name)));
+        let grants: Vec<_> = section.grants.iter().map(ToString::to_string).collect();
+        (grants, section.config.expose().to_owned(), section.tls.is_some())
+    };
+    let (grants, told, tls) = read("etcd");
+    assert_eq!(told, format!("{{\"endpoints\":{grants:?}}}").replace(", ", ","));
+    assert!((grants.len(), tls) == (3, false));
+    let (grants, told, tls) = read("postgresql");
+    assert_eq!(grants, ["tls://db.example.org:5432"]);
+    assert_eq!(
+        told,
+        r#"{"database":"cluster","host":"db.example.org","port":5432,"tls":true,"user":"shardwright"}"#
+    );
+    assert!(tls);
 }
 
 #[test]

@@ -5,7 +5,9 @@ use shardwright_config::{Report, parse};
 
 const EXAMPLES: &[&str] = &[
     include_str!("../../../examples/config/balanced.toml"),
+    include_str!("../../../examples/config/coordinator-etcd.toml"),
     include_str!("../../../examples/config/coordinator-nats.toml"),
+    include_str!("../../../examples/config/coordinator-postgresql.toml"),
     include_str!("../../../examples/config/coordinator-redis.toml"),
     include_str!("../../../examples/config/coordinator-zenoh.toml"),
     include_str!("../../../examples/config/integer-roles.toml"),
@@ -46,6 +48,11 @@ const PIECES: &[&str] = &[
     "groups",
     "secret = \"x",
     "://a@",
+    "[store.etcd.config.a.b]\n",
+    "config.a.b = ",
+    "budget = ",
+    "env:",
+    "tls://[::1]:1",
     "99999999999999999999",
     "\\u0041",
     "nan",

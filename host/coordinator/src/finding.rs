@@ -1,5 +1,7 @@
 //! What an examination of a backend finds.
 
+use std::borrow::Cow;
+
 /// How something was found to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
@@ -15,7 +17,7 @@ pub enum Verdict {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// What was looked at, in a word or two: `version`, `persistence`, `round trip`.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// How it is.
     pub verdict: Verdict,
     /// What was found, with its figures.
@@ -27,9 +29,9 @@ pub struct Finding {
 impl Finding {
     /// All is well.
     #[must_use]
-    pub fn good(name: &'static str, detail: impl Into<String>) -> Self {
+    pub fn good(name: impl Into<Cow<'static, str>>, detail: impl Into<String>) -> Self {
         Self {
-            name,
+            name: name.into(),
             verdict: Verdict::Good,
             detail: detail.into(),
             remedy: None,
@@ -38,7 +40,7 @@ impl Finding {
 
     /// Something could be better; `remedy` says what to do.
     #[must_use]
-    pub fn warning(name: &'static str, detail: impl Into<String>, remedy: impl Into<String>) -> Self {
+    pub fn warning(name: impl Into<Cow<'static, str>>, detail: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self {
             verdict: Verdict::Warning,
             remedy: Some(remedy.into()),
@@ -48,7 +50,7 @@ impl Finding {
 
     /// Something is wrong; `remedy` says what to do.
     #[must_use]
-    pub fn bad(name: &'static str, detail: impl Into<String>, remedy: impl Into<String>) -> Self {
+    pub fn bad(name: impl Into<Cow<'static, str>>, detail: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self {
             verdict: Verdict::Bad,
             ..Self::warning(name, detail, remedy)

@@ -20,7 +20,7 @@ pub mod memory;
 pub mod messenger;
 #[cfg(feature = "nats")]
 pub mod nats;
-mod queue;
+pub mod queue;
 #[cfg(feature = "redis")]
 pub mod redis;
 pub mod sealed;

@@ -8,8 +8,8 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tokio::sync::Notify;
 
-/// Both ends of a queue share this.
-pub(crate) struct Queue {
+/// Both ends of a queue share this. For backends: what has come from a server waits here until the subscriber takes it.
+pub struct Queue {
     /// None means all.
     topics: HashSet<String>,
     waiting: Mutex<Waiting>,
@@ -50,13 +50,13 @@ impl Queue {
     }
 
     /// Delivers a message if its topic was asked for; a full queue turns it into a gap.
-    pub(crate) fn push(&self, topic: &str, payload: &Bytes) {
+    pub fn push(&self, topic: &str, payload: &Bytes) {
         self.enter(topic, payload);
         self.wake();
     }
 
     /// As [`Queue::push`], but the subscriber sleeps on until [`Queue::wake`]: to wake it once for many messages.
-    pub(crate) fn enter(&self, topic: &str, payload: &Bytes) {
+    pub fn enter(&self, topic: &str, payload: &Bytes) {
         if !self.topics.is_empty() && !self.topics.contains(topic) {
             return;
         }
@@ -74,18 +74,18 @@ impl Queue {
     }
 
     /// Wakes the subscriber, for nothing if nothing came.
-    pub(crate) fn wake(&self) {
+    pub fn wake(&self) {
         self.news.notify_one();
     }
 
     /// Says that `count` messages (0: unknown) were lost here.
-    pub(crate) fn lose(&self, count: u64) {
+    pub fn lose(&self, count: u64) {
         self.lock().lose(count);
         self.news.notify_one();
     }
 
     /// Ends the subscription once what waits has been taken.
-    pub(crate) fn close(&self, reason: BusError) {
+    pub fn close(&self, reason: BusError) {
         self.lock().over.get_or_insert(reason);
         self.news.notify_one();
     }
@@ -93,25 +93,24 @@ impl Queue {
 
 /// The subscribers of one bus. One that was dropped leaves by itself.
 #[derive(Default)]
-pub(crate) struct Subscribers(Vec<Weak<Queue>>);
+pub struct Subscribers(Vec<Weak<Queue>>);
 
 impl Subscribers {
     /// Enters a subscriber of `topics`.
-    pub(crate) fn add(&mut self, topics: &[&str]) -> QueueSubscription {
+    pub fn add(&mut self, topics: &[&str]) -> QueueSubscription {
         let queue = Queue::new(topics);
         self.0.push(Arc::downgrade(&queue));
         QueueSubscription(queue)
     }
 
     /// Whether there is any.
-    #[cfg(any(feature = "sqlite", feature = "redis"))]
-    pub(crate) fn any(&mut self) -> bool {
+    pub fn any(&mut self) -> bool {
         self.each(|_| {});
         !self.0.is_empty()
     }
 
     /// Calls `f` for every subscriber that is still there.
-    pub(crate) fn each(&mut self, f: impl Fn(&Queue)) {
+    pub fn each(&mut self, f: impl Fn(&Queue)) {
         self.0.retain(|queue| {
             queue.upgrade().is_some_and(|queue| {
                 f(&queue);
@@ -122,7 +121,7 @@ impl Subscribers {
 }
 
 /// The subscriber's end.
-pub(crate) struct QueueSubscription(Arc<Queue>);
+pub struct QueueSubscription(Arc<Queue>);
 
 #[async_trait]
 impl Subscription for QueueSubscription {

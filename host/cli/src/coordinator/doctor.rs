@@ -66,7 +66,7 @@ fn show(findings: &[Finding]) -> anyhow::Result<()> {
     let mut table = Table::new(&["WHAT", "VERDICT", "FOUND"]);
     for finding in findings {
         table.row([
-            finding.name.to_owned(),
+            finding.name.clone().into_owned(),
             word(finding.verdict).to_uppercase(),
             finding.detail.clone(),
         ]);

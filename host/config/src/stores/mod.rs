@@ -1,18 +1,24 @@
 //! `cluster.coordinator` and the `[store."<id>"]` section that it names.
 
+mod adapter_config;
 mod address;
+mod component;
+mod grant;
 mod kafka;
 mod nats;
 mod redis;
 mod settings;
 mod tls;
 
+pub use component::{AdapterBudget, AdapterSource, ComponentSection};
+pub use grant::{Grant, GrantScheme};
 pub use kafka::{KafkaLogin, KafkaMechanism, KafkaSection};
 pub use nats::{NatsLogin, NatsSection};
 pub use redis::{RedisSection, RedisTopology};
 pub use tls::{Pem, TlsSection};
 
 use crate::keys::{self, Backend, COORDINATORS, OTHER_STORES};
+use crate::known::BUNDLED_ADAPTERS;
 use crate::model::{CoordinatorConfig, ZenohSection};
 use crate::problem::Code;
 use crate::reader::{Item, Reader};
@@ -44,6 +50,7 @@ pub(crate) fn coordinator(reader: &Reader<'_>, root: &DeTable<'_>, named: &Item<
         "redis" => CoordinatorConfig::Redis(redis::read(&settings, id)),
         "nats" => CoordinatorConfig::Nats(nats::read(&settings, id)),
         "kafka" => CoordinatorConfig::Kafka(kafka::read(&settings, id)),
+        "component" => CoordinatorConfig::Component(component::read(&settings, id)?),
         "zenoh" => CoordinatorConfig::Zenoh(ZenohSection {
             id,
             config: settings.secret("config")?,
@@ -90,15 +97,29 @@ fn backend(reader: &Reader<'_>, named: &Item<'_>, section: &Item<'_>, table: &De
             "\"{}\" is a {text} store, which keeps data but cannot coordinate",
             id.escape_debug()
         );
-        let help = format!("name a section of one of the types: {all}");
+        let help = match adapter_for(&text) {
+            Some(way) => format!("{way}; or name a section of one of the types: {all}"),
+            None => format!("name a section of one of the types: {all}"),
+        };
         reader.error(Code::NotACoordinator, named.span, message, help);
         return None;
     }
-    let help = match keys::suggest(&text, types().chain(OTHER_STORES.iter().copied())) {
-        Some(meant) => format!("did you mean \"{meant}\"?"),
-        None => format!("the types that can coordinate are: {all}"),
+    let meant = keys::suggest(
+        &text,
+        types().chain(OTHER_STORES.iter().copied()).chain(BUNDLED_ADAPTERS.iter().copied()),
+    );
+    let help = match (meant, meant.and_then(adapter_for)) {
+        (_, Some(way)) => way,
+        (Some(meant), None) => format!("did you mean \"{meant}\"?"),
+        (None, None) => format!("the types that can coordinate are: {all}"),
     };
     let message = format!("there is no store type \"{}\"", text.escape_debug());
     reader.error(Code::UnknownStoreType, item.span, message, help);
     None
+}
+
+/// How to coordinate by the servers that a bundled adapter of this name speaks to.
+fn adapter_for(name: &str) -> Option<String> {
+    let way = || format!("an adapter can coordinate there: a section with `type = \"component\"` and `adapter = \"{name}\"`");
+    BUNDLED_ADAPTERS.contains(&name).then(way)
 }

@@ -64,14 +64,30 @@ impl<'r, 's, 't> Settings<'r, 's, 't> {
                 .find(|s| keys::canonical(s.name) == spelling || s.aliases.contains(&spelling.as_str()));
             match (setting, item.value) {
                 (Some(setting), _) => self.take(setting, item),
-                (None, DeValue::Table(inner)) => self.walk(inner, &name),
-                (None, _) => {
-                    let names = self.backend.all().map(|s| s.name);
-                    unknown_key(self.reader, &name, item.key_span, &self.section.path, names);
-                    self.failed.set(true);
-                }
+                (None, DeValue::Table(inner)) if self.parts(&spelling).next().is_some() => self.walk(inner, &name),
+                (None, _) => self.unknown(&name, &spelling, &item),
             }
         }
+    }
+
+    /// The settings that can stand in a table of this name.
+    fn parts(&self, spelling: &str) -> impl Iterator<Item = &'static str> {
+        let below = move |full: &str| full.strip_prefix(spelling).is_some_and(|rest| rest.starts_with('-'));
+        let fits = move |s: &&keys::Setting| below(&keys::canonical(s.name)) || s.aliases.iter().any(|alias| below(alias));
+        self.backend.all().filter(fits).map(|s| s.name)
+    }
+
+    /// Reports a key that is none, or that only tables can have.
+    fn unknown(&self, name: &str, spelling: &str, item: &Item<'_>) {
+        let parts: Vec<_> = self.parts(spelling).collect();
+        if parts.is_empty() {
+            let names = self.backend.all().map(|s| s.name);
+            unknown_key(self.reader, name, item.key_span, &self.section.path, names);
+        } else {
+            let help = format!("write what is meant of: {}", parts.join(", "));
+            self.reader.wrong_type(item, "a table", help);
+        }
+        self.failed.set(true);
     }
 
     fn take(&mut self, setting: &'static keys::Setting, item: Item<'t>) {
@@ -112,6 +128,21 @@ impl<'r, 's, 't> Settings<'r, 's, 't> {
     pub(super) fn missing(&self, span: Span, name: &str) {
         let message = format!("`{}` has no `{name}`", self.section.path);
         self.error(Code::MissingKey, span, message, format!("add `{name}` to the section"));
+    }
+
+    /// Reports that neither of two settings is given, one of which is needed.
+    pub(super) fn neither(&self, one: &str, other: &str) {
+        if self.reader.is_broken() {
+            self.failed.set(true);
+            return;
+        }
+        let message = format!("`{}` has neither `{one}` nor `{other}`", self.section.path);
+        self.error(
+            Code::MissingKey,
+            self.section.span,
+            message,
+            format!("add `{one}` or `{other}` to the section"),
+        );
     }
 
     /// Reports that `item` excludes `other`.

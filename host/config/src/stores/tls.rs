@@ -27,13 +27,37 @@ pub enum Pem {
     Text(Secret),
 }
 
+/// The first setting that says how to use TLS.
+pub(super) fn detail<'s, 't>(settings: &'s Settings<'_, '_, 't>) -> Option<&'s Item<'t>> {
+    let names = ["tls.ca", "tls.certificate", "tls.key", "tls.server-name"];
+    names.into_iter().find_map(|name| settings.get(name))
+}
+
+/// How to use TLS, if it is used.
+pub(super) fn details(settings: &Settings<'_, '_, '_>) -> TlsSection {
+    if settings.flag("tls.allow-invalid-certs") == Some(true)
+        && let Some(item) = settings.get("tls.allow-invalid-certs")
+    {
+        let why = "certificates are always verified, since whoever could pose as the coordinator could hand out every shard twice; \
+                   for a certificate of your own authority, set `tls.ca`";
+        settings.ignore(item.key_span, &item.path, why);
+    }
+    for (given, other) in [("tls.certificate", "tls.key"), ("tls.key", "tls.certificate")] {
+        if let (Some(given), None) = (settings.get(given), settings.get(other)) {
+            settings.missing(given.key_span, other);
+        }
+    }
+    TlsSection {
+        ca: pem(settings, "tls.ca", "CERTIFICATE"),
+        identity: pem(settings, "tls.certificate", "CERTIFICATE").zip(pem(settings, "tls.key", "PRIVATE KEY")),
+        server_name: server_name(settings),
+    }
+}
+
 /// What is said about TLS in the section and by the `addresses`, where `scheme` means it. `None` for a connection without.
 pub(super) fn read(settings: &Settings<'_, '_, '_>, addresses: &[Address<'_>], scheme: &str) -> Option<TlsSection> {
     let enable = settings.flag("tls.enable");
-    let certificate = settings.get("tls.certificate");
-    let key = settings.get("tls.key");
-    let details = [settings.get("tls.ca"), certificate, key, settings.get("tls.server-name")];
-    let detail = details.into_iter().flatten().next();
+    let detail = detail(settings);
     let by_scheme = addresses.iter().find(|address| address.scheme == Some(scheme));
     let plain = addresses.iter().find(|address| address.scheme.is_some_and(|found| found != scheme));
 
@@ -50,23 +74,7 @@ pub(super) fn read(settings: &Settings<'_, '_, '_>, addresses: &[Address<'_>], s
         let help = format!("begin all of them with `{scheme}://`");
         settings.error(Code::InvalidValue, plain.item.span, message, help);
     }
-    if settings.flag("tls.allow-invalid-certs") == Some(true)
-        && let Some(item) = settings.get("tls.allow-invalid-certs")
-    {
-        let why = "certificates are always verified, since whoever could pose as the coordinator could hand out every shard twice; \
-                   for a certificate of your own authority, set `tls.ca`";
-        settings.ignore(item.key_span, &item.path, why);
-    }
-    for (given, other, name) in [(certificate, key, "tls.key"), (key, certificate, "tls.certificate")] {
-        if let (Some(given), None) = (given, other) {
-            settings.missing(given.key_span, name);
-        }
-    }
-    let section = TlsSection {
-        ca: pem(settings, "tls.ca", "CERTIFICATE"),
-        identity: pem(settings, "tls.certificate", "CERTIFICATE").zip(pem(settings, "tls.key", "PRIVATE KEY")),
-        server_name: server_name(settings),
-    };
+    let section = details(settings);
     let on = enable.unwrap_or(detail.is_some() || by_scheme.is_some());
     on.then_some(section)
 }

@@ -5,6 +5,8 @@ mod link;
 mod name;
 mod open;
 mod password;
+#[cfg(feature = "tls")]
+mod security;
 mod tls;
 
 pub use backoff::Backoff;
@@ -13,4 +15,6 @@ pub use link::Link;
 pub(crate) use name::random_name;
 pub use open::BrokerError;
 pub use password::Password;
+#[cfg(feature = "tls")]
+pub use security::Security;
 pub use tls::{Pem, Tls};

@@ -92,7 +92,7 @@ impl NatsCoordinator {
             if let Some(remedy) = &finding.remedy {
                 tracing::warn!(
                     coordinator = coordinator.shared.location,
-                    check = finding.name,
+                    check = &*finding.name,
                     remedy,
                     "{}",
                     finding.detail

@@ -18,7 +18,7 @@ mod wire;
 
 pub use options::*;
 
-use crate::broker::{BrokerError, Link, random_name};
+use crate::broker::{BrokerError, Link, Security, random_name};
 use crate::contract::{Bus, BusError, Coordinator, Store, Subscription};
 use crate::finding::{Finding, Verdict};
 use crate::limits::{self, Namespace};
@@ -57,8 +57,8 @@ impl RedisCoordinator {
         let location = addresses.location(&options.topology);
         let keys = Keys::of(&namespace);
         let security = match &options.tls {
-            Some(tls) => Some(tls::Security::new(tls)?),
-            None if addresses.tls => Some(tls::Security::new(&crate::broker::Tls::default())?),
+            Some(tls) => Some(Security::new(tls)?),
+            None if addresses.tls => Some(Security::new(&crate::broker::Tls::default())?),
             None => None,
         };
         let timeout = options.timeout;
@@ -104,7 +104,7 @@ impl RedisCoordinator {
                 let remedy = finding.remedy.as_deref().unwrap_or_default();
                 tracing::warn!(
                     coordinator = coordinator.location,
-                    finding = finding.name,
+                    finding = &*finding.name,
                     remedy,
                     "{}",
                     finding.detail

@@ -1,135 +1,20 @@
-//! TLS: what secures a connection, and which of the three things does not fit when it fails.
+//! Redis over TLS.
 
-use crate::broker::{BrokerError, Pem, Tls};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{AlertDescription, CertificateError, ClientConfig, InvalidMessage, RootCertStore};
-use std::error::Error;
+use crate::broker::{BrokerError, Security};
 use std::io;
-use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-/// How to secure every connection of a coordinator.
-pub(super) struct Security {
-    connector: TlsConnector,
-    /// The name that the certificate must have, if not the host's.
-    name: Option<ServerName<'static>>,
-}
-
-impl Security {
-    /// # Errors
-    /// `Invalid`: a file that cannot be read, holds no certificate, or a key that does not fit.
-    pub(super) fn new(tls: &Tls) -> Result<Self, BrokerError> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let invalid = |what: &str, error: &dyn Error| BrokerError::Invalid(format!("{what}: {error}"));
-        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-        let builder = builder
-            .map_err(|error| invalid("tls", &error))?
-            .with_root_certificates(roots(tls.ca.as_ref())?);
-        let config = match &tls.identity {
-            None => builder.with_no_client_auth(),
-            Some((certificate, key)) => {
-                let chain = certificates(certificate, "tls.certificate")?;
-                let key = key.load("tls.key")?;
-                let key = PrivateKeyDer::from_pem_slice(key.expose().as_bytes()).map_err(|error| invalid("tls.key", &error))?;
-                let config = builder.with_client_auth_cert(chain, key);
-                config.map_err(|error| invalid("tls.certificate and tls.key", &error))?
-            }
-        };
-        let name = match &tls.server_name {
-            None => None,
-            Some(name) => Some(server_name(name)?),
-        };
-        let connector = TlsConnector::from(Arc::new(config));
-        Ok(Self { connector, name })
-    }
-
-    /// Secures `stream`, which leads to `host`.
-    ///
-    /// # Errors
-    /// `Tls` with which thing does not fit; `Unreachable` if the connection was lost.
-    pub(super) async fn secure(&self, stream: TcpStream, host: &str, location: &str) -> Result<TlsStream<TcpStream>, BrokerError> {
-        let name = match &self.name {
-            Some(name) => name.clone(),
-            None => server_name(host)?,
-        };
-        let explained = |error: io::Error| explain(&error, host, location);
-        let mut stream = self.connector.connect(name, stream).await.map_err(explained)?;
-        // By TLS 1.3 the server judges our certificate only after the handshake: this asks whether it did.
-        stream.write_all(b"PING\r\n").await.map_err(explained)?;
-        while stream.read_u8().await.map_err(explained)? != b'\n' {}
-        Ok(stream)
-    }
-}
-
-fn server_name(name: &str) -> Result<ServerName<'static>, BrokerError> {
-    ServerName::try_from(name.to_owned())
-        .map_err(|_| BrokerError::Invalid(format!("{name:?} is no name that a certificate could have; set tls.server-name")))
-}
-
-fn certificates(pem: &Pem, what: &str) -> Result<Vec<CertificateDer<'static>>, BrokerError> {
-    let text = pem.load(what)?;
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.expose().as_bytes()).collect();
-    match found {
-        Ok(found) if !found.is_empty() => Ok(found),
-        Ok(_) => Err(BrokerError::Invalid(format!("{what} holds no certificate"))),
-        Err(error) => Err(BrokerError::Invalid(format!("{what}: {error}"))),
-    }
-}
-
-fn roots(ca: Option<&Pem>) -> Result<RootCertStore, BrokerError> {
-    let mut roots = RootCertStore::empty();
-    if let Some(ca) = ca {
-        for certificate in certificates(ca, "tls.ca")? {
-            roots
-                .add(certificate)
-                .map_err(|error| BrokerError::Invalid(format!("tls.ca: {error}")))?;
-        }
-        return Ok(roots);
-    }
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if roots.is_empty() {
-        return Err(BrokerError::Invalid("this system trusts no authority: name one with tls.ca".into()));
-    }
-    Ok(roots)
-}
-
-/// What an error of a TLS connection means.
-fn explain(error: &io::Error, host: &str, location: &str) -> BrokerError {
-    let location = location.to_owned();
-    let Some(cause) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) else {
-        let why = match error.kind() {
-            io::ErrorKind::UnexpectedEof => "it closed the connection during the TLS handshake; does it speak TLS at this port?".into(),
-            _ => error.to_string(),
-        };
-        return BrokerError::Unreachable { location, why };
-    };
-    let why = match cause {
-        // Two authorities of one name differ only in what they sign with.
-        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
-            "the server's certificate comes from an authority that is not trusted; tls.ca must hold the one that signed it".into()
-        }
-        rustls::Error::InvalidCertificate(CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }) => {
-            format!(
-                "the server's certificate is not for the name {host:?} ({cause}); connect to a name that it has, or set tls.server-name"
-            )
-        }
-        rustls::Error::InvalidCertificate(_) => format!("the server's certificate is not accepted: {cause}"),
-        rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => "the server does not speak TLS at this port".into(),
-        rustls::Error::AlertReceived(
-            AlertDescription::CertificateRequired | AlertDescription::NoCertificate | AlertDescription::HandshakeFailure,
-        ) => format!("the server asks for a client certificate ({cause}); set tls.certificate and tls.key"),
-        rustls::Error::AlertReceived(
-            AlertDescription::BadCertificate
-            | AlertDescription::UnknownCA
-            | AlertDescription::CertificateUnknown
-            | AlertDescription::CertificateExpired
-            | AlertDescription::DecryptError,
-        ) => format!("the server does not accept our client certificate ({cause}); check tls.certificate and tls.key"),
-        _ => cause.to_string(),
-    };
-    BrokerError::Tls { location, why }
+/// Secures `stream`, which leads to `host`.
+///
+/// # Errors
+/// `Tls` with which thing does not fit; `Unreachable` if the connection was lost.
+pub(super) async fn secure(security: &Security, stream: TcpStream, host: &str, location: &str) -> Result<TlsStream<TcpStream>, BrokerError> {
+    let explained = |error: io::Error| Security::explain(&error, host, location);
+    let mut stream = security.connect(stream, host, location).await?;
+    // By TLS 1.3 the server judges our certificate only after the handshake: this asks whether it did.
+    stream.write_all(b"PING\r\n").await.map_err(explained)?;
+    while stream.read_u8().await.map_err(explained)? != b'\n' {}
+    Ok(stream)
 }

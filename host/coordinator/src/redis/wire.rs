@@ -2,8 +2,8 @@
 
 use super::address::Server;
 use super::reply::Refusal;
-use super::tls::Security;
-use crate::broker::BrokerError;
+use super::tls;
+use crate::broker::{BrokerError, Security};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Cmd, Pipeline, PushInfo, RedisConnectionInfo, Value};
 use std::future::poll_fn;
@@ -54,7 +54,7 @@ impl Dialer {
             match &self.security {
                 None => self.log_in(stream, server, login, push).await,
                 Some(security) => {
-                    let stream = security.secure(stream, &server.host, &location).await?;
+                    let stream = tls::secure(security, stream, &server.host, &location).await?;
                     self.log_in(stream, server, login, push).await
                 }
             }

@@ -92,7 +92,7 @@ pub fn available(coordinator: &CoordinatorConfig) -> Result<(), BackendError> {
         CoordinatorConfig::Redis(_) => cfg!(feature = "redis"),
         CoordinatorConfig::Nats(_) => cfg!(feature = "nats"),
         CoordinatorConfig::Kafka(_) => cfg!(feature = "kafka"),
-        CoordinatorConfig::Zenoh(_) => false,
+        CoordinatorConfig::Component(_) | CoordinatorConfig::Zenoh(_) => false,
     };
     if built { Ok(()) } else { Err(missing(coordinator)) }
 }
@@ -100,7 +100,7 @@ pub fn available(coordinator: &CoordinatorConfig) -> Result<(), BackendError> {
 fn missing(coordinator: &CoordinatorConfig) -> BackendError {
     let (id, kind) = (coordinator.id().unwrap_or_default().to_owned(), coordinator.kind());
     match coordinator {
-        CoordinatorConfig::Zenoh(_) => BackendError::Unsupported { id, kind },
+        CoordinatorConfig::Component(_) | CoordinatorConfig::Zenoh(_) => BackendError::Unsupported { id, kind },
         _ => BackendError::NotBuilt { id, kind },
     }
 }

@@ -1,0 +1,195 @@
+//! What the host knows of an adapter's store, and therefore does not believe.
+//!
+//! Revisions that go back mean that acknowledged writes are gone: the history is lost, for good. Answers that contradict themselves are the adapter's own
+//! fault: the lane that gave one is ended, and nothing of the answer is used. A write that was claimed and never done cannot be seen from one answer; it is
+//! seen when a later one shows another entry at a revision that was acknowledged, or none and no newer store.
+
+use super::fault::LaneFault;
+use super::world::exports::shardwright::coordinator::store as wit;
+use shardwright_core::store::{Entry, Expected, Listing, Reading, Revision, StoreTime, Written};
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// How many of the last writes are remembered, to see a revision that is given out twice.
+const WRITES: usize = 1024;
+/// By how many milliseconds two lanes may differ about the backend's clock without it being called a step.
+const JITTER: u64 = 100;
+
+/// What is known of one history.
+#[derive(Default)]
+pub(super) struct Belief(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    history: Option<String>,
+    /// The highest revision of any answer.
+    revision: u64,
+    /// The latest time of any answer.
+    now: u64,
+    writes: VecDeque<u64>,
+    lost: Option<String>,
+}
+
+/// Why an answer is not used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Doubt {
+    /// The store is not the one it was.
+    Lost(String),
+    /// The answer contradicts itself or the contract.
+    Fault(LaneFault),
+}
+
+/// What was known when a call began: whatever it answers must not be older.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Before(u64);
+
+fn lied<T>(why: String) -> Result<T, Doubt> {
+    Err(Doubt::Fault(LaneFault::Lied(why)))
+}
+
+impl Belief {
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The history, once one is known.
+    pub(super) fn history(&self) -> Option<String> {
+        self.lock().history.clone()
+    }
+
+    /// Learns or checks the history that a lane was opened in.
+    pub(super) fn opened(&self, history: &str) -> Result<(), Doubt> {
+        let fits = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+        if !(1..=64).contains(&history.len()) || !history.bytes().all(fits) {
+            return lied("its history is not 1 to 64 letters, digits and '-'".into());
+        }
+        let mut known = self.lock();
+        let ours = known.history.get_or_insert_with(|| history.to_owned());
+        if ours == history {
+            return Ok(());
+        }
+        let why = format!("the store's history is {history}, and was {ours}");
+        Err(known.lose(why))
+    }
+
+    /// The beginning of a call; the reason why there is no further call, if the history is lost.
+    pub(super) fn begin(&self) -> Result<Before, String> {
+        let known = self.lock();
+        match &known.lost {
+            Some(why) => Err(why.clone()),
+            None => Ok(Before(known.revision)),
+        }
+    }
+
+    /// The history is lost: no call will be made any more.
+    pub(super) fn lose(&self, why: String) {
+        self.lock().lose(why);
+    }
+
+    pub(super) fn reading(&self, before: Before, answer: wit::Reading) -> Result<Reading<bytes::Bytes>, Doubt> {
+        let wit::Reading { entry, revision, now, unsure_before } = answer;
+        let entry = entry.map(|entry| checked(entry, revision)).transpose()?;
+        let now = self.lock().read(before, revision, now)?;
+        let unsure_before = StoreTime(unsure_before);
+        Ok(Reading { entry, now, unsure_before })
+    }
+
+    pub(super) fn listing(&self, before: Before, prefix: &str, since: u64, answer: wit::Listing) -> Result<Listing<bytes::Bytes>, Doubt> {
+        let wit::Listing { entries, revision, now, unsure_before } = answer;
+        let mut checked_entries: Vec<(String, Entry<bytes::Bytes>)> = Vec::with_capacity(entries.len());
+        for wit::Listed { key, revision: at, written, value } in entries {
+            if !key.starts_with(prefix) {
+                return lied(format!("a listing of {prefix:?} has the key {key:?}"));
+            }
+            if checked_entries.last().is_some_and(|(last, _)| last.as_bytes() >= key.as_bytes()) {
+                return lied(format!("a listing has {key:?} out of order or twice"));
+            }
+            if at <= since {
+                return lied(format!("a listing since revision {since} has {key:?} of revision {at}"));
+            }
+            let entry = checked(wit::Entry { revision: at, written, value }, u64::MAX)?;
+            checked_entries.push((key, entry));
+        }
+        let newest = checked_entries.iter().map(|(_, entry)| entry.revision.0).max().unwrap_or(0);
+        let mut known = self.lock();
+        let now = known.read(before, revision, now)?;
+        known.revision = known.revision.max(newest);
+        Ok(Listing {
+            entries: checked_entries,
+            revision: Revision(revision),
+            now,
+            unsure_before: StoreTime(unsure_before),
+        })
+    }
+
+    pub(super) fn written(&self, before: Before, answer: wit::Written) -> Result<Written, Doubt> {
+        let wit::Written { revision, now } = answer;
+        let mut known = self.lock();
+        if revision <= before.0 {
+            let why = format!("a write was given revision {revision}, and the store was at {} before it", before.0);
+            return Err(known.lose(why));
+        }
+        if known.writes.contains(&revision) {
+            let why = format!("two writes were given revision {revision}");
+            return Err(known.lose(why));
+        }
+        known.writes.push_back(revision);
+        if known.writes.len() > WRITES {
+            known.writes.pop_front();
+        }
+        known.revision = known.revision.max(revision);
+        // An entry's time is what was stored with it, and is passed on as it is.
+        known.now = known.now.max(now);
+        Ok(Written {
+            revision: Revision(revision),
+            now: StoreTime(now),
+        })
+    }
+
+    /// What stands in the way of a write that expected something else.
+    pub(super) fn conflict(&self, expected: Expected, found: Option<wit::Entry>) -> Result<Option<Entry<bytes::Bytes>>, Doubt> {
+        let holds = match (expected, &found) {
+            (Expected::Any, _) | (Expected::Absent, None) => true,
+            (Expected::Revision(revision), Some(entry)) => entry.revision == revision.0,
+            _ => false,
+        };
+        if holds {
+            return lied("a write was refused though what it expected is there".into());
+        }
+        let found = found.map(|entry| checked(entry, u64::MAX)).transpose()?;
+        let mut known = self.lock();
+        known.revision = known.revision.max(found.as_ref().map_or(0, |entry| entry.revision.0));
+        Ok(found)
+    }
+}
+
+impl Known {
+    fn lose(&mut self, why: String) -> Doubt {
+        Doubt::Lost(self.lost.get_or_insert(why).clone())
+    }
+
+    /// A reading at `revision` and `now`; returns the time to pass on.
+    fn read(&mut self, before: Before, revision: u64, now: u64) -> Result<StoreTime, Doubt> {
+        if revision < before.0 {
+            let why = format!("the store is at revision {revision}, and was at {} before", before.0);
+            return Err(self.lose(why));
+        }
+        self.revision = self.revision.max(revision);
+        // Another lane has seen the clock there already.
+        let now = if now < self.now && self.now - now <= JITTER { self.now } else { now };
+        self.now = now;
+        Ok(StoreTime(now))
+    }
+}
+
+fn checked(entry: wit::Entry, most: u64) -> Result<Entry<bytes::Bytes>, Doubt> {
+    let wit::Entry { revision, written, value } = entry;
+    if revision == 0 || revision > most {
+        return lied(format!("an entry has revision {revision} in a store at {most}"));
+    }
+    Ok(Entry {
+        revision: Revision(revision),
+        written: StoreTime(written),
+        value: value.into(),
+    })
+}

@@ -1,0 +1,376 @@
+//! An adapter as a coordinator.
+
+use super::belief::{Before, Doubt};
+use super::component::{AdapterComponent, RequiresError};
+use super::fault::LaneFault;
+use super::options::AdapterOptions;
+use super::pool::{Held, Pool};
+use super::refusal::Refusal;
+use super::state::Shared;
+use super::status::{AdapterStatus, Counters};
+use super::supervisor::AdapterState;
+use super::world::exports::shardwright::coordinator::store as wit;
+use super::{ear, translate};
+use async_trait::async_trait;
+use bytes::Bytes;
+use shardwright_coordinator::broker::BrokerError;
+use shardwright_coordinator::limits::{check_key, check_prefix, check_sent, check_stored, check_topic};
+use shardwright_coordinator::{Bus, BusError, Coordinator, Finding, Namespace, Store, Subscription};
+use shardwright_core::store::{Expected, Listing, Reading, Revision, StoreError, Written};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// What looking at the backend, and removing a namespace, may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A namespace on the backend that an adapter speaks to. Dropping it ends its lanes.
+pub struct AdapterCoordinator {
+    pub(super) pool: Arc<Pool>,
+    kind: &'static str,
+}
+
+/// One call of the store.
+#[derive(Clone, Copy)]
+enum Call<'a> {
+    Get(&'a str),
+    List(&'a str, Revision),
+    Put(&'a str, &'a [u8], Expected),
+    Delete(&'a str, Expected),
+}
+
+enum Answer {
+    Reading(Reading<Bytes>),
+    Listing(Listing<Bytes>),
+    Written(Written),
+}
+
+impl AdapterCoordinator {
+    /// Makes sure that `component` is granted what it requires, and opens its first lane: finds or begins the namespace's history.
+    ///
+    /// # Errors
+    /// [`BrokerError`]: `Denied` names each grant that is missing, with the line to add; only `Unreachable` may pass by itself. It is tried once.
+    pub async fn open(component: AdapterComponent, options: AdapterOptions, namespace: Namespace) -> Result<Self, BrokerError> {
+        let id = options.id.clone();
+        let location = || format!("[store.\"{id}\"]");
+        let wanted = component.requires(&options.config).await.map_err(|error| match error {
+            RequiresError::Fault(fault) => Refusal::Fault(fault).broker(location()),
+            other => BrokerError::Invalid(format!("{}: {other}", location())),
+        })?;
+        let missing = options.grants.missing(&wanted);
+        if !missing.is_empty() {
+            let lines: Vec<_> = missing.iter().map(|grant| format!("\"{grant}\"")).collect();
+            return Err(BrokerError::Denied {
+                location: location(),
+                why: format!(
+                    "the adapter {} needs grants that it does not have; if you trust it with them, add to `allow`: {}",
+                    component.name(),
+                    lines.join(", ")
+                ),
+            });
+        }
+        let kind = interned(component.name());
+        let pool = Arc::new(Pool::new(component, Arc::new(Shared::new(options)?), namespace));
+        let deadline = pool.deadline();
+        let lane = pool.enter(&pool.store, 0, deadline).await;
+        lane.map_err(|refusal| refusal.broker(location()))?.give_back();
+        Ok(Self { pool, kind })
+    }
+
+    /// How the adapter is.
+    #[must_use]
+    pub fn status(&self) -> AdapterStatus {
+        self.pool.status()
+    }
+
+    /// Tells whenever the adapter enters another state.
+    #[must_use]
+    pub fn states(&self) -> watch::Receiver<AdapterState> {
+        self.pool.states.subscribe()
+    }
+
+    async fn call(&self, call: Call<'_>) -> Result<Answer, StoreError<Bytes>> {
+        let deadline = self.pool.deadline();
+        let mut again = true;
+        loop {
+            let before = self.pool.belief.begin().map_err(StoreError::HistoryLost)?;
+            let held = self.pool.enter(&self.pool.store, call.bytes(), deadline).await;
+            let held = held.map_err(Refusal::store)?;
+            let stale = held.stale;
+            match self.perform(call, held, before, deadline).await {
+                // The connection of a lane that was idle may have been gone before: nothing was done, so another lane may try.
+                Err(StoreError::Unavailable(_)) if stale && again => again = false,
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn perform(&self, call: Call<'_>, mut held: Held<'_>, before: Before, deadline: Instant) -> Result<Answer, StoreError<Bytes>> {
+        let belief = &self.pool.belief;
+        let lane = &mut held.lane;
+        let outcome = match call {
+            Call::Get(key) => lane.get(key, deadline).await.map(|answer| answer.map(|reading| belief.reading(before, reading).map(Answer::Reading))),
+            Call::List(prefix, since) => lane
+                .list(prefix, since.0, deadline)
+                .await
+                .map(|answer| answer.map(|listing| belief.listing(before, prefix, since.0, listing).map(Answer::Listing))),
+            Call::Put(key, value, expected) => lane
+                .put(key, value, translate::expected(expected), deadline)
+                .await
+                .map(|answer| answer.map(|written| belief.written(before, written).map(Answer::Written))),
+            Call::Delete(key, expected) => lane
+                .delete(key, translate::expected(expected), deadline)
+                .await
+                .map(|answer| answer.map(|written| belief.written(before, written).map(Answer::Written))),
+        };
+        let error = match outcome {
+            Ok(Ok(Ok(answer))) => {
+                held.give_back();
+                self.pool.answered();
+                Counters::add(&self.pool.counters.calls);
+                return Ok(answer);
+            }
+            Ok(Err(error)) => error,
+            Ok(Ok(Err(Doubt::Fault(fault)))) | Err(fault) => return Err(Self::faulted(call, held, &fault)),
+            Ok(Ok(Err(Doubt::Lost(why)))) => {
+                drop(held);
+                self.pool.lost(why.clone());
+                return Err(StoreError::HistoryLost(why));
+            }
+        };
+        match (error, call.expected()) {
+            (wit::StoreError::Conflict(found), Some(expected)) => match belief.conflict(expected, found) {
+                Ok(found) => {
+                    held.give_back();
+                    self.pool.answered();
+                    Counters::add(&self.pool.counters.calls);
+                    Err(StoreError::Conflict(found))
+                }
+                Err(Doubt::Lost(why)) => Err(StoreError::HistoryLost(why)),
+                Err(Doubt::Fault(fault)) => Err(Self::faulted(call, held, &fault)),
+            },
+            (wit::StoreError::Conflict(_), None) => {
+                let fault = LaneFault::Lied("a read was answered with a conflict".into());
+                Err(Self::faulted(call, held, &fault))
+            }
+            (error, expected) => {
+                let error = translate::store_error(error, &self.pool.shared.mask);
+                match &error {
+                    StoreError::HistoryLost(why) => {
+                        drop(held);
+                        self.pool.lost(why.clone());
+                    }
+                    // Its connection may be gone: the next call has another lane.
+                    StoreError::Unavailable(_) | StoreError::Indeterminate(_) => drop(held),
+                    _ => held.give_back(),
+                }
+                Err(match error {
+                    // That cannot be said of a read.
+                    StoreError::Indeterminate(why) if expected.is_none() => StoreError::Unavailable(why),
+                    error => error,
+                })
+            }
+        }
+    }
+
+    /// What a call comes to whose lane has ended: a write may have happened.
+    fn faulted(call: Call<'_>, held: Held<'_>, fault: &LaneFault) -> StoreError<Bytes> {
+        held.fail(fault);
+        match call.expected() {
+            Some(_) => StoreError::Indeterminate(fault.to_string()),
+            None => StoreError::Unavailable(fault.to_string()),
+        }
+    }
+}
+
+impl Call<'_> {
+    const fn bytes(&self) -> usize {
+        match self {
+            Self::Put(_, value, _) => value.len(),
+            _ => 0,
+        }
+    }
+
+    /// What a write expects; nothing of a read.
+    const fn expected(&self) -> Option<Expected> {
+        match self {
+            Self::Put(.., expected) | Self::Delete(_, expected) => Some(*expected),
+            Self::Get(_) | Self::List(..) => None,
+        }
+    }
+}
+
+fn confused<T>() -> Result<T, StoreError<Bytes>> {
+    Err(StoreError::Unavailable("the answer belongs to another call".into()))
+}
+
+#[async_trait]
+impl Store for AdapterCoordinator {
+    async fn get(&self, key: &str) -> Result<Reading<Bytes>, StoreError<Bytes>> {
+        check_key(key)?;
+        match self.call(Call::Get(key)).await? {
+            Answer::Reading(reading) => Ok(reading),
+            _ => confused(),
+        }
+    }
+
+    async fn list(&self, prefix: &str, since: Revision) -> Result<Listing<Bytes>, StoreError<Bytes>> {
+        check_prefix(prefix)?;
+        match self.call(Call::List(prefix, since)).await? {
+            Answer::Listing(listing) => Ok(listing),
+            _ => confused(),
+        }
+    }
+
+    async fn put(&self, key: &str, value: Bytes, expected: Expected) -> Result<Written, StoreError<Bytes>> {
+        check_key(key)?;
+        check_stored(value.len())?;
+        match self.call(Call::Put(key, &value, expected)).await? {
+            Answer::Written(written) => Ok(written),
+            _ => confused(),
+        }
+    }
+
+    async fn delete(&self, key: &str, expected: Expected) -> Result<Written, StoreError<Bytes>> {
+        check_key(key)?;
+        match self.call(Call::Delete(key, expected)).await? {
+            Answer::Written(written) => Ok(written),
+            _ => confused(),
+        }
+    }
+}
+
+#[async_trait]
+impl Bus for AdapterCoordinator {
+    async fn publish(&self, topic: &str, payload: Bytes) -> Result<(), BusError> {
+        check_topic(topic)?;
+        check_sent(payload.len())?;
+        let pool = &self.pool;
+        let deadline = pool.deadline();
+        let mut again = true;
+        loop {
+            let mut held = pool.enter(&pool.publish, payload.len(), deadline).await.map_err(Refusal::bus)?;
+            let stale = held.stale;
+            let error = match held.lane.publish(topic, &payload, deadline).await {
+                Ok(Ok(())) => {
+                    held.give_back();
+                    pool.answered();
+                    Counters::add(&pool.counters.published);
+                    return Ok(());
+                }
+                Ok(Err(error)) => translate::bus_error(error, &pool.shared.mask),
+                Err(fault) => {
+                    held.fail(&fault);
+                    return Err(BusError::Unavailable(fault.to_string()));
+                }
+            };
+            match error {
+                // Sent twice is no harm: messages are numbered.
+                BusError::Unavailable(_) if stale && again => again = false,
+                BusError::Unavailable(_) => return Err(error),
+                error => {
+                    held.give_back();
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    async fn subscribe(&self, topics: &[&str]) -> Result<Box<dyn Subscription>, BusError> {
+        for topic in topics {
+            check_topic(topic)?;
+        }
+        ear::subscribe(&self.pool, topics).await
+    }
+}
+
+#[async_trait]
+impl Coordinator for AdapterCoordinator {
+    fn kind(&self) -> &'static str {
+        self.kind
+    }
+
+    fn location(&self) -> String {
+        self.pool.location()
+    }
+
+    async fn examine(&self) -> Vec<Finding> {
+        let pool = &self.pool;
+        let component = pool.present().component;
+        let mut findings = vec![Finding::good(
+            "adapter",
+            format!("{} {}, sha256:{}", component.name(), component.version(), component.digest()),
+        )];
+        let deadline = Instant::now() + PATIENCE;
+        let examined = match pool.enter(&pool.store, 0, deadline).await {
+            Ok(mut held) => match held.lane.examine(deadline).await {
+                Ok(found) => {
+                    held.give_back();
+                    Ok(found)
+                }
+                Err(fault) => {
+                    held.fail(&fault);
+                    Err(fault.to_string())
+                }
+            },
+            Err(refusal) => Err(refusal.why()),
+        };
+        match examined {
+            Ok(found) => findings.extend(found.iter().take(64).map(|finding| translate::finding(finding, &pool.shared.mask))),
+            Err(why) => findings.push(Finding::bad("reachable", why, "see what the adapter says, and `shardwright coordinator status`")),
+        }
+        let status = pool.status();
+        if !status.refused.is_empty() {
+            let asked: Vec<_> = status.refused.iter().map(String::as_str).collect();
+            findings.push(Finding::warning(
+                "grants",
+                format!("the adapter asked for what it is not granted: {}", asked.join(", ")),
+                "find out why; if it is to have it, add it to `allow`",
+            ));
+        }
+        findings
+    }
+
+    async fn erase(&self) -> Result<(), StoreError<Bytes>> {
+        let pool = &self.pool;
+        pool.belief.begin().map_err(StoreError::HistoryLost)?;
+        let deadline = Instant::now() + PATIENCE;
+        let mut held = pool.enter(&pool.store, 0, deadline).await.map_err(Refusal::store)?;
+        match held.lane.erase(deadline).await {
+            Ok(erased) => erased.map_err(|error| translate::store_error(error, &pool.shared.mask)),
+            Err(fault) => {
+                held.fail(&fault);
+                Err(StoreError::Indeterminate(fault.to_string()))
+            }
+        }
+    }
+}
+
+impl Drop for AdapterCoordinator {
+    fn drop(&mut self) {
+        self.pool.closed.send_replace(true);
+    }
+}
+
+impl std::fmt::Debug for AdapterCoordinator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AdapterCoordinator")
+            .field("component", &self.pool.present().component)
+            .field("location", &self.pool.location())
+            .finish_non_exhaustive()
+    }
+}
+
+/// `name` for as long as this process lives. There are as many as there are names of adapters.
+fn interned(name: &str) -> &'static str {
+    static NAMES: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+    let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = names.get(name) {
+        return known;
+    }
+    let kept: &'static str = name.to_owned().leak();
+    names.insert(kept);
+    kept
+}

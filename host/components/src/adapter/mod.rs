@@ -1,0 +1,42 @@
+//! Coordinators whose backend is spoken to by a component: `shardwright:coordinator@0.1.0`.
+//!
+//! An [`AdapterComponent`] is loaded once; an [`AdapterCoordinator`] opens it for one namespace, as [`AdapterOptions`] say, and is a coordinator like any
+//! other. It runs the component in *lanes*: each an instance with a connection and one call in flight. From the bottom up:
+//!
+//! - `grants` and `gate`: what a lane may reach, decided at the moment of each connection; `names`, `http` and `tls` are the ways out;
+//! - `state` and `lane`: one instance, its budget, its calls; `words`: what it says, with secrets masked; `fault`: how it ended;
+//! - `belief`: what the host knows of the store, and therefore does not believe;
+//! - `supervisor`: how often an adapter may fail, and what becomes of it;
+//! - `pool` and `coordinator`: lanes for the store and the bus, opened when they are needed; `ear`: subscriptions; `upgrade`: another component in its place.
+
+mod belief;
+mod component;
+mod coordinator;
+mod ear;
+mod engine;
+mod fault;
+mod gate;
+mod grants;
+mod http;
+mod lane;
+mod names;
+mod options;
+mod pool;
+mod refusal;
+mod state;
+mod status;
+mod supervisor;
+mod tls;
+mod translate;
+mod words;
+#[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated from the WIT")]
+mod world;
+
+pub use component::{AdapterComponent, AdapterLoadError, RequiresError, VERSION};
+pub use coordinator::AdapterCoordinator;
+pub use engine::AdapterEngine;
+pub use fault::{FaultKind, LaneFault};
+pub use grants::{Grant, GrantError, Grants, Scheme};
+pub use options::{AdapterBudget, AdapterOptions};
+pub use status::AdapterStatus;
+pub use supervisor::AdapterState;

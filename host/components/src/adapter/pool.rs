@@ -1,0 +1,362 @@
+//! The lanes of one adapter: opened when they are needed, kept while they are good, replaced when they are not.
+
+use super::belief::{Belief, Doubt};
+use super::component::AdapterComponent;
+use super::fault::LaneFault;
+use super::lane::Lane;
+use super::refusal::Refusal;
+use super::state::Shared;
+use super::status::{AdapterStatus, Counters};
+use super::supervisor::{AdapterState, Supervisor};
+use super::world::exports::shardwright::coordinator::lifecycle::{Context, Purpose};
+use shardwright_coordinator::Namespace;
+use shardwright_coordinator::broker::Backoff;
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+/// The most calls that wait for a lane of one purpose.
+const WAITING: usize = 256;
+/// The most bytes of values and messages that wait with them.
+const WAITING_BYTES: usize = 32 << 20;
+/// A lane that was idle for longer may have lost its connection without knowing.
+const STALE: Duration = Duration::from_secs(1);
+
+/// Everything behind one coordinator.
+pub(super) struct Pool {
+    pub(super) shared: Arc<Shared>,
+    pub(super) namespace: Namespace,
+    pub(super) belief: Belief,
+    pub(super) counters: Counters,
+    pub(super) present: RwLock<Present>,
+    pub(super) store: Purposed,
+    pub(super) publish: Purposed,
+    pub(super) listen: Purposed,
+    pub(super) states: watch::Sender<AdapterState>,
+    /// The coordinator was dropped.
+    pub(super) closed: watch::Sender<bool>,
+    began: Instant,
+    supervisor: Mutex<Supervisor>,
+    backoff: Mutex<Backoff>,
+    location: Mutex<String>,
+    refused: Mutex<BTreeSet<String>>,
+}
+
+/// The component whose turn it is.
+#[derive(Clone)]
+pub(super) struct Present {
+    pub(super) component: AdapterComponent,
+    /// How many were before it.
+    pub(super) number: u64,
+}
+
+/// The lanes of one purpose.
+pub(super) struct Purposed {
+    purpose: Purpose,
+    idle: Mutex<Vec<(u64, Lane)>>,
+    permits: Arc<Semaphore>,
+    waiting: AtomicUsize,
+    waiting_bytes: AtomicUsize,
+    memo: Mutex<String>,
+}
+
+/// A lane in somebody's hands. Dropped, it is gone.
+pub(super) struct Held<'p> {
+    pub(super) lane: Lane,
+    /// Which component it is an instance of.
+    pub(super) number: u64,
+    /// It has been idle for so long that its connection may be gone.
+    pub(super) stale: bool,
+    pool: &'p Pool,
+    from: &'p Purposed,
+    _permit: OwnedSemaphorePermit,
+    _open: Open<'p>,
+}
+
+/// Counts a lane as open for as long as it is.
+struct Open<'p>(&'p AtomicU64);
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Counts a call as waiting for as long as it is.
+struct Waiting<'p> {
+    at: &'p Purposed,
+    bytes: usize,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.at.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.at.waiting_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing under these locks can be left half done.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Purposed {
+    pub(super) fn new(purpose: Purpose, lanes: usize) -> Self {
+        Self {
+            purpose,
+            idle: Mutex::default(),
+            permits: Arc::new(Semaphore::new(lanes.max(1))),
+            waiting: AtomicUsize::new(0),
+            waiting_bytes: AtomicUsize::new(0),
+            memo: Mutex::default(),
+        }
+    }
+
+    fn wait(&self, bytes: usize) -> Option<Waiting<'_>> {
+        let waiting = self.waiting.fetch_add(1, Ordering::Relaxed);
+        let held = self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let entry = Waiting { at: self, bytes };
+        (waiting < WAITING && held + bytes <= WAITING_BYTES + shardwright_coordinator::limits::MAX_VALUE).then_some(entry)
+    }
+
+    /// Drops the lanes that nobody uses.
+    pub(super) fn clear(&self) {
+        let lanes = std::mem::take(&mut *lock(&self.idle));
+        drop(lanes);
+    }
+}
+
+impl Pool {
+    pub(super) fn new(component: AdapterComponent, shared: Arc<Shared>, namespace: Namespace) -> Self {
+        let lanes = shared.options.lanes;
+        Self {
+            store: Purposed::new(Purpose::Store, lanes),
+            publish: Purposed::new(Purpose::Publish, 1),
+            // As many as there are subscriptions; memory is what limits them.
+            listen: Purposed::new(Purpose::Subscribe, Semaphore::MAX_PERMITS),
+            shared,
+            namespace,
+            belief: Belief::default(),
+            counters: Counters::default(),
+            present: RwLock::new(Present { component, number: 0 }),
+            states: watch::Sender::new(AdapterState::Running),
+            closed: watch::Sender::new(false),
+            began: Instant::now(),
+            supervisor: Mutex::default(),
+            backoff: Mutex::default(),
+            location: Mutex::default(),
+            refused: Mutex::default(),
+        }
+    }
+
+    pub(super) fn present(&self) -> Present {
+        self.present.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn location(&self) -> String {
+        lock(&self.location).clone()
+    }
+
+    /// The end of the time that a call has.
+    pub(super) fn deadline(&self) -> Instant {
+        Instant::now() + self.shared.options.timeout
+    }
+
+    /// Tells the supervisor something, and everybody else if it changes how the adapter is.
+    fn tell<T>(&self, f: impl FnOnce(&mut Supervisor, Duration) -> T) -> T {
+        let mut supervisor = lock(&self.supervisor);
+        let told = f(&mut supervisor, self.began.elapsed());
+        let state = supervisor.state();
+        drop(supervisor);
+        let news = self.states.send_if_modified(|known| std::mem::replace(known, state) != state);
+        if news {
+            let (adapter, location) = (self.shared.options.id.as_str(), self.location());
+            let why = self.why();
+            match state {
+                AdapterState::Running => tracing::info!(adapter, location, "the adapter works"),
+                AdapterState::Restarting => tracing::warn!(adapter, why, "a lane of the adapter failed and is replaced"),
+                AdapterState::Unreachable => tracing::warn!(adapter, why, "the adapter's backend cannot be reached; it is tried again"),
+                AdapterState::Quarantined => tracing::error!(adapter, why, "the adapter failed too often and is quarantined"),
+                AdapterState::Lost => tracing::error!(adapter, "the store behind the adapter lost its history"),
+            }
+        }
+        told
+    }
+
+    fn why(&self) -> String {
+        let supervisor = lock(&self.supervisor);
+        let why = supervisor.unreachable().or(supervisor.last_fault());
+        why.unwrap_or_default().to_owned()
+    }
+
+    /// A lane ended by `fault`.
+    pub(super) fn failed(&self, fault: &LaneFault) {
+        self.tell(|supervisor, now| supervisor.fault(now, fault));
+    }
+
+    /// The history is lost: no call is made any more.
+    pub(super) fn lost(&self, why: String) {
+        self.belief.lose(why);
+        self.tell(Supervisor::lost);
+        for purposed in [&self.store, &self.publish, &self.listen] {
+            purposed.clear();
+        }
+    }
+
+    /// Whether no lane will be opened any more.
+    pub(super) fn is_over(&self) -> bool {
+        self.belief.begin().is_err()
+    }
+
+    /// A lane answered.
+    pub(super) fn answered(&self) {
+        // The states in which there is something to learn from it are rare.
+        self.tell(Supervisor::answered);
+    }
+
+    /// A lane for a call of this purpose which carries `bytes`.
+    pub(super) async fn enter<'p>(&'p self, from: &'p Purposed, bytes: usize, deadline: Instant) -> Result<Held<'p>, Refusal> {
+        let Some(waiting) = from.wait(bytes) else {
+            Counters::add(&self.counters.busy);
+            return Err(Refusal::Later(format!("more than {WAITING} calls or {WAITING_BYTES} bytes are waiting for a lane")));
+        };
+        let permit = timeout_at(deadline, from.permits.clone().acquire_owned()).await;
+        let permit = permit.map_err(|_| Refusal::Later("all lanes were busy for the whole time that a call may take".into()))?;
+        let permit = permit.map_err(|_| Refusal::Later("the coordinator is closed".into()))?;
+        drop(waiting);
+        let present = self.present();
+        let found = loop {
+            match lock(&from.idle).pop() {
+                Some((number, lane)) if number == present.number => break Some(lane),
+                Some(_) => {}
+                None => break None,
+            }
+        };
+        self.counters.lanes_open.fetch_add(1, Ordering::Relaxed);
+        let open = Open(&self.counters.lanes_open);
+        let (lane, stale) = match found {
+            Some(lane) => {
+                let stale = lane.idle() >= STALE;
+                (lane, stale)
+            }
+            None => (self.open(&present, from, deadline).await?, false),
+        };
+        Ok(Held {
+            lane,
+            number: present.number,
+            stale,
+            pool: self,
+            from,
+            _permit: permit,
+            _open: open,
+        })
+    }
+
+    /// Opens a lane, as soon as the supervisor lets it be.
+    async fn open(&self, present: &Present, from: &Purposed, deadline: Instant) -> Result<Lane, Refusal> {
+        self.belief.begin().map_err(Refusal::Lost)?;
+        let waited = lock(&self.supervisor).may_open(self.began.elapsed());
+        if let Err(wait) = waited {
+            let until = self.began + wait.until;
+            if lock(&self.supervisor).state() != AdapterState::Restarting || until >= deadline {
+                return Err(Refusal::Later(wait.why));
+            }
+            sleep_until(until).await;
+        }
+        match self.try_open(present, from, deadline).await {
+            Ok(lane) => {
+                lock(&self.backoff).reset();
+                self.tell(Supervisor::opened);
+                Counters::add(&self.counters.lanes_opened);
+                Ok(lane)
+            }
+            Err(Refusal::Lost(why)) => {
+                self.lost(why.clone());
+                Err(Refusal::Lost(why))
+            }
+            Err(Refusal::Fault(fault)) if fault.is_counted() => {
+                self.failed(&fault);
+                Err(Refusal::Fault(fault))
+            }
+            Err(refusal) => {
+                let wait = lock(&self.backoff).next_wait();
+                self.tell(|supervisor, now| supervisor.unopened(now, &refusal.why(), wait));
+                Err(refusal)
+            }
+        }
+    }
+
+    async fn try_open(&self, present: &Present, from: &Purposed, deadline: Instant) -> Result<Lane, Refusal> {
+        let mask = &self.shared.mask;
+        let mut lane = Lane::start(present.component.pre(), self.shared.clone()).await.map_err(Refusal::Fault)?;
+        let context = Context {
+            purpose: from.purpose,
+            namespace: self.namespace.as_str().to_owned(),
+            config: self.shared.options.config.expose().to_owned(),
+            history: self.belief.history(),
+            memo: lock(&from.memo).clone(),
+        };
+        let opened = lane.open(&context, deadline).await;
+        self.note_refused(&lane);
+        let opened = opened.map_err(Refusal::Fault)?.map_err(|error| Refusal::of(error, |why| mask.line(why)))?;
+        self.belief.opened(&opened.history).map_err(|doubt| match doubt {
+            Doubt::Lost(why) => Refusal::Lost(why),
+            Doubt::Fault(fault) => Refusal::Fault(fault),
+        })?;
+        if opened.memo.len() > 4096 {
+            return Err(Refusal::Fault(LaneFault::Lied("a memo has more than 4096 bytes".into())));
+        }
+        *lock(&from.memo) = opened.memo;
+        *lock(&self.location) = mask.line(&opened.location);
+        Ok(lane)
+    }
+
+    fn note_refused(&self, lane: &Lane) {
+        let refused = lane.refused();
+        if !refused.is_empty() {
+            lock(&self.refused).extend(refused);
+        }
+    }
+
+    pub(super) fn status(&self) -> AdapterStatus {
+        let present = self.present();
+        let supervisor = lock(&self.supervisor);
+        let idle: usize = [&self.store, &self.publish].iter().map(|purposed| lock(&purposed.idle).len()).sum();
+        let state_for = self.began.elapsed().saturating_sub(supervisor.since());
+        AdapterStatus {
+            id: self.shared.options.id.clone(),
+            name: present.component.name().to_owned(),
+            version: present.component.version().to_owned(),
+            digest: present.component.digest().to_string(),
+            location: self.location(),
+            state: supervisor.state(),
+            state_for_ms: u64::try_from(state_for.as_millis()).unwrap_or(u64::MAX),
+            unreachable: supervisor.unreachable().map(str::to_owned),
+            last_fault: supervisor.last_fault().map(str::to_owned),
+            lanes_open: self.counters.lanes_open.load(Ordering::Relaxed) + idle as u64,
+            memory: self.shared.memory.used() as u64,
+            refused: lock(&self.refused).clone(),
+            totals: self.counters.totals(supervisor.counts().clone()),
+        }
+    }
+}
+
+impl Held<'_> {
+    /// The lane is good: somebody else may have it.
+    pub(super) fn give_back(self) {
+        let Self { lane, number, pool, from, .. } = self;
+        pool.note_refused(&lane);
+        if pool.present.read().unwrap_or_else(PoisonError::into_inner).number == number {
+            lock(&from.idle).push((number, lane));
+        }
+    }
+
+    /// The lane ended by `fault`.
+    pub(super) fn fail(self, fault: &LaneFault) {
+        self.pool.note_refused(&self.lane);
+        self.pool.failed(fault);
+    }
+}

@@ -1,0 +1,151 @@
+//! What one lane has in the host: its view of WASI, its gate, and what it has used.
+
+use super::gate::Gate;
+use super::http::Wire;
+use super::options::AdapterOptions;
+use super::words::{LastWords, Mask, Quota};
+use super::world::shardwright::coordinator::log;
+use crate::limiter::{Limiter, Total};
+use shardwright_coordinator::broker::Security;
+use shardwright_coordinator::clock;
+use std::sync::Arc;
+use wasmtime::component::{HasSelf, Linker, ResourceTable};
+use wasmtime_wasi::clocks::HostMonotonicClock;
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+
+/// The most resources that one lane may hold: sockets, streams, requests, bodies. A thousand sockets are not for it.
+const RESOURCES: usize = 256;
+
+/// What all lanes of one adapter share.
+pub(super) struct Shared {
+    pub(super) options: AdapterOptions,
+    /// Of all lanes together.
+    pub(super) memory: Arc<Total>,
+    pub(super) mask: Mask,
+    pub(super) quota: Quota,
+    /// How `tls://` and `https://` are secured.
+    pub(super) security: Option<Security>,
+    /// Values of the granted variables.
+    pub(super) variables: Vec<(String, String)>,
+}
+
+/// The data of a lane's store.
+pub(super) struct State {
+    pub(super) table: ResourceTable,
+    wasi: WasiCtx,
+    http: WasiHttpCtx,
+    pub(super) wire: Wire,
+    pub(super) memory: Limiter,
+    /// Ticks of the clock at which the guest was found computing, in the present call.
+    pub(super) ticks: u64,
+    pub(super) words: LastWords,
+    pub(super) shared: Arc<Shared>,
+}
+
+impl State {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        let gate = Gate::new(shared.options.grants.clone());
+        let words = LastWords::default();
+        let mut wasi = WasiCtx::builder();
+        let checked = gate.clone();
+        wasi.stdout(words.clone())
+            .stderr(words.clone())
+            .monotonic_clock(Boottime)
+            .allow_udp(false)
+            .allow_tcp(true)
+            .allow_ip_name_lookup(false)
+            .socket_addr_check(move |address, purpose| {
+                let allowed = match purpose {
+                    // What the system binds by itself in order to connect.
+                    wasmtime_wasi::sockets::SocketAddrUse::TcpBind => address.ip().is_unspecified() && address.port() == 0,
+                    wasmtime_wasi::sockets::SocketAddrUse::TcpConnect => checked.connects(address),
+                    _ => false,
+                };
+                Box::pin(async move { allowed })
+            });
+        for (name, value) in &shared.variables {
+            wasi.env(name, value);
+        }
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(RESOURCES);
+        let budget = &shared.options.budget;
+        Self {
+            table,
+            wasi: wasi.build(),
+            http: WasiHttpCtx::new(),
+            wire: Wire::new(gate, shared.security.clone()),
+            memory: Limiter::sharing(budget.memory, shared.memory.clone()),
+            ticks: 0,
+            words,
+            shared,
+        }
+    }
+
+    pub(super) fn gate(&self) -> &Gate {
+        self.wire.gate()
+    }
+}
+
+/// Nanoseconds since the machine was started, suspended time included, as the host's own deadlines count.
+struct Boottime;
+
+impl HostMonotonicClock for Boottime {
+    fn resolution(&self) -> u64 {
+        1
+    }
+
+    fn now(&self) -> u64 {
+        clock::boottime_nanos()
+    }
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
+    }
+}
+
+impl WasiHttpView for State {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView {
+            ctx: &mut self.http,
+            table: &mut self.table,
+            hooks: &mut self.wire,
+        }
+    }
+}
+
+impl log::Host for State {
+    fn write(&mut self, level: log::Level, message: String) {
+        let shared = &self.shared;
+        let Some(dropped) = shared.quota.take() else { return };
+        let adapter = shared.options.id.as_str();
+        if dropped > 0 {
+            tracing::warn!(adapter, dropped, "lines of the adapter's log were dropped");
+        }
+        let line = shared.mask.line(&message);
+        match level {
+            log::Level::Debug => tracing::debug!(adapter, "{line}"),
+            log::Level::Info => tracing::info!(adapter, "{line}"),
+            log::Level::Warn => tracing::warn!(adapter, "{line}"),
+            log::Level::Error => tracing::error!(adapter, "{line}"),
+        }
+    }
+}
+
+/// Everything that an adapter may import.
+pub(super) fn imports(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<State>> {
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    linker.allow_shadowing(true);
+    super::names::add_to_linker(&mut linker)?;
+    linker.allow_shadowing(false);
+    super::tls::add_to_linker(&mut linker)?;
+    log::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;
+    Ok(linker)
+}

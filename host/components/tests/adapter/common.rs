@@ -1,0 +1,60 @@
+//! What the tests of adapters share.
+
+use shardwright_components::adapter::{AdapterComponent, AdapterCoordinator, AdapterEngine, AdapterOptions, Grants};
+use shardwright_coordinator::Namespace;
+use shardwright_coordinator::broker::{BrokerError, Password};
+use std::path::Path;
+use std::process::Command;
+use std::sync::{LazyLock, Mutex};
+use std::time::Duration;
+
+/// One engine for all tests of the program, as in a real process.
+pub(crate) static ENGINE: LazyLock<AdapterEngine> = LazyLock::new(|| AdapterEngine::new(None).expect("an engine"));
+
+/// The component that the package `name` of this workspace builds to, built once for each test program.
+pub(crate) fn built(name: &str) -> Vec<u8> {
+    static BUILDING: Mutex<()> = Mutex::new(());
+    let _one_at_a_time = BUILDING.lock().expect("no build panicked");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let target = root.join("target/guests");
+    let status = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--locked", "--lib", "--package", name])
+        .args(["--profile", "guest", "--target", "wasm32-wasip2", "--target-dir"])
+        .arg(&target)
+        .current_dir(&root)
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .env_remove("RUSTFLAGS")
+        .status();
+    assert!(
+        status.expect("cargo runs").success(),
+        "{name} does not build: `rustup target add wasm32-wasip2`?"
+    );
+    let file = format!("{}.wasm", name.replace('-', "_"));
+    std::fs::read(target.join("wasm32-wasip2/guest").join(file)).expect("it was just built")
+}
+
+pub(crate) async fn load(bytes: Vec<u8>) -> AdapterComponent {
+    AdapterComponent::load(&ENGINE, bytes).await.expect("an adapter")
+}
+
+/// The adapter of `guests/hostile-adapter`.
+pub(crate) async fn hostile() -> AdapterComponent {
+    load(built("shardwright-hostile-adapter")).await
+}
+
+/// Options with `config`, two seconds for a call, and these grants.
+pub(crate) fn options(config: &str, grants: &[&str]) -> AdapterOptions {
+    AdapterOptions {
+        grants: Grants::parse(grants.iter().copied()).expect("grants"),
+        timeout: Duration::from_secs(2),
+        ..AdapterOptions::new("test", Password::new(config))
+    }
+}
+
+pub(crate) fn space(name: &str) -> Namespace {
+    Namespace::new(name).expect("a namespace")
+}
+
+pub(crate) async fn open(component: &AdapterComponent, options: AdapterOptions) -> Result<AdapterCoordinator, BrokerError> {
+    AdapterCoordinator::open(component.clone(), options, space("test")).await
+}
