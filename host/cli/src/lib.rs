@@ -1,7 +1,7 @@
 //! The binary `shardwright`: the daemon, a demonstration, and the tools of operators and of authors of policies and adapters.
 //!
 //! Each command is a module: `adapter`, `check`, `coordinator`, `demo`, `nodes` with its `orders`, `policy`, `roles`, `run`. They share how a cluster's
-//! store is looked at (`cluster`, `place`, `shards`) and how things are shown (`output`, `exit`). `process` runs nodes as child processes; it
+//! store is looked at (`cluster`, `place`, `shards`) and how things are shown (`output`, `exit`, `trial`). `process` runs nodes as child processes; it
 //! is public, and with it `acts` and `audit`, which check what nodes tell, for the tests and the benchmark of this package.
 
 pub mod acts;
@@ -24,6 +24,7 @@ mod roles;
 mod run;
 mod shards;
 mod stop;
+mod trial;
 
 use args::{Cli, Command};
 use clap::Parser;

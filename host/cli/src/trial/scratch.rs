@@ -1,22 +1,27 @@
 //! Namespaces that are made for a check, and removed after it.
 
-use crate::cluster;
-use shardwright_config::ClusterConfig;
+use shardwright_coordinator::suite::BoxFuture;
 use shardwright_coordinator::{Coordinator, Namespace};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// What opens namespaces at the configured coordinator, and remembers which.
-pub(super) struct Scratch {
-    config: ClusterConfig,
+/// Opens a namespace, as a node of a cluster of that name would.
+type Opener = dyn Fn(Namespace) -> BoxFuture<'static, anyhow::Result<Arc<dyn Coordinator>>> + Send + Sync;
+
+/// What opens namespaces at one coordinator, and remembers which.
+pub(crate) struct Scratch {
+    opener: Box<Opener>,
     made: Mutex<BTreeSet<String>>,
 }
 
 impl Scratch {
-    /// At the coordinator of `config`, and with its secret.
-    pub(super) fn new(config: ClusterConfig) -> Self {
+    /// At the coordinator that `opener` opens.
+    pub(crate) fn new<O>(opener: O) -> Self
+    where
+        O: Fn(Namespace) -> BoxFuture<'static, anyhow::Result<Arc<dyn Coordinator>>> + Send + Sync + 'static,
+    {
         Self {
-            config,
+            opener: Box::new(opener),
             made: Mutex::default(),
         }
     }
@@ -26,31 +31,29 @@ impl Scratch {
         self.made.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A handle to the namespace `space`, as a node of a cluster of that name would have it.
-    pub(super) async fn open(&self, space: &Namespace) -> anyhow::Result<Arc<dyn Coordinator>> {
-        let mut config = self.config.clone();
-        config.name = space.as_str().to_owned();
+    /// A handle to the namespace `space`.
+    pub(crate) async fn open(&self, space: &Namespace) -> anyhow::Result<Arc<dyn Coordinator>> {
         // Before it is opened: whoever breaks that off does not know how far it came.
-        let first = self.made().insert(config.name.clone());
-        let opened = cluster::connect(&config).await;
+        let first = self.made().insert(space.as_str().to_owned());
+        let opened = (self.opener)(space.clone()).await;
         if first && opened.is_err() {
-            self.forget(|space| space == config.name);
+            self.forget(|made| made == space.as_str());
         }
-        Ok(opened?)
+        opened
     }
 
     /// These namespaces are gone.
-    pub(super) fn forget(&self, gone: impl Fn(&str) -> bool) {
+    pub(crate) fn forget(&self, gone: impl Fn(&str) -> bool) {
         self.made().retain(|space| !gone(space));
     }
 
     /// The namespaces that are not known to be gone.
-    pub(super) fn left(&self) -> Vec<String> {
+    pub(crate) fn left(&self) -> Vec<String> {
         self.made().iter().cloned().collect()
     }
 
     /// Removes every namespace that is not known to be gone. Those that cannot be removed are left; the last reason is returned.
-    pub(super) async fn erase(&self) -> anyhow::Result<()> {
+    pub(crate) async fn erase(&self) -> anyhow::Result<()> {
         let mut outcome = Ok(());
         for space in self.left() {
             match self.erase_one(&space).await {
