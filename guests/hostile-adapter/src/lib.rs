@@ -1,8 +1,12 @@
-//! A coordinator adapter that keeps everything in its own memory, or misbehaves as its configuration says.
+//! A coordinator adapter that keeps everything in its own memory, or misbehaves as its configuration says: `{"misdeed": "…", "at": "host:port"}`. The tests and the
+//! benchmarks of the host run it.
+#![allow(unsafe_code, reason = "some misdeeds need it")]
 
 mod memory;
+mod misdeed;
 
 use memory::Memory;
+use misdeed::Misdeed;
 use shardwright_guest::adapter::{Adapter, Context, Description, OpenError, Opened};
 
 /// The adapter.
@@ -18,33 +22,41 @@ impl Adapter for Hostile {
             name: "hostile".into(),
             version: "0.1.0".into(),
             summary: "Keeps everything in its own memory, or misbehaves.".into(),
-            options: vec!["misdeed: the name of one".into()],
+            options: vec!["misdeed: the name of one".into(), "at: what it is done to, host:port".into()],
         }
     }
 
-    fn requires(_config: &str) -> Result<Vec<String>, String> {
-        Ok(Vec::new())
+    fn requires(config: &str) -> Result<Vec<String>, String> {
+        match Misdeed::of(config).name.as_str() {
+            "refuse" => Err("the configuration is not to its liking".into()),
+            "want-grants" => Ok(vec!["tcp://10.0.0.1:1".into(), "env:SECRET".into()]),
+            "want-nonsense" => Ok(vec!["everything".into()]),
+            _ => Ok(Vec::new()),
+        }
     }
 
     fn open_store(context: &Context) -> Result<(Memory, Opened), OpenError> {
-        Ok((Memory::default(), opened(context)))
+        open(context)
     }
 
     fn open_publisher(context: &Context) -> Result<(Memory, Opened), OpenError> {
-        Ok((Memory::default(), opened(context)))
+        open(context)
     }
 
     fn open_subscriber(context: &Context) -> Result<(Memory, Opened), OpenError> {
-        Ok((Memory::default(), opened(context)))
+        open(context)
     }
 }
 
-fn opened(context: &Context) -> Opened {
-    Opened {
+fn open(context: &Context) -> Result<(Memory, Opened), OpenError> {
+    let misdeed = Misdeed::of(&context.config);
+    misdeed.open()?;
+    let opened = Opened {
         location: "here".into(),
-        history: context.history.clone().unwrap_or_else(|| "one".into()),
-        memo: String::new(),
-    }
+        history: misdeed.history(context),
+        memo: misdeed.memo(),
+    };
+    Ok((Memory::new(misdeed), opened))
 }
 
 shardwright_guest::export_adapter!(Hostile);

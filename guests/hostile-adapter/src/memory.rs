@@ -1,5 +1,6 @@
-//! A store in one lane's own memory.
+//! A store in one lane's own memory. Its revisions come from the clock, so that those of a lane's successor go on from there.
 
+use crate::misdeed::Misdeed;
 use shardwright_guest::adapter::{
     BusError, Deadline, Delivery, Entry, Expected, Listed, Listing, Publisher, Reading, Store, StoreError, Subscriber, Written,
 };
@@ -7,10 +8,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// What one lane stores.
-#[derive(Default)]
 pub struct Memory {
     entries: BTreeMap<String, Entry>,
     revision: u64,
+    misdeed: Misdeed,
 }
 
 fn now() -> u64 {
@@ -18,6 +19,14 @@ fn now() -> u64 {
 }
 
 impl Memory {
+    pub fn new(misdeed: Misdeed) -> Self {
+        Self {
+            entries: BTreeMap::new(),
+            revision: Deadline::now().nanos(),
+            misdeed,
+        }
+    }
+
     fn write(&mut self, key: &str, expected: Expected) -> Result<Written, StoreError> {
         let found = self.entries.get(key);
         let holds = match expected {
@@ -28,19 +37,20 @@ impl Memory {
         if !holds {
             return Err(StoreError::Conflict(found.cloned()));
         }
-        self.revision += 1;
-        Ok(Written {
+        self.revision = Deadline::now().nanos().max(self.revision + 1);
+        Ok(self.misdeed.written(Written {
             revision: self.revision,
             now: now(),
-        })
+        }))
     }
 }
 
 impl Store for Memory {
     fn get(&mut self, key: &str) -> Result<Reading, StoreError> {
+        self.misdeed.call()?;
         Ok(Reading {
             entry: self.entries.get(key).cloned(),
-            revision: self.revision,
+            revision: self.misdeed.revision(self.revision),
             now: now(),
             unsure_before: 0,
         })
@@ -51,7 +61,7 @@ impl Store for Memory {
             .entries
             .iter()
             .filter(|(key, entry)| key.starts_with(prefix) && entry.revision > since);
-        Ok(Listing {
+        let listing = Listing {
             entries: entries
                 .map(|(key, entry)| Listed {
                     key: key.clone(),
@@ -63,11 +73,16 @@ impl Store for Memory {
             revision: self.revision,
             now: now(),
             unsure_before: 0,
-        })
+        };
+        Ok(self.misdeed.listing(listing))
     }
 
     fn put(&mut self, key: &str, value: Vec<u8>, expected: Expected) -> Result<Written, StoreError> {
+        self.misdeed.call()?;
         let written = self.write(key, expected)?;
+        if self.misdeed.claims() {
+            return Ok(written);
+        }
         let entry = Entry {
             revision: written.revision,
             written: written.now,
@@ -78,6 +93,7 @@ impl Store for Memory {
     }
 
     fn delete(&mut self, key: &str, expected: Expected) -> Result<Written, StoreError> {
+        self.misdeed.call()?;
         let written = self.write(key, expected)?;
         self.entries.remove(key);
         Ok(written)
@@ -100,7 +116,10 @@ impl Subscriber for Memory {
         Ok(())
     }
 
-    fn next(&mut self, _max: usize, timeout: Duration) -> Result<Vec<Delivery>, BusError> {
+    fn next(&mut self, max: usize, timeout: Duration) -> Result<Vec<Delivery>, BusError> {
+        if let Some(turn) = self.misdeed.turn(max) {
+            return turn;
+        }
         Deadline::after(timeout).sleep();
         Ok(Vec::new())
     }

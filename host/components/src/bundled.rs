@@ -1,13 +1,13 @@
-//! The standard policies, as components.
+//! The standard policies and the adapters that come along, as components.
 //!
-//! They are built from `guests/policies` by `cargo xtask guests` and kept beside the source, so that building the host needs no target for WebAssembly.
+//! They are built from `guests/policies` and `guests/adapters` by `cargo xtask guests` and kept beside the source, so that building the host needs no target for WebAssembly.
 
 use crate::Digest;
 
-/// A standard policy.
+/// A component that comes along.
 #[derive(Clone, Copy)]
 pub struct Bundled {
-    /// Its name, by which roles call for it.
+    /// Its name, by which roles, or sections of type `component`, call for it.
     pub name: &'static str,
     /// The component.
     pub bytes: &'static [u8],
@@ -30,6 +30,17 @@ pub const RENDEZVOUS: Bundled = Bundled {
 };
 /// All of them.
 pub const ALL: [Bundled; 3] = [STATIC_GROUPS, BALANCED, RENDEZVOUS];
+
+/// The adapters.
+#[cfg(feature = "adapters")]
+pub const ADAPTERS: [Bundled; 0] = [];
+
+/// The adapter of this name.
+#[cfg(feature = "adapters")]
+#[must_use]
+pub fn adapter(name: &str) -> Option<Bundled> {
+    ADAPTERS.into_iter().find(|adapter| adapter.name == name)
+}
 
 impl Bundled {
     /// What identifies its bytes.

@@ -65,7 +65,11 @@ pub(crate) struct Exceeded {
 
 impl Limiter {
     pub(crate) const fn new(limit: usize) -> Self {
-        Self { used: 0, limit, total: None }
+        Self {
+            used: 0,
+            limit,
+            total: None,
+        }
     }
 
     /// As [`Limiter::new`], and all that share `total` together stay within its limit.

@@ -53,7 +53,7 @@ fn other_files_are_named() {
     ] {
         let error = load(bytes).expect_err("not a component");
         assert!(
-            matches!(error, LoadError::Code(CodeError::NotAComponent { .. }))  && error.to_string().contains(says),
+            matches!(error, LoadError::Code(CodeError::NotAComponent { .. })) && error.to_string().contains(says),
             "{error}"
         );
     }
@@ -84,7 +84,10 @@ fn compiled_code_is_refused() {
 
 #[test]
 fn a_file_too_large_is_refused_unread() {
-    assert!(matches!(load(&vec![0; (64 << 20) + 1]), Err(LoadError::Code(CodeError::TooLarge { .. }))));
+    assert!(matches!(
+        load(&vec![0; (64 << 20) + 1]),
+        Err(LoadError::Code(CodeError::TooLarge { .. }))
+    ));
 }
 
 #[test]

@@ -151,12 +151,12 @@ macro_rules! export_adapter {
             }
 
             impl bus::GuestSubscription for Ear {
-        fn next(&self, max: u32, timeout: u32) -> ::core::result::Result<::std::vec::Vec<bus::Delivery>, bus::BusError> {
+                fn next(&self, max: u32, timeout: u32) -> ::core::result::Result<::std::vec::Vec<bus::Delivery>, bus::BusError> {
                     with_lane(&LANE, |lane| lane.next(max, timeout))
                 }
             }
 
-            $crate::__export_coordinator_adapter_impl!(Exported with_types_in $crate::adapter::bindings);
+    $crate::__export_coordinator_adapter_impl!(Exported with_types_in $crate::adapter::bindings);
         };
     };
 }

@@ -87,7 +87,12 @@ impl Belief {
     }
 
     pub(super) fn reading(&self, before: Before, answer: wit::Reading) -> Result<Reading<bytes::Bytes>, Doubt> {
-        let wit::Reading { entry, revision, now, unsure_before } = answer;
+        let wit::Reading {
+            entry,
+            revision,
+            now,
+            unsure_before,
+        } = answer;
         let entry = entry.map(|entry| checked(entry, revision)).transpose()?;
         let now = self.lock().read(before, revision, now)?;
         let unsure_before = StoreTime(unsure_before);
@@ -95,9 +100,20 @@ impl Belief {
     }
 
     pub(super) fn listing(&self, before: Before, prefix: &str, since: u64, answer: wit::Listing) -> Result<Listing<bytes::Bytes>, Doubt> {
-        let wit::Listing { entries, revision, now, unsure_before } = answer;
+        let wit::Listing {
+            entries,
+            revision,
+            now,
+            unsure_before,
+        } = answer;
         let mut checked_entries: Vec<(String, Entry<bytes::Bytes>)> = Vec::with_capacity(entries.len());
-        for wit::Listed { key, revision: at, written, value } in entries {
+        for wit::Listed {
+            key,
+            revision: at,
+            written,
+            value,
+        } in entries
+        {
             if !key.starts_with(prefix) {
                 return lied(format!("a listing of {prefix:?} has the key {key:?}"));
             }
@@ -107,7 +123,14 @@ impl Belief {
             if at <= since {
                 return lied(format!("a listing since revision {since} has {key:?} of revision {at}"));
             }
-            let entry = checked(wit::Entry { revision: at, written, value }, u64::MAX)?;
+            let entry = checked(
+                wit::Entry {
+                    revision: at,
+                    written,
+                    value,
+                },
+                u64::MAX,
+            )?;
             checked_entries.push((key, entry));
         }
         let newest = checked_entries.iter().map(|(_, entry)| entry.revision.0).max().unwrap_or(0);
@@ -176,7 +199,11 @@ impl Known {
         }
         self.revision = self.revision.max(revision);
         // Another lane has seen the clock there already.
-        let now = if now < self.now && self.now - now <= JITTER { self.now } else { now };
+        let now = if now < self.now && self.now - now <= JITTER {
+            self.now
+        } else {
+            now
+        };
         self.now = now;
         Ok(StoreTime(now))
     }

@@ -47,7 +47,9 @@ pub enum AdapterLoadError {
         found: String,
     },
     /// It imports what no adapter can have, or a function has another type.
-    #[error("the component cannot be linked: {0}; an adapter may import shardwright:coordinator/log, shardwright:tls and interfaces of WASI 0.2")]
+    #[error(
+        "the component cannot be linked: {0}; an adapter may import shardwright:coordinator/log, shardwright:tls and interfaces of WASI 0.2"
+    )]
     Link(String),
     /// It has the right types, but cannot say what it is.
     #[error("the adapter failed when asked what it is: {0}")]
@@ -105,7 +107,12 @@ impl AdapterComponent {
     pub async fn load(engine: &AdapterEngine, bytes: Vec<u8>) -> Result<Self, AdapterLoadError> {
         let own = engine.clone();
         let compiled = tokio::task::spawn_blocking(move || compile(&own, &bytes)).await;
-        let Compiled { digest, pre, imports, size } = compiled.map_err(|error| CodeError::Invalid(error.to_string()))??;
+        let Compiled {
+            digest,
+            pre,
+            imports,
+            size,
+        } = compiled.map_err(|error| CodeError::Invalid(error.to_string()))??;
         let unasked = lifecycle::Description {
             name: String::new(),
             version: String::new(),
@@ -207,16 +214,32 @@ impl Inner {
 impl Shared {
     /// What the lanes of an adapter with these options share.
     pub(super) fn new(options: AdapterOptions) -> Result<Self, BrokerError> {
-        let secured = |grant: &super::Grant| matches!(grant, super::Grant::Address { scheme: super::Scheme::Tls | super::Scheme::Https, .. });
+        let secured = |grant: &super::Grant| {
+            matches!(
+                grant,
+                super::Grant::Address {
+                    scheme: super::Scheme::Tls | super::Scheme::Https,
+                    ..
+                }
+            )
+        };
         let security = if options.grants.iter().any(secured) {
             Some(Security::new(options.tls.as_ref().unwrap_or(&Tls::default()))?)
         } else {
             None
         };
-        let variables = options.grants.variables().filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?)));
+        let variables = options
+            .grants
+            .variables()
+            .filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?)));
         let variables: Vec<_> = variables.collect();
         // What comes from the environment is likely to be a secret.
-        let secrets: Vec<_> = options.secrets.iter().cloned().chain(variables.iter().map(|(_, value)| Password::new(value.as_str()))).collect();
+        let secrets: Vec<_> = options
+            .secrets
+            .iter()
+            .cloned()
+            .chain(variables.iter().map(|(_, value)| Password::new(value.as_str())))
+            .collect();
         Ok(Self {
             memory: Arc::new(Total::new(options.budget.total_memory)),
             mask: Mask::new(&secrets),
@@ -248,7 +271,9 @@ fn compile(engine: &AdapterEngine, bytes: &[u8]) -> Result<Compiled, AdapterLoad
     let mut imports_of: Vec<String> = kind.imports(wasmtime).map(|(name, _)| name.to_owned()).collect();
     imports_of.sort();
     let link = |error: wasmtime::Error| AdapterLoadError::Link(format!("{error:#}"));
-    let pre = imports(wasmtime).and_then(|linker| linker.instantiate_pre(&component)).map_err(link)?;
+    let pre = imports(wasmtime)
+        .and_then(|linker| linker.instantiate_pre(&component))
+        .map_err(link)?;
     Ok(Compiled {
         digest,
         pre: CoordinatorAdapterPre::new(pre).map_err(link)?,
@@ -258,13 +283,19 @@ fn compile(engine: &AdapterEngine, bytes: &[u8]) -> Result<Compiled, AdapterLoad
 }
 
 fn check_export(interface: &'static str, exports: &[String]) -> Result<(), AdapterLoadError> {
-    let found = exports.iter().find(|name| name.split_once('@').is_some_and(|(family, _)| family == interface));
+    let found = exports
+        .iter()
+        .find(|name| name.split_once('@').is_some_and(|(family, _)| family == interface));
     match found {
         Some(found) if found.rsplit('@').next().is_some_and(|version| version.starts_with("0.1.")) => Ok(()),
         Some(found) => Err(AdapterLoadError::Version { found: found.clone() }),
         None => Err(AdapterLoadError::World {
             missing: interface,
-            found: if exports.is_empty() { "nothing".to_owned() } else { exports.join(", ") },
+            found: if exports.is_empty() {
+                "nothing".to_owned()
+            } else {
+                exports.join(", ")
+            },
         }),
     }
 }
@@ -276,7 +307,12 @@ fn checked(description: lifecycle::Description) -> Result<lifecycle::Description
         found: found.chars().take(80).collect(),
         flaw,
     };
-    let lifecycle::Description { name, version, summary, options } = &description;
+    let lifecycle::Description {
+        name,
+        version,
+        summary,
+        options,
+    } = &description;
     let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     if !(1..=32).contains(&name.len()) || !name.bytes().all(fits) {
         return Err(wrong("the name", name, "is not 1 to 32 of a-z, 0-9 and '-'"));
@@ -285,7 +321,9 @@ fn checked(description: lifecycle::Description) -> Result<lifecycle::Description
     if numbers != 3 || version.split('.').count() != 3 {
         return Err(wrong("version", version, "is not major.minor.patch"));
     }
-    let texts = [("summary", summary)].into_iter().chain(options.iter().map(|option| ("option", option)));
+    let texts = [("summary", summary)]
+        .into_iter()
+        .chain(options.iter().map(|option| ("option", option)));
     for (what, text) in texts {
         if text.len() > 500 || text.chars().any(char::is_control) {
             return Err(wrong(what, text, "is no line of at most 500 bytes"));

@@ -111,7 +111,10 @@ impl AdapterCoordinator {
         let belief = &self.pool.belief;
         let lane = &mut held.lane;
         let outcome = match call {
-            Call::Get(key) => lane.get(key, deadline).await.map(|answer| answer.map(|reading| belief.reading(before, reading).map(Answer::Reading))),
+            Call::Get(key) => lane
+                .get(key, deadline)
+                .await
+                .map(|answer| answer.map(|reading| belief.reading(before, reading).map(Answer::Reading))),
             Call::List(prefix, since) => lane
                 .list(prefix, since.0, deadline)
                 .await
@@ -319,7 +322,11 @@ impl Coordinator for AdapterCoordinator {
         };
         match examined {
             Ok(found) => findings.extend(found.iter().take(64).map(|finding| translate::finding(finding, &pool.shared.mask))),
-            Err(why) => findings.push(Finding::bad("reachable", why, "see what the adapter says, and `shardwright coordinator status`")),
+            Err(why) => findings.push(Finding::bad(
+                "reachable",
+                why,
+                "see what the adapter says, and `shardwright coordinator status`",
+            )),
         }
         let status = pool.status();
         if !status.refused.is_empty() {

@@ -10,8 +10,8 @@ use shardwright_coordinator::broker::Backoff;
 use shardwright_coordinator::limits::{check_sent, check_topic};
 use shardwright_coordinator::queue::Subscribers;
 use shardwright_coordinator::{BusError, Subscription};
-use std::sync::atomic::Ordering;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::Instant;
 

@@ -27,7 +27,9 @@ pub enum LaneFault {
         limit: Duration,
     },
     /// It wanted too much memory.
-    #[error("the adapter wanted {wanted} bytes of memory and may have {limit}; raise its `memory` or `total-memory` budget if that is what it takes")]
+    #[error(
+        "the adapter wanted {wanted} bytes of memory and may have {limit}; raise its `memory` or `total-memory` budget if that is what it takes"
+    )]
     OutOfMemory {
         /// Bytes of all memories and tables, had they been granted.
         wanted: usize,

@@ -44,7 +44,13 @@ impl Gate {
 
     /// What was asked for and refused, each as the grant that is missing.
     pub(super) fn refused(&self) -> Vec<String> {
-        self.0.refused.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+        self.0
+            .refused
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .cloned()
+            .collect()
     }
 
     fn refuse(&self, what: String) {
@@ -64,7 +70,14 @@ impl Gate {
             || self.0.resolved.lock().unwrap_or_else(PoisonError::into_inner).contains(&(ip, port));
         if !granted {
             let host = text;
-            self.refuse(Grant::Address { scheme: Scheme::Tcp, host, port }.to_string());
+            self.refuse(
+                Grant::Address {
+                    scheme: Scheme::Tcp,
+                    host,
+                    port,
+                }
+                .to_string(),
+            );
         }
         granted
     }
@@ -120,7 +133,11 @@ async fn resolve(host: &str) -> Result<Vec<IpAddr>, Unresolved> {
         !inward
     });
     addresses.truncate(ADDRESSES);
-    if addresses.is_empty() { Err(Unresolved::Unknown) } else { Ok(addresses) }
+    if addresses.is_empty() {
+        Err(Unresolved::Unknown)
+    } else {
+        Ok(addresses)
+    }
 }
 
 /// Names that mean this machine, and are granted as such.
@@ -132,7 +149,9 @@ fn is_local_name(host: &str) -> bool {
 /// Addresses that a name from outside has no business to lead to: this machine, its link (cloud metadata services are there), nobody, everybody.
 fn leads_inward(ip: IpAddr) -> bool {
     match ip {
-        IpAddr::V4(ip) => ip.is_loopback() || ip.is_link_local() || ip.is_unspecified() || ip.is_broadcast() || ip.is_multicast() || ip.octets()[0] == 0,
+        IpAddr::V4(ip) => {
+            ip.is_loopback() || ip.is_link_local() || ip.is_unspecified() || ip.is_broadcast() || ip.is_multicast() || ip.octets()[0] == 0
+        }
         IpAddr::V6(ip) => ip.is_loopback() || ip.is_unspecified() || ip.is_multicast() || ip.is_unicast_link_local(),
     }
 }
@@ -153,7 +172,10 @@ mod test {
     fn only_what_is_granted_is_reachable() {
         let gate = gate(&["tcp://127.0.0.1:5432", "tls://[::1]:5433", "http://127.0.0.1:80"]);
         assert!(gate.connects(address("127.0.0.1:5432")) && gate.connects(address("[::1]:5433")));
-        assert!(gate.connects(address("[::ffff:127.0.0.1]:5432")), "the same address in another dress");
+        assert!(
+            gate.connects(address("[::ffff:127.0.0.1]:5432")),
+            "the same address in another dress"
+        );
         for no in ["127.0.0.1:5433", "127.0.0.2:5432", "127.0.0.1:80", "0.0.0.0:5432"] {
             assert!(!gate.connects(address(no)), "{no}");
         }
@@ -174,10 +196,24 @@ mod test {
 
     #[test]
     fn names_from_outside_do_not_lead_inward() {
-        for inward in ["127.0.0.1", "127.8.8.8", "169.254.169.254", "0.0.0.0", "0.1.2.3", "224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1", "ff02::1"] {
+        for inward in [
+            "127.0.0.1",
+            "127.8.8.8",
+            "169.254.169.254",
+            "0.0.0.0",
+            "0.1.2.3",
+            "224.0.0.1",
+            "255.255.255.255",
+            "::1",
+            "::",
+            "fe80::1",
+            "ff02::1",
+        ] {
             assert!(leads_inward(inward.parse::<IpAddr>().expect(inward).to_canonical()), "{inward}");
         }
-        assert!(leads_inward("::ffff:127.0.0.1".parse::<IpAddr>().expect("an address").to_canonical()));
+        assert!(leads_inward(
+            "::ffff:127.0.0.1".parse::<IpAddr>().expect("an address").to_canonical()
+        ));
         for outward in ["10.0.0.5", "192.168.1.1", "8.8.8.8", "fd00::1", "2001:db8::1"] {
             assert!(!leads_inward(outward.parse().expect(outward)), "{outward}");
         }

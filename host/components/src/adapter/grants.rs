@@ -77,7 +77,11 @@ impl Grant {
     /// [`GrantError`].
     pub fn parse(text: &str) -> Result<Self, GrantError> {
         let error = |flaw| GrantError {
-            text: if text.contains('@') { "…@…".into() } else { text.chars().take(300).collect() },
+            text: if text.contains('@') {
+                "…@…".into()
+            } else {
+                text.chars().take(300).collect()
+            },
             flaw,
         };
         if let Some(name) = text.strip_prefix("env:") {
@@ -151,7 +155,11 @@ impl Grants {
     /// Hosts and ports for `wasi:sockets`.
     pub(super) fn sockets(&self) -> impl Iterator<Item = (&str, u16)> {
         self.0.iter().filter_map(|grant| match grant {
-            Grant::Address { scheme: Scheme::Tcp | Scheme::Tls, host, port } => Some((host.as_str(), *port)),
+            Grant::Address {
+                scheme: Scheme::Tcp | Scheme::Tls,
+                host,
+                port,
+            } => Some((host.as_str(), *port)),
             _ => None,
         })
     }
@@ -176,7 +184,11 @@ pub(super) fn split(text: &str) -> Option<(&str, Option<&str>)> {
     if let Some(inside) = text.strip_prefix('[') {
         let (host, after) = inside.split_once(']')?;
         host.parse::<std::net::Ipv6Addr>().ok()?;
-        return if after.is_empty() { Some((host, None)) } else { Some((host, Some(after.strip_prefix(':')?))) };
+        return if after.is_empty() {
+            Some((host, None))
+        } else {
+            Some((host, Some(after.strip_prefix(':')?)))
+        };
     }
     match text.split_once(':') {
         Some((_, port)) if port.contains(':') => None,

@@ -132,7 +132,11 @@ impl Inner {
                 info_code: None,
             },
         })?;
-        let permit = self.connections.clone().try_acquire_owned().map_err(|_| Error::ConnectionLimitReached)?;
+        let permit = self
+            .connections
+            .clone()
+            .try_acquire_owned()
+            .map_err(|_| Error::ConnectionLimitReached)?;
         let stream = connect(&addresses, to.port).await?;
         if to.scheme == Scheme::Http {
             return drive(stream, permit).await;

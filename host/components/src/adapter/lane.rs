@@ -42,7 +42,11 @@ impl Lane {
         store.epoch_deadline_callback(move |mut context| {
             let state: &mut State = context.data_mut();
             state.ticks += 1;
-            if state.ticks > most { Err(Spun.into()) } else { Ok(UpdateDeadline::Yield(1)) }
+            if state.ticks > most {
+                Err(Spun.into())
+            } else {
+                Ok(UpdateDeadline::Yield(1))
+            }
         });
         store.set_hostcall_fuel(budget.answer);
         let world = timeout_at(Instant::now() + timeout, pre.instantiate_async(&mut store)).await;
@@ -73,7 +77,11 @@ impl Lane {
             Err(_) => {
                 let state = self.store.data();
                 let (limit, computed) = (self.used - began, TICK * u32::try_from(state.ticks).unwrap_or(u32::MAX));
-                Err(if computed > limit / 2 { LaneFault::Spinning { limit } } else { LaneFault::Silent { limit } })
+                Err(if computed > limit / 2 {
+                    LaneFault::Spinning { limit }
+                } else {
+                    LaneFault::Silent { limit }
+                })
             }
         }
     }
@@ -171,7 +179,12 @@ impl Lane {
         Ok(subscribed.map(|ear| self.ear = Some(ear)))
     }
 
-    pub(super) async fn next(&mut self, max: u32, timeout: u32, deadline: Instant) -> Result<Result<Vec<bus::Delivery>, bus::BusError>, LaneFault> {
+    pub(super) async fn next(
+        &mut self,
+        max: u32,
+        timeout: u32,
+        deadline: Instant,
+    ) -> Result<Result<Vec<bus::Delivery>, bus::BusError>, LaneFault> {
         let Some(ear) = self.ear else {
             return Err(LaneFault::Lied("there is no subscription".into()));
         };

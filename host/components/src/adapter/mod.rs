@@ -28,6 +28,7 @@ mod status;
 mod supervisor;
 mod tls;
 mod translate;
+mod upgrade;
 mod words;
 #[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated from the WIT")]
 mod world;
@@ -40,3 +41,4 @@ pub use grants::{Grant, GrantError, Grants, Scheme};
 pub use options::{AdapterBudget, AdapterOptions};
 pub use status::AdapterStatus;
 pub use supervisor::AdapterState;
+pub use upgrade::{Differences, UpgradeError};

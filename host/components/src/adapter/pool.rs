@@ -221,7 +221,9 @@ impl Pool {
     pub(super) async fn enter<'p>(&'p self, from: &'p Purposed, bytes: usize, deadline: Instant) -> Result<Held<'p>, Refusal> {
         let Some(waiting) = from.wait(bytes) else {
             Counters::add(&self.counters.busy);
-            return Err(Refusal::Later(format!("more than {WAITING} calls or {WAITING_BYTES} bytes are waiting for a lane")));
+            return Err(Refusal::Later(format!(
+                "more than {WAITING} calls or {WAITING_BYTES} bytes are waiting for a lane"
+            )));
         };
         let permit = timeout_at(deadline, from.permits.clone().acquire_owned()).await;
         let permit = permit.map_err(|_| Refusal::Later("all lanes were busy for the whole time that a call may take".into()))?;
@@ -289,9 +291,16 @@ impl Pool {
         }
     }
 
+    /// A lane of the store of another component than the present one.
+    pub(super) async fn open_beside(&self, other: &Present, deadline: Instant) -> Result<Lane, Refusal> {
+        self.try_open(other, &self.store, deadline).await
+    }
+
     async fn try_open(&self, present: &Present, from: &Purposed, deadline: Instant) -> Result<Lane, Refusal> {
         let mask = &self.shared.mask;
-        let mut lane = Lane::start(present.component.pre(), self.shared.clone()).await.map_err(Refusal::Fault)?;
+        let mut lane = Lane::start(present.component.pre(), self.shared.clone())
+            .await
+            .map_err(Refusal::Fault)?;
         let context = Context {
             purpose: from.purpose,
             namespace: self.namespace.as_str().to_owned(),
@@ -301,7 +310,9 @@ impl Pool {
         };
         let opened = lane.open(&context, deadline).await;
         self.note_refused(&lane);
-        let opened = opened.map_err(Refusal::Fault)?.map_err(|error| Refusal::of(error, |why| mask.line(why)))?;
+        let opened = opened
+            .map_err(Refusal::Fault)?
+            .map_err(|error| Refusal::of(error, |why| mask.line(why)))?;
         self.belief.opened(&opened.history).map_err(|doubt| match doubt {
             Doubt::Lost(why) => Refusal::Lost(why),
             Doubt::Fault(fault) => Refusal::Fault(fault),
@@ -347,7 +358,9 @@ impl Pool {
 impl Held<'_> {
     /// The lane is good: somebody else may have it.
     pub(super) fn give_back(self) {
-        let Self { lane, number, pool, from, .. } = self;
+        let Self {
+            lane, number, pool, from, ..
+        } = self;
         pool.note_refused(&lane);
         if pool.present.read().unwrap_or_else(PoisonError::into_inner).number == number {
             lock(&from.idle).push((number, lane));

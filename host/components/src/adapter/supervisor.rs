@@ -139,7 +139,9 @@ impl Supervisor {
         self.faults.push_back(now);
         let trial = self.state == AdapterState::Quarantined;
         if trial || self.faults.len() > BUDGET {
-            let length = FIRST_QUARANTINE.saturating_mul(1 << self.quarantines.min(10)).min(LONGEST_QUARANTINE);
+            let length = FIRST_QUARANTINE
+                .saturating_mul(1 << self.quarantines.min(10))
+                .min(LONGEST_QUARANTINE);
             self.quarantines += 1;
             self.faults.clear();
             self.not_before = now + length;
@@ -175,7 +177,9 @@ impl Supervisor {
             return;
         }
         self.forget(now);
-        if matches!(self.state, AdapterState::Restarting | AdapterState::Unreachable) || (self.state == AdapterState::Quarantined && now >= self.not_before) {
+        if matches!(self.state, AdapterState::Restarting | AdapterState::Unreachable)
+            || (self.state == AdapterState::Quarantined && now >= self.not_before)
+        {
             self.enter(AdapterState::Running, now);
         }
         if self.state == AdapterState::Running && now.saturating_sub(self.since) >= WINDOW && self.faults.is_empty() {

@@ -10,7 +10,12 @@ use tokio_rustls::client::TlsStream;
 ///
 /// # Errors
 /// `Tls` with which thing does not fit; `Unreachable` if the connection was lost.
-pub(super) async fn secure(security: &Security, stream: TcpStream, host: &str, location: &str) -> Result<TlsStream<TcpStream>, BrokerError> {
+pub(super) async fn secure(
+    security: &Security,
+    stream: TcpStream,
+    host: &str,
+    location: &str,
+) -> Result<TlsStream<TcpStream>, BrokerError> {
     let explained = |error: io::Error| Security::explain(&error, host, location);
     let mut stream = security.connect(stream, host, location).await?;
     // By TLS 1.3 the server judges our certificate only after the handshake: this asks whether it did.

@@ -1,6 +1,8 @@
 //! The backends that this build has, opened as a configuration says.
 
-#[cfg(any(feature = "redis", feature = "nats", feature = "kafka"))]
+#[cfg(feature = "adapters")]
+mod adapters;
+#[cfg(any(feature = "adapters", feature = "redis", feature = "nats", feature = "kafka"))]
 mod options;
 mod patience;
 
@@ -64,7 +66,7 @@ pub enum BackendError {
     },
     /// There is no backend of this type.
     #[error(
-        "the coordinator [store.\"{id}\"] is of type \"{kind}\", for which there is no backend: use one of the types sqlite, redis, nats, kafka, or give the builder a coordinator of your own"
+        "the coordinator [store.\"{id}\"] is of type \"{kind}\", for which there is no backend: use one of the types sqlite, redis, nats, kafka, component, or give the builder a coordinator of your own"
     )]
     Unsupported {
         /// The section's id.
@@ -92,7 +94,8 @@ pub fn available(coordinator: &CoordinatorConfig) -> Result<(), BackendError> {
         CoordinatorConfig::Redis(_) => cfg!(feature = "redis"),
         CoordinatorConfig::Nats(_) => cfg!(feature = "nats"),
         CoordinatorConfig::Kafka(_) => cfg!(feature = "kafka"),
-        CoordinatorConfig::Component(_) | CoordinatorConfig::Zenoh(_) => false,
+        CoordinatorConfig::Component(_) => cfg!(feature = "adapters"),
+        CoordinatorConfig::Zenoh(_) => false,
     };
     if built { Ok(()) } else { Err(missing(coordinator)) }
 }
@@ -100,7 +103,8 @@ pub fn available(coordinator: &CoordinatorConfig) -> Result<(), BackendError> {
 fn missing(coordinator: &CoordinatorConfig) -> BackendError {
     let (id, kind) = (coordinator.id().unwrap_or_default().to_owned(), coordinator.kind());
     match coordinator {
-        CoordinatorConfig::Component(_) | CoordinatorConfig::Zenoh(_) => BackendError::Unsupported { id, kind },
+        CoordinatorConfig::Zenoh(_) => BackendError::Unsupported { id, kind },
+        CoordinatorConfig::Component(_) => BackendError::NotBuilt { id, kind: "adapters" },
         _ => BackendError::NotBuilt { id, kind },
     }
 }
@@ -141,6 +145,8 @@ pub async fn open(config: &ClusterConfig) -> Result<Arc<dyn Coordinator>, Backen
             let opened = shardwright_coordinator::kafka::KafkaCoordinator::open(options::kafka(section), namespace).await;
             server(&section.id, opened)
         }
+        #[cfg(feature = "adapters")]
+        CoordinatorConfig::Component(section) => Ok(Arc::new(adapters::open(section, namespace).await?)),
         other => Err(missing(other)),
     }
 }

@@ -98,3 +98,29 @@ pub(super) fn kafka(section: &shardwright_config::KafkaSection) -> shardwright_c
         timeout_session: section.timeout_session,
     }
 }
+
+#[cfg(feature = "adapters")]
+pub(super) fn adapter(
+    section: &shardwright_config::ComponentSection,
+) -> Result<shardwright_components::adapter::AdapterOptions, shardwright_coordinator::broker::BrokerError> {
+    use shardwright_components::adapter::{AdapterBudget, AdapterOptions, Grants};
+    use shardwright_coordinator::broker::BrokerError;
+    let texts: Vec<_> = section.grants.iter().map(ToString::to_string).collect();
+    let grants = Grants::parse(texts.iter().map(String::as_str)).map_err(|error| BrokerError::Invalid(error.to_string()))?;
+    let bytes = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+    Ok(AdapterOptions {
+        id: section.id.clone(),
+        config: password(&section.config),
+        secrets: section.secrets.iter().map(password).collect(),
+        grants,
+        tls: section.tls.as_ref().map(tls),
+        timeout: section.timeout,
+        lanes: bytes(section.lanes.into()),
+        budget: AdapterBudget {
+            memory: bytes(section.budget.memory),
+            total_memory: bytes(section.budget.total_memory),
+            cpu: section.budget.cpu,
+            answer: bytes(section.budget.answer),
+        },
+    })
+}
