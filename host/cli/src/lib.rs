@@ -60,7 +60,7 @@ fn dispatch(command: Command) -> anyhow::Result<Exit> {
 }
 
 /// Runs a command that asks and answers.
-fn brief(command: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<Exit> {
+fn brief<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?

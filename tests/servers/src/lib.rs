@@ -9,7 +9,9 @@
 //! missing. See [`tools`].
 
 mod authority;
+mod example;
 mod kafka;
+pub mod languages;
 mod nats;
 mod port;
 mod process;
@@ -19,6 +21,7 @@ mod server;
 pub mod tools;
 
 pub use authority::{Authority, Certificate};
+pub use example::ExampleServer;
 pub use kafka::{KafkaBuilder, KafkaCluster, KafkaServer, Sasl};
 pub use nats::{NatsBuilder, NatsCluster, NatsServer};
 pub use proxy::Proxy;

@@ -1,7 +1,13 @@
 //! `shardwright adapter`: makes coordinator adapters, looks at them, and checks that they keep the contract.
 
 mod build;
+#[cfg(feature = "adapters")]
+mod check;
 mod files;
+#[cfg(feature = "adapters")]
+mod inspect;
+#[cfg(feature = "adapters")]
+mod load;
 mod name;
 mod new;
 mod project;
@@ -23,6 +29,12 @@ enum Task {
     New(new::New),
     /// Build the component of the adapter in a folder
     Build(build::Build),
+    /// Say what a component is, what it imports and which grants it needs, or why it is no adapter
+    #[cfg(feature = "adapters")]
+    Inspect(inspect::Inspect),
+    /// Run the contract suite and the tests of the sandbox on a component, against its real backend
+    #[cfg(feature = "adapters")]
+    Check(check::Check),
 }
 
 /// Does one of them.
@@ -30,5 +42,9 @@ pub(crate) fn run(args: &Adapter) -> anyhow::Result<Exit> {
     match &args.task {
         Task::New(args) => new::run(args),
         Task::Build(args) => build::run(args),
+        #[cfg(feature = "adapters")]
+        Task::Inspect(args) => crate::brief(inspect::run(args)),
+        #[cfg(feature = "adapters")]
+        Task::Check(args) => check::run(args),
     }
 }

@@ -31,6 +31,14 @@ impl Scratch {
         self.made.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A namespace that nobody else uses, for a handle that is opened otherwise. It is removed with the rest.
+    #[cfg(feature = "adapters")]
+    pub(crate) fn space(&self) -> anyhow::Result<Namespace> {
+        let name = crate::cluster::scratch_name("suite")?;
+        self.made().insert(name.clone());
+        Ok(Namespace::new(&name)?)
+    }
+
     /// A handle to the namespace `space`.
     pub(crate) async fn open(&self, space: &Namespace) -> anyhow::Result<Arc<dyn Coordinator>> {
         // Before it is opened: whoever breaks that off does not know how far it came.
