@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::child;
 
-/// Installs `packages` for the whole machine.
+/// Installs `packages` for the whole machine; those that are there stay as they are.
 pub(crate) fn install(packages: &[&str]) -> Result<()> {
     let hint = format!(
         "install by hand: `apt-get install {}`, or what your system calls them",
@@ -17,13 +17,15 @@ pub(crate) fn install(packages: &[&str]) -> Result<()> {
     );
     let result = update().and_then(|()| {
         let mut command = as_root()?;
-        command.args(["install", "--yes", "--no-install-recommends"]).args(packages);
+        command
+            .args(["install", "--yes", "--no-install-recommends", "--no-upgrade"])
+            .args(packages);
         child::run(&mut command)
     });
     result.context(hint)
 }
 
-/// Unpacks `package` into `folder`, which nobody else uses; nothing is installed, so that this needs no rights.
+/// Unpacks `package` into `folder`, which nobody else uses, beside what is there; nothing is installed, so that this needs no rights.
 pub(crate) fn unpack(package: &str, folder: &Path) -> Result<()> {
     // Without lists of packages, as in a fresh image, nothing can be downloaded.
     if child::output(Command::new("apt-cache").args(["show", package])).is_none_or(|known| known.is_empty()) {
@@ -36,7 +38,20 @@ pub(crate) fn unpack(package: &str, folder: &Path) -> Result<()> {
         .map(|entry| entry.path())
         .find(|path| path.extension().is_some_and(|extension| extension == "deb"))
         .with_context(|| format!("`apt-get download {package}` brought nothing"))?;
-    child::run(Command::new("dpkg-deb").arg("--extract").arg(&archive).arg(folder))
+    child::run(Command::new("dpkg-deb").arg("--extract").arg(&archive).arg(folder))?;
+    // Gone, so that another package can follow it into the folder.
+    Ok(fs::remove_file(archive)?)
+}
+
+/// The packages of libraries that `packages` need.
+pub(crate) fn libraries(packages: &[&str]) -> Result<Vec<String>> {
+    let needed = child::output(Command::new("apt-cache").args(["depends", "--important"]).args(packages));
+    let needed = needed.with_context(|| format!("`apt-cache depends {}` failed", packages.join(" ")))?;
+    let names = needed.lines().filter_map(|line| line.split_once("Depends: "));
+    Ok(names
+        .map(|(_, name)| name.to_owned())
+        .filter(|name| name.starts_with("lib"))
+        .collect())
 }
 
 /// Fetches the lists of packages, once.

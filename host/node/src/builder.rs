@@ -1,5 +1,7 @@
 //! From a configuration to a running node.
 
+#[cfg(feature = "adapters")]
+use crate::adapter::{AdapterSlot, Watch, Who};
 use crate::backend::{self, Opener, persist};
 use crate::bus::Bus;
 use crate::driver::{Driver, LosingHook, Parts};
@@ -138,9 +140,15 @@ impl Builder {
         let namespace = Namespace::new(&config.name)?;
         let secret = config.secret.as_ref().map(|secret| Secret::new(secret.expose())).transpose()?;
         let config = Arc::new(config);
+        let state = Arc::new(state);
+        #[cfg(feature = "adapters")]
+        let slot = adapter(&config, &namespace).filter(|_| given.is_none());
+        let opener = opener(config.clone());
+        #[cfg(feature = "adapters")]
+        let opener = slot.as_ref().map_or(opener, AdapterSlot::opener);
         let backend = match given {
             Some(coordinator) => coordinator,
-            None => open(config.clone()).await?,
+            None => open(opener).await?,
         };
         let coordinator = protect(backend, &namespace, secret.as_ref());
         let info = NodeInfo {
@@ -178,12 +186,21 @@ impl Builder {
             pulse: pulse.clone(),
             losing,
             stop_timeout: Duration::from_millis(config.timing.stop_timeout),
-            _state: state,
+            _state: state.clone(),
         };
         let (orders, inbox) = mpsc::unbounded_channel();
         let first = Mutex::new(Some(shared.events.subscribe()));
         let span = tracing::info_span!("shardwright", cluster = config.name, host = hostname, node = tracing::field::Empty);
         let driver = span.in_scope(|| Driver::new(Engine::new(settings), parts, inbox, orders.clone()));
+        #[cfg(feature = "adapters")]
+        let adapter = slot.map(|slot| {
+            let who = Who {
+                cluster: config.name.clone(),
+                hostname: hostname.clone(),
+            };
+            let watch = span.in_scope(|| Watch::new(slot.clone(), shared.clone(), state, who));
+            (slot, watch)
+        });
         let driver = tokio::spawn(driver.run().instrument(span));
         // From here on dropping `node` ends everything.
         let node = Node {
@@ -198,6 +215,8 @@ impl Builder {
             orders,
             first,
             driver,
+            #[cfg(feature = "adapters")]
+            adapter,
         };
 
         let mut phase = node.shared.phase.subscribe();
@@ -257,12 +276,25 @@ struct Prepared {
     info: NodeInfo,
 }
 
-/// The configured coordinator, as soon as it can be reached; opened anew whenever it has lost its history.
-async fn open(config: Arc<ClusterConfig>) -> Result<Arc<dyn Coordinator>, StartError> {
-    let open: Opener = Arc::new(move || {
+/// The slot for the adapter, if the configured coordinator is one.
+#[cfg(feature = "adapters")]
+fn adapter(config: &ClusterConfig, namespace: &Namespace) -> Option<AdapterSlot> {
+    match &config.coordinator {
+        shardwright_config::CoordinatorConfig::Component(section) => Some(AdapterSlot::new(section.clone(), namespace.clone())),
+        _ => None,
+    }
+}
+
+/// Opens the configured coordinator.
+fn opener(config: Arc<ClusterConfig>) -> Opener {
+    Arc::new(move || {
         let config = config.clone();
         Box::pin(async move { backend::open(&config).await })
-    });
+    })
+}
+
+/// The coordinator that `open` gives, as soon as it can be reached; opened anew whenever it has lost its history.
+async fn open(open: Opener) -> Result<Arc<dyn Coordinator>, StartError> {
     let first = persist(&open, |error| !error.is_transient()).await?;
     Ok(Arc::new(Reopening::new(first, open)))
 }

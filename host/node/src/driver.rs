@@ -38,7 +38,7 @@ pub(crate) struct Parts {
     pub(crate) losing: Option<LosingHook>,
     pub(crate) stop_timeout: Duration,
     /// Locked for as long as the driver lives.
-    pub(crate) _state: StateDir,
+    pub(crate) _state: Arc<StateDir>,
 }
 
 pub(crate) struct Driver {

@@ -148,6 +148,43 @@ pub enum NodeEvent {
         /// The role.
         role: String,
     },
+    /// The adapter that the coordinator is entered another state; it began with [`AdapterState::Running`](crate::AdapterState::Running). A
+    /// state that was left again at once may be left out.
+    #[cfg(feature = "adapters")]
+    AdapterState {
+        /// The adapter's name.
+        name: String,
+        /// Its version.
+        version: String,
+        /// How it is now.
+        state: crate::AdapterState,
+        /// Why, unless it works.
+        reason: Option<String>,
+    },
+    /// Another component of the adapter took the place of the present one.
+    #[cfg(feature = "adapters")]
+    AdapterUpgraded {
+        /// The adapter's name.
+        name: String,
+        /// The version before.
+        from: String,
+        /// The version now.
+        to: String,
+        /// The digest of the component, in hexadecimal digits.
+        digest: String,
+        /// Grants and imports that the one before wanted and this one does not.
+        removed: Vec<String>,
+    },
+    /// Another component was not put in the place of the present one, which goes on.
+    #[cfg(feature = "adapters")]
+    AdapterRefused {
+        /// The adapter's name; nothing while its coordinator is being opened anew.
+        name: Option<String>,
+        /// The version that goes on.
+        version: Option<String>,
+        /// Why.
+        reason: String,
+    },
     /// The node has ended.
     Ended {
         /// Why, unless it was asked to.
@@ -235,6 +272,16 @@ mod test {
             state: HealthState::BusSilent,
         };
         assert_eq!(json(health), r#"{"event":"health","state":"bus-silent"}"#);
+        #[cfg(feature = "adapters")]
+        assert_eq!(
+            json(NodeEvent::AdapterState {
+                name: "etcd".into(),
+                version: "0.1.0".into(),
+                state: crate::AdapterState::Quarantined,
+                reason: Some("it trapped".into()),
+            }),
+            r#"{"event":"adapter-state","name":"etcd","version":"0.1.0","state":"quarantined","reason":"it trapped"}"#
+        );
         assert_eq!(
             json(NodeEvent::PeerStatus {
                 node,

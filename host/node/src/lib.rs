@@ -28,7 +28,7 @@
 //! # A tour of the source
 //! `builder` reads the configuration and puts a node together; `backend` opens its coordinator, `reopen` does so again after a loss; `driver` is the one task that owns the engine of `shardwright-core`, feeds it
 //! events and has its commands performed by `store`, `bus`, `policies` and `table`; `fence` enforces the deadline; `claim` and `role` are
-//! what the server's threads touch.
+//! what the server's threads touch; `adapter` holds on to a coordinator that is a component.
 //!
 //! # Log fields
 //! Everything is logged through `tracing`, one line for each change of state, with the same facts as [`NodeEvent`]. The names are stable:
@@ -37,6 +37,8 @@
 //!
 //! Needs a tokio runtime of either flavour with time enabled.
 
+#[cfg(feature = "adapters")]
+pub mod adapter;
 pub mod backend;
 mod builder;
 mod bus;
@@ -62,6 +64,8 @@ mod tell;
 #[cfg(test)]
 mod testing;
 
+#[cfg(feature = "adapters")]
+pub use adapter::{AdapterReloadError, AdapterState, AdapterStatus, AdapterUpgrade};
 pub use backend::BackendError;
 pub use builder::Builder;
 pub use bus::{Message, Messages};

@@ -1,5 +1,7 @@
 //! A running node: what the server holds on to.
 
+#[cfg(feature = "adapters")]
+use crate::adapter::{AdapterReloadError, AdapterSlot, AdapterStatus, AdapterUpgrade, Watch};
 use crate::builder::Builder;
 use crate::bus::{Bus, Messages};
 use crate::error::DrainError;
@@ -40,6 +42,9 @@ pub struct Node {
     /// What was told before anybody asked for events.
     pub(crate) first: Mutex<Option<broadcast::Receiver<NodeEvent>>>,
     pub(crate) driver: JoinHandle<()>,
+    /// The adapter that the coordinator is, and who watches it.
+    #[cfg(feature = "adapters")]
+    pub(crate) adapter: Option<(AdapterSlot, Watch)>,
 }
 
 /// What a node has counted since it started.
@@ -224,6 +229,49 @@ impl Node {
         outcome.map(|()| replaced)
     }
 
+    /// How the adapter is that this node's coordinator is; `None` if it is none, or is being opened anew after it lost its history. Changes
+    /// of its state are told as [`NodeEvent::AdapterState`].
+    #[cfg(feature = "adapters")]
+    #[must_use]
+    pub fn adapter_status(&self) -> Option<AdapterStatus> {
+        self.adapter.as_ref().and_then(|(slot, _)| slot.status())
+    }
+
+    /// Reads the adapter's component again. If it is another one, it is compared with the present one, runs the contract suite in scratch
+    /// namespaces of the same backend, and takes the present one's place, while both work. One that asks for more than the present one is
+    /// refused, even if the configuration grants it: that is for people to accept, and to start the node again. What came of it is told as
+    /// [`NodeEvent::AdapterUpgraded`] or [`NodeEvent::AdapterRefused`]. Nothing if the component is the same, or the coordinator no adapter.
+    ///
+    /// Takes some seconds, up to minutes on a slow backend. Dropping the future leaves the present component in place, and may leave
+    /// scratch namespaces, `suite-…`, behind.
+    ///
+    /// # Errors
+    /// [`AdapterReloadError`]. The present one goes on.
+    #[cfg(feature = "adapters")]
+    pub async fn reload_adapter(&self) -> Result<Option<AdapterUpgrade>, AdapterReloadError> {
+        let Some((slot, _)) = &self.adapter else { return Ok(None) };
+        let outcome = slot.reload().await;
+        match &outcome {
+            Ok(Some(upgrade)) => self.shared.emit(NodeEvent::AdapterUpgraded {
+                name: upgrade.name.clone(),
+                from: upgrade.from.clone(),
+                to: upgrade.to.clone(),
+                digest: upgrade.digest.clone(),
+                removed: upgrade.differences.removed.clone(),
+            }),
+            Ok(None) => {}
+            Err(error) => {
+                let present = slot.status();
+                self.shared.emit(NodeEvent::AdapterRefused {
+                    name: present.as_ref().map(|status| status.name.clone()),
+                    version: present.map(|status| status.version),
+                    reason: error.to_string(),
+                });
+            }
+        }
+        outcome
+    }
+
     /// Stops all work in good order, ends the session, so that the others take over at once, and waits until that is done. The id stays
     /// this host's. If the coordinator cannot be reached, this takes at most the stop time-out and one validity.
     pub async fn shutdown(mut self) {
@@ -234,6 +282,10 @@ impl Node {
             tracing::error!("the session could not be ended in time: it will expire by itself");
             self.driver.abort();
             let _ = (&mut self.driver).await;
+        }
+        #[cfg(feature = "adapters")]
+        if let Some((_, watch)) = self.adapter.take() {
+            watch.end().await;
         }
     }
 

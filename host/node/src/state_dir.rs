@@ -2,7 +2,7 @@
 //!
 //! `instance` holds the installation's UUID, and the number of the folder that it was made for: a copy of the folder is another installation,
 //! or two processes could take each other for themselves. `lock` is locked with `flock`, which the kernel releases whenever and however the process
-//! ends; the process id in it is for people.
+//! ends; the process id in it is for people. `coordinator.json` is what a node on an adapter says of it, for as long as it runs.
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
@@ -11,6 +11,14 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// What a node says of its adapter.
+pub(crate) const REPORT: &str = "coordinator.json";
+/// How often a lock is tried that somebody holds: it may be somebody who only looks whether it is held.
+const TRIES: u32 = 5;
+/// The wait between two tries.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Why a state directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +62,8 @@ pub enum StateDirError {
 #[derive(Debug)]
 pub(crate) struct StateDir {
     pub(crate) instance: InstanceId,
+    #[cfg(feature = "adapters")]
+    pub(crate) path: PathBuf,
     /// Its lock lasts as long as the file is open.
     _lock: File,
 }
@@ -73,7 +83,7 @@ impl StateDir {
 
         let lock_path = path.join("lock");
         let mut lock = private().read(true).open(&lock_path).map_err(failed("open", &lock_path))?;
-        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        match exclusive(&lock) {
             Ok(()) => {}
             Err(Errno::WOULDBLOCK) => {
                 let mut text = String::new();
@@ -89,6 +99,8 @@ impl StateDir {
         lock.set_len(0)
             .and_then(|()| writeln!(lock, "{}", std::process::id()))
             .map_err(failed("write", &lock_path))?;
+        // Of a process that was killed. What cannot be removed names that process.
+        let _ = std::fs::remove_file(path.join(REPORT));
 
         let instance_path = path.join("instance");
         let instance = match std::fs::read_to_string(&instance_path) {
@@ -107,11 +119,48 @@ impl StateDir {
             Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(StateDirError::Malformed { path: instance_path }),
             Err(error) => return Err(failed("read", &instance_path)(error)),
         };
-        Ok(Self { instance, _lock: lock })
+        Ok(Self {
+            instance,
+            #[cfg(feature = "adapters")]
+            path: path.to_owned(),
+            _lock: lock,
+        })
     }
 }
 
-fn private() -> OpenOptions {
+fn exclusive(lock: &File) -> Result<(), Errno> {
+    for _ in 1..TRIES {
+        match flock(lock, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => std::thread::sleep(PAUSE),
+            other => return other,
+        }
+    }
+    flock(lock, FlockOperation::NonBlockingLockExclusive)
+}
+
+/// Who has locked the state directory `path`: nobody, or a process and its id as far as it said so.
+///
+/// # Errors
+/// If the lock cannot be opened.
+#[cfg(feature = "adapters")]
+pub(crate) fn holder(path: &Path) -> io::Result<Option<Option<u32>>> {
+    let lock = match File::open(path.join("lock")) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other?,
+    };
+    match flock(&lock, FlockOperation::NonBlockingLockShared) {
+        // Given back with the file.
+        Ok(()) => Ok(None),
+        Err(Errno::WOULDBLOCK) => {
+            let mut text = String::new();
+            lock.take(32).read_to_string(&mut text)?;
+            Ok(Some(text.trim().parse().ok()))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+pub(crate) fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(false).mode(0o600);
     options
@@ -173,6 +222,26 @@ mod test {
         assert_eq!(StateDir::open(&path).expect("free again").instance, instance);
         let other = StateDir::open(&temp.path().join("c")).expect("another");
         assert_ne!(other.instance, instance);
+    }
+
+    #[cfg(feature = "adapters")]
+    #[test]
+    fn who_looks_at_a_lock_is_in_nobodys_way() {
+        let temp = tempfile::tempdir().expect("a folder");
+        assert_eq!(holder(temp.path()).expect("no lock"), None);
+        let state = StateDir::open(temp.path()).expect("created");
+        assert_eq!(holder(temp.path()).expect("a lock"), Some(Some(std::process::id())));
+        drop(state);
+        assert_eq!(holder(temp.path()).expect("a lock"), None);
+        let looking = File::open(temp.path().join("lock")).expect("opens");
+        flock(&looking, FlockOperation::NonBlockingLockShared).expect("nobody else");
+        let opening = std::thread::spawn({
+            let path = temp.path().to_owned();
+            move || StateDir::open(&path).map(drop)
+        });
+        std::thread::sleep(PAUSE);
+        drop(looking);
+        opening.join().expect("no panic").expect("tried again");
     }
 
     #[test]

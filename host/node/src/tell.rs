@@ -109,6 +109,17 @@ pub(crate) fn log(event: &NodeEvent) {
             "the policy failed too often: the native one takes over until the component changes"
         ),
         E::PolicyReplaced { role } => info!(role, "policy replaced"),
+        // The adapter's host has told it, with more.
+        #[cfg(feature = "adapters")]
+        E::AdapterState { .. } => {}
+        #[cfg(feature = "adapters")]
+        E::AdapterUpgraded {
+            name, from, to, digest, ..
+        } => info!(name, from, to, digest, "the adapter was replaced by another version"),
+        #[cfg(feature = "adapters")]
+        E::AdapterRefused { name, version, reason } => {
+            error!(name, version, reason, "the adapter was not replaced: the present one goes on")
+        }
         E::Ended { reason: None } => info!("ended"),
         E::Ended { reason: Some(reason) } => error!(reason, "ended"),
         // Made by the reader, told by nobody.

@@ -1,6 +1,8 @@
 //! A certificate authority of a test's own.
 
-use std::fs;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -98,6 +100,9 @@ impl Authority {
 
 const CA: &str = "ca.pem";
 
+/// For the owner alone: PostgreSQL takes no key that others can read.
 fn write(path: &Path, pem: &str) -> Result<()> {
-    fs::write(path, pem).with_context(|| format!("{} cannot be written", path.display()))
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    file.and_then(|mut file| file.write_all(pem.as_bytes()))
+        .with_context(|| format!("{} cannot be written", path.display()))
 }

@@ -1,4 +1,5 @@
-//! Real servers for tests: Redis, NATS and Kafka, alone or as clusters, on loopback and free ports, with their data in temporary folders.
+//! Real servers for tests: Redis, NATS, Kafka, etcd and PostgreSQL, alone or as clusters, on loopback and free ports, with their data in
+//! temporary folders.
 //!
 //! Each can be killed, stopped, frozen, started again with its data or without, and reached through a [`Proxy`] that cuts, delays or swallows.
 //! A server ends when its value is dropped, and also when the process that started it is killed.
@@ -9,11 +10,14 @@
 //! missing. See [`tools`].
 
 mod authority;
+mod etcd;
 mod example;
+mod http;
 mod kafka;
 pub mod languages;
 mod nats;
 mod port;
+mod postgres;
 mod process;
 mod proxy;
 mod redis;
@@ -21,9 +25,11 @@ mod server;
 pub mod tools;
 
 pub use authority::{Authority, Certificate};
+pub use etcd::{EtcdBuilder, EtcdCluster, EtcdServer};
 pub use example::ExampleServer;
 pub use kafka::{KafkaBuilder, KafkaCluster, KafkaServer, Sasl};
 pub use nats::{NatsBuilder, NatsCluster, NatsServer};
+pub use postgres::{PostgresBuilder, PostgresPair, PostgresServer};
 pub use proxy::Proxy;
 pub use redis::{RedisBuilder, RedisCluster, RedisSentinel, RedisServer};
 pub use server::Server;

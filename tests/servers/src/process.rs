@@ -19,7 +19,7 @@ pub(crate) const GLANCE: Duration = Duration::from_millis(10);
 /// How much of a log is shown when a server does not come up.
 const TAIL: usize = 4_000;
 
-/// A running server. Dropping it kills it.
+/// A running server. Dropping it kills it, and what it has started.
 #[derive(Debug)]
 pub(crate) struct Process {
     child: Child,
@@ -88,6 +88,29 @@ impl Process {
         kill_process(pid, signal).with_context(|| format!("the process {} takes no signal", self.child.id()))
     }
 
+    /// Freezes it with all processes that it has started.
+    pub(crate) fn freeze(&self) -> Result<()> {
+        // Itself first, so that it starts no more of them.
+        self.signal(Signal::STOP)?;
+        self.children().into_iter().for_each(|child| send(child, Signal::STOP));
+        Ok(())
+    }
+
+    /// Lets them all go on.
+    pub(crate) fn thaw(&self) -> Result<()> {
+        self.children().into_iter().for_each(|child| send(child, Signal::CONT));
+        self.signal(Signal::CONT)
+    }
+
+    /// The processes that it has started and that have not ended.
+    fn children(&self) -> Vec<Pid> {
+        let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+        processes
+            .filter_map(|entry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?))
+            .filter(|&pid| status(pid).is_some_and(|(_, parent)| parent == self.child.id()))
+            .collect()
+    }
+
     /// Waits for its end.
     pub(crate) fn wait(&mut self) -> Result<ExitStatus> {
         let deadline = Instant::now() + PATIENCE;
@@ -105,12 +128,34 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        let mut children = Vec::new();
+        if matches!(self.child.try_wait(), Ok(None)) && self.signal(Signal::STOP).is_ok() {
+            children = self.children();
+        }
         for child in [&mut self.leash, &mut self.child] {
             // It may have ended by itself.
             let _ = child.kill();
             let _ = child.wait();
         }
+        children.iter().for_each(|&child| send(child, Signal::KILL));
+        let deadline = Instant::now() + PATIENCE;
+        while children.iter().any(|&child| status(child).is_some_and(|(state, _)| state != 'Z')) && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(1));
+        }
     }
+}
+
+/// Sends `signal` to a process that may have ended.
+fn send(process: Pid, signal: Signal) {
+    let _ = kill_process(process, signal);
+}
+
+/// The state of a process, as the letter that the system shows, and its parent; nothing when it is gone.
+fn status(process: Pid) -> Option<(char, u32)> {
+    let text = fs::read_to_string(format!("/proc/{}/stat", process.as_raw_nonzero())).ok()?;
+    // The name before may hold anything, also parentheses.
+    let mut fields = text.rsplit_once(')')?.1.split_whitespace();
+    Some((fields.next()?.chars().next()?, fields.next()?.parse().ok()?))
 }
 
 /// A process that waits for our end, however we end, and then kills `child` and deletes its folder: the system closes the pipe from us to it.

@@ -1,7 +1,7 @@
 //! A way to a server that can be cut, slowed down, or made to swallow answers.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener as Listener};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc as blocking};
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ pub struct Proxy {
 
 /// What all connections look at.
 struct Shared {
-    target: u16,
+    target: AtomicU16,
     accepted: AtomicUsize,
     requests: AtomicUsize,
     delay_micros: AtomicU64,
@@ -59,7 +59,7 @@ impl Proxy {
         let proxy = Self {
             port: Port::free()?,
             shared: Arc::new(Shared {
-                target,
+                target: AtomicU16::new(target),
                 accepted: AtomicUsize::new(0),
                 requests: AtomicUsize::new(0),
                 delay_micros: AtomicU64::new(0),
@@ -76,6 +76,11 @@ impl Proxy {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port.number()
+    }
+
+    /// Leads to another server from now on: new connections go there, those that are open stay where they are.
+    pub fn lead_to(&self, target: u16) {
+        self.shared.target.store(target, Ordering::Relaxed);
     }
 
     /// Closes all connections and refuses new ones; both have happened when it returns.
@@ -177,7 +182,7 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>, alive: blocking::Send
 }
 
 async fn forward(client: TcpStream, shared: &Shared) -> std::io::Result<()> {
-    let server = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, shared.target))).await?;
+    let server = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, shared.target.load(Ordering::Relaxed)))).await?;
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
     let (from_client, to_client) = client.into_split();

@@ -22,6 +22,19 @@ pub(crate) trait Recipe: Send + Sync {
 
     /// The command that runs it in the foreground.
     fn command(&self, folder: &Folder) -> Result<Command>;
+
+    /// Sets up what only a server that serves can be told; after each start.
+    fn started(&self, _folder: &Folder) -> Result<()> {
+        Ok(())
+    }
+
+    /// What asks it to end without waiting for its clients.
+    fn end(&self) -> Signal {
+        Signal::TERM
+    }
+
+    /// Puts away what it leaves outside its folder when it is killed.
+    fn killed(&self, _folder: &Folder) {}
 }
 
 /// Where one server keeps everything.
@@ -43,7 +56,6 @@ impl Folder {
 pub struct Server {
     port: Port,
     recipe: Box<dyn Recipe>,
-    // Before the folder: killed before its data goes.
     process: Mutex<Option<Process>>,
     folder: Folder,
 }
@@ -71,8 +83,8 @@ impl Server {
 
     /// Waits until a server that was launched serves.
     pub(crate) fn wait_until_ready(&self) -> Result<()> {
-        let mut process = self.process();
-        process.as_mut().context(STOPPED)?.wait_for(self.recipe.ready())
+        self.process().as_mut().context(STOPPED)?.wait_for(self.recipe.ready())?;
+        self.recipe.started(&self.folder)
     }
 
     /// Its port on 127.0.0.1.
@@ -101,23 +113,24 @@ impl Server {
         self.process().is_some()
     }
 
-    /// Ends it at once (SIGKILL).
+    /// Ends it at once (SIGKILL), with every process that it has started.
     ///
     /// # Errors
     /// It does not run.
     pub fn kill(&self) -> Result<()> {
         let process = self.process().take();
         drop(process.context(STOPPED)?);
+        self.recipe.killed(&self.folder);
         Ok(())
     }
 
-    /// Asks it to end (SIGTERM) and waits until it has.
+    /// Asks it to end (SIGTERM, PostgreSQL by SIGINT) and waits until it has.
     ///
     /// # Errors
     /// It does not run, or does not end within a minute.
     pub fn stop(&self) -> Result<()> {
         let mut process = self.process().take().context(STOPPED)?;
-        process.signal(Signal::TERM)?;
+        process.signal(self.recipe.end())?;
         process.wait()?;
         Ok(())
     }
@@ -162,7 +175,7 @@ impl Server {
     /// # Errors
     /// It does not run.
     pub fn pause(&self) -> Result<()> {
-        self.process().as_ref().context(STOPPED)?.signal(Signal::STOP)
+        self.process().as_ref().context(STOPPED)?.freeze()
     }
 
     /// Lets it go on (SIGCONT).
@@ -170,7 +183,7 @@ impl Server {
     /// # Errors
     /// It does not run.
     pub fn resume(&self) -> Result<()> {
-        self.process().as_ref().context(STOPPED)?.signal(Signal::CONT)
+        self.process().as_ref().context(STOPPED)?.thaw()
     }
 
     /// Where it keeps its data.
@@ -181,6 +194,13 @@ impl Server {
 
     fn process(&self) -> MutexGuard<'_, Option<Process>> {
         self.process.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may be killed or stopped already.
+        let _ = self.kill();
     }
 }
 

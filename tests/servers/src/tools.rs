@@ -2,6 +2,7 @@
 
 use std::env;
 use std::ffi::OsStr;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -15,6 +16,15 @@ pub const NATS: &str = "2.15.1";
 
 /// The version of the older NATS server: the last one of Debian 12.
 pub const NATS_OLD: &str = "2.9.10";
+
+/// The version of the newer etcd that is installed where none of it, or of a later one, is found.
+pub const ETCD: &str = "3.6.16";
+
+/// The version of the older etcd: the last one of Debian 12.
+pub const ETCD_OLD: &str = "3.4.23";
+
+/// The oldest PostgreSQL that is used.
+const POSTGRES: (u32, u32) = (15, 0);
 
 /// Debian keeps some servers where not every `PATH` leads.
 const SYSTEM: [&str; 2] = ["/usr/sbin", "/usr/local/sbin"];
@@ -85,6 +95,49 @@ pub fn java() -> Result<PathBuf> {
     any("java").context(missing("java", "Debian: `apt-get install default-jre-headless`"))
 }
 
+/// An etcd that is not older than [`ETCD`]'s minor version.
+///
+/// # Errors
+/// It is not there.
+pub fn etcd() -> Result<PathBuf> {
+    any_etcd(|version| version >= minor(ETCD)).context(missing(&format!("etcd {ETCD}"), "Go builds it"))
+}
+
+/// The etcd of Debian 12.
+///
+/// # Errors
+/// It is not there.
+pub fn etcd_old() -> Result<PathBuf> {
+    any_etcd(|version| version == minor(ETCD_OLD)).context(missing(&format!("etcd {ETCD_OLD}"), "Debian 12: `apt-get install etcd-server`"))
+}
+
+/// The folder with the programs of PostgreSQL 15 or later: server, `initdb`, `psql`, `pg_basebackup`.
+///
+/// # Errors
+/// They are not there, or lack a library.
+pub fn postgres() -> Result<PathBuf> {
+    let linked = candidates("postgres").filter_map(|program| Some(program.canonicalize().ok()?.parent()?.to_owned()));
+    let unpacked = folders().map(|folder| folder.join("postgresql"));
+    // Debian's place, which no `PATH` leads to.
+    let debian = unpacked.chain([PathBuf::from("/")]).flat_map(|root| {
+        let versions = fs::read_dir(root.join("usr/lib/postgresql")).into_iter().flatten().flatten();
+        versions.map(|version| version.path().join("bin"))
+    });
+    linked
+        .chain(debian)
+        .find(|folder| {
+            let fits = |name, prefix| version(&folder.join(name), prefix).is_some_and(|version| version >= POSTGRES);
+            fits("postgres", "postgres (PostgreSQL) ")
+                && fits("initdb", "initdb (PostgreSQL) ")
+                && fits("psql", "psql (PostgreSQL) ")
+                && fits("pg_basebackup", "pg_basebackup (PostgreSQL) ")
+        })
+        .context(missing(
+            "PostgreSQL 15 (postgres, initdb, psql, pg_basebackup)",
+            "Debian: `apt-get install postgresql`",
+        ))
+}
+
 /// The first of this name.
 fn any(name: &str) -> Option<PathBuf> {
     candidates(name).next()
@@ -94,14 +147,21 @@ fn any(name: &str) -> Option<PathBuf> {
 fn nats(fits: impl Fn((u32, u32)) -> bool) -> Option<PathBuf> {
     candidates("nats-server")
         .chain(candidates("nats-server-old"))
-        .find(|program| version(program).is_some_and(&fits))
+        .find(|program| version(program, "nats-server: v").is_some_and(&fits))
 }
 
-/// Major and minor version, as `nats-server: v2.15.1` names them.
-fn version(program: &Path) -> Option<(u32, u32)> {
+/// The first etcd whose version fits.
+fn any_etcd(fits: impl Fn((u32, u32)) -> bool) -> Option<PathBuf> {
+    candidates("etcd")
+        .chain(candidates("etcd-old"))
+        .find(|program| version(program, "etcd Version: ").is_some_and(&fits))
+}
+
+/// Major and minor version, which the program itself names after `prefix`.
+fn version(program: &Path, prefix: &str) -> Option<(u32, u32)> {
     let output = Command::new(program).arg("--version").stdin(Stdio::null()).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
-    Some(minor(text.trim().strip_prefix("nats-server: v")?))
+    Some(minor(text.trim().strip_prefix(prefix)?))
 }
 
 fn minor(version: &str) -> (u32, u32) {

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use shardwright_servers::RedisServer;
+use shardwright_servers::{PostgresServer, RedisServer, Server};
 
 /// In the environment of the process that is to be killed.
 const CHILD: &str = "SHARDWRIGHT_SERVERS_TEST_CHILD";
@@ -18,8 +18,10 @@ const CHILD: &str = "SHARDWRIGHT_SERVERS_TEST_CHILD";
 #[test]
 fn a_killed_process_leaves_no_server() {
     if std::env::var_os(CHILD).is_some() {
-        let server = RedisServer::start().unwrap();
-        println!("\nserver {} {}", server.process_id().unwrap(), server.data_folder().display());
+        let (redis, postgres) = (RedisServer::start().unwrap(), PostgresServer::start().unwrap());
+        let say = |server: &Server| println!("\nserver {} {}", server.process_id().unwrap(), server.data_folder().display());
+        say(&redis);
+        say(&postgres);
         std::thread::park();
     }
     let mut child = Command::new(std::env::current_exe().unwrap())
@@ -28,19 +30,27 @@ fn a_killed_process_leaves_no_server() {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let output = BufReader::new(child.stdout.take().unwrap());
-    let line = output
-        .lines()
-        .find_map(|line| line.unwrap().strip_prefix("server ").map(str::to_owned))
-        .expect("the child says which server it has");
-    let (process, folder) = line.split_once(' ').unwrap();
-    let running = || std::fs::read_to_string(format!("/proc/{process}/cmdline")).is_ok_and(|command| command.contains("redis-server"));
-    assert!(running() && Path::new(folder).is_dir());
+    let output = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let servers: Vec<_> = output
+        .filter_map(|line| line.strip_prefix("server ").map(str::to_owned))
+        .take(2)
+        .collect();
+    assert_eq!(servers.len(), 2, "the child says which servers it has");
+    let servers: Vec<_> = servers.iter().map(|line| line.split_once(' ').unwrap()).collect();
+    let running = |process: &str| {
+        let command = std::fs::read_to_string(format!("/proc/{process}/cmdline")).unwrap_or_default();
+        command.contains("redis-server") || command.contains("postgres")
+    };
+    for (process, folder) in &servers {
+        assert!(running(process) && Path::new(folder).is_dir());
+    }
     child.kill().unwrap();
     child.wait().unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);
-    while running() || Path::new(folder).exists() {
-        assert!(Instant::now() < deadline, "the server {process} or its data outlive their parent");
-        std::thread::sleep(Duration::from_millis(10));
+    for (process, folder) in &servers {
+        while running(process) || Path::new(folder).exists() {
+            assert!(Instant::now() < deadline, "the server {process} or its data outlive their parent");
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 }

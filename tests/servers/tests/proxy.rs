@@ -127,3 +127,15 @@ async fn it_can_be_dropped_inside_an_async_test() {
     proxy.cut();
     drop(proxy);
 }
+
+#[test]
+fn it_leads_elsewhere_when_told() {
+    let ((one, at_one), (other, at_other)) = (echo(), echo());
+    let proxy = Proxy::to(one).unwrap();
+    let mut first = connect(&proxy);
+    round_trip(&mut first).unwrap();
+    proxy.lead_to(other);
+    round_trip(&mut connect(&proxy)).unwrap();
+    round_trip(&mut first).unwrap();
+    assert_eq!((at_one.try_iter().count(), at_other.try_iter().count()), (2, 1));
+}

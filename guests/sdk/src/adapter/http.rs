@@ -3,8 +3,7 @@
 use super::Deadline;
 use wasip2::http::outgoing_handler::handle;
 use wasip2::http::types::{
-    ErrorCode, Fields, FutureIncomingResponse, IncomingBody, IncomingResponse, Method, OutgoingBody, OutgoingRequest, RequestOptions,
-    Scheme,
+    ErrorCode, Fields, FutureIncomingResponse, IncomingBody, IncomingResponse, Method, OutgoingBody, OutgoingRequest, Scheme,
 };
 use wasip2::io::streams::{InputStream, StreamError};
 
@@ -125,12 +124,8 @@ impl Request<'_> {
         request.set_authority(Some(authority)).map_err(|()| invalid("the host"))?;
         request.set_path_with_query(Some(path)).map_err(|()| invalid("the path"))?;
         let body = request.body().map_err(|()| invalid("the body"))?;
-        let options = RequestOptions::new();
-        let left = u64::try_from(deadline.left().as_nanos()).unwrap_or(u64::MAX).max(1);
-        // Only hints to the host; this side looks at its own deadline.
-        let _ = options.set_connect_timeout(Some(left));
-        let _ = options.set_first_byte_timeout(Some(left));
-        let future = handle(request, Some(options)).map_err(|code| explain(code, self.url))?;
+        // No options: they would only be hints, since this side looks at its own deadline, and Wasmtime 48 never frees them.
+        let future = handle(request, None).map_err(|code| explain(code, self.url))?;
         self.write(body, deadline)?;
         Ok(future)
     }

@@ -168,6 +168,17 @@ impl Connection {
             }
         }
     }
+
+    /// Appends what has already come to `into`, at most one chunk, and returns how many bytes that were: none, if nothing has. A connection that the other
+    /// side has closed meanwhile is noticed here, before anything is sent over it.
+    ///
+    /// # Errors
+    /// `Lost`, also when the other side has closed.
+    pub fn read_ready(&mut self, into: &mut Vec<u8>) -> Result<usize, NetError> {
+        let bytes = self.input.read(CHUNK).map_err(lost)?;
+        into.extend_from_slice(&bytes);
+        Ok(bytes.len())
+    }
 }
 
 fn lost(error: StreamError) -> NetError {

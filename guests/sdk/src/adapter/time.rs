@@ -15,6 +15,12 @@ impl Deadline {
         Self(monotonic_clock::now())
     }
 
+    /// The moment at which the clock says `nanos`, as [`Deadline::nanos`] does.
+    #[must_use]
+    pub const fn at(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
     /// `wait` from now.
     #[must_use]
     pub fn after(wait: Duration) -> Self {

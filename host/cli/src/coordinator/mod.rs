@@ -3,6 +3,9 @@
 mod check;
 mod doctor;
 mod sighting;
+mod status;
+#[cfg(feature = "adapters")]
+mod upgrade;
 mod watch;
 
 use crate::exit::Exit;
@@ -21,6 +24,11 @@ enum Task {
     Check(check::Check),
     /// Look at how the server is set up: version, safety of its settings, clock, round trips
     Doctor(doctor::Doctor),
+    /// Show how it is: for an adapter what the nodes of this machine say of it, for any other whether it answers
+    Status(status::Status),
+    /// Put a newer component of an adapter in the place of the configured one, after a trial
+    #[cfg(feature = "adapters")]
+    Upgrade(upgrade::Upgrade),
     /// Show what is said on the bus, and what got lost there
     Watch(watch::Watch),
 }
@@ -30,6 +38,9 @@ pub(crate) fn run(args: &Coordinator) -> anyhow::Result<Exit> {
     match &args.task {
         Task::Check(args) => check::run(args),
         Task::Doctor(args) => crate::brief(doctor::run(args)),
+        Task::Status(args) => crate::brief(status::run(args)),
+        #[cfg(feature = "adapters")]
+        Task::Upgrade(args) => crate::lasting(upgrade::run(args)),
         Task::Watch(args) => crate::lasting(watch::run(args)),
     }
 }

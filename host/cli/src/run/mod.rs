@@ -23,7 +23,8 @@ const ECHO: Duration = Duration::from_millis(500);
 #[command(after_help = "\
 The hostname is SHARDWRIGHT_HOSTNAME, else STALWART_HOSTNAME, else what the operating system says.
 SIGTERM and SIGINT end the node in good order: its work stops, its shards go to others at once, and they come back to it if it returns \
-within rejoin-delay. A second signal ends it on the spot. SIGHUP reads the policies' files again. RUST_LOG chooses what is logged.")]
+within rejoin-delay. A second signal ends it on the spot. SIGHUP reads the files of the policies and of the \
+adapter again. RUST_LOG chooses what is logged.")]
 pub(crate) struct Run {
     /// The node's configuration [default: ./shardwright.toml, /etc/shardwright/config.toml]
     #[arg(short, long, value_name = "FILE")]
@@ -76,7 +77,11 @@ pub(crate) async fn run(args: Run) -> anyhow::Result<Exit> {
         tokio::select! {
             () = stop.asked() => break true,
             () = node.ended() => break false,
-            _ = hangup.recv() => reload(&node).await,
+            _ = hangup.recv() => tokio::select! {
+                () = reload(&node) => {}
+                () = stop.asked() => break true,
+                () = node.ended() => break false,
+            },
         }
     };
     if asked {
@@ -111,6 +116,17 @@ async fn reload(node: &Node) {
     match node.reload_policies().await {
         Ok(replaced) => tracing::info!(replaced = replaced.join(" "), "policies were read again"),
         Err(error) => tracing::error!(%error, "a policy was not replaced"),
+    }
+    #[cfg(feature = "adapters")]
+    if let Some(before) = node.adapter_status() {
+        // What came of it otherwise is an event, which is logged too.
+        if let Ok(None) = node.reload_adapter().await {
+            tracing::info!(
+                name = before.name,
+                version = before.version,
+                "the adapter was read again and is the same"
+            );
+        }
     }
 }
 

@@ -9,14 +9,14 @@ use std::net::TcpListener;
 /// A password that no server here has.
 pub(crate) const WRONG: &str = "another-word";
 
-/// Every command that asks a server, on the one of `trial`, which is at `address`, and on one where nobody is.
-pub(crate) fn all(trial: &Trial, kind: &str, address: &str) {
+/// Every command that asks a server, on the one of `trial`, which is at `address`, and where nobody is, which is at `nowhere` with a port for `PORT`.
+pub(crate) fn all(trial: &Trial, kind: &str, address: &str, nowhere: &str) {
     looks(trial);
     watch(trial, kind);
     doctor(trial, kind);
     check(trial, kind);
     demo(address);
-    nobody_there(kind);
+    nobody_there(nowhere);
 }
 
 fn looks(trial: &Trial) {
@@ -119,12 +119,12 @@ fn demo(address: &str) {
     );
 }
 
-fn nobody_there(kind: &str) {
+fn nobody_there(nowhere: &str) {
     let port = TcpListener::bind("127.0.0.1:0")
         .and_then(|listener| listener.local_addr())
         .expect("a port")
         .port();
-    let address = format!("{kind}://127.0.0.1:{port}");
+    let address = nowhere.replace("PORT", &port.to_string());
     for args in [
         &["nodes"][..],
         &["coordinator", "check"],

@@ -7,7 +7,9 @@ mod commands;
 #[path = "../common/mod.rs"]
 mod common;
 mod course;
+mod etcd;
 mod kafka;
 mod nats;
+mod postgresql;
 mod redis;
 mod trial;

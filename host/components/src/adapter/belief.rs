@@ -93,8 +93,8 @@ impl Belief {
             now,
             unsure_before,
         } = answer;
-        let entry = entry.map(|entry| checked(entry, revision)).transpose()?;
         let now = self.lock().read(before, revision, now)?;
+        let entry = entry.map(|entry| checked(entry, revision)).transpose()?;
         let unsure_before = StoreTime(unsure_before);
         Ok(Reading { entry, now, unsure_before })
     }

@@ -151,7 +151,11 @@ impl AdapterCoordinator {
                     Counters::add(&self.pool.counters.calls);
                     Err(StoreError::Conflict(found))
                 }
-                Err(Doubt::Lost(why)) => Err(StoreError::HistoryLost(why)),
+                Err(Doubt::Lost(why)) => {
+                    drop(held);
+                    self.pool.lost(why.clone());
+                    Err(StoreError::HistoryLost(why))
+                }
                 Err(Doubt::Fault(fault)) => Err(Self::faulted(call, held, &fault)),
             },
             (wit::StoreError::Conflict(_), None) => {

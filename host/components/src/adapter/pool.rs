@@ -336,7 +336,9 @@ impl Pool {
         let present = self.present();
         let supervisor = lock(&self.supervisor);
         let idle: usize = [&self.store, &self.publish].iter().map(|purposed| lock(&purposed.idle).len()).sum();
-        let state_for = self.began.elapsed().saturating_sub(supervisor.since());
+        let (now, ms) = (self.began.elapsed(), |time: Duration| {
+            u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+        });
         AdapterStatus {
             id: self.shared.options.id.clone(),
             name: present.component.name().to_owned(),
@@ -344,7 +346,9 @@ impl Pool {
             digest: present.component.digest().to_string(),
             location: self.location(),
             state: supervisor.state(),
-            state_for_ms: u64::try_from(state_for.as_millis()).unwrap_or(u64::MAX),
+            state_for_ms: ms(now.saturating_sub(supervisor.since())),
+            retry_in_ms: supervisor.closed_for(now).map(ms),
+            lost: self.belief.begin().err(),
             unreachable: supervisor.unreachable().map(str::to_owned),
             last_fault: supervisor.last_fault().map(str::to_owned),
             lanes_open: self.counters.lanes_open.load(Ordering::Relaxed) + idle as u64,

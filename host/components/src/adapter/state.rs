@@ -144,6 +144,7 @@ pub(super) fn imports(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Stat
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     linker.allow_shadowing(true);
     super::names::add_to_linker(&mut linker)?;
+    super::http::add_to_linker(&mut linker)?;
     linker.allow_shadowing(false);
     super::tls::add_to_linker(&mut linker)?;
     log::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;

@@ -24,8 +24,12 @@ pub struct AdapterStatus {
     pub state: AdapterState,
     /// Milliseconds since it entered this state.
     pub state_for_ms: u64,
+    /// Milliseconds until a lane may be opened again, while none may.
+    pub retry_in_ms: Option<u64>,
     /// Why its backend cannot be reached at present.
     pub unreachable: Option<String>,
+    /// How the history of its store was lost.
+    pub lost: Option<String>,
     /// The last fault of a lane.
     pub last_fault: Option<String>,
     /// How many lanes are open, idle or in use.
@@ -56,6 +60,19 @@ pub struct Totals {
     pub busy: u64,
     /// Components that took the place of another.
     pub upgrades: u64,
+}
+
+impl AdapterStatus {
+    /// Why it is in its state; nothing while it works.
+    #[must_use]
+    pub fn why(&self) -> Option<&str> {
+        match self.state {
+            AdapterState::Running => None,
+            AdapterState::Restarting | AdapterState::Quarantined => self.last_fault.as_deref(),
+            AdapterState::Unreachable => self.unreachable.as_deref(),
+            AdapterState::Lost => self.lost.as_deref(),
+        }
+    }
 }
 
 /// The counters behind [`Totals`].

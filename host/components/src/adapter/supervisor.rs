@@ -80,6 +80,11 @@ impl Supervisor {
         self.since
     }
 
+    /// For how long no lane may be opened yet.
+    pub(super) fn closed_for(&self, now: Duration) -> Option<Duration> {
+        self.not_before.checked_sub(now).filter(|left| !left.is_zero())
+    }
+
     /// How often each kind of fault has happened.
     pub(super) const fn counts(&self) -> &BTreeMap<FaultKind, u64> {
         &self.counts
@@ -236,6 +241,7 @@ mod test {
             supervisor.fault(s(at), &trap());
         }
         assert_eq!(supervisor.state(), AdapterState::Quarantined);
+        assert_eq!((supervisor.closed_for(s(6)), supervisor.closed_for(s(35))), (Some(s(29)), None));
         let wait = supervisor.may_open(s(6)).expect_err("quarantined");
         assert!(wait.until == s(35) && wait.why.contains("quarantined"), "{wait:?}");
         // A lane that was still open says nothing new.

@@ -102,7 +102,10 @@ impl AdapterCoordinator {
             number: present.number + 1,
         };
         let deadline = pool.deadline();
-        let lane = pool.open_beside(&next, deadline).await.map_err(|refusal| UpgradeError::Open(refusal.why()))?;
+        let lane = pool
+            .open_beside(&next, deadline)
+            .await
+            .map_err(|refusal| UpgradeError::Open(refusal.why()))?;
         drop(lane);
         let taken = {
             let mut held = pool.present.write().unwrap_or_else(PoisonError::into_inner);
@@ -131,7 +134,9 @@ async fn prove(pool: &Pool, component: &AdapterComponent) -> Result<(), UpgradeE
         let (component, options) = (component.clone(), options.clone());
         Box::pin(async move {
             let opened = AdapterCoordinator::open(component, options, namespace).await;
-            opened.map(|coordinator| Arc::new(coordinator) as Arc<dyn Coordinator>).map_err(|error| error.to_string())
+            opened
+                .map(|coordinator| Arc::new(coordinator) as Arc<dyn Coordinator>)
+                .map_err(|error| error.to_string())
         })
     };
     let factory: &Factory = &open;
@@ -148,5 +153,9 @@ async fn prove(pool: &Pool, component: &AdapterComponent) -> Result<(), UpgradeE
     )
     .await;
     let failures: Vec<_> = report.failures().map(|row| format!("{}: {}", row.name, row.detail)).collect();
-    if failures.is_empty() { Ok(()) } else { Err(UpgradeError::Contract(failures.join("; "))) }
+    if failures.is_empty() {
+        Ok(())
+    } else {
+        Err(UpgradeError::Contract(failures.join("; ")))
+    }
 }

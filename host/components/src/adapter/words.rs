@@ -27,7 +27,10 @@ pub(super) struct Mask(Arc<Vec<Password>>);
 impl Mask {
     pub(super) fn new(secrets: &[Password]) -> Self {
         // Masking a single letter would only spoil the text, and tell the letter.
-        let mut secrets: Vec<_> = secrets.iter().filter(|secret| secret.expose().len() >= 3).cloned().collect();
+        let long = secrets.iter().filter(|secret| secret.expose().len() >= 3);
+        // As it is, and as it stands in the JSON that the adapter was given.
+        let escaped = |secret: &Password| Password::new(secret.expose().replace('\\', "\\\\").replace('"', "\\\""));
+        let mut secrets: Vec<_> = long.flat_map(|secret| [secret.clone(), escaped(secret)]).collect();
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.expose().len()));
         Self(Arc::new(secrets))
     }
@@ -152,6 +155,12 @@ mod test {
         assert_eq!(mask.line(" a\nhunter2-long b hunter2\u{7} x "), "a *** b ***  x");
         let long = mask.line(&"ä".repeat(LINE));
         assert!(long.len() <= LINE + '…'.len_utf8() && long.ends_with('…'));
+    }
+
+    #[test]
+    fn secrets_are_masked_as_json_has_them_too() {
+        let mask = Mask::new(&[Password::new("a\"b\\c")]);
+        assert_eq!(mask.line(r#"{"password": "a\"b\\c"} a"b\c"#), r#"{"password": "***"} ***"#);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::{LazyLock, Mutex};
 use std::time::Duration;
+use tokio::sync::OnceCell;
 
 /// One engine for all tests of the program, as in a real process.
 pub(crate) static ENGINE: LazyLock<AdapterEngine> = LazyLock::new(|| AdapterEngine::new(None).expect("an engine"));
@@ -39,7 +40,11 @@ pub(crate) async fn load(bytes: Vec<u8>) -> AdapterComponent {
 
 /// The adapter of `guests/hostile-adapter`.
 pub(crate) async fn hostile() -> AdapterComponent {
-    load(built("shardwright-hostile-adapter")).await
+    static HOSTILE: OnceCell<AdapterComponent> = OnceCell::const_new();
+    HOSTILE
+        .get_or_init(|| async { load(built("shardwright-hostile-adapter")).await })
+        .await
+        .clone()
 }
 
 /// Options with `config`, two seconds for a call, and these grants.

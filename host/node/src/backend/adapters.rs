@@ -4,7 +4,7 @@ use super::{BackendError, options};
 use crate::places;
 use shardwright_components::adapter::{AdapterComponent, AdapterCoordinator, AdapterEngine};
 use shardwright_components::{Digest, EngineError, bundled};
-use shardwright_config::{AdapterSource, ComponentSection};
+use shardwright_config::{AdapterSource, ClusterConfig, ComponentSection, CoordinatorConfig};
 use shardwright_coordinator::Namespace;
 use shardwright_coordinator::broker::BrokerError;
 use std::collections::HashMap;
@@ -12,6 +12,8 @@ use std::fs::File;
 use std::io::Read;
 use std::sync::{Mutex, PoisonError};
 
+/// How many components are kept that nobody may be running any more.
+const KEPT: usize = 16;
 /// The most bytes read from an adapter's file; the loader says what its limit is.
 const MAX_BYTES: u64 = (64 << 20) + 1;
 
@@ -23,9 +25,30 @@ struct Loaded {
     components: HashMap<Digest, AdapterComponent>,
 }
 
-/// Opens the adapter of `section` for `namespace`.
-pub(super) async fn open(section: &ComponentSection, namespace: Namespace) -> Result<AdapterCoordinator, BackendError> {
-    let component = load(section).await?;
+/// Opens the adapter that `config` names for the namespace `cluster.name`, once, as [`open`](super::open) does.
+///
+/// # Errors
+/// [`BackendError`]; `Unsupported` if the coordinator is of another type.
+pub async fn open_adapter(config: &ClusterConfig) -> Result<AdapterCoordinator, BackendError> {
+    let namespace = Namespace::new(&config.name)?;
+    let CoordinatorConfig::Component(section) = &config.coordinator else {
+        return Err(BackendError::Unsupported {
+            id: config.coordinator.id().unwrap_or_default().to_owned(),
+            kind: config.coordinator.kind(),
+        });
+    };
+    open_component(section, adapter_component(section).await?, namespace).await
+}
+
+/// Opens `component` for `namespace`, with all that `section` says but which component it is.
+///
+/// # Errors
+/// [`BackendError::Broker`].
+pub async fn open_component(
+    section: &ComponentSection,
+    component: AdapterComponent,
+    namespace: Namespace,
+) -> Result<AdapterCoordinator, BackendError> {
     let error = |error| BackendError::Broker {
         id: section.id.clone(),
         error,
@@ -34,8 +57,11 @@ pub(super) async fn open(section: &ComponentSection, namespace: Namespace) -> Re
     AdapterCoordinator::open(component, options, namespace).await.map_err(error)
 }
 
-/// The component of `section`, as its file is now.
-pub(crate) async fn load(section: &ComponentSection) -> Result<AdapterComponent, BackendError> {
+/// The component of `section`, as its file is now, ready to be opened. Compiled once for each process and digest.
+///
+/// # Errors
+/// [`BackendError::Broker`]: the file is not there, is no adapter, or has another digest than the section demands.
+pub async fn adapter_component(section: &ComponentSection) -> Result<AdapterComponent, BackendError> {
     let bytes = read(section).await?;
     let digest = Digest::of(&bytes);
     if let AdapterSource::File { digest: Some(wanted), .. } = &section.adapter
@@ -63,6 +89,10 @@ pub(crate) async fn load(section: &ComponentSection) -> Result<AdapterComponent,
     let component = AdapterComponent::load(&engine, bytes).await;
     let component = component.map_err(|error| unusable(section, error.to_string()))?;
     if let Some(loaded) = &mut *LOADED.lock().unwrap_or_else(PoisonError::into_inner) {
+        if loaded.components.len() >= KEPT {
+            // Who runs one has it.
+            loaded.components.clear();
+        }
         loaded.components.insert(digest, component.clone());
     }
     Ok(component)

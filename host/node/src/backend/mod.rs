@@ -6,6 +6,10 @@ mod adapters;
 mod options;
 mod patience;
 
+#[cfg(feature = "adapters")]
+pub use adapters::{adapter_component, open_adapter, open_component};
+#[cfg(feature = "adapters")]
+pub(crate) use patience::Opened;
 pub(crate) use patience::{Opener, persist};
 
 use crate::places;
@@ -155,7 +159,7 @@ pub async fn open(config: &ClusterConfig) -> Result<Arc<dyn Coordinator>, Backen
             server(&section.id, opened)
         }
         #[cfg(feature = "adapters")]
-        CoordinatorConfig::Component(section) => Ok(Arc::new(adapters::open(section, namespace).await?)),
+        CoordinatorConfig::Component(_) => Ok(Arc::new(open_adapter(config).await?)),
         other => Err(missing(other)),
     }
 }

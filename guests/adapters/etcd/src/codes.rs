@@ -1,0 +1,277 @@
+//! What etcd's refusals mean: what was certainly not done, and what may have been.
+
+use crate::wire::{Answer, Fault};
+use serde::Deserialize;
+use shardwright_guest::adapter::{BusError, OpenError, StoreError, TooLarge};
+
+/// Why something was not done, or not certainly.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// Nothing was done, and nothing will be. It may be tried again.
+    Unavailable(String),
+    /// It may have been done, or may still be.
+    Doubtful(String),
+    /// Who we are is not known, or no longer. Nothing was done.
+    Unauthenticated(String),
+    /// etcd has no users, so nobody can log in. Nothing was done.
+    NoUsers(String),
+    /// We may not. Nothing was done.
+    Denied(String),
+    /// No secure connection.
+    Tls(String),
+    /// The request is larger than the server takes. Nothing was done.
+    TooLarge(String),
+    /// The answer is longer than what was asked for.
+    TooLong,
+    /// The revision that was asked for is no longer kept.
+    Compacted(String),
+    /// The store is not the one it was.
+    Lost(String),
+    /// Anything else. Nothing was done.
+    Other(String),
+}
+
+/// The gateway's word for a refusal: flat in an answer, and in a stream within `error`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Word {
+    code: i64,
+    grpc_code: i64,
+    message: String,
+}
+
+impl Word {
+    /// What it means, from the server at `url`.
+    pub(crate) fn refusal(&self, url: &str) -> Refusal {
+        meaning(self.code.max(self.grpc_code), &self.message, url)
+    }
+}
+
+/// What is to be said about a refusal by the server at `url`.
+fn meaning(code: i64, message: &str, url: &str) -> Refusal {
+    let message: String = message.chars().take(300).collect();
+    let has = |part: &str| message.contains(part);
+    let text = format!("{url}: {message}");
+    match code {
+        _ if has("auth store is old") || has("user name is empty") => Refusal::Unauthenticated(text),
+        3 if has("request is too large") => Refusal::TooLarge(text),
+        3 if has("invalid user ID or password") => Refusal::Denied(format!("{text}: check `user` and `password`")),
+        3 | 5 | 6 | 12 => Refusal::Other(text),
+        7 => Refusal::Denied(text),
+        8 if has("space exceeded") => Refusal::Unavailable(format!(
+            "{text}; nothing was written: compact and defragment etcd, then disarm the alarm (etcdctl compact, defrag, alarm disarm), \
+             and set --auto-compaction-retention"
+        )),
+        8 if has("too many requests") => Refusal::Unavailable(text),
+        9 if has("authentication is not enabled") => Refusal::NoUsers(text),
+        11 if has("compacted") => Refusal::Compacted(text),
+        9 | 11 => Refusal::Other(text),
+        14 if has("no leader") || has("learner") => Refusal::Unavailable(text),
+        15 => Refusal::Other(format!("{text}: its data is damaged; see the alarms (etcdctl alarm list)")),
+        16 => Refusal::Unauthenticated(text),
+        _ => Refusal::Doubtful(text),
+    }
+}
+
+/// What an answer other than 200 means.
+pub(crate) fn refusal(url: &str, answer: &Answer) -> Refusal {
+    if let Ok(word) = serde_json::from_slice::<Word>(&answer.body)
+        && !word.message.is_empty()
+    {
+        return word.refusal(url);
+    }
+    let text = format!("{url} answers with HTTP status {}", answer.status);
+    match answer.status {
+        401 | 403 => Refusal::Denied(text),
+        404 => Refusal::Other(format!("{text}: it does not speak the JSON API of etcd 3.4 or newer")),
+        _ => Refusal::Doubtful(text),
+    }
+}
+
+/// What it means that there is no answer.
+pub(crate) fn silence(url: &str, fault: Fault) -> Refusal {
+    match fault {
+        Fault::Unreachable(why) => Refusal::Unavailable(why),
+        Fault::Tls(why) => Refusal::Tls(why),
+        Fault::Lost(why) => Refusal::Doubtful(why),
+        Fault::TimedOut => Refusal::Doubtful(format!("{url}: no answer in time")),
+        Fault::TooLong => Refusal::TooLong,
+    }
+}
+
+impl Refusal {
+    /// The text for an operator.
+    pub(crate) fn why(self) -> String {
+        match self {
+            Self::Unavailable(why)
+            | Self::Doubtful(why)
+            | Self::Unauthenticated(why)
+            | Self::NoUsers(why)
+            | Self::Denied(why)
+            | Self::Tls(why)
+            | Self::TooLarge(why)
+            | Self::Compacted(why)
+            | Self::Lost(why)
+            | Self::Other(why) => why,
+            Self::TooLong => "the answer is longer than anything that was asked for".into(),
+        }
+    }
+
+    /// As the answer to a read.
+    pub(crate) fn read(self) -> StoreError {
+        match self {
+            Self::Denied(why) | Self::Unauthenticated(why) => StoreError::Denied(why),
+            Self::Lost(why) => StoreError::HistoryLost(why),
+            Self::Other(why) | Self::TooLarge(why) => StoreError::Other(why),
+            refusal => StoreError::Unavailable(refusal.why()),
+        }
+    }
+
+    /// As the answer to a write of `size` bytes.
+    pub(crate) fn written(self, size: usize) -> StoreError {
+        match self {
+            // Whatever the length of the answer to a write is: it was answered, so it may have been done.
+            Self::Doubtful(_) | Self::TooLong => StoreError::Indeterminate(self.why()),
+            Self::TooLarge(_) => StoreError::TooLarge(too_large(size)),
+            refusal => refusal.read(),
+        }
+    }
+
+    /// As the answer to a publication of `size` bytes.
+    pub(crate) fn published(self, size: usize) -> BusError {
+        match self {
+            Self::TooLarge(_) => BusError::TooLarge(too_large(size)),
+            refusal => refusal.heard(),
+        }
+    }
+
+    /// As the answer to a subscriber.
+    pub(crate) fn heard(self) -> BusError {
+        match self {
+            Self::Denied(why) | Self::Unauthenticated(why) => BusError::Denied(why),
+            Self::Other(why) => BusError::Other(why),
+            // The host opens another lane, which then says if the history is lost.
+            refusal => BusError::Unavailable(refusal.why()),
+        }
+    }
+
+    /// As the answer to the opening of a lane.
+    pub(crate) fn opened(self) -> OpenError {
+        match self {
+            Self::Denied(why) | Self::Unauthenticated(why) => OpenError::Denied(why),
+            Self::Tls(why) => OpenError::Tls(why),
+            Self::Lost(why) => OpenError::HistoryLost(why),
+            Self::Other(why) | Self::TooLarge(why) => OpenError::Other(why),
+            refusal => OpenError::Unreachable(refusal.why()),
+        }
+    }
+}
+
+/// `--max-request-bytes` was lowered, to what is not told.
+fn too_large(size: usize) -> TooLarge {
+    let size = size as u64;
+    TooLarge {
+        size,
+        limit: size.saturating_sub(1),
+    }
+}
+
+#[cfg(test)]
+mod test {
+    use super::*;
+    use crate::wire::Moment;
+    use proptest::prelude::*;
+
+    fn answer(status: u16, body: &str) -> Answer {
+        Answer {
+            status,
+            date: None,
+            body: body.into(),
+            sent: Moment(0),
+            received: Moment(0),
+        }
+    }
+
+    fn meaning(status: u16, body: &str) -> Refusal {
+        refusal("http://h:1", &answer(status, body))
+    }
+
+    /// As 3.4.23 and 3.6.16 answer.
+    #[test]
+    fn refusals_of_both_gateways_are_understood() {
+        let old = r#"{"error":"etcdserver: mvcc: required revision has been compacted","message":"etcdserver: mvcc: required revision has been compacted","code":11}"#;
+        let new = r#"{"code":11,"message":"etcdserver: mvcc: required revision has been compacted"}"#;
+        for body in [old, new] {
+            assert!(matches!(meaning(400, body), Refusal::Compacted(_)), "{body}");
+        }
+        let streamed: Word = serde_json::from_str(
+            r#"{"grpc_code":14,"http_code":503,"message":"etcdserver: no leader","http_status":"Service Unavailable"}"#,
+        )
+        .unwrap();
+        assert_eq!(streamed.refusal("u"), Refusal::Unavailable("u: etcdserver: no leader".into()));
+    }
+
+    #[test]
+    fn what_may_have_been_done_is_doubtful_and_nothing_else() {
+        let say = |code: i64, message: &str| meaning(503, &format!(r#"{{"code":{code},"message":"{message}"}}"#));
+        for message in [
+            "etcdserver: request timed out",
+            "etcdserver: request timed out, possibly due to previous leader failure",
+            "etcdserver: request timed out, possibly due to connection lost",
+            "etcdserver: leader changed",
+            "etcdserver: server stopped",
+            "transport is closing",
+        ] {
+            assert!(matches!(say(14, message).written(1), StoreError::Indeterminate(_)), "{message}");
+            assert!(matches!(say(14, message).read(), StoreError::Unavailable(_)), "{message}");
+        }
+        for code in [1, 2, 4, 10, 13] {
+            assert!(matches!(say(code, "x").written(1), StoreError::Indeterminate(_)), "{code}");
+        }
+        assert!(matches!(meaning(502, "<html>").written(1), StoreError::Indeterminate(_)));
+        assert!(matches!(silence("u", Fault::TimedOut).written(1), StoreError::Indeterminate(_)));
+        assert!(matches!(
+            silence("u", Fault::Lost("x".into())).written(1),
+            StoreError::Indeterminate(_)
+        ));
+        assert!(matches!(say(14, "etcdserver: no leader").written(1), StoreError::Unavailable(_)));
+        assert!(matches!(
+            silence("u", Fault::Unreachable("x".into())).written(1),
+            StoreError::Unavailable(_)
+        ));
+    }
+
+    #[test]
+    fn every_other_refusal_has_its_kind() {
+        let say = |code: i64, message: &str| meaning(400, &format!(r#"{{"code":{code},"message":"etcdserver: {message}"}}"#));
+        let space = say(8, "mvcc: database space exceeded").written(1);
+        assert!(
+            matches!(&space, StoreError::Unavailable(why) if why.contains("defrag")),
+            "{space:?}"
+        );
+        assert!(matches!(say(8, "too many requests").written(1), StoreError::Unavailable(_)));
+        assert!(matches!(say(7, "permission denied").written(1), StoreError::Denied(_)));
+        assert!(matches!(say(16, "invalid auth token"), Refusal::Unauthenticated(_)));
+        assert!(matches!(say(3, "user name is empty"), Refusal::Unauthenticated(_)));
+        assert!(matches!(say(3, "revision of auth store is old"), Refusal::Unauthenticated(_)));
+        assert!(matches!(say(9, "authentication is not enabled"), Refusal::NoUsers(_)));
+        let wrong = say(3, "authentication failed, invalid user ID or password").opened();
+        assert!(matches!(&wrong, OpenError::Denied(why) if why.contains("`password`")), "{wrong:?}");
+        assert!(matches!(
+            say(3, "request is too large").written(9),
+            StoreError::TooLarge(TooLarge { size: 9, .. })
+        ));
+        assert!(matches!(say(15, "corrupt cluster").written(1), StoreError::Other(_)));
+        let old = meaning(404, "Not Found\n").opened();
+        assert!(matches!(&old, OpenError::Other(why) if why.contains("3.4")), "{old:?}");
+        assert!(matches!(meaning(403, "").opened(), OpenError::Denied(_)));
+    }
+
+    proptest! {
+        #[test]
+        fn no_answer_harms(status: u16, body: Vec<u8>, text in ".*") {
+            let _ = refusal("u", &Answer { body, ..answer(status, "") });
+            let _ = meaning(status, &text);
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Nodes on a real adapter, as processes: their status, and another version in its place while they run.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod relay;
+mod status;
+mod upgrade;
+
+use common::{Cluster, SETTINGS, binary};
+use relay::{BUILT, Relay, adapter};
+use rustix::process::Signal;
+use serde_json::Value;
+use shardwright_cli::process::{Told, Yard};
+use std::path::PathBuf;
+
+/// Nodes that meet at a [`Relay`], and the file of their adapter.
+struct Stage {
+    // First: nodes end before their server.
+    cluster: Cluster,
+    relay: Relay,
+}
+
+impl Stage {
+    /// Without nodes.
+    fn new() -> Self {
+        let relay = Relay::start();
+        let mut cluster = Cluster::new(SETTINGS);
+        let yard = Yard::new(binary(), SETTINGS).expect("a folder");
+        let at = relay.address();
+        let section = format!(
+            "type = \"component\"\npath = {:?}\nallow = [\"tcp://{at}\", \"env:MORE\"]\nconfig = {{ at = \"{at}\" }}\n",
+            yard.path().join("relay.wasm")
+        );
+        cluster.yard = yard.meeting_at(section);
+        let stage = Self { cluster, relay };
+        stage.put(&adapter(BUILT));
+        stage
+    }
+
+    /// With these nodes, each with its share.
+    fn of(hosts: &[&str]) -> Self {
+        let mut stage = Self::new();
+        for host in hosts {
+            stage.cluster.start(host);
+        }
+        stage.cluster.shared(hosts);
+        stage
+    }
+
+    fn file(&self) -> PathBuf {
+        self.cluster.yard.path().join("relay.wasm")
+    }
+
+    /// Replaces the file of the adapter in one step.
+    fn put(&self, bytes: &[u8]) {
+        let new = self.file().with_extension("fresh");
+        std::fs::write(&new, bytes).expect("written");
+        std::fs::rename(new, self.file()).expect("renamed");
+    }
+
+    /// Has a node read the file again, and waits for what comes of it.
+    fn hang_up(&mut self, host: &str, event: &str) -> Told {
+        let skip = self.cluster.told.len();
+        self.cluster.node(host).signal(Signal::HUP).expect("it lives");
+        self.cluster.event(host, event, skip)
+    }
+
+    fn report(&self, host: &str) -> PathBuf {
+        self.cluster.yard.path().join(format!("state-{host}/coordinator.json"))
+    }
+
+    /// What `coordinator status` says of a node, with this exit code, once `done` likes it.
+    fn status(&self, host: &str, code: i32, done: impl Fn(&Value) -> bool) -> Value {
+        let dir = self.cluster.yard.path().join(format!("state-{host}"));
+        let dir = dir.to_str().expect("UTF-8");
+        let args = ["coordinator", "status", "-o", "json", "--state-dir", dir];
+        self.cluster
+            .ask_until(&args, |answer| answer.code == Some(code) && done(&answer.json()))
+            .json()
+    }
+}
