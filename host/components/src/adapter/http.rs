@@ -3,6 +3,7 @@
 
 use super::gate::{Gate, Unresolved};
 use super::grants::{Scheme, split};
+use super::state::State;
 use http::uri::PathAndQuery;
 use http::{Request, Response, Uri};
 use http_body_util::BodyExt;
@@ -17,8 +18,47 @@ use tokio::net::TcpStream;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use wasmtime::StoreContextMut;
+use wasmtime::component::{Linker, Resource};
 use wasmtime_wasi_http::io::TokioIo;
-use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
+use wasmtime_wasi_http::p2::bindings::http::outgoing_handler::Host as _;
+use wasmtime_wasi_http::p2::bindings::http::types::{self, Host as _};
+use wasmtime_wasi_http::p2::types::HostOutgoingRequest;
+use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks, WasiHttpView};
+
+/// The longest name of an HTTP method.
+const METHOD: usize = 32;
+
+/// Replaces two functions of Wasmtime's: `handle`, which keeps the options of each request for as long as the lane lives, and `set-method`, which keeps a name of
+/// any length.
+pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    linker.instance("wasi:http/types@0.2.12")?.func_wrap(
+        "[method]outgoing-request.set-method",
+        |mut store: StoreContextMut<'_, State>, (request, method): (Resource<HostOutgoingRequest>, types::Method)| {
+            if matches!(&method, types::Method::Other(name) if name.len() > METHOD) {
+                return Ok((Err(()),));
+            }
+            let mut http = store.data_mut().http();
+            Ok((types::HostOutgoingRequest::set_method(&mut http, request, method)?,))
+        },
+    )?;
+    let mut handler = linker.instance("wasi:http/outgoing-handler@0.2.12")?;
+    handler.func_wrap(
+        "handle",
+        |mut store: StoreContextMut<'_, State>, (request, options): (Resource<HostOutgoingRequest>, Option<Resource<RequestOptions>>)| {
+            let mut http = store.data_mut().http();
+            let given = options.as_ref().map(Resource::rep);
+            let sent = http.handle(request, options);
+            if let Some(given) = given {
+                http.table.delete(Resource::<RequestOptions>::new_own(given))?;
+            }
+            match sent {
+                Ok(future) => Ok((Ok(future),)),
+                Err(error) => Ok((Err(http.convert_error_code(error)?),)),
+            }
+        },
+    )
+}
 
 /// The most connections that one lane may have at once: one that is kept, and those whose answers are still coming.
 const CONNECTIONS: usize = 8;

@@ -10,11 +10,9 @@ use shardwright_coordinator::broker::Security;
 use shardwright_coordinator::clock;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
-use wasmtime::StoreContextMut;
-use wasmtime::component::{HasSelf, Linker, Resource, ResourceTable};
+use wasmtime::component::{HasSelf, Linker, ResourceTable};
 use wasmtime_wasi::clocks::HostMonotonicClock;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
-use wasmtime_wasi_http::p2::bindings::http::types;
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 /// The most resources that one lane may hold: sockets, streams, requests, bodies. A thousand sockets are not for it.
@@ -22,8 +20,6 @@ const RESOURCES: usize = 256;
 
 /// The most random bytes that it may ask for at once.
 const RANDOM: u64 = 64 << 10;
-/// The longest name of an HTTP method.
-const METHOD: usize = 32;
 /// The most names that are resolved at once for all lanes: the system's resolver cannot be hurried, nor given up.
 pub(super) const LOOKUPS: usize = 4;
 
@@ -154,20 +150,7 @@ pub(super) fn imports(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Stat
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     linker.allow_shadowing(true);
     super::names::add_to_linker(&mut linker)?;
-    // As it is, but for a name of any length, which the host would have to keep.
-    linker.instance("wasi:http/types@0.2.12")?.func_wrap(
-        "[method]outgoing-request.set-method",
-        |mut store: StoreContextMut<'_, State>, (request, method): (Resource<types::OutgoingRequest>, types::Method)| {
-            if matches!(&method, types::Method::Other(name) if name.len() > METHOD) {
-                return Ok((Err(()),));
-            }
-            Ok((types::HostOutgoingRequest::set_method(
-                &mut store.data_mut().http(),
-                request,
-                method,
-            )?,))
-        },
-    )?;
+    super::http::add_to_linker(&mut linker)?;
     linker.allow_shadowing(false);
     super::tls::add_to_linker(&mut linker)?;
     log::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;
