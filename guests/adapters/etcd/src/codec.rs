@@ -35,10 +35,15 @@ pub(crate) fn frame_entry(written: u64, value: &[u8], into: &mut String) {
 /// What is wrong with it.
 pub(crate) fn entry(stored: &str, revision: u64) -> Result<Entry, String> {
     let mut value = unbase64(stored).ok_or("an entry that is no base64")?;
-    let frame: [u8; FRAME] = value.get(..FRAME).and_then(|frame| frame.try_into().ok()).ok_or("an entry without a frame")?;
+    let frame: [u8; FRAME] = value
+        .get(..FRAME)
+        .and_then(|frame| frame.try_into().ok())
+        .ok_or("an entry without a frame")?;
     let [format, written @ ..] = frame;
     if format != FORMAT {
-        return Err(format!("an entry in format {format}, which a newer release wrote; this one reads format {FORMAT}"));
+        return Err(format!(
+            "an entry in format {format}, which a newer release wrote; this one reads format {FORMAT}"
+        ));
     }
     value.drain(..FRAME);
     Ok(Entry {

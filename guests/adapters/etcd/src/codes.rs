@@ -204,9 +204,10 @@ mod test {
         for body in [old, new] {
             assert!(matches!(meaning(400, body), Refusal::Compacted(_)), "{body}");
         }
-        let streamed: Word =
-            serde_json::from_str(r#"{"grpc_code":14,"http_code":503,"message":"etcdserver: no leader","http_status":"Service Unavailable"}"#)
-                .unwrap();
+        let streamed: Word = serde_json::from_str(
+            r#"{"grpc_code":14,"http_code":503,"message":"etcdserver: no leader","http_status":"Service Unavailable"}"#,
+        )
+        .unwrap();
         assert_eq!(streamed.refusal("u"), Refusal::Unavailable("u: etcdserver: no leader".into()));
     }
 
@@ -229,16 +230,25 @@ mod test {
         }
         assert!(matches!(meaning(502, "<html>").written(1), StoreError::Indeterminate(_)));
         assert!(matches!(silence("u", Fault::TimedOut).written(1), StoreError::Indeterminate(_)));
-        assert!(matches!(silence("u", Fault::Lost("x".into())).written(1), StoreError::Indeterminate(_)));
+        assert!(matches!(
+            silence("u", Fault::Lost("x".into())).written(1),
+            StoreError::Indeterminate(_)
+        ));
         assert!(matches!(say(14, "etcdserver: no leader").written(1), StoreError::Unavailable(_)));
-        assert!(matches!(silence("u", Fault::Unreachable("x".into())).written(1), StoreError::Unavailable(_)));
+        assert!(matches!(
+            silence("u", Fault::Unreachable("x".into())).written(1),
+            StoreError::Unavailable(_)
+        ));
     }
 
     #[test]
     fn every_other_refusal_has_its_kind() {
         let say = |code: i64, message: &str| meaning(400, &format!(r#"{{"code":{code},"message":"etcdserver: {message}"}}"#));
         let space = say(8, "mvcc: database space exceeded").written(1);
-        assert!(matches!(&space, StoreError::Unavailable(why) if why.contains("defrag")), "{space:?}");
+        assert!(
+            matches!(&space, StoreError::Unavailable(why) if why.contains("defrag")),
+            "{space:?}"
+        );
         assert!(matches!(say(8, "too many requests").written(1), StoreError::Unavailable(_)));
         assert!(matches!(say(7, "permission denied").written(1), StoreError::Denied(_)));
         assert!(matches!(say(16, "invalid auth token"), Refusal::Unauthenticated(_)));
@@ -247,7 +257,10 @@ mod test {
         assert!(matches!(say(9, "authentication is not enabled"), Refusal::NoUsers(_)));
         let wrong = say(3, "authentication failed, invalid user ID or password").opened();
         assert!(matches!(&wrong, OpenError::Denied(why) if why.contains("`password`")), "{wrong:?}");
-        assert!(matches!(say(3, "request is too large").written(9), StoreError::TooLarge(TooLarge { size: 9, .. })));
+        assert!(matches!(
+            say(3, "request is too large").written(9),
+            StoreError::TooLarge(TooLarge { size: 9, .. })
+        ));
         assert!(matches!(say(15, "corrupt cluster").written(1), StoreError::Other(_)));
         let old = meaning(404, "Not Found\n").opened();
         assert!(matches!(&old, OpenError::Other(why) if why.contains("3.4")), "{old:?}");

@@ -44,8 +44,14 @@ impl Config {
         let Value::Object(map) = value else {
             return Err("the configuration is no JSON object: write one with `endpoints`".into());
         };
-        if let Some(key) = map.keys().find(|key| !OPTIONS.iter().any(|option| option.split(':').next() == Some(key.as_str()))) {
-            return Err(format!("there is no key `{}`: there are endpoints, user, password and prefix", shorten(key)));
+        if let Some(key) = map
+            .keys()
+            .find(|key| !OPTIONS.iter().any(|option| option.split(':').next() == Some(key.as_str())))
+        {
+            return Err(format!(
+                "there is no key `{}`: there are endpoints, user, password and prefix",
+                shorten(key)
+            ));
         }
         let login = match (text_of(&map, "user")?, text_of(&map, "password")?) {
             (Some(user), Some(password)) => Some(Login { user, password }),

@@ -83,7 +83,9 @@ fn judge_version(text: &str, url: &str) -> Finding {
     let detail = format!("etcd {text} at {url}");
     let mut parts = text.split(['.', '-', '+']).map_while(|part| part.parse::<u32>().ok());
     match (parts.next(), parts.next(), parts.next()) {
-        (Some(major), Some(minor), _) if [major, minor] < OLDEST => bad("version", detail, "upgrade to 3.5 or newer; 3.4 is the oldest that works"),
+        (Some(major), Some(minor), _) if [major, minor] < OLDEST => {
+            bad("version", detail, "upgrade to 3.5 or newer; 3.4 is the oldest that works")
+        }
         // etcd's own postmortem of 2022: what was acknowledged may be missing on a member that was killed.
         (Some(3), Some(5), Some(0..=2)) => bad("version", detail, "upgrade: 3.5.0 to 3.5.2 may lose data when a member is killed"),
         (Some(_), Some(_), _) => good("version", detail),
@@ -102,14 +104,26 @@ fn members<W: Wire>(store: &mut Store<W>, until: Moment) -> Result<Finding, Refu
 }
 
 fn judge_members(voters: usize, learners: usize, configured: usize, answering: usize) -> Finding {
-    let learners = if learners > 0 { format!(" and {learners} learners") } else { String::new() };
+    let learners = if learners > 0 {
+        format!(" and {learners} learners")
+    } else {
+        String::new()
+    };
     let detail = format!("{voters} members{learners}; of {configured} endpoints {answering} answer");
     if answering < configured {
         warning("members", detail, "start what does not answer, or correct `endpoints`")
     } else if voters == 1 {
-        warning("members", detail, "nothing is lost while its disk lives, but nobody takes over: three members go on without one")
+        warning(
+            "members",
+            detail,
+            "nothing is lost while its disk lives, but nobody takes over: three members go on without one",
+        )
     } else if voters.is_multiple_of(2) {
-        warning("members", detail, "an even number bears no more failures than one less: take three or five")
+        warning(
+            "members",
+            detail,
+            "an even number bears no more failures than one less: take three or five",
+        )
     } else if configured < voters {
         warning("members", detail, "name all members in `endpoints`, so that any of them may fail")
     } else {
@@ -129,7 +143,11 @@ fn users<W: Wire>(store: &mut Store<W>, until: Moment) -> Result<Finding, Refusa
             "everybody who reaches the cluster may change everything".into(),
             "let the network alone reach it that needs it, or switch on users (etcdctl auth enable) and set `user` and `password`",
         ),
-        Err(_) if plain => warning("users", "the password goes over the network unencrypted".into(), "use https:// endpoints"),
+        Err(_) if plain => warning(
+            "users",
+            "the password goes over the network unencrypted".into(),
+            "use https:// endpoints",
+        ),
         Err(_) => good("users", format!("users are on; keys begin with {}", keys.root())),
     })
 }
@@ -147,9 +165,18 @@ fn clock<W: Wire>(store: &mut Store<W>, until: Moment) -> Result<Finding, Refusa
     gateway.narrow(&keys.clock, ONE_SECOND, Clock::is_fair, until)?;
     let answer = gateway.ask("/v3/kv/range", Some(&RangeOp::one(&keys.clock).alone()), SHORT, until)?;
     let read: RangeAnswer<'_> = gateway.read(&answer)?;
-    let stored = read.kvs.first().and_then(|pair| codec::read_clock(&pair.value()?)).map_or(0, |(time, _)| time);
+    let stored = read
+        .kvs
+        .first()
+        .and_then(|pair| codec::read_clock(&pair.value()?))
+        .map_or(0, |(time, _)| time);
     let now = gateway.wire.now();
-    Ok(judge_clock(gateway.clock.width(now), spread, others.len() + 1, gateway.clock.ahead(now, stored)))
+    Ok(judge_clock(
+        gateway.clock.width(now),
+        spread,
+        others.len() + 1,
+        gateway.clock.ahead(now, stored),
+    ))
 }
 
 fn judge_clock(width: Duration, spread: Duration, members: usize, ahead: u64) -> Finding {
@@ -160,9 +187,17 @@ fn judge_clock(width: Duration, spread: Duration, members: usize, ahead: u64) ->
     );
     if ahead > 1000 {
         let detail = format!("{detail}; the stored time is {ahead} ms ahead and stands still for so long");
-        bad("clock", detail, "a member's clock was ahead; until then no session is seen to end. Wait, and run NTP on all members")
+        bad(
+            "clock",
+            detail,
+            "a member's clock was ahead; until then no session is seen to end. Wait, and run NTP on all members",
+        )
     } else if spread > SAME {
-        warning("clock", detail, "run NTP on all members: differences count into how long sessions seem to be silent")
+        warning(
+            "clock",
+            detail,
+            "run NTP on all members: differences count into how long sessions seem to be silent",
+        )
     } else {
         good("clock", detail)
     }
@@ -177,12 +212,29 @@ fn space<W: Wire>(store: &mut Store<W>, until: Moment) -> Result<Finding, Refusa
 fn judge_space(status: &Status) -> Finding {
     let quota = if status.quota > 0 { status.quota } else { QUOTA };
     let mib = |bytes: u64| bytes / (1024 * 1024);
-    let known = if status.quota > 0 { "" } else { " (the default; this version does not tell)" };
-    let detail = format!("{} MiB on disk, {} MiB of it in use, quota {} MiB{known}", mib(status.size), mib(status.used), mib(quota));
+    let known = if status.quota > 0 {
+        ""
+    } else {
+        " (the default; this version does not tell)"
+    };
+    let detail = format!(
+        "{} MiB on disk, {} MiB of it in use, quota {} MiB{known}",
+        mib(status.size),
+        mib(status.used),
+        mib(quota)
+    );
     if status.leader == 0 {
-        bad("space", format!("{detail}; this member knows no leader"), "look at the members: a majority must run")
+        bad(
+            "space",
+            format!("{detail}; this member knows no leader"),
+            "look at the members: a majority must run",
+        )
     } else if status.size / 100 * 100 >= quota / 100 * FULL {
-        warning("space", detail, "compact and defragment (etcdctl compact, defrag) before it is full: then every write is refused")
+        warning(
+            "space",
+            detail,
+            "compact and defragment (etcdctl compact, defrag) before it is full: then every write is refused",
+        )
     } else {
         good("space", detail)
     }
@@ -196,7 +248,11 @@ fn alarms<W: Wire>(store: &mut Store<W>, until: Moment) -> Result<Finding, Refus
     Ok(if names.is_empty() {
         good("alarms", "none".into())
     } else if names.contains(&"NOSPACE") {
-        bad("alarms", names.join(", "), "compact, defragment, and then etcdctl alarm disarm: until then every write is refused")
+        bad(
+            "alarms",
+            names.join(", "),
+            "compact, defragment, and then etcdctl alarm disarm: until then every write is refused",
+        )
     } else {
         bad("alarms", names.join(", "), "see etcd's documentation on this alarm")
     })
@@ -238,7 +294,14 @@ fn trips<W: Wire>(store: &mut Store<W>, until: Moment) -> Result<Finding, Refusa
         times.push(lane.gateway.wire.now().since(begun));
     }
     times.sort_unstable();
-    Ok(good("store", format!("a read takes {:.1?} (median), {:.1?} at most, of {TRIPS}", times[TRIPS / 2], times[TRIPS - 1])))
+    Ok(good(
+        "store",
+        format!(
+            "a read takes {:.1?} (median), {:.1?} at most, of {TRIPS}",
+            times[TRIPS / 2],
+            times[TRIPS - 1]
+        ),
+    ))
 }
 
 #[cfg(test)]
@@ -273,7 +336,12 @@ mod test {
     fn members_are_judged() {
         assert_eq!(verdict(&judge_members(3, 0, 3, 3)), GOOD);
         assert!(judge_members(5, 1, 6, 6).detail.contains("2 may fail"));
-        for odd in [judge_members(1, 0, 1, 1), judge_members(2, 0, 2, 2), judge_members(3, 0, 3, 2), judge_members(3, 0, 1, 1)] {
+        for odd in [
+            judge_members(1, 0, 1, 1),
+            judge_members(2, 0, 2, 2),
+            judge_members(3, 0, 3, 2),
+            judge_members(3, 0, 1, 1),
+        ] {
             assert_eq!(verdict(&odd), WARNING, "{odd:?}");
         }
     }

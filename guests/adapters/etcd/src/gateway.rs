@@ -55,7 +55,9 @@ impl Identity {
             && cluster != header.cluster_id
         {
             let (is, was) = (header.cluster_id, cluster);
-            return Err(Refusal::Lost(format!("{url}: another cluster answers: its id is {is:x}, and was {was:x}")));
+            return Err(Refusal::Lost(format!(
+                "{url}: another cluster answers: its id is {is:x}, and was {was:x}"
+            )));
         }
         let (member, is) = (header.member_id, header.raft_term);
         if let Some((_, was)) = self.terms.iter_mut().find(|(known, _)| *known == member) {
@@ -170,8 +172,15 @@ impl<W: Wire> Gateway<W> {
             headers: &headers[..headers.len() - usize::from(self.token.is_none())],
             body: body.map(str::as_bytes),
         };
-        let answer = self.wire.call(&call, limit, until).map_err(|fault| codes::silence(&self.url, fault))?;
-        if answer.status == 200 { Ok(answer) } else { Err(codes::refusal(&self.url, &answer)) }
+        let answer = self
+            .wire
+            .call(&call, limit, until)
+            .map_err(|fault| codes::silence(&self.url, fault))?;
+        if answer.status == 200 {
+            Ok(answer)
+        } else {
+            Err(codes::refusal(&self.url, &answer))
+        }
     }
 
     /// Reads an answer.
@@ -191,7 +200,9 @@ impl<W: Wire> Gateway<W> {
         let read: T = self.parse(answer)?;
         let header = read.header();
         self.identity.check(header, &self.url)?;
-        let learnt = self.clock.learn(header.member_id, answer.date.as_deref(), answer.sent, answer.received);
+        let learnt = self
+            .clock
+            .learn(header.member_id, answer.date.as_deref(), answer.sent, answer.received);
         match learnt {
             Learnt::Step(by) if by.unsigned_abs() >= STEP => {
                 self.wire.warn(&format!("the clock of {} was set by about {by} ms", self.url));
@@ -232,7 +243,13 @@ impl<W: Wire> Gateway<W> {
     ///
     /// # Errors
     /// [`Refusal`]; nothing was written.
-    pub(crate) fn narrow(&mut self, key: &str, patience: Duration, enough: fn(&Clock, Moment) -> bool, until: Moment) -> Result<(), Refusal> {
+    pub(crate) fn narrow(
+        &mut self,
+        key: &str,
+        patience: Duration,
+        enough: fn(&Clock, Moment) -> bool,
+        until: Moment,
+    ) -> Result<(), Refusal> {
         let end = self.after(patience).min(until);
         loop {
             let now = self.wire.now();
@@ -319,7 +336,10 @@ mod test {
         assert!(identity.check(&header(1, 11, 4), "u").is_ok(), "another member may be behind");
         assert!(identity.check(&header(1, 10, 6), "u").is_ok());
         assert_eq!(identity.term, 6);
-        assert!(matches!(identity.check(&header(1, 10, 5), "u"), Err(Refusal::Lost(_))), "the same member is not");
+        assert!(
+            matches!(identity.check(&header(1, 10, 5), "u"), Err(Refusal::Lost(_))),
+            "the same member is not"
+        );
         assert!(matches!(identity.check(&header(2, 10, 6), "u"), Err(Refusal::Lost(_))));
     }
 }

@@ -70,13 +70,17 @@ impl Found {
     fn restored(&self) -> Option<String> {
         let (history, _) = self.history.as_ref()?;
         if history.cluster != self.cluster {
-            return Some(format!("the data was written in the cluster {:x}, and this is {:x}", history.cluster, self.cluster));
+            return Some(format!(
+                "the data was written in the cluster {:x}, and this is {:x}",
+                history.cluster, self.cluster
+            ));
         }
         match self.clock {
             None => Some("the key `clock` is missing".into()),
-            Some((_, term)) if self.term < term => {
-                Some(format!("the data was written in raft term {term}, and this cluster is in term {}", self.term))
-            }
+            Some((_, term)) if self.term < term => Some(format!(
+                "the data was written in raft term {term}, and this cluster is in term {}",
+                self.term
+            )),
             Some(_) => None,
         }
     }
@@ -108,7 +112,10 @@ pub(crate) fn open<W: Wire>(gateway: &mut Gateway<W>, keys: &Keys, wanted: Optio
             return Ok(enter(gateway, history));
         }
     }
-    Err(Refusal::Unavailable(format!("{}: others begin histories all the time", keys.root())))
+    Err(Refusal::Unavailable(format!(
+        "{}: others begin histories all the time",
+        keys.root()
+    )))
 }
 
 fn enter<W>(gateway: &mut Gateway<W>, history: History) -> History {
@@ -133,7 +140,12 @@ fn look<W: Wire>(gateway: &mut Gateway<W>, keys: &Keys, until: Moment) -> Result
     let (history, clock) = (Op::Range(RangeOp::one(&keys.history)), Op::Range(RangeOp::one(&keys.clock)));
     let answer = gateway.ask("/v3/kv/txn", Some(&txn(&[], &[history, clock], &[])), SHORT, until)?;
     let read: TxnAnswer<'_> = gateway.read(&answer)?;
-    let odd = |what: &str| Refusal::Other(format!("{}: the key `{what}` holds something else: another program wrote it", keys.root()));
+    let odd = |what: &str| {
+        Refusal::Other(format!(
+            "{}: the key `{what}` holds something else: another program wrote it",
+            keys.root()
+        ))
+    };
     let stored = |at: usize| read.pair(at).map(|pair| (pair.value().unwrap_or_default(), pair.mod_revision));
     let history = stored(0).map(|(value, revision)| History::parse(&value).map(|history| (history, revision)));
     let clock = stored(1).map(|(value, revision)| codec::read_clock(&value).map(|clock| (clock, revision)));
@@ -158,7 +170,10 @@ fn begin<W: Wire>(gateway: &mut Gateway<W>, keys: &Keys, found: &Found, until: M
     let clock = base64(codec::clock(time, found.term).as_bytes());
     let revision = found.history.as_ref().map_or(0, |(_, revision)| *revision);
     let body = txn(
-        &[Compare::Written(&keys.history, revision), Compare::Written(&keys.clock, found.clock_revision)],
+        &[
+            Compare::Written(&keys.history, revision),
+            Compare::Written(&keys.clock, found.clock_revision),
+        ],
         &[Op::Put(&keys.history, &history.record), Op::Put(&keys.clock, &clock)],
         &[],
     );
@@ -197,7 +212,10 @@ mod test {
     #[test]
     fn a_history_is_a_name_and_a_cluster() {
         let history = History::parse(b"0f-A a5").unwrap();
-        assert_eq!((&*history.name, history.cluster, history.record), ("0f-A", 0xa5, base64(b"0f-A a5")));
+        assert_eq!(
+            (&*history.name, history.cluster, history.record),
+            ("0f-A", 0xa5, base64(b"0f-A a5"))
+        );
         assert_eq!(random().unwrap().len(), 32);
         for bad in [&b""[..], b"x", b" 1", b"a_b 1", b"x y", b"\xff 1", &[b'x'; 100]] {
             assert_eq!(History::parse(bad), None, "{bad:?}");
@@ -209,7 +227,11 @@ mod test {
         assert_eq!(found(Some(1), 1, Some(5), 5).restored(), None);
         assert_eq!(found(Some(1), 1, Some(5), 9).restored(), None);
         assert_eq!(found(None, 1, Some(5), 2).restored(), None, "nothing is there that could be old");
-        for flaw in [found(Some(1), 2, Some(5), 5), found(Some(1), 1, Some(5), 2), found(Some(1), 1, None, 5)] {
+        for flaw in [
+            found(Some(1), 2, Some(5), 5),
+            found(Some(1), 1, Some(5), 2),
+            found(Some(1), 1, None, 5),
+        ] {
             assert!(flaw.restored().is_some());
         }
     }

@@ -79,4 +79,3 @@ fn fault(error: HttpError) -> Fault {
         HttpError::TimedOut => Fault::TimedOut,
     }
 }
-

@@ -117,8 +117,14 @@ mod test {
         assert_eq!(keys.topic_of(b"shardwright/mail/bus/a/b"), Some("a/b"));
         assert_eq!(keys.topic_of(b"shardwright/mail/k/a"), None);
         let (all, bus, some) = (keys.all(), keys.bus(), keys.entries("ho"));
-        assert_eq!((plain(&all.from), plain(&all.to)), ("shardwright/mail/".into(), "shardwright/mail0".into()));
-        assert_eq!((plain(&bus.from), plain(&bus.to)), ("shardwright/mail/bus/".into(), "shardwright/mail/bus0".into()));
+        assert_eq!(
+            (plain(&all.from), plain(&all.to)),
+            ("shardwright/mail/".into(), "shardwright/mail0".into())
+        );
+        assert_eq!(
+            (plain(&bus.from), plain(&bus.to)),
+            ("shardwright/mail/bus/".into(), "shardwright/mail/bus0".into())
+        );
         assert_eq!(
             (plain(&some.from), plain(&some.to)),
             ("shardwright/mail/k/ho".into(), "shardwright/mail/k/hp".into())
@@ -130,7 +136,11 @@ mod test {
         let (one, two) = (Keys::of("p", "a"), Keys::of("p", "a-b"));
         let range = one.all();
         for key in [two.entry("x"), two.history.clone(), two.topic("t")] {
-            assert!(plain(&key) < plain(&range.from) || plain(&key) >= plain(&range.to), "{}", plain(&key));
+            assert!(
+                plain(&key) < plain(&range.from) || plain(&key) >= plain(&range.to),
+                "{}",
+                plain(&key)
+            );
         }
     }
 }

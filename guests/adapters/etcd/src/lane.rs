@@ -1,7 +1,7 @@
 //! What every lane has: a member, the namespace's keys, and the history that it belongs to.
 
-use crate::api::{Pair, TxnAnswer, txn};
 use crate::api::{Compare, Op, RangeOp};
+use crate::api::{Pair, TxnAnswer, txn};
 use crate::codes::Refusal;
 use crate::gateway::Gateway;
 use crate::history::History;
@@ -74,7 +74,10 @@ impl<W: Wire> Lane<W> {
     pub(crate) fn changed(&mut self, found: Option<&Pair<'_>>) -> Refusal {
         let root = self.keys.root();
         let why = match found {
-            Some(_) => format!("{root}: the history is no longer {}: the data was removed or restored, and begun anew", self.history.name),
+            Some(_) => format!(
+                "{root}: the history is no longer {}: the data was removed or restored, and begun anew",
+                self.history.name
+            ),
             None => format!("{root}: the key `history` is gone: the data was removed"),
         };
         self.lose(why)

@@ -28,7 +28,9 @@ pub(crate) fn list<W: Wire>(store: &mut Store<W>, prefix: &str, since: u64) -> R
         }
     }
     let why = last.unwrap_or_default();
-    Err(Refusal::Unavailable(format!("{why}, again and again while listing: let etcd keep more (--auto-compaction-retention)")))
+    Err(Refusal::Unavailable(format!(
+        "{why}, again and again while listing: let etcd keep more (--auto-compaction-retention)"
+    )))
 }
 
 fn once<W: Wire>(store: &mut Store<W>, prefix: &str, since: u64) -> Result<Listing, Refusal> {
@@ -65,7 +67,9 @@ fn once<W: Wire>(store: &mut Store<W>, prefix: &str, since: u64) -> Result<Listi
         }
         let stored = store.saw(read.pair(0))?;
         let (revision, _) = *at.get_or_insert((read.header.revision, stored));
-        let found = read.range(1).ok_or_else(|| Refusal::Doubtful(format!("{}: a page without a range", store.lane.gateway.url())))?;
+        let found = read
+            .range(1)
+            .ok_or_else(|| Refusal::Doubtful(format!("{}: a page without a range", store.lane.gateway.url())))?;
         for pair in &found.kvs {
             entries.push(listed(&keys, pair)?);
         }
@@ -87,12 +91,10 @@ fn once<W: Wire>(store: &mut Store<W>, prefix: &str, since: u64) -> Result<Listi
 
 fn listed(keys: &crate::keys::Keys, pair: &Pair<'_>) -> Result<Listed, Refusal> {
     let stored = pair.key().unwrap_or_default();
-    let key = keys.key_of(&stored).ok_or_else(|| Refusal::Doubtful("a listing with a key that was not asked for".into()))?;
-    let Entry {
-        revision,
-        written,
-        value,
-    } = pair.entry().map_err(|flaw| odd(key, &flaw))?;
+    let key = keys
+        .key_of(&stored)
+        .ok_or_else(|| Refusal::Doubtful("a listing with a key that was not asked for".into()))?;
+    let Entry { revision, written, value } = pair.entry().map_err(|flaw| odd(key, &flaw))?;
     Ok(Listed {
         key: key.to_owned(),
         revision,

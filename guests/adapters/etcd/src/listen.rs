@@ -141,7 +141,10 @@ impl<W: Wire> Ear<W> {
         self.stream = Some(self.lane.gateway.watch(&watch(&ranges), until)?);
         while self.inbox.begun < watches.len() {
             if !self.hear(until)? {
-                return Err(Refusal::Unavailable(format!("{}: the watch did not begin in time", self.lane.gateway.url())));
+                return Err(Refusal::Unavailable(format!(
+                    "{}: the watch did not begin in time",
+                    self.lane.gateway.url()
+                )));
             }
         }
         // Were it another history by now, the watch would be of the wrong one.
@@ -225,7 +228,11 @@ mod test {
             let mut inbox = inbox(&[]);
             let (left, right) = text.as_bytes().split_at(cut);
             let got = feed(&mut inbox, &[left, right]).unwrap();
-            assert_eq!(got, [message("t", b"one"), message("u/v", b""), message("t", &[0xff; 100])], "cut at {cut}");
+            assert_eq!(
+                got,
+                [message("t", b"one"), message("u/v", b""), message("t", &[0xff; 100])],
+                "cut at {cut}"
+            );
             assert_eq!(inbox.begun, 1);
         }
     }
@@ -250,7 +257,10 @@ mod test {
         assert!(matches!(fed(denied), Err(Refusal::Denied(_))));
         let leader = fed(r#"{"error":{"grpc_code":14,"http_code":503,"message":"etcdserver: no leader"}}"#);
         assert!(matches!(leader, Err(Refusal::Unavailable(why)) if why.contains("no leader")));
-        assert!(matches!(fed(line(&[event("p/ns/history", b"x")]).trim()), Err(Refusal::Unavailable(_))));
+        assert!(matches!(
+            fed(line(&[event("p/ns/history", b"x")]).trim()),
+            Err(Refusal::Unavailable(_))
+        ));
         assert!(fed("nonsense").is_err());
         assert_eq!(fed("{}"), Ok(Vec::new()));
         let foreign = line(&[event("p/ns/bus/t", b"x")]).replace("AQAAe", "AgAAe");

@@ -76,7 +76,9 @@ pub(crate) fn timed<W: Wire>(context: &Context, wire: impl Fn() -> W) -> Result<
     let Lane { gateway, keys, .. } = &mut open.lane;
     // Twice: a slow answer at the end of one second is followed by another second.
     for _ in 0..2 {
-        gateway.narrow(&keys.clock, ONE_SECOND, Clock::is_fair, until).map_err(Refusal::opened)?;
+        gateway
+            .narrow(&keys.clock, ONE_SECOND, Clock::is_fair, until)
+            .map_err(Refusal::opened)?;
     }
     let width = gateway.clock.width(gateway.wire.now());
     if width > WIDE {
@@ -101,7 +103,9 @@ fn agree<W: Wire>(lane: &mut Lane<W>, config: &Config, wire: &impl Fn() -> W, un
         if spread > SKEW {
             return Err(OpenError::UnsafeBackend(format!("{text}: run NTP on all of them")));
         }
-        lane.gateway.wire.warn(&format!("{}: {text}: run NTP on all of them", lane.gateway.url()));
+        lane.gateway
+            .wire
+            .warn(&format!("{}: {text}: run NTP on all of them", lane.gateway.url()));
     }
     Ok(())
 }
@@ -152,7 +156,9 @@ fn connect<W: Wire>(context: &Context, config: &Config, memo: &Memo, wire: &impl
         let keys = Keys::of(&config.prefix, &context.namespace);
         let mut gateway = Gateway::new(wire(), url, config.login.clone());
         let until = gateway.after(each);
-        let opened = gateway.login(until).and_then(|()| history::open(&mut gateway, &keys, context.history.as_deref(), until));
+        let opened = gateway
+            .login(until)
+            .and_then(|()| history::open(&mut gateway, &keys, context.history.as_deref(), until));
         match opened {
             Ok(history) => return Ok(Lane::new(gateway, keys, history)),
             // Another member would say the same.

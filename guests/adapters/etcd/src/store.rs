@@ -4,11 +4,11 @@ use crate::api::{Compare, Op, RangeOp, txn};
 use crate::codec::{self, base64};
 use crate::codes::Refusal;
 use crate::config::Config;
+use crate::examine;
 use crate::lane::{LONG, Lane};
 use crate::list;
 use crate::open::Open;
 use crate::wire::{Moment, Wire};
-use crate::examine;
 use shardwright_guest::adapter::{self, Expected, Finding, Listing, Reading, StoreError, TooLarge, Written};
 
 /// The largest value: that of the contract, which etcd's default of 1.5 MiB for a request has room for.
@@ -55,7 +55,9 @@ impl<W: Wire> Store<W> {
         if ahead > AHEAD && !self.warned {
             self.warned = true;
             let url = gateway.url();
-            gateway.wire.warn(&format!("the stored time is {ahead} ms ahead of the clock of {url}, and stands still for so long: was a clock set?"));
+            gateway.wire.warn(&format!(
+                "the stored time is {ahead} ms ahead of the clock of {url}, and stands still for so long: was a clock set?"
+            ));
         }
         Ok(time)
     }
@@ -77,7 +79,11 @@ impl<W: Wire> Store<W> {
             return Err(lane.changed(read.pair(0)));
         }
         let stored = self.saw(read.pair(0))?;
-        let entry = read.pair(1).map(crate::api::Pair::entry).transpose().map_err(|flaw| odd(key, &flaw))?;
+        let entry = read
+            .pair(1)
+            .map(crate::api::Pair::entry)
+            .transpose()
+            .map_err(|flaw| odd(key, &flaw))?;
         let (revision, now) = (read.header.revision, self.reading(stored, asked, until)?);
         Ok(Reading {
             entry,
@@ -119,9 +125,19 @@ impl<W: Wire> Store<W> {
             if now >= until {
                 break;
             }
-            let stamp = gateway.clock.stamp(now).ok_or_else(|| StoreError::Other(clock_unknown(gateway.url())))?;
-            let (time, term) = (base64(codec::clock(stamp, gateway.identity.term).as_bytes()), base64(codec::after_clock(stamp).as_bytes()));
-            let compares = [self.lane.same(), Compare::Less(&keys.clock, &term), Compare::Written(&entry, revision(expected))];
+            let stamp = gateway
+                .clock
+                .stamp(now)
+                .ok_or_else(|| StoreError::Other(clock_unknown(gateway.url())))?;
+            let (time, term) = (
+                base64(codec::clock(stamp, gateway.identity.term).as_bytes()),
+                base64(codec::after_clock(stamp).as_bytes()),
+            );
+            let compares = [
+                self.lane.same(),
+                Compare::Less(&keys.clock, &term),
+                Compare::Written(&entry, revision(expected)),
+            ];
             let change = value.map_or(Op::Delete(&entry, None), |value| Op::PutEntry(&entry, stamp, value));
             let failure = [RangeOp::one(&keys.clock), RangeOp::one(&keys.history), RangeOp::one(&entry)].map(Op::Range);
             // Whoever expects anything need not hear what is there.
@@ -151,7 +167,10 @@ impl<W: Wire> Store<W> {
                 return Err(StoreError::Conflict(found.map_err(|flaw| odd(key, &flaw).written(size))?));
             }
             if stored <= stamp {
-                return Err(StoreError::Other(format!("{}: refused a write whose conditions all hold", self.lane.gateway.url())));
+                return Err(StoreError::Other(format!(
+                    "{}: refused a write whose conditions all hold",
+                    self.lane.gateway.url()
+                )));
             }
         }
         Err(StoreError::Unavailable(format!(
@@ -225,6 +244,10 @@ impl<W: Wire> adapter::Store for Store<W> {
         );
         let answer = self.lane.txn(&body, LONG, until).map_err(|refusal| refusal.written(0))?;
         let read = self.lane.read(&answer).map_err(|refusal| refusal.written(0))?;
-        if read.succeeded { Ok(()) } else { Err(self.lane.changed(read.pair(0)).written(0)) }
+        if read.succeeded {
+            Ok(())
+        } else {
+            Err(self.lane.changed(read.pair(0)).written(0))
+        }
     }
 }

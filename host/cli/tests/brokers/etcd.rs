@@ -24,7 +24,12 @@ fn one_member() {
     let mut trial = Trial::at(&section(server.port(), &login(PASSWORD)));
     trial.yard.detour("bravo", section(proxy.port(), &login(PASSWORD)));
     begin(&mut trial);
-    commands::all(&trial, "etcd", &format!("etcd://node:{PASSWORD}@127.0.0.1:{}", server.port()), "etcd://127.0.0.1:PORT");
+    commands::all(
+        &trial,
+        "etcd",
+        &format!("etcd://node:{PASSWORD}@127.0.0.1:{}", server.port()),
+        "etcd://127.0.0.1:PORT",
+    );
     commands::wrong_password(&section(server.port(), &login(commands::WRONG)), PASSWORD);
     leader_killed(&mut trial);
     node_stopped(&mut trial, "charlie");

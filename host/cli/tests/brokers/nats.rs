@@ -20,7 +20,12 @@ fn one_server() {
     let mut trial = Trial::at(&section(server.port(), PASSWORD));
     trial.yard.detour("bravo", section(proxy.port(), PASSWORD));
     begin(&mut trial);
-    commands::all(&trial, "nats", &format!("nats://node:{PASSWORD}@127.0.0.1:{}", server.port()), "nats://127.0.0.1:PORT");
+    commands::all(
+        &trial,
+        "nats",
+        &format!("nats://node:{PASSWORD}@127.0.0.1:{}", server.port()),
+        "nats://127.0.0.1:PORT",
+    );
     commands::wrong_password(&section(server.port(), commands::WRONG), PASSWORD);
     leader_killed(&mut trial);
     node_stopped(&mut trial, "charlie");

@@ -22,7 +22,12 @@ fn one_server() {
     let mut trial = Trial::at(&section(server.port(), PASSWORD));
     trial.yard.detour("bravo", section(proxy.port(), PASSWORD));
     begin(&mut trial);
-    commands::all(&trial, "redis", &format!("redis://:{PASSWORD}@127.0.0.1:{}", server.port()), "redis://127.0.0.1:PORT");
+    commands::all(
+        &trial,
+        "redis",
+        &format!("redis://:{PASSWORD}@127.0.0.1:{}", server.port()),
+        "redis://127.0.0.1:PORT",
+    );
     commands::wrong_password(&section(server.port(), commands::WRONG), PASSWORD);
     an_interrupted_check_leaves_nothing(&trial, &server);
     leader_killed(&mut trial);

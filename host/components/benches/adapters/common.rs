@@ -77,14 +77,26 @@ pub(crate) async fn compare(name: &str, ours: &AdapterCoordinator, native: &mut 
         pairs[1].push((c, d));
     }
     for (what, pairs) in ["get", "compare-and-set"].into_iter().zip(pairs) {
-        let mut ratios: Vec<f64> = pairs.iter().map(|(ours, native)| ours.as_secs_f64() / native.as_secs_f64()).collect();
+        let mut ratios: Vec<f64> = pairs
+            .iter()
+            .map(|(ours, native)| ours.as_secs_f64() / native.as_secs_f64())
+            .collect();
         ratios.sort_by(f64::total_cmp);
         let (ours, native): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
-        println!("{name}, {what}: adapter {:.0} µs, native {:.0} µs", micros(middle(ours)), micros(middle(native)));
+        println!(
+            "{name}, {what}: adapter {:.0} µs, native {:.0} µs",
+            micros(middle(ours)),
+            micros(middle(native))
+        );
         figure(&format!("adapter ÷ native, {name}, {what} p50"), ratios[ratios.len() / 2], "×", 1.5);
     }
     let status = ours.status();
-    figure(&format!("memory of a lane, {name}"), status.memory as f64 / 1e6 / status.lanes_open.max(1) as f64, "MB", 4.0);
+    figure(
+        &format!("memory of a lane, {name}"),
+        status.memory as f64 / 1e6 / status.lanes_open.max(1) as f64,
+        "MB",
+        4.0,
+    );
     Ok(())
 }
 

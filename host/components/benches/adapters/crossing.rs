@@ -39,6 +39,11 @@ pub(crate) async fn measure(engine: &AdapterEngine, quick: bool) -> Result<(), F
         drop(opened);
     }
     // Two instances: one that is asked for its grants, and the lane.
-    figure("opening a coordinator with its first lane, p50", micros(middle(starts)) / 1e3, "ms", 1.0);
+    figure(
+        "opening a coordinator with its first lane, p50",
+        micros(middle(starts)) / 1e3,
+        "ms",
+        1.0,
+    );
     Ok(())
 }

@@ -67,12 +67,18 @@ impl Client {
 
     async fn txn(&mut self, body: &Value) -> Result<Value, Failure> {
         let body = Bytes::from(body.to_string());
-        let request = Request::post("/v3/kv/txn").header("host", &self.host).header("grpc-metadata-hasleader", "true");
+        let request = Request::post("/v3/kv/txn")
+            .header("host", &self.host)
+            .header("grpc-metadata-hasleader", "true");
         self.sender.ready().await?;
         let answer = self.sender.send_request(request.body(Full::new(body))?).await?;
         let bytes = answer.into_body().collect().await?.to_bytes();
         let answer: Value = serde_json::from_slice(&bytes)?;
-        if answer["succeeded"] == true { Ok(answer) } else { Err(format!("not done: {answer}").into()) }
+        if answer["succeeded"] == true {
+            Ok(answer)
+        } else {
+            Err(format!("not done: {answer}").into())
+        }
     }
 
     fn same(&self) -> Value {
@@ -92,7 +98,9 @@ impl Native for Client {
             "failure": [range("history")],
         });
         let answer = self.txn(&body).await?;
-        let value = answer["responses"][1]["response_range"]["kvs"][0]["value"].as_str().ok_or("no entry")?;
+        let value = answer["responses"][1]["response_range"]["kvs"][0]["value"]
+            .as_str()
+            .ok_or("no entry")?;
         BASE64.decode(value.as_bytes())?;
         Ok(())
     }

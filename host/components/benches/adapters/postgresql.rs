@@ -54,7 +54,10 @@ impl Raw {
         let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
         tokio::spawn(connection);
         client.batch_execute("SET synchronous_commit = on").await?;
-        let history = client.query_one("SELECT life FROM shardwright.open_1($1, $2)", &[&SPACE, &"one"]).await?.get(0);
+        let history = client
+            .query_one("SELECT life FROM shardwright.open_1($1, $2)", &[&SPACE, &"one"])
+            .await?
+            .get(0);
         Ok(Self {
             get: client.prepare(GET).await?,
             put: client.prepare(PUT).await?,
@@ -74,7 +77,10 @@ impl Native for Raw {
 
     async fn put(&mut self, value: &Bytes) -> Result<(), Failure> {
         let value: &[u8] = value;
-        let row = self.client.query_one(&self.put, &[&SPACE, &self.history, &KEY, &value, &self.revision]).await?;
+        let row = self
+            .client
+            .query_one(&self.put, &[&SPACE, &self.history, &KEY, &value, &self.revision])
+            .await?;
         if row.get::<_, i32>(0) != 0 {
             return Err("not done".into());
         }

@@ -2,7 +2,7 @@
 
 mod common;
 mod echo;
+mod etcd;
 mod hostile;
 mod postgresql;
 mod versions;
-mod etcd;

@@ -221,7 +221,10 @@ mod test {
         let pair = answer.pair(0).unwrap();
         assert!(matches!(pair.key, Cow::Borrowed(_)), "nothing is copied");
         let entry = pair.entry().unwrap();
-        assert_eq!((pair.key().unwrap(), entry.revision, entry.written, &*entry.value), (b"a".to_vec(), 2, 7, &b"b"[..]));
+        assert_eq!(
+            (pair.key().unwrap(), entry.revision, entry.written, &*entry.value),
+            (b"a".to_vec(), 2, 7, &b"b"[..])
+        );
     }
 
     #[test]
@@ -230,7 +233,12 @@ mod test {
         assert!(lines[0].result.as_ref().is_some_and(|line| line.created));
         let events = &lines[1].result.as_ref().unwrap().events;
         assert_eq!((&*events[0].kind, &*events[1].kind, events[1].kv.mod_revision), ("", "DELETE", 3));
-        assert!(lines[2].result.as_ref().is_some_and(|line| line.canceled && line.compact_revision == 2));
+        assert!(
+            lines[2]
+                .result
+                .as_ref()
+                .is_some_and(|line| line.canceled && line.compact_revision == 2)
+        );
         assert!(lines[3].error.is_some());
     }
 
@@ -240,10 +248,16 @@ mod test {
             r#"{"header":{"member_id":"7"},"version":"3.6.16","dbSize":"20480","leader":"7","dbSizeInUse":"16384","dbSizeQuota":"2147483648","downgradeInfo":{}}"#,
         )
         .unwrap();
-        assert_eq!((status.leader, status.size, status.used, status.quota), (7, 20_480, 16_384, 2_147_483_648));
+        assert_eq!(
+            (status.leader, status.size, status.used, status.quota),
+            (7, 20_480, 16_384, 2_147_483_648)
+        );
         let members: Members =
             serde_json::from_str(r#"{"members":[{"ID":"7","name":"n","peerURLs":["x"]},{"ID":"8","isLearner":true}]}"#).unwrap();
-        assert_eq!(members.members.iter().map(|member| member.is_learner).collect::<Vec<_>>(), [false, true]);
+        assert_eq!(
+            members.members.iter().map(|member| member.is_learner).collect::<Vec<_>>(),
+            [false, true]
+        );
     }
 
     proptest! {

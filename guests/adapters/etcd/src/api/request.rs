@@ -86,7 +86,10 @@ fn compare(body: &mut String, compare: &Compare<'_>) {
             write!(body, r#"{{"target":"VALUE","key":"{key}","result":"LESS","value":"{value}"}}"#)
         }
         Compare::Written(key, revision) => {
-            write!(body, r#"{{"target":"MOD","key":"{key}","result":"EQUAL","mod_revision":"{revision}"}}"#)
+            write!(
+                body,
+                r#"{{"target":"MOD","key":"{key}","result":"EQUAL","mod_revision":"{revision}"}}"#
+            )
         }
     };
 }
@@ -183,7 +186,11 @@ mod test {
             keys_only: true,
         };
         let text = txn(
-            &[Compare::Is("YQ==", "Yg=="), Compare::Less("Yw==", "ZA=="), Compare::Written("ZQ==", 0)],
+            &[
+                Compare::Is("YQ==", "Yg=="),
+                Compare::Less("Yw==", "ZA=="),
+                Compare::Written("ZQ==", 0),
+            ],
             &[
                 Op::PutEntry("ZQ==", 1, b"v"),
                 Op::Put("Yw==", "ZA=="),
@@ -201,8 +208,14 @@ mod test {
         assert_eq!(json["success"][4]["request_delete_range"]["range_end"], "aA==");
         assert_eq!(json["failure"][0]["request_range"], parsed(r#"{"key":"ZQ=="}"#));
         let range = &json["failure"][1]["request_range"];
-        assert_eq!((&range["min_mod_revision"], &range["limit"], &range["revision"]), (&"4".into(), &"8".into(), &"5".into()));
-        assert_eq!(parsed(&RangeOp::one("ZQ==").alone()), parsed(r#"{"key":"ZQ==","serializable":true}"#));
+        assert_eq!(
+            (&range["min_mod_revision"], &range["limit"], &range["revision"]),
+            (&"4".into(), &"8".into(), &"5".into())
+        );
+        assert_eq!(
+            parsed(&RangeOp::one("ZQ==").alone()),
+            parsed(r#"{"key":"ZQ==","serializable":true}"#)
+        );
     }
 
     #[test]

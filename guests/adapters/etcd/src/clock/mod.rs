@@ -183,7 +183,10 @@ impl Clock {
 
     /// The most by which the clocks of two members certainly differ.
     pub(crate) fn spread(&self, now: Moment) -> Duration {
-        let pairs = self.members.iter().flat_map(|one| self.members.iter().map(move |two| (one.1, two.1)));
+        let pairs = self
+            .members
+            .iter()
+            .flat_map(|one| self.members.iter().map(move |two| (one.1, two.1)));
         pairs.map(|(one, two)| one.apart(two, now)).max().unwrap_or_default()
     }
 

@@ -106,14 +106,20 @@ impl Keyspace {
         if request["range_end"].is_null() {
             return vec![from];
         }
-        self.versions.range(from..bytes(&request["range_end"])).map(|(key, _)| key.clone()).collect()
+        self.versions
+            .range(from..bytes(&request["range_end"]))
+            .map(|(key, _)| key.clone())
+            .collect()
     }
 
     fn range(&self, request: &Value) -> Result<Value, Failure> {
         let at = match number(&request["revision"]) {
             0 => self.revision,
             at if at < self.compacted => {
-                return Err((400, json!({ "code": 11, "message": "etcdserver: mvcc: required revision has been compacted" }).to_string()));
+                return Err((
+                    400,
+                    json!({ "code": 11, "message": "etcdserver: mvcc: required revision has been compacted" }).to_string(),
+                ));
             }
             at => at,
         };

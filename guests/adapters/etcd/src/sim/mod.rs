@@ -167,5 +167,10 @@ fn http_date(seconds: u64) -> String {
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
     let day = days - 19_661;
     assert!((1..=30).contains(&day), "the simulation is over");
-    format!("Mon, {day:02} Nov 2023 {:02}:{:02}:{:02} GMT", rest / 3600, rest / 60 % 60, rest % 60)
+    format!(
+        "Mon, {day:02} Nov 2023 {:02}:{:02}:{:02} GMT",
+        rest / 3600,
+        rest / 60 % 60,
+        rest % 60
+    )
 }

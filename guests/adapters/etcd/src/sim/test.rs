@@ -59,7 +59,11 @@ fn play(seed: u64, rates: [i64; 4], way: u64, steps: &[Step]) {
         let mut world = first.world.borrow_mut();
         (world.rate, world.way) = (rates[3], way * MS);
     }
-    let machines = [first.beside(rates[0], 0), first.beside(rates[1], 77 * MS), first.beside(rates[2], 1 << 50)];
+    let machines = [
+        first.beside(rates[0], 0),
+        first.beside(rates[1], 77 * MS),
+        first.beside(rates[2], 1 << 50),
+    ];
     let mut lanes: Vec<_> = machines.iter().map(|machine| open(machine, "")).collect();
     // The store's revision, its time, and true time before it was asked for and after it was answered.
     let mut written: Option<(u64, u64, u64, u64)> = None;
@@ -69,7 +73,10 @@ fn play(seed: u64, rates: [i64; 4], way: u64, steps: &[Step]) {
             let (clock, now, server) = (&store.lane.gateway.clock, machine.now(), first.world.borrow().server());
             assert!(clock.stamp(now).unwrap() * MS >= server, "not earlier than it is");
             let (time, wait) = clock.reading(now, 0, clock.asked(now));
-            assert!(time * MS <= server + u64::try_from(wait.as_nanos()).unwrap() + MS / 10, "not later than it is");
+            assert!(
+                time * MS <= server + u64::try_from(wait.as_nanos()).unwrap() + MS / 10,
+                "not later than it is"
+            );
         }
         match *step {
             Step::Wait(ms) => first.world.borrow_mut().time += ms * MS,
@@ -91,7 +98,9 @@ fn play(seed: u64, rates: [i64; 4], way: u64, steps: &[Step]) {
                 let answered = true_ms(&first);
                 let entry = read.entry.map(|entry| (entry.revision, entry.written));
                 assert_eq!(entry, written.map(|(revision, now, ..)| (revision, now)));
-                let Some((_, stamp, put_asked, put_answered)) = written else { continue };
+                let Some((_, stamp, put_asked, put_answered)) = written else {
+                    continue;
+                };
                 assert!(read.now >= stamp, "an entry of {stamp} is younger than {}", read.now);
                 if behind == 0 {
                     assert!(read.now >= latest || way > 4, "a reading of {} after {latest}", read.now);
@@ -100,7 +109,10 @@ fn play(seed: u64, rates: [i64; 4], way: u64, steps: &[Step]) {
                 let age = read.now - stamp;
                 let (most, least) = (answered - put_asked, asked - put_answered);
                 assert!(age <= most + most / 5_000 + TOLERANCE + ahead, "an age of {age} ms after {most} ms");
-                assert!(age + least / 5_000 + TOLERANCE + 8 * way + behind >= least, "an age of {age} ms after {least} ms");
+                assert!(
+                    age + least / 5_000 + TOLERANCE + 8 * way + behind >= least,
+                    "an age of {age} ms after {least} ms"
+                );
             }
         }
     }
@@ -223,11 +235,18 @@ fn large_entries_after_small_ones_are_fetched_in_smaller_pages() {
         store.put(&format!("a/{i:03}"), Vec::new(), Expected::Absent).unwrap();
     }
     for i in 0..20 {
-        store.put(&format!("b/{i:03}"), vec![i; 1024 * 1024 + 64], Expected::Absent).unwrap();
+        store
+            .put(&format!("b/{i:03}"), vec![i; 1024 * 1024 + 64], Expected::Absent)
+            .unwrap();
     }
     let list = store.list("", 0).unwrap();
     assert_eq!(list.entries.len(), 120);
-    assert!(list.entries[100..].iter().zip(0..).all(|(entry, i)| entry.value == vec![i; 1024 * 1024 + 64]));
+    assert!(
+        list.entries[100..]
+            .iter()
+            .zip(0..)
+            .all(|(entry, i)| entry.value == vec![i; 1024 * 1024 + 64])
+    );
 }
 
 #[test]

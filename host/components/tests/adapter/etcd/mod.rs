@@ -23,7 +23,11 @@ const VALUE: Bytes = Bytes::from_static(b"value");
 /// The component.
 async fn etcd() -> AdapterComponent {
     static BUILT: OnceCell<Vec<u8>> = OnceCell::const_new();
-    let build = || async { tokio::task::spawn_blocking(|| built("shardwright-adapter-etcd")).await.expect("built") };
+    let build = || async {
+        tokio::task::spawn_blocking(|| built("shardwright-adapter-etcd"))
+            .await
+            .expect("built")
+    };
     common::load(BUILT.get_or_init(build).await.clone()).await
 }
 
@@ -34,7 +38,10 @@ fn options(endpoints: &[String], more: &str) -> AdapterOptions {
     let grants: Vec<_> = endpoints.iter().map(String::as_str).collect();
     AdapterOptions {
         timeout: Duration::from_secs(10),
-        budget: AdapterBudget { cpu: Duration::from_secs(9), ..AdapterBudget::default() },
+        budget: AdapterBudget {
+            cpu: Duration::from_secs(9),
+            ..AdapterBudget::default()
+        },
         ..common::options(&config, &grants)
     }
 }

@@ -169,7 +169,10 @@ async fn what_could_lose_writes_is_refused() {
     }
 
     server.sql("UPDATE shardwright.namespaces SET format = 2").unwrap();
-    let newer = AdapterCoordinator::open(adapter().await, options, namespace).await.err().expect("refused");
+    let newer = AdapterCoordinator::open(adapter().await, options, namespace)
+        .await
+        .err()
+        .expect("refused");
     assert!(matches!(&newer, BrokerError::Invalid(why) if why.contains("format 2")), "{newer:?}");
 }
 
@@ -185,7 +188,12 @@ async fn a_standby_is_not_used_until_it_is_promoted() {
             .into_iter()
             .find(|finding| finding.name == "replication" && finding.verdict == Verdict::Warning)
     });
-    assert!(replication.await.remedy.is_some_and(|remedy| remedy.contains("synchronous_standby_names")));
+    assert!(
+        replication
+            .await
+            .remedy
+            .is_some_and(|remedy| remedy.contains("synchronous_standby_names"))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

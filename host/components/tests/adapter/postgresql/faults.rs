@@ -156,11 +156,20 @@ async fn a_writer_that_does_not_end_makes_others_unavailable() {
     let namespace = fresh();
     let handle = open(&local(server.port()), &namespace).await;
     handle.put("k", VALUE, Expected::Absent).await.unwrap();
-    let (locked, lock) = (server.clone(), format!("SELECT pg_advisory_lock(hashtextextended('{namespace}', 0)), pg_sleep(9)"));
+    let (locked, lock) = (
+        server.clone(),
+        format!("SELECT pg_advisory_lock(hashtextextended('{namespace}', 0)), pg_sleep(9)"),
+    );
     let holder = tokio::task::spawn_blocking(move || locked.sql(&lock).unwrap());
-    eventually("it is held", async || (server.sql("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'").unwrap() == "1").then_some(())).await;
+    eventually("it is held", async || {
+        (server.sql("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'").unwrap() == "1").then_some(())
+    })
+    .await;
     let outcome = handle.put("k", VALUE, Expected::Any).await;
-    assert!(matches!(&outcome, Err(StoreError::Unavailable(why)) if why.contains("55P03")), "{outcome:?}");
+    assert!(
+        matches!(&outcome, Err(StoreError::Unavailable(why)) if why.contains("55P03")),
+        "{outcome:?}"
+    );
     handle.get("k").await.unwrap();
     holder.await.unwrap();
     handle.put("k", VALUE, Expected::Any).await.unwrap();
