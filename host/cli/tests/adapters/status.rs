@@ -2,7 +2,7 @@
 
 use crate::Stage;
 use crate::common::{Cluster, LIMIT, is_running, run};
-use crate::relay::{BUILT, Mood, NEWER, adapter};
+use crate::relay::{self, BUILT, Mood, NEWER};
 use rustix::process::Signal;
 use serde_json::Value;
 use std::os::unix::fs::PermissionsExt;
@@ -60,7 +60,7 @@ fn quarantine_is_told_written_and_shown() {
 
     // One that works is not kept waiting for the end of the quarantine.
     stage.relay.set(Mood::Fine);
-    stage.put(&adapter(NEWER));
+    stage.put(&relay::adapter(NEWER));
     stage.hang_up("alpha", "adapter-upgraded");
     let status = stage.status("alpha", 0, |status| status["ok"] == true);
     assert_eq!(status["nodes"][0]["adapter"]["version"], NEWER, "{status}");
