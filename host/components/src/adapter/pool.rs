@@ -219,6 +219,15 @@ impl Pool {
         self.tell(Supervisor::lost);
     }
 
+    /// Another component took the place of the present one.
+    pub(super) fn replaced(&self) {
+        lock(&self.backoff).reset();
+        self.tell(Supervisor::replaced);
+        for purposed in [&self.store, &self.publish] {
+            purposed.clear();
+        }
+    }
+
     /// Whether no lane will be opened any more.
     pub(super) fn is_over(&self) -> bool {
         self.belief.begin().is_err()

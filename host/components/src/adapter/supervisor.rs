@@ -219,6 +219,15 @@ impl Supervisor {
         }
     }
 
+    /// Another component is in its place, which is not to blame for what the former one did.
+    pub(super) fn replaced(&mut self, now: Duration) {
+        self.faults.clear();
+        self.quarantines = 0;
+        self.not_before = Duration::ZERO;
+        self.unreachable = None;
+        self.enter(AdapterState::Running, now);
+    }
+
     /// The history is lost.
     pub(super) fn lost(&mut self, now: Duration) {
         self.enter(AdapterState::Lost, now);
@@ -291,6 +300,26 @@ mod test {
             supervisor.fault(s(200 + at), &trap(), "unreachable");
         }
         assert_eq!(supervisor.may_open(s(206)).expect_err("quarantined").until, s(235));
+    }
+
+    #[test]
+    fn another_component_begins_anew_unless_the_store_is_lost() {
+        let mut supervisor = Supervisor::default();
+        (0..=5).for_each(|at| supervisor.fault(s(at), &trap()));
+        supervisor.replaced(s(7));
+        assert_eq!(
+            (supervisor.state(), supervisor.since(), supervisor.may_open(s(7))),
+            (AdapterState::Running, s(7), Ok(()))
+        );
+        (8..=13).for_each(|at| supervisor.fault(s(at), &trap()));
+        assert_eq!(
+            supervisor.may_open(s(14)).expect_err("quarantined").until,
+            s(43),
+            "as briefly as the first time"
+        );
+        supervisor.lost(s(15));
+        supervisor.replaced(s(16));
+        assert_eq!(supervisor.state(), AdapterState::Lost);
     }
 
     #[test]

@@ -80,6 +80,7 @@ async fn wants(component: &AdapterComponent, config: &Password, secrets: &[Passw
 impl AdapterCoordinator {
     /// Puts `component` in the place of the present one, while both work: it is compared, runs the contract suite in scratch namespaces of the same backend,
     /// and is opened in this history. Then every new call goes to it, and calls under way end where they began. Subscriptions move over with a gap.
+    /// A quarantine of the present one ends with it.
     /// Whatever fails, the present one goes on.
     ///
     /// # Errors
@@ -124,9 +125,7 @@ impl AdapterCoordinator {
             return Err(UpgradeError::Open("another component took its place meanwhile".into()));
         }
         Counters::add(&pool.counters.upgrades);
-        for purposed in [&pool.store, &pool.publish] {
-            purposed.clear();
-        }
+        pool.replaced();
         Ok(differences)
     }
 }
