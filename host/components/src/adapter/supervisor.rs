@@ -305,13 +305,13 @@ mod test {
     #[test]
     fn another_component_begins_anew_unless_the_store_is_lost() {
         let mut supervisor = Supervisor::default();
-        (0..=5).for_each(|at| supervisor.fault(s(at), &trap()));
+        (0..=5).for_each(|at| supervisor.fault(s(at), &trap(), "unreachable"));
         supervisor.replaced(s(7));
         assert_eq!(
             (supervisor.state(), supervisor.since(), supervisor.may_open(s(7))),
             (AdapterState::Running, s(7), Ok(()))
         );
-        (8..=13).for_each(|at| supervisor.fault(s(at), &trap()));
+        (8..=13).for_each(|at| supervisor.fault(s(at), &trap(), "unreachable"));
         assert_eq!(
             supervisor.may_open(s(14)).expect_err("quarantined").until,
             s(43),
