@@ -100,8 +100,8 @@ fn an_outage_and_a_lost_history_are_told() {
     assert_eq!(lost["reason"], "the server was wiped", "{lost}");
     // Opened anew.
     stage.cluster.until("another history", |told| {
-        let states = told.iter().skip(skip).filter(|told| told.event == "adapter-state");
-        states.last().filter(|told| told.fields["state"] == "running").map(drop)
+        let mut states = told.iter().skip(skip).filter(|told| told.event == "adapter-state");
+        states.next_back().filter(|told| told.fields["state"] == "running").map(drop)
     });
     stage.cluster.event("alpha", "gained", skip);
     stage.status("alpha", 0, |status| status["ok"] == true);
