@@ -47,12 +47,12 @@ pub(super) async fn interrupted(subject: &Subject) -> Verdict {
     let mut last = handle.put("k", value(0), Expected::Absent).await?.revision;
     let begun = Instant::now();
     for _ in 0..10 {
-        handle.get("k").await?;
+        last = handle.put("k", value(0), Expected::Revision(last)).await?.revision;
     }
     let usual = begun.elapsed() / 10;
     let (rounds, mut done, mut late) = (if subject.quick { 20 } else { 100 }, 0, 0);
     for round in 1..=rounds {
-        let patience = usual * (round % 20) / 10;
+        let patience = usual * (round % 20) / 15;
         let (written, marker) = (value(round), value(rounds + round));
         let finished = timeout(patience, handle.put("k", written.clone(), Expected::Revision(last))).await;
         if let Ok(Ok(_)) = finished {
@@ -76,14 +76,17 @@ pub(super) async fn interrupted(subject: &Subject) -> Verdict {
         };
         let entry = read_back(&handle).await?;
         if entry.revision != last || ![&written, &marker].contains(&&entry.value) {
-            return Err(Flaw::Broken(format!("after write {round} was replaced, this was there: {entry:?}")));
+            return Err(Flaw::Broken(format!(
+                "after write {round} was replaced, something else was there: revision {}",
+                entry.revision.0
+            )));
         }
     }
     let entries = handle.list("", Revision(0)).await?.entries.len();
     if entries != 1 {
         return Err(Flaw::Broken(format!("one key was written, and {entries} are there")));
     }
-    Ok(format!("{rounds} writes, {done} were faster, {late} happened late"))
+    Ok(format!("{rounds} writes, {done} were faster, {late} happened later"))
 }
 
 /// Makes many calls in one lane.
@@ -155,8 +158,8 @@ pub(super) async fn history(subject: &Subject) -> Verdict {
 }
 
 fn value(number: u32) -> Bytes {
-    // Long enough to be sent in several pieces.
-    Bytes::from(format!("{number} ").repeat(3000))
+    // Long enough to take a while, and to be sent in several pieces.
+    Bytes::from(format!("{number:08} ").repeat(40_000))
 }
 
 /// Bytes of memory, and how many lanes were opened so far.
