@@ -80,8 +80,16 @@ pub(crate) fn refusal(url: &str, answer: &Answer) -> Refusal {
     {
         return word.refusal(url);
     }
-    let text = format!("{url} answers with HTTP status {}", answer.status);
+    let mut text = format!("{url} answers with HTTP status {}", answer.status);
+    let said = String::from_utf8_lossy(&answer.body);
+    if let Some(line) = said.lines().next().filter(|line| !line.is_empty() && !line.starts_with('<')) {
+        text = format!("{text}: {}", line.chars().take(200).collect::<String>());
+    }
     match answer.status {
+        // etcd looks at nothing else before it says this.
+        400 if said.contains("CommonName") => Refusal::Denied(format!(
+            "{text}: where etcd has users and asks for client certificates, ours must have no common name (CN)"
+        )),
         401 | 403 => Refusal::Denied(text),
         404 => Refusal::Other(format!("{text}: it does not speak the JSON API of etcd 3.4 or newer")),
         _ => Refusal::Doubtful(text),
@@ -265,6 +273,13 @@ mod test {
         let old = meaning(404, "Not Found\n").opened();
         assert!(matches!(&old, OpenError::Other(why) if why.contains("3.4")), "{old:?}");
         assert!(matches!(meaning(403, "").opened(), OpenError::Denied(_)));
+        let named = meaning(
+            400,
+            "CommonName of client sending a request against gateway will be ignored and not used as expected\n",
+        );
+        assert!(matches!(&named.opened(), OpenError::Denied(why) if why.contains("must have no common name")));
+        let other = meaning(502, "bad gateway\nmore").why();
+        assert_eq!(other, "http://h:1 answers with HTTP status 502: bad gateway");
     }
 
     proptest! {

@@ -2,7 +2,7 @@
 
 use crate::Stage;
 use crate::common::{Cluster, LIMIT, is_running, run};
-use crate::relay::{BUILT, Mood};
+use crate::relay::{self, BUILT, Mood, NEWER};
 use rustix::process::Signal;
 use serde_json::Value;
 use std::os::unix::fs::PermissionsExt;
@@ -57,6 +57,13 @@ fn quarantine_is_told_written_and_shown() {
         .says("alpha: last fault: ")
         .says("alpha: tried again: ")
         .says("trap ");
+
+    // One that works is not kept waiting for the end of the quarantine.
+    stage.relay.set(Mood::Fine);
+    stage.put(&relay::adapter(NEWER));
+    stage.hang_up("alpha", "adapter-upgraded");
+    let status = stage.status("alpha", 0, |status| status["ok"] == true);
+    assert_eq!(status["nodes"][0]["adapter"]["version"], NEWER, "{status}");
 
     let node = stage.cluster.node("alpha");
     node.signal(Signal::TERM).expect("it lives");

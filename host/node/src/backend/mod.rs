@@ -93,7 +93,9 @@ impl BackendError {
 /// # Errors
 /// [`BrokerError`] if a grant is none.
 #[cfg(feature = "adapters")]
-pub fn adapter_options(section: &shardwright_config::ComponentSection) -> Result<shardwright_components::adapter::AdapterOptions, BrokerError> {
+pub fn adapter_options(
+    section: &shardwright_config::ComponentSection,
+) -> Result<shardwright_components::adapter::AdapterOptions, BrokerError> {
     options::adapter(section)
 }
 

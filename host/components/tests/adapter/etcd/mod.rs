@@ -3,7 +3,6 @@
 mod access;
 mod cluster;
 mod faults;
-mod figures;
 mod suite;
 
 use crate::common::{self, built};
