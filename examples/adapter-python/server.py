@@ -236,15 +236,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
     do_GET = do_POST = do_PUT = do_DELETE = handle_any
 
     def body(self):
+        """What was sent along. A client that was cut off in the middle has asked for nothing: half a body must never be stored."""
         left, parts = int(self.headers.get("content-length") or 0), []
         if "chunked" in self.headers.get("transfer-encoding", ""):
             while size := int(self.rfile.readline().split(b";")[0], 16):
                 parts.append(self.rfile.read(size))
-                self.rfile.readline()
+                if len(parts[-1]) < size or self.rfile.readline() != b"\r\n":
+                    raise ConnectionError("cut off")
             self.rfile.readline()
         while left > 0 and (part := self.rfile.read(min(left, 1 << 20))):
             parts.append(part)
             left -= len(part)
+        if left > 0:
+            raise ConnectionError("cut off")
         return b"".join(parts)
 
     def answer(self, body):

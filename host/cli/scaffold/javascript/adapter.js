@@ -1,53 +1,33 @@
 // A coordinator adapter for the key-value server beside it (`server.py`). Replace what talks to that server by what talks to yours.
 //
 // The contract, with every promise, is `wit/deps/coordinator.wit`. One instance of the component is one lane: it is opened once, makes one call at
-// a time, and when its connection is gone the host opens another one. Functions may be async: a call ends when its promise is settled.
+// a time, and when its connection is gone the host opens another one.
 
 // Numbers of 64 bits are BigInt here; those of the server stay far below 2^53.
+
+import { Lost, NoTls, NotGranted, Server, Unsent } from './web.js';
+
+const NOTHING = new Uint8Array(0);
 
 const OPTIONS = { url: 'string', token: 'string', 'timeout-ms': 'number' };
 
 // What this lane was opened with; set once, by `open`.
 let lane;
 
-/** The server may have seen the request, and may still act on it: `fetch` does not say how far it came. */
-class Lost extends Error {}
-
 /** A connection to one namespace, and the history that everything belongs to. */
 class Lane {
   constructor(config, namespace, history) {
-    this.url = config.url.replace(/\/$/, '');
-    this.headers = config.token ? { authorization: `Bearer ${config.token}` } : {};
+    this.server = new Server(config.url.replace(/\/$/, ''), config.token);
     this.timeout = config['timeout-ms'] ?? 5000;
     this.namespace = namespace;
     this.history = history;
   }
 
   /** One request: its status and JSON. With a history, the server only answers if it is the namespace's present one. */
-  async ask(method, what = '', query = {}, body = undefined, patience = 0) {
+  ask(method, what = '', query = {}, body = NOTHING, patience = 0) {
     const pairs = Object.entries({ ...query, history: this.history }).flatMap(([name, value]) => [value].flat().map((one) => [name, one]));
     const text = pairs.map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join('&');
-    return this.request(method, `/v1/${this.namespace}${what}?${text}`, body, this.timeout + patience);
-  }
-
-  async request(method, path, body, milliseconds) {
-    let alarm;
-    const late = new Promise((_, reject) => {
-      alarm = setTimeout(() => reject(new Lost(`${this.url} has not answered within ${milliseconds} ms`)), milliseconds);
-    });
-    const answer = async () => {
-      try {
-        const response = await fetch(this.url + path, { method, headers: this.headers, body });
-        return { status: response.status, answer: await response.json() };
-      } catch (error) {
-        throw new Lost(`${this.url} does not answer as it should (${error.message}): is the server running there?`);
-      }
-    };
-    try {
-      return await Promise.race([answer(), late]);
-    } finally {
-      clearTimeout(alarm);
-    }
+    return this.server.ask(method, `/v1/${this.namespace}${what}?${text}`, body, this.timeout + patience);
   }
 }
 
@@ -102,14 +82,14 @@ export const lifecycle = {
     }
   },
 
-  async open(context) {
+  open(context) {
     let opening, status, answer;
     try {
       opening = new Lane(check(context.config), context.namespace, context.history ?? '');
       // What should be there is not made again: its loss would go unnoticed.
-      ({ status, answer } = await opening.ask(context.history ? 'GET' : 'POST'));
+      ({ status, answer } = opening.ask(context.history ? 'GET' : 'POST'));
     } catch (error) {
-      throw { tag: error instanceof Lost ? 'unreachable' : 'invalid-config', val: error.message };
+      throw { tag: opened(error), val: error.message };
     }
     if (status === 401) throw { tag: 'denied', val: said(answer) };
     if (status === 404 || status === 410) throw { tag: 'history-lost', val: said(answer) };
@@ -117,12 +97,12 @@ export const lifecycle = {
     if (status !== 200) throw { tag: 'other', val: said(answer) };
     opening.history = answer.history;
     lane = opening;
-    return { location: lane.url, history: lane.history, memo: '' };
+    return { location: lane.server.url, history: lane.history, memo: '' };
   },
 
-  async examine() {
+  examine() {
     try {
-      const { status, answer } = await lane.request('GET', '/v1/about', undefined, lane.timeout);
+      const { status, answer } = lane.server.ask('GET', '/v1/about', NOTHING, lane.timeout);
       if (status !== 200) return [finding('server', 'bad', said(answer), "Look at the server's output.")];
       return [
         finding('version', 'good', answer.name),
@@ -135,29 +115,29 @@ export const lifecycle = {
     }
   },
 
-  async erase() {
-    await write('DELETE');
+  erase() {
+    write('DELETE');
   },
 };
 
 export const store = {
-  async get(key) {
-    const { entry, revision, now } = await read('/entry', { key });
+  get(key) {
+    const { entry, revision, now } = read('/entry', { key });
     return { entry: present(entry), revision: BigInt(revision), now: BigInt(now), unsureBefore: 0n };
   },
 
-  async list(prefix, since) {
-    const { entries, revision, now } = await read('/entries', { prefix, since });
+  list(prefix, since) {
+    const { entries, revision, now } = read('/entries', { prefix, since });
     const listed = entries.map((found) => ({ key: found.key, ...present(found) }));
     return { entries: listed, revision: BigInt(revision), now: BigInt(now), unsureBefore: 0n };
   },
 
-  async put(key, value, expected) {
-    return written(await write('PUT', '/entry', { key, expected: expectation(expected) }, value));
+  put(key, value, expected) {
+    return written(write('PUT', '/entry', { key, expected: expectation(expected) }, value));
   },
 
-  async delete(key, expected) {
-    return written(await write('DELETE', '/entry', { key, expected: expectation(expected) }));
+  delete(key, expected) {
+    return written(write('DELETE', '/entry', { key, expected: expectation(expected) }));
   },
 };
 
@@ -168,8 +148,8 @@ class Subscription {
     this.position = position;
   }
 
-  async next(max, timeout) {
-    const answer = await tell('GET', { after: this.position, topic: this.topic, max, wait: timeout }, undefined, timeout);
+  next(max, timeout) {
+    const answer = tell('GET', { after: this.position, topic: this.topic, max, wait: timeout }, NOTHING, timeout);
     this.position = answer.position;
     if (answer.lost) return [{ tag: 'gap', val: 0n }];
     return answer.messages.map(({ topic, payload }) => ({ tag: 'message', val: { topic, payload: decode(payload) } }));
@@ -177,12 +157,12 @@ class Subscription {
 }
 
 export const bus = {
-  async publish(topic, payload) {
-    await tell('POST', { topic }, payload);
+  publish(topic, payload) {
+    tell('POST', { topic }, payload);
   },
 
-  async subscribe(topics) {
-    return new Subscription(topics, (await tell('GET')).position);
+  subscribe(topics) {
+    return new Subscription(topics, (tell('GET')).position);
   },
 
   Subscription,
@@ -190,21 +170,35 @@ export const bus = {
 
 // Between the contract's words and those of the server.
 
+/** What `ask` answers; if it fails, an error of the kind that `tag` says. */
+function attempt(ask, tag) {
+  try {
+    return ask();
+  } catch (error) {
+    if (!(error instanceof Unsent || error instanceof Lost)) throw error;
+    throw { tag: tag(error), val: error.message };
+  }
+}
+
+/** Why a lane could not be opened. */
+function opened(error) {
+  if (error instanceof NotGranted) return 'denied';
+  if (error instanceof NoTls) return 'tls';
+  return error instanceof Unsent || error instanceof Lost ? 'unreachable' : 'invalid-config';
+}
+
 /** Asks without changing anything: whatever goes wrong on the way, nothing has happened. */
-async function read(what, query) {
-  const { status, answer } = await lane.ask('GET', what, query).catch((error) => {
-    throw { tag: 'unavailable', val: error.message };
-  });
+function read(what, query) {
+  const { status, answer } = attempt(() => lane.ask('GET', what, query), () => 'unavailable');
   if (status >= 500) throw { tag: 'unavailable', val: said(answer) };
   if (status !== 200) throw refusal(status, answer);
   return answer;
 }
 
 /** Asks for a change: when the answer is lost, it may have happened and may still happen. */
-async function write(method, what, query, value) {
-  const { status, answer } = await lane.ask(method, what, query, value).catch((error) => {
-    throw { tag: 'indeterminate', val: error.message };
-  });
+function write(method, what, query, value) {
+  const unknown = (error) => (error instanceof Unsent ? 'unavailable' : 'indeterminate');
+  const { status, answer } = attempt(() => lane.ask(method, what, query, value), unknown);
   if (status >= 500) throw { tag: 'indeterminate', val: said(answer) };
   if (status === 409) throw { tag: 'conflict', val: present(answer.entry) };
   if (status === 413) throw tooLarge(value, answer);
@@ -219,10 +213,8 @@ function refusal(status, answer) {
 }
 
 /** Asks the bus. */
-async function tell(method, query, payload, patience) {
-  const { status, answer } = await lane.ask(method, '/messages', query, payload, patience).catch((error) => {
-    throw { tag: 'unavailable', val: error.message };
-  });
+function tell(method, query, payload, patience) {
+  const { status, answer } = attempt(() => lane.ask(method, '/messages', query, payload, patience), () => 'unavailable');
   if (status === 413) throw tooLarge(payload, answer);
   if (status !== 200) throw { tag: { 400: 'invalid', 401: 'denied' }[status] ?? 'unavailable', val: said(answer) };
   return answer;

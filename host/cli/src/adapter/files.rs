@@ -19,6 +19,11 @@ macro_rules! scaffold {
 
 const COORDINATOR: &str = repository!("wit/coordinator/0.1.0/coordinator.wit");
 
+const WORLD: &str = repository!("examples/adapter-python/wit/world.wit");
+const CLOCKS: &str = repository!("wit/wasi/0.2.12/clocks.wit");
+const HTTP: &str = repository!("wit/wasi/0.2.12/http.wit");
+const IO: &str = repository!("wit/wasi/0.2.12/io.wit");
+
 /// What every language gets: the server that the adapter is for, until it is for another one.
 const ALL: [File; 1] = [("server.py", repository!("examples/adapter-python/server.py"))];
 
@@ -28,20 +33,24 @@ const PYTHON: [File; 10] = [
     ("pyproject.toml", repository!("examples/adapter-python/pyproject.toml")),
     ("README.md", scaffold!("python/README.md")),
     (".gitignore", "/*.wasm\n/.venv/\n__pycache__/\n"),
-    ("wit/world.wit", repository!("examples/adapter-python/wit/world.wit")),
+    ("wit/world.wit", WORLD),
     ("wit/deps/coordinator.wit", COORDINATOR),
-    ("wit/deps/clocks.wit", repository!("wit/wasi/0.2.12/clocks.wit")),
-    ("wit/deps/http.wit", repository!("wit/wasi/0.2.12/http.wit")),
-    ("wit/deps/io.wit", repository!("wit/wasi/0.2.12/io.wit")),
+    ("wit/deps/clocks.wit", CLOCKS),
+    ("wit/deps/http.wit", HTTP),
+    ("wit/deps/io.wit", IO),
 ];
 
-const JAVASCRIPT: [File; 6] = [
+const JAVASCRIPT: [File; 10] = [
     ("adapter.js", scaffold!("javascript/adapter.js")),
+    ("web.js", scaffold!("javascript/web.js")),
     ("package.json", scaffold!("javascript/package.json")),
     ("README.md", scaffold!("javascript/README.md")),
     (".gitignore", "/*.wasm\n/node_modules/\n"),
-    ("wit/world.wit", scaffold!("javascript/world.wit")),
+    ("wit/world.wit", WORLD),
     ("wit/deps/coordinator.wit", COORDINATOR),
+    ("wit/deps/clocks.wit", CLOCKS),
+    ("wit/deps/http.wit", HTTP),
+    ("wit/deps/io.wit", IO),
 ];
 
 const RUST: [File; 5] = [

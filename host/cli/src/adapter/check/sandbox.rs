@@ -72,7 +72,12 @@ impl Subject {
                 work::interrupted(self),
             )
             .await,
-            row("memory", "the memory of a lane does not grow with its calls", work::memory(self)).await,
+            row(
+                "memory",
+                "a lane does not use its memory up within thousands of calls",
+                work::memory(self),
+            )
+            .await,
             row(
                 "history-lost",
                 "a handle of an older history is told that it is lost, and stays lost",
