@@ -103,7 +103,7 @@ impl LaneFault {
 
 /// A lane computed for too long: what its clock raises.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("too many ticks of the clock in one call")]
+#[error("one call computed for too long")]
 pub(super) struct Spun;
 
 /// What an error of a call means, by its type.

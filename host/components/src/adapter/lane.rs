@@ -1,10 +1,10 @@
 //! A lane: one instance in one store, with one call in flight.
 
 use super::fault::{self, LaneFault, Spun};
+use super::meter::Meter;
 use super::state::{Shared, State};
 use super::world::exports::shardwright::coordinator::{bus, lifecycle, store};
 use super::world::{CoordinatorAdapter, CoordinatorAdapterPre};
-use crate::engine::TICK;
 use std::sync::Arc;
 use tokio::time::{Instant, timeout_at};
 use wasmtime::component::ResourceAny;
@@ -15,6 +15,7 @@ pub(super) struct Lane {
     store: Store<State>,
     world: CoordinatorAdapter,
     ear: Option<ResourceAny>,
+    meter: Arc<Meter>,
     /// When its last call ended.
     used: Instant,
 }
@@ -23,7 +24,8 @@ pub(super) struct Lane {
 macro_rules! call {
     ($lane:ident, $deadline:expr, $interface:ident . $function:ident ( $($argument:expr),* )) => {{
         let began = $lane.begin();
-        let called = timeout_at($deadline, $lane.world.$interface().$function(&mut $lane.store, $($argument),*)).await;
+        let call = $lane.world.$interface().$function(&mut $lane.store, $($argument),*);
+        let called = timeout_at($deadline, $lane.meter.count(call)).await;
         $lane.end(began, called)
     }};
 }
@@ -37,19 +39,20 @@ impl Lane {
         let mask = state.shared.mask.clone();
         let mut store = Store::new(pre.engine(), state);
         store.limiter(|state| &mut state.memory);
-        let most = u64::try_from(budget.cpu.as_millis().div_ceil(TICK.as_millis())).unwrap_or(u64::MAX);
+        let meter = Arc::new(Meter::default());
+        let spent = meter.clone();
         store.set_epoch_deadline(1);
-        store.epoch_deadline_callback(move |mut context| {
-            let state: &mut State = context.data_mut();
-            state.ticks += 1;
-            if state.ticks > most {
+        // The clock ticks also while the lane waits, so it only says when to look.
+        store.epoch_deadline_callback(move |_| {
+            if spent.spent() > budget.cpu {
                 Err(Spun.into())
             } else {
                 Ok(UpdateDeadline::Yield(1))
             }
         });
         store.set_hostcall_fuel(budget.answer);
-        let world = timeout_at(Instant::now() + timeout, pre.instantiate_async(&mut store)).await;
+        let world = meter.count(pre.instantiate_async(&mut store));
+        let world = timeout_at(Instant::now() + timeout, world).await;
         let world = world.map_err(|_| LaneFault::Silent { limit: timeout })?;
         let world = world.map_err(|error| match fault::explain(&error, budget.cpu, budget.answer, words.say(&mask)) {
             LaneFault::Malformed(why) => LaneFault::Instantiate(why),
@@ -59,13 +62,14 @@ impl Lane {
             store,
             world,
             ear: None,
+            meter,
             used: Instant::now(),
         })
     }
 
     fn begin(&mut self) -> Instant {
         self.store.set_epoch_deadline(1);
-        self.store.data_mut().ticks = 0;
+        self.meter.reset();
         Instant::now()
     }
 
@@ -75,9 +79,8 @@ impl Lane {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(self.explain(&error)),
             Err(_) => {
-                let state = self.store.data();
-                let (limit, computed) = (self.used - began, TICK * u32::try_from(state.ticks).unwrap_or(u32::MAX));
-                Err(if computed > limit / 2 {
+                let limit = self.used - began;
+                Err(if self.meter.spent() > limit / 2 {
                     LaneFault::Spinning { limit }
                 } else {
                     LaneFault::Silent { limit }
@@ -189,8 +192,9 @@ impl Lane {
             return Err(LaneFault::Lied("there is no subscription".into()));
         };
         let began = self.begin();
-        let bus = self.world.shardwright_coordinator_bus();
-        let called = timeout_at(deadline, bus.subscription().call_next(&mut self.store, ear, max, timeout)).await;
+        let subscription = self.world.shardwright_coordinator_bus().subscription();
+        let call = subscription.call_next(&mut self.store, ear, max, timeout);
+        let called = timeout_at(deadline, self.meter.count(call)).await;
         self.end(began, called)
     }
 }

@@ -19,6 +19,7 @@ mod gate;
 mod grants;
 mod http;
 mod lane;
+mod meter;
 mod names;
 mod options;
 mod pool;

@@ -37,8 +37,6 @@ pub(super) struct State {
     http: WasiHttpCtx,
     pub(super) wire: Wire,
     pub(super) memory: Limiter,
-    /// Ticks of the clock at which the guest was found computing, in the present call.
-    pub(super) ticks: u64,
     pub(super) words: LastWords,
     pub(super) shared: Arc<Shared>,
 }
@@ -76,7 +74,6 @@ impl State {
             http: WasiHttpCtx::new(),
             wire: Wire::new(gate, shared.security.clone()),
             memory: Limiter::sharing(budget.memory, shared.memory.clone()),
-            ticks: 0,
             words,
             shared,
         }
