@@ -273,7 +273,10 @@ mod test {
         let old = meaning(404, "Not Found\n").opened();
         assert!(matches!(&old, OpenError::Other(why) if why.contains("3.4")), "{old:?}");
         assert!(matches!(meaning(403, "").opened(), OpenError::Denied(_)));
-        let named = meaning(400, "CommonName of client sending a request against gateway will be ignored and not used as expected\n");
+        let named = meaning(
+            400,
+            "CommonName of client sending a request against gateway will be ignored and not used as expected\n",
+        );
         assert!(matches!(&named.opened(), OpenError::Denied(why) if why.contains("must have no common name")));
         let other = meaning(502, "bad gateway\nmore").why();
         assert_eq!(other, "http://h:1 answers with HTTP status 502: bad gateway");

@@ -32,7 +32,9 @@ fn administer(server: &EtcdServer, method: &str, body: &str) {
     let token = server.call("auth/authenticate", None, r#"{"name":"root","password":"root"}"#);
     let token = token.expect("root is known");
     let token = token.split("\"token\":\"").nth(1).and_then(|rest| rest.split('"').next());
-    server.call(method, token, body).unwrap_or_else(|error| panic!("{method}: {error:#}"));
+    server
+        .call(method, token, body)
+        .unwrap_or_else(|error| panic!("{method}: {error:#}"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -63,7 +65,10 @@ async fn who_may_not_is_told_what_is_missing() {
     // Taken away, and given back.
     administer(&server, "auth/user/revoke", r#"{"name":"less","role":"mail"}"#);
     for error in [handle.put("k", VALUE, Expected::Any).await.err(), handle.get("k").await.err()] {
-        assert!(matches!(&error, Some(StoreError::Denied(why)) if why.contains("shardwright/mail/")), "{error:?}");
+        assert!(
+            matches!(&error, Some(StoreError::Denied(why)) if why.contains("shardwright/mail/")),
+            "{error:?}"
+        );
     }
     let unheard = handle.publish("t", VALUE).await;
     assert!(matches!(unheard, Err(BusError::Denied(_))), "{unheard:?}");
@@ -87,7 +92,11 @@ async fn a_token_that_expired_is_renewed() {
     // What is waited for is an event at the server: it forgets tokens that are older than a second, at its own pace.
     for _ in 0..3 {
         tokio::time::sleep(Duration::from_millis(2500)).await;
-        revision = handle.put("k", VALUE, Expected::Revision(revision)).await.expect("written").revision;
+        revision = handle
+            .put("k", VALUE, Expected::Revision(revision))
+            .await
+            .expect("written")
+            .revision;
     }
     assert_eq!(handle.status().totals.lanes_opened, opened, "by the same lane");
 }
@@ -99,13 +108,20 @@ async fn users_that_are_switched_on_later_are_asked_for() {
     let (with, without) = (login(&server, "root", SECRET), options(&[server.url()], ""));
     let (with, without) = (open(&with, &fresh()).await, open(&without, &fresh()).await);
     with.put("k", VALUE, Expected::Absent).await.expect("nobody is asked yet");
-    server.call("auth/user/add", None, &format!(r#"{{"name":"root","password":{SECRET:?}}}"#)).expect("added");
+    server
+        .call("auth/user/add", None, &format!(r#"{{"name":"root","password":{SECRET:?}}}"#))
+        .expect("added");
     server.call("auth/role/add", None, r#"{"name":"root"}"#).expect("added");
-    server.call("auth/user/grant", None, r#"{"user":"root","role":"root"}"#).expect("granted");
+    server
+        .call("auth/user/grant", None, r#"{"user":"root","role":"root"}"#)
+        .expect("granted");
     server.call("auth/enable", None, "{}").expect("switched on");
     with.put("k", VALUE, Expected::Any).await.expect("it logged in");
     let refused = without.put("k", VALUE, Expected::Any).await;
-    assert!(matches!(&refused, Err(StoreError::Denied(why)) if why.contains("`password`")), "{refused:?}");
+    assert!(
+        matches!(&refused, Err(StoreError::Denied(why)) if why.contains("`password`")),
+        "{refused:?}"
+    );
 }
 
 fn secured(host: &str, port: u16, authority: &Authority, identity: Option<&Certificate>) -> AdapterOptions {
@@ -134,7 +150,10 @@ async fn tls_says_which_of_the_three_does_not_fit() {
     let (own, foreign) = (authority.client("node").expect("ours"), stranger.client("node").expect("theirs"));
     insecure(&refused(secured("localhost", port, &stranger, Some(&own))).await, "tls.ca");
     insecure(&refused(secured("localhost", port, &authority, None)).await, "client certificate");
-    insecure(&refused(secured("localhost", port, &authority, Some(&foreign))).await, "client certificate");
+    insecure(
+        &refused(secured("localhost", port, &authority, Some(&foreign))).await,
+        "client certificate",
+    );
     let mut named = secured("127.0.0.1", port, &authority, Some(&own));
     named.tls = named.tls.map(|tls| Tls {
         server_name: Some("elsewhere.example".into()),
@@ -145,10 +164,20 @@ async fn tls_says_which_of_the_three_does_not_fit() {
     handle.put("k", VALUE, Expected::Absent).await.expect("written");
 
     // etcd's gateway takes no certificate that names somebody, if there are users.
-    let server = EtcdServer::builder().tls(&authority, true).user("node", SECRET).start().expect("a server");
-    denied(&refused(secured("localhost", server.port(), &authority, Some(&own))).await, &["must have no common name"]);
+    let server = EtcdServer::builder()
+        .tls(&authority, true)
+        .user("node", SECRET)
+        .start()
+        .expect("a server");
+    denied(
+        &refused(secured("localhost", server.port(), &authority, Some(&own))).await,
+        &["must have no common name"],
+    );
     let plain = refused(at(port)).await;
-    assert!(matches!(plain, BrokerError::Unreachable { .. } | BrokerError::Invalid(_)), "{plain:?}");
+    assert!(
+        matches!(plain, BrokerError::Unreachable { .. } | BrokerError::Invalid(_)),
+        "{plain:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -160,7 +189,10 @@ async fn what_is_not_granted_or_no_etcd_is_named() {
     };
     denied(&refused(ungranted).await, &["allow", &server.url()]);
     let error = refused(options(&[server.url()], r#","passwort":"hidden""#)).await;
-    assert!(matches!(&error, BrokerError::Invalid(why) if why.contains("`passwort`") && !why.contains("hidden")), "{error:?}");
+    assert!(
+        matches!(&error, BrokerError::Invalid(why) if why.contains("`passwort`") && !why.contains("hidden")),
+        "{error:?}"
+    );
     let nobody = refused(at(1)).await;
     assert!(matches!(nobody, BrokerError::Unreachable { .. }), "{nobody:?}");
 }
@@ -186,10 +218,14 @@ async fn an_operator_is_told_how_it_is() {
     ] {
         assert_eq!(verdict(name), expected, "{name}: {findings:#?}");
     }
-    server.call("maintenance/alarm", None, r#"{"action":"ACTIVATE","alarm":"NOSPACE"}"#).expect("raised");
+    server
+        .call("maintenance/alarm", None, r#"{"action":"ACTIVATE","alarm":"NOSPACE"}"#)
+        .expect("raised");
     let alarm = eventually("the alarm", async || {
         let findings = handle.examine().await;
-        findings.into_iter().find(|finding| finding.name == "alarms" && finding.verdict == Verdict::Bad)
+        findings
+            .into_iter()
+            .find(|finding| finding.name == "alarms" && finding.verdict == Verdict::Bad)
     })
     .await;
     assert!(alarm.detail.contains("NOSPACE"), "{alarm:?}");

@@ -52,7 +52,9 @@ async fn nothing_is_lost(cluster: Arc<EtcdCluster>, fail: impl FnOnce(&EtcdClust
     };
     seen(40, &mut progressed).await;
     let failing = cluster.clone();
-    tokio::task::spawn_blocking(move || fail(&failing)).await.expect("it failed as it should");
+    tokio::task::spawn_blocking(move || fail(&failing))
+        .await
+        .expect("it failed as it should");
     seen(40, &mut progressed).await;
     stop.send_replace(true);
     let mut acknowledged = BTreeMap::new();
@@ -111,6 +113,9 @@ async fn without_a_majority_nothing_is_written() {
     eventually("the bus", async || handle.publish("t", VALUE).await.ok()).await;
     assert_eq!(next(&mut *subscription).await, message("t", VALUE));
     let findings = handle.examine().await;
-    let members = findings.iter().find(|finding| finding.name == "members").expect("members are looked at");
+    let members = findings
+        .iter()
+        .find(|finding| finding.name == "members")
+        .expect("members are looked at");
     assert!(members.detail.contains("1 may fail"), "{members:?}");
 }
