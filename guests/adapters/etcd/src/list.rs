@@ -13,16 +13,17 @@ const MOST: u64 = 512;
 /// What a page should have, in bytes of JSON, and what it may have.
 const PAGE: usize = 2 * 1024 * 1024;
 const LIMIT: usize = 12 * 1024 * 1024;
-/// Listings that are begun again because their revision was compacted away.
-const TRIES: u32 = 5;
+/// The entries of the first page and of any, when a listing is begun again because its revision was compacted away: larger and larger, until one
+/// page is enough.
+const TRIES: [(u64, u64); 5] = [(FIRST, MOST), (64, MOST), (512, MOST), (4096, 4096), (32_768, 32_768)];
 
 /// The entries whose key begins with `prefix` and that were written after revision `since`.
 pub(crate) fn list<W: Wire>(store: &mut Store<W>, prefix: &str, since: u64) -> Result<Listing, Refusal> {
     let until = store.lane.until();
     store.settle(until)?;
     let mut last = None;
-    for _ in 0..TRIES {
-        match once(store, prefix, since) {
+    for (first, most) in TRIES {
+        match once(store, prefix, since, first, most) {
             Err(Refusal::Compacted(why)) => last = Some(why),
             done => return done,
         }
@@ -33,10 +34,10 @@ pub(crate) fn list<W: Wire>(store: &mut Store<W>, prefix: &str, since: u64) -> R
     )))
 }
 
-fn once<W: Wire>(store: &mut Store<W>, prefix: &str, since: u64) -> Result<Listing, Refusal> {
+fn once<W: Wire>(store: &mut Store<W>, prefix: &str, since: u64, first: u64, most: u64) -> Result<Listing, Refusal> {
     let (keys, range) = (store.lane.keys.clone(), store.lane.keys.entries(prefix));
     let mut entries = Vec::new();
-    let (mut from, mut limit, mut at) = (range.from, FIRST, None);
+    let (mut from, mut limit, mut at) = (range.from, first, None);
     loop {
         // Each page has its own time to come.
         let until = store.lane.until();
@@ -85,7 +86,7 @@ fn once<W: Wire>(store: &mut Store<W>, prefix: &str, since: u64) -> Result<Listi
                 });
             }
         }
-        limit = next(limit, found.kvs.len(), answer.body.len());
+        limit = next(limit, most, found.kvs.len(), answer.body.len());
     }
 }
 
@@ -104,9 +105,9 @@ fn listed(keys: &crate::keys::Keys, pair: &Pair<'_>) -> Result<Listed, Refusal> 
 }
 
 /// How many entries to ask for after a page of `limit`, of which `count` came in `size` bytes.
-fn next(limit: u64, count: usize, size: usize) -> u64 {
+fn next(limit: u64, most: u64, count: usize, size: usize) -> u64 {
     let fits = PAGE / (size / count.max(1)).max(1);
-    u64::try_from(fits).unwrap_or(MOST).clamp(1, (limit * 8).min(MOST))
+    u64::try_from(fits).unwrap_or(most).clamp(1, (limit * 8).min(most))
 }
 
 #[cfg(test)]
@@ -115,11 +116,11 @@ mod test {
 
     #[test]
     fn pages_grow_with_small_entries_and_shrink_with_large_ones() {
-        assert_eq!(next(8, 8, 8 * 300), 64);
-        assert_eq!(next(64, 64, 64 * 300), 512);
-        assert_eq!(next(512, 512, 512 * 300), 512, "never more");
-        assert_eq!(next(512, 512, 512 * 16 * 1024), 128);
-        assert_eq!(next(8, 8, 8 * 1_400_000), 1);
-        assert_eq!(next(1, 0, 0), 8, "an empty page harms nothing");
+        assert_eq!(next(8, MOST, 8, 8 * 300), 64);
+        assert_eq!(next(64, MOST, 64, 64 * 300), 512);
+        assert_eq!(next(512, MOST, 512, 512 * 300), 512, "never more");
+        assert_eq!(next(512, MOST, 512, 512 * 16 * 1024), 128);
+        assert_eq!(next(8, MOST, 8, 8 * 1_400_000), 1);
+        assert_eq!(next(1, MOST, 0, 0), 8, "an empty page harms nothing");
     }
 }

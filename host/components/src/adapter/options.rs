@@ -32,7 +32,7 @@ pub struct AdapterBudget {
     pub memory: usize,
     /// Bytes of all lanes together. Beyond: `OutOfMemory`, of the lane that asked for more.
     pub total_memory: usize,
-    /// Time that one call may compute, counted in ticks of 10 ms while it is not waiting for anything. Beyond: `Spinning`.
+    /// Time that one call may compute, that in which it waits not counted; looked at each 10 ms. Beyond: `Spinning`.
     pub cpu: Duration,
     /// Bytes of one answer. Beyond: `AnswerTooLong`, before the host has reserved anything for it.
     pub answer: usize,

@@ -7,7 +7,7 @@ mod suite;
 
 use crate::common::{self, built};
 use bytes::Bytes;
-use shardwright_components::adapter::{AdapterBudget, AdapterComponent, AdapterCoordinator, AdapterOptions};
+use shardwright_components::adapter::{AdapterComponent, AdapterCoordinator, AdapterOptions};
 use shardwright_coordinator::broker::BrokerError;
 use shardwright_coordinator::{Delivery, Namespace, Subscription};
 use std::future::Future;
@@ -37,10 +37,6 @@ fn options(endpoints: &[String], more: &str) -> AdapterOptions {
     let grants: Vec<_> = endpoints.iter().map(String::as_str).collect();
     AdapterOptions {
         timeout: Duration::from_secs(10),
-        budget: AdapterBudget {
-            cpu: Duration::from_secs(9),
-            ..AdapterBudget::default()
-        },
         ..common::options(&config, &grants)
     }
 }
