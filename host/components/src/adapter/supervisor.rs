@@ -223,6 +223,7 @@ impl Supervisor {
     pub(super) fn replaced(&mut self, now: Duration) {
         self.faults.clear();
         self.quarantines = 0;
+        self.trial = false;
         self.not_before = Duration::ZERO;
         self.unreachable = None;
         self.enter(AdapterState::Running, now);
