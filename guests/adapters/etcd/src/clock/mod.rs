@@ -138,7 +138,10 @@ impl Clock {
 
     /// The bounds of the member that answered last.
     fn bounds(&self) -> Option<Bounds> {
-        self.members.iter().find(|member| member.id == self.current).map(|member| member.bounds)
+        self.members
+            .iter()
+            .find(|member| member.id == self.current)
+            .map(|member| member.bounds)
     }
 
     /// The key `clock` was seen with this time.
