@@ -4,7 +4,7 @@
 //! - `bench`: the benchmarks and the `figure`s that they print
 //! - `guests`: the bundled policy components, built or compared
 //! - `up`: one server or cluster left running, with the configuration to use it
-//! - `tools`: what the commands need on a fresh machine, installed or asked for; `servers` and `apt` likewise
+//! - `tools`: what the commands need on a fresh machine, installed or asked for; `servers`, `languages` and `apt` likewise
 //! - `child`: running another program, its output shown as it comes
 #![expect(clippy::print_stdout, reason = "these commands speak on standard output")]
 
@@ -14,6 +14,7 @@ mod checks;
 mod child;
 mod figure;
 mod guests;
+mod languages;
 mod servers;
 mod step;
 mod tally;

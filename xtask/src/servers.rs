@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use shardwright_servers::tools;
+use shardwright_servers::{languages as makers, tools};
 
-use crate::{apt, child};
+use crate::{apt, child, languages};
 
 /// What builds the coordinators that use them, whatever the packages' defaults are.
 pub(crate) const FEATURES: [&str; 2] = [
@@ -59,6 +59,12 @@ pub(crate) enum Tool {
     Java,
     /// The classes of Kafka.
     Kafka,
+    /// What makes components from Python.
+    ComponentizePy,
+    /// What runs componentize-js.
+    Node,
+    /// What makes components from JavaScript.
+    ComponentizeJs,
     /// The newer etcd.
     Etcd,
     /// The etcd of Debian 12.
@@ -75,6 +81,9 @@ impl Tool {
         Self::NatsOld,
         Self::Java,
         Self::Kafka,
+        Self::ComponentizePy,
+        Self::Node,
+        Self::ComponentizeJs,
         Self::Etcd,
         Self::EtcdOld,
         Self::Postgres,
@@ -87,6 +96,9 @@ impl Tool {
             Self::NatsOld => tools::nats_server_old().map(drop),
             Self::Java => tools::java().map(drop),
             Self::Kafka => tools::kafka().map(drop),
+            Self::ComponentizePy => makers::componentize_py().map(drop),
+            Self::Node => makers::node().map(drop),
+            Self::ComponentizeJs => makers::componentize_js().map(drop),
             Self::Etcd => tools::etcd().map(drop),
             Self::EtcdOld => tools::etcd_old().map(drop),
             Self::Postgres => tools::postgres().map(drop),
@@ -100,6 +112,9 @@ impl Tool {
             Self::NatsOld => nats_old(),
             Self::Java => apt::install(&["default-jre-headless"]),
             Self::Kafka => kafka(),
+            Self::ComponentizePy => languages::componentize_py(),
+            Self::Node => languages::node(),
+            Self::ComponentizeJs => languages::componentize_js(),
             Self::Etcd => etcd(),
             Self::EtcdOld => etcd_old(),
             Self::Postgres => postgres(),
@@ -228,7 +243,7 @@ fn postgres() -> Result<()> {
 }
 
 /// What pip installs by the file `requirements`, into an empty folder of this name among the tools.
-fn pip(name: &str, requirements: &str) -> Result<PathBuf> {
+pub(crate) fn pip(name: &str, requirements: &str) -> Result<PathBuf> {
     let folder = emptied(name)?;
     child::pip_install(&folder, requirements).or_else(|_| {
         apt::install(&["python3-pip"])?;
@@ -238,7 +253,7 @@ fn pip(name: &str, requirements: &str) -> Result<PathBuf> {
 }
 
 /// An empty folder of this name among the tools.
-fn emptied(name: &str) -> Result<PathBuf> {
+pub(crate) fn emptied(name: &str) -> Result<PathBuf> {
     let folder = tools::folder().join(name);
     if folder.exists() {
         fs::remove_dir_all(&folder).with_context(|| format!("{} cannot be emptied", folder.display()))?;
@@ -248,7 +263,7 @@ fn emptied(name: &str) -> Result<PathBuf> {
 }
 
 /// Moves what was installed to its name among the tools.
-fn take(from: &Path, name: &str) -> Result<()> {
+pub(crate) fn take(from: &Path, name: &str) -> Result<()> {
     let to = tools::folder().join(name);
     if to.is_dir() {
         fs::remove_dir_all(&to)?;

@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::adapter::Adapter;
 use crate::check::Check;
 use crate::coordinator::Coordinator;
 use crate::demo::Demo;
@@ -40,6 +41,8 @@ pub(crate) enum Command {
     Coordinator(Coordinator),
     /// Look at assignment policies, and try them
     Policy(Policy),
+    /// Make coordinator adapters, look at them, and check that they keep the contract
+    Adapter(Adapter),
     /// Print the completions for a shell
     Completions(Completions),
 }

@@ -1,10 +1,11 @@
-//! The binary `shardwright`: the daemon, a demonstration, and the tools of operators and of policy authors.
+//! The binary `shardwright`: the daemon, a demonstration, and the tools of operators and of authors of policies and adapters.
 //!
-//! Each command is a module: `check`, `coordinator`, `demo`, `nodes` with its `orders`, `policy`, `roles`, `run`. They share how a cluster's
-//! store is looked at (`cluster`, `place`, `shards`) and how things are shown (`output`, `exit`). `process` runs nodes as child processes; it
+//! Each command is a module: `adapter`, `check`, `coordinator`, `demo`, `nodes` with its `orders`, `policy`, `roles`, `run`. They share how a cluster's
+//! store is looked at (`cluster`, `place`, `shards`) and how things are shown (`output`, `exit`, `trial`). `process` runs nodes as child processes; it
 //! is public, and with it `acts` and `audit`, which check what nodes tell, for the tests and the benchmark of this package.
 
 pub mod acts;
+mod adapter;
 mod args;
 pub mod audit;
 mod check;
@@ -23,6 +24,7 @@ mod roles;
 mod run;
 mod shards;
 mod stop;
+mod trial;
 
 use args::{Cli, Command};
 use clap::Parser;
@@ -47,6 +49,7 @@ fn dispatch(command: Command) -> anyhow::Result<Exit> {
         Command::Check(args) => check::run(&args),
         Command::Completions(args) => completions::print(args.shell),
         Command::Policy(args) => policy::run(&args),
+        Command::Adapter(args) => adapter::run(&args),
         Command::Nodes(args) => brief(nodes::run(&args)),
         Command::Roles(args) => brief(roles::run(&args)),
         Command::Owner(args) => brief(roles::owner(&args)),
@@ -57,7 +60,7 @@ fn dispatch(command: Command) -> anyhow::Result<Exit> {
 }
 
 /// Runs a command that asks and answers.
-fn brief(command: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<Exit> {
+fn brief<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?

@@ -2,7 +2,7 @@
 
 mod support;
 
-use shardwright_components::{Budget, LoadError, PolicyComponent, PolicyEngine, PolicyFault, bundled};
+use shardwright_components::{Budget, CodeError, LoadError, PolicyComponent, PolicyEngine, PolicyFault, bundled};
 
 fn load(bytes: &[u8]) -> Result<PolicyComponent, LoadError> {
     PolicyComponent::load(&PolicyEngine::new(None).expect("an engine"), bytes, &Budget::default())

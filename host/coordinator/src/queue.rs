@@ -28,7 +28,7 @@ impl Waiting {
     /// Appends a gap, or widens the one at the end. An unknown loss makes the sum unknown.
     fn lose(&mut self, count: u64) {
         if let Some(Delivery::Gap { lost }) = self.deliveries.back_mut() {
-            *lost = if *lost == 0 || count == 0 { 0 } else { *lost + count };
+            *lost = if *lost == 0 || count == 0 { 0 } else { lost.saturating_add(count) };
         } else {
             self.deliveries.push_back(Delivery::Gap { lost: count });
         }

@@ -118,7 +118,7 @@ pub(crate) fn log(event: &NodeEvent) {
         } => info!(name, from, to, digest, "the adapter was replaced by another version"),
         #[cfg(feature = "adapters")]
         E::AdapterRefused { name, version, reason } => {
-            error!(name, version, reason, "the adapter was not replaced: the present one goes on")
+            error!(name, version, reason, "the adapter was not replaced: the present one goes on");
         }
         E::Ended { reason: None } => info!("ended"),
         E::Ended { reason: Some(reason) } => error!(reason, "ended"),

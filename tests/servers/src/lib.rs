@@ -11,8 +11,10 @@
 
 mod authority;
 mod etcd;
+mod example;
 mod http;
 mod kafka;
+pub mod languages;
 mod nats;
 mod port;
 mod postgres;
@@ -24,6 +26,7 @@ pub mod tools;
 
 pub use authority::{Authority, Certificate};
 pub use etcd::{EtcdBuilder, EtcdCluster, EtcdServer};
+pub use example::ExampleServer;
 pub use kafka::{KafkaBuilder, KafkaCluster, KafkaServer, Sasl};
 pub use nats::{NatsBuilder, NatsCluster, NatsServer};
 pub use postgres::{PostgresBuilder, PostgresPair, PostgresServer};

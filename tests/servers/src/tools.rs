@@ -170,7 +170,7 @@ fn minor(version: &str) -> (u32, u32) {
 }
 
 /// Every file of this name that there is, in the order in which they are tried.
-fn candidates(name: &str) -> impl Iterator<Item = PathBuf> + use<'_> {
+pub(crate) fn candidates(name: &str) -> impl Iterator<Item = PathBuf> + use<'_> {
     let path = env::var_os("PATH");
     let path: Vec<_> = env::split_paths(path.as_deref().unwrap_or(OsStr::new(""))).collect();
     folders()
@@ -184,7 +184,7 @@ fn folders() -> impl Iterator<Item = PathBuf> {
     env::var_os("SHARDWRIGHT_TOOLS").map(PathBuf::from).into_iter().chain([folder()])
 }
 
-fn missing(what: &str, how: &str) -> String {
+pub(crate) fn missing(what: &str, how: &str) -> String {
     format!(
         "{what} is missing: `cargo xtask test --only tools` installs it ({how}); it is looked for in $SHARDWRIGHT_TOOLS, target/tools and PATH"
     )

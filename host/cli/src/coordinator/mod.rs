@@ -2,8 +2,6 @@
 
 mod check;
 mod doctor;
-mod latency;
-mod scratch;
 mod sighting;
 mod status;
 #[cfg(feature = "adapters")]

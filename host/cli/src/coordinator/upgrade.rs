@@ -126,7 +126,8 @@ async fn judge(
         return refused(UpgradeError::Name { old, new }.to_string());
     }
     let told = Password::new(section.config.expose());
-    let differences = match Differences::between(&old, new, &told).await {
+    let secrets: Vec<_> = section.secrets.iter().map(|secret| Password::new(secret.expose())).collect();
+    let differences = match Differences::between(&old, new, &told, &secrets).await {
         Ok(differences) => differences,
         Err(error) => return refused(error.to_string()),
     };
@@ -145,7 +146,7 @@ async fn judge(
     let more = !differences.added.is_empty();
     let texts: Vec<_> = section.grants.iter().map(ToString::to_string).collect();
     let granted = Grants::parse(texts.iter().map(String::as_str))?;
-    let missing: Vec<_> = match new.requires(&told).await {
+    let missing: Vec<_> = match new.requires_masked(&told, &secrets).await {
         Ok(wanted) => granted.missing(&wanted).iter().map(|grant| format!("\"{grant}\"")).collect(),
         Err(error) => return refused(error.to_string()),
     };

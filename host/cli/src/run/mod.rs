@@ -117,16 +117,14 @@ async fn reload(node: &Node) {
         Ok(replaced) => tracing::info!(replaced = replaced.join(" "), "policies were read again"),
         Err(error) => tracing::error!(%error, "a policy was not replaced"),
     }
+    // What came of it otherwise is an event, which is logged too.
     #[cfg(feature = "adapters")]
-    if let Some(before) = node.adapter_status() {
-        // What came of it otherwise is an event, which is logged too.
-        if let Ok(None) = node.reload_adapter().await {
-            tracing::info!(
-                name = before.name,
-                version = before.version,
-                "the adapter was read again and is the same"
-            );
-        }
+    if let (Ok(None), Some(present)) = (node.reload_adapter().await, node.adapter_status()) {
+        tracing::info!(
+            name = present.name,
+            version = present.version,
+            "the adapter was read again and is the same"
+        );
     }
 }
 

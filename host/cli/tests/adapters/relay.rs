@@ -12,6 +12,12 @@ use std::time::Duration;
 
 /// The version that the adapter is built with.
 pub(crate) const BUILT: &str = "7.0.1000";
+/// A later one.
+pub(crate) const NEWER: &str = "7.0.1001";
+/// One that writes whatever is expected.
+pub(crate) const BROKEN: &str = "7.0.1008";
+/// One that asks for `env:MORE`.
+pub(crate) const MORE: &str = "7.0.1009";
 
 /// The adapter, as if it had the version `version`, which is as long as [`BUILT`].
 pub(crate) fn adapter(version: &str) -> Vec<u8> {

@@ -2,7 +2,7 @@
 
 use crate::Stage;
 use crate::common::{Cluster, LIMIT, is_running, run};
-use crate::relay::{BUILT, Mood};
+use crate::relay::{self, BUILT, Mood, NEWER};
 use rustix::process::Signal;
 use serde_json::Value;
 use std::os::unix::fs::PermissionsExt;
@@ -58,6 +58,13 @@ fn quarantine_is_told_written_and_shown() {
         .says("alpha: tried again: ")
         .says("trap ");
 
+    // One that works is not kept waiting for the end of the quarantine.
+    stage.relay.set(Mood::Fine);
+    stage.put(&relay::adapter(NEWER));
+    stage.hang_up("alpha", "adapter-upgraded");
+    let status = stage.status("alpha", 0, |status| status["ok"] == true);
+    assert_eq!(status["nodes"][0]["adapter"]["version"], NEWER, "{status}");
+
     let node = stage.cluster.node("alpha");
     node.signal(Signal::TERM).expect("it lives");
     node.wait(LIMIT).expect("it ends");
@@ -93,8 +100,8 @@ fn an_outage_and_a_lost_history_are_told() {
     assert_eq!(lost["reason"], "the server was wiped", "{lost}");
     // Opened anew.
     stage.cluster.until("another history", |told| {
-        let states = told.iter().skip(skip).filter(|told| told.event == "adapter-state");
-        states.last().filter(|told| told.fields["state"] == "running").map(drop)
+        let mut states = told.iter().skip(skip).filter(|told| told.event == "adapter-state");
+        states.next_back().filter(|told| told.fields["state"] == "running").map(drop)
     });
     stage.cluster.event("alpha", "gained", skip);
     stage.status("alpha", 0, |status| status["ok"] == true);

@@ -1,15 +1,9 @@
 //! Another version of an adapter in the place of the present one.
 
 use crate::common::Answer;
-use crate::relay::{BUILT, adapter};
+use crate::relay::{BROKEN, BUILT, MORE, NEWER, adapter};
 use crate::{Stage, Told};
 use std::path::Path;
-
-const NEWER: &str = "7.0.1001";
-/// Writes whatever is expected.
-const BROKEN: &str = "7.0.1008";
-/// Asks for `env:MORE`.
-const MORE: &str = "7.0.1009";
 
 #[test]
 fn a_newer_version_takes_over_and_a_bad_one_does_not() {

@@ -154,8 +154,12 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     pub(crate) fn new(settings: &str) -> Self {
+        Self::inside(Yard::new(binary(), settings).expect("a folder"))
+    }
+
+    /// One that meets where this folder's configuration says.
+    pub(crate) fn inside(yard: Yard) -> Self {
         let (tell, inbox) = channel();
-        let yard = Yard::new(binary(), settings).expect("a folder");
         Self {
             nodes: Vec::new(),
             told: Vec::new(),

@@ -8,6 +8,7 @@ use super::fault::LaneFault;
 use super::world::exports::shardwright::coordinator::store as wit;
 use shardwright_core::store::{Entry, Expected, Listing, Reading, Revision, StoreTime, Written};
 use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// How many of the last writes are remembered, to see a revision that is given out twice.
@@ -26,7 +27,8 @@ struct Known {
     revision: u64,
     /// The latest time of any answer.
     now: u64,
-    writes: VecDeque<u64>,
+    /// The last writes that were acknowledged: the hash of the key, and the revision.
+    writes: VecDeque<(u64, u64)>,
     lost: Option<String>,
 }
 
@@ -115,13 +117,13 @@ impl Belief {
         } in entries
         {
             if !key.starts_with(prefix) {
-                return lied(format!("a listing of {prefix:?} has the key {key:?}"));
+                return lied(format!("a listing of {prefix:?} has the key {:?}", short(&key)));
             }
             if checked_entries.last().is_some_and(|(last, _)| last.as_bytes() >= key.as_bytes()) {
-                return lied(format!("a listing has {key:?} out of order or twice"));
+                return lied(format!("a listing has {:?} out of order or twice", short(&key)));
             }
             if at <= since {
-                return lied(format!("a listing since revision {since} has {key:?} of revision {at}"));
+                return lied(format!("a listing since revision {since} has {:?} of revision {at}", short(&key)));
             }
             let entry = checked(
                 wit::Entry {
@@ -145,18 +147,20 @@ impl Belief {
         })
     }
 
-    pub(super) fn written(&self, before: Before, answer: wit::Written) -> Result<Written, Doubt> {
+    /// The answer to a write under `key`.
+    pub(super) fn written(&self, before: Before, key: &str, answer: wit::Written) -> Result<Written, Doubt> {
         let wit::Written { revision, now } = answer;
         let mut known = self.lock();
+        known.check()?;
         if revision <= before.0 {
             let why = format!("a write was given revision {revision}, and the store was at {} before it", before.0);
             return Err(known.lose(why));
         }
-        if known.writes.contains(&revision) {
+        if known.writes.iter().any(|(_, given)| *given == revision) {
             let why = format!("two writes were given revision {revision}");
             return Err(known.lose(why));
         }
-        known.writes.push_back(revision);
+        known.writes.push_back((hash(key), revision));
         if known.writes.len() > WRITES {
             known.writes.pop_front();
         }
@@ -169,8 +173,8 @@ impl Belief {
         })
     }
 
-    /// What stands in the way of a write that expected something else.
-    pub(super) fn conflict(&self, expected: Expected, found: Option<wit::Entry>) -> Result<Option<Entry<bytes::Bytes>>, Doubt> {
+    /// What stands in the way of a write under `key` that expected something else.
+    pub(super) fn conflict(&self, key: &str, expected: Expected, found: Option<wit::Entry>) -> Result<Option<Entry<bytes::Bytes>>, Doubt> {
         let holds = match (expected, &found) {
             (Expected::Any, _) | (Expected::Absent, None) => true,
             (Expected::Revision(revision), Some(entry)) => entry.revision == revision.0,
@@ -181,6 +185,17 @@ impl Belief {
         }
         let found = found.map(|entry| checked(entry, u64::MAX)).transpose()?;
         let mut known = self.lock();
+        known.check()?;
+        if let (Expected::Revision(Revision(wanted)), Some(found)) = (expected, &found)
+            && found.revision.0 < wanted
+            && known.writes.contains(&(hash(key), wanted))
+        {
+            let why = format!(
+                "{key} was written at revision {wanted}, and is as it was at {} before",
+                found.revision.0
+            );
+            return Err(known.lose(why));
+        }
         known.revision = known.revision.max(found.as_ref().map_or(0, |entry| entry.revision.0));
         Ok(found)
     }
@@ -191,8 +206,14 @@ impl Known {
         Doubt::Lost(self.lost.get_or_insert(why).clone())
     }
 
+    /// Nothing that a lane still says counts once the history is lost.
+    fn check(&self) -> Result<(), Doubt> {
+        self.lost.clone().map_or(Ok(()), |why| Err(Doubt::Lost(why)))
+    }
+
     /// A reading at `revision` and `now`; returns the time to pass on.
     fn read(&mut self, before: Before, revision: u64, now: u64) -> Result<StoreTime, Doubt> {
+        self.check()?;
         if revision < before.0 {
             let why = format!("the store is at revision {revision}, and was at {} before", before.0);
             return Err(self.lose(why));
@@ -207,6 +228,17 @@ impl Known {
         self.now = now;
         Ok(StoreTime(now))
     }
+}
+
+fn hash(key: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    key.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// The beginning of a text that an adapter gave.
+fn short(text: &str) -> String {
+    text.chars().take(60).collect()
 }
 
 fn checked(entry: wit::Entry, most: u64) -> Result<Entry<bytes::Bytes>, Doubt> {

@@ -3,10 +3,9 @@
 use super::Grants;
 use super::engine::AdapterEngine;
 use super::fault::LaneFault;
-use super::grants::GrantError;
 use super::lane::Lane;
 use super::options::AdapterOptions;
-use super::state::{Shared, State, imports};
+use super::state::{LOOKUPS, Shared, State, imports};
 use super::words::{Mask, Quota};
 use super::world::CoordinatorAdapterPre;
 use super::world::exports::shardwright::coordinator::lifecycle;
@@ -15,6 +14,8 @@ use crate::limiter::Total;
 use crate::{Digest, EngineError};
 use shardwright_coordinator::broker::{BrokerError, Password, Security, Tls};
 use std::sync::Arc;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 /// The interfaces that make a component an adapter, without their versions.
 const INTERFACES: [&str; 3] = [
@@ -78,10 +79,10 @@ pub enum RequiresError {
     Config(String),
     /// It asks for something that is no grant.
     #[error("the adapter asks for a grant that is none: {0}")]
-    Grant(#[from] GrantError),
+    Grant(String),
     /// It failed.
     #[error("the adapter failed when asked what it requires: {0}")]
-    Fault(#[from] LaneFault),
+    Fault(String),
 }
 
 /// An adapter, ready to be opened. Cheap to clone.
@@ -127,7 +128,7 @@ impl AdapterComponent {
             size,
             description: unasked,
         };
-        let described = component.bare().await.map_err(AdapterLoadError::Describe)?.describe().await;
+        let described = component.bare(&[]).await.map_err(AdapterLoadError::Describe)?.describe().await;
         component.description = checked(described.map_err(AdapterLoadError::Describe)?)?;
         Ok(Self(Arc::new(component)))
     }
@@ -179,9 +180,27 @@ impl AdapterComponent {
     /// # Errors
     /// [`RequiresError`].
     pub async fn requires(&self, config: &Password) -> Result<Grants, RequiresError> {
-        let wanted = self.0.bare().await?.requires(config.expose()).await?;
-        let wanted = wanted.map_err(|why| RequiresError::Config(Mask::new(&[]).line(&why)))?;
-        Ok(Grants::parse(wanted.iter().map(String::as_str))?)
+        self.requires_masked(config, &[]).await
+    }
+
+    /// As [`requires`](Self::requires), with `secrets` masked in whatever the adapter says to it.
+    ///
+    /// # Errors
+    /// [`RequiresError`].
+    pub async fn requires_masked(&self, config: &Password, secrets: &[Password]) -> Result<Grants, RequiresError> {
+        let mask = Mask::new(secrets);
+        let masked = |fault: LaneFault| RequiresError::Fault(mask.line(&fault.to_string()));
+        let wanted = self
+            .0
+            .bare(secrets)
+            .await
+            .map_err(masked)?
+            .requires(config.expose())
+            .await
+            .map_err(masked)?;
+        let wanted = wanted.map_err(|why| RequiresError::Config(mask.line(&why)))?;
+        let grants = Grants::parse(wanted.iter().map(String::as_str));
+        grants.map_err(|error| RequiresError::Grant(mask.line(&error.to_string())))
     }
 
     pub(super) fn pre(&self) -> &CoordinatorAdapterPre<State> {
@@ -197,17 +216,19 @@ impl std::fmt::Debug for AdapterComponent {
 
 impl Inner {
     /// An instance without grants, to be asked what the adapter is.
-    async fn bare(&self) -> Result<Lane, LaneFault> {
+    async fn bare(&self, secrets: &[Password]) -> Result<Lane, LaneFault> {
         let options = AdapterOptions::new(&self.description.name, Password::new("{}"));
         let shared = Shared {
             memory: Arc::new(Total::new(options.budget.total_memory)),
-            mask: Mask::default(),
+            mask: Mask::new(secrets),
             quota: Quota::default(),
             security: None,
+            lookups: Arc::new(Semaphore::new(LOOKUPS)),
             variables: Vec::new(),
             options,
         };
-        Lane::start(&self.pre, Arc::new(shared)).await
+        let deadline = Instant::now() + shared.options.timeout;
+        Lane::start(&self.pre, Arc::new(shared), deadline).await
     }
 }
 
@@ -245,6 +266,7 @@ impl Shared {
             mask: Mask::new(&secrets),
             quota: Quota::default(),
             security,
+            lookups: Arc::new(Semaphore::new(LOOKUPS)),
             variables,
             options,
         })

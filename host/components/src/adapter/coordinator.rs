@@ -1,7 +1,7 @@
 //! An adapter as a coordinator.
 
 use super::belief::{Before, Doubt};
-use super::component::{AdapterComponent, RequiresError};
+use super::component::AdapterComponent;
 use super::fault::LaneFault;
 use super::options::AdapterOptions;
 use super::pool::{Held, Pool};
@@ -55,10 +55,8 @@ impl AdapterCoordinator {
     pub async fn open(component: AdapterComponent, options: AdapterOptions, namespace: Namespace) -> Result<Self, BrokerError> {
         let id = options.id.clone();
         let location = || format!("[store.\"{id}\"]");
-        let wanted = component.requires(&options.config).await.map_err(|error| match error {
-            RequiresError::Fault(fault) => Refusal::Fault(fault).broker(location()),
-            other => BrokerError::Invalid(format!("{}: {other}", location())),
-        })?;
+        let wanted = component.requires_masked(&options.config, &options.secrets).await;
+        let wanted = wanted.map_err(|error| BrokerError::Invalid(format!("{}: {error}", location())))?;
         let missing = options.grants.missing(&wanted);
         if !missing.is_empty() {
             let lines: Vec<_> = missing.iter().map(|grant| format!("\"{grant}\"")).collect();
@@ -101,7 +99,10 @@ impl AdapterCoordinator {
             let stale = held.stale;
             match self.perform(call, held, before, deadline).await {
                 // The connection of a lane that was idle may have been gone before: nothing was done, so another lane may try.
-                Err(StoreError::Unavailable(_)) if stale && again => again = false,
+                Err(StoreError::Unavailable(_)) if stale && again => {
+                    again = false;
+                    self.pool.store.clear_stale();
+                }
                 outcome => return outcome,
             }
         }
@@ -122,11 +123,11 @@ impl AdapterCoordinator {
             Call::Put(key, value, expected) => lane
                 .put(key, value, translate::expected(expected), deadline)
                 .await
-                .map(|answer| answer.map(|written| belief.written(before, written).map(Answer::Written))),
+                .map(|answer| answer.map(|written| belief.written(before, call.key(), written).map(Answer::Written))),
             Call::Delete(key, expected) => lane
                 .delete(key, translate::expected(expected), deadline)
                 .await
-                .map(|answer| answer.map(|written| belief.written(before, written).map(Answer::Written))),
+                .map(|answer| answer.map(|written| belief.written(before, call.key(), written).map(Answer::Written))),
         };
         let error = match outcome {
             Ok(Ok(Ok(answer))) => {
@@ -144,7 +145,7 @@ impl AdapterCoordinator {
             }
         };
         match (error, call.expected()) {
-            (wit::StoreError::Conflict(found), Some(expected)) => match belief.conflict(expected, found) {
+            (wit::StoreError::Conflict(found), Some(expected)) => match belief.conflict(call.key(), expected, found) {
                 Ok(found) => {
                     held.give_back();
                     self.pool.answered();
@@ -184,10 +185,10 @@ impl AdapterCoordinator {
 
     /// What a call comes to whose lane has ended: a write may have happened.
     fn faulted(call: Call<'_>, held: Held<'_>, fault: &LaneFault) -> StoreError<Bytes> {
-        held.fail(fault);
+        let told = held.fail(fault);
         match call.expected() {
-            Some(_) => StoreError::Indeterminate(fault.to_string()),
-            None => StoreError::Unavailable(fault.to_string()),
+            Some(_) => StoreError::Indeterminate(told),
+            None => StoreError::Unavailable(told),
         }
     }
 }
@@ -197,6 +198,13 @@ impl Call<'_> {
         match self {
             Self::Put(_, value, _) => value.len(),
             _ => 0,
+        }
+    }
+
+    /// The key of a write.
+    const fn key(&self) -> &str {
+        match self {
+            Self::Get(key) | Self::List(key, _) | Self::Put(key, ..) | Self::Delete(key, _) => key,
         }
     }
 
@@ -269,8 +277,7 @@ impl Bus for AdapterCoordinator {
                 }
                 Ok(Err(error)) => translate::bus_error(error, &pool.shared.mask),
                 Err(fault) => {
-                    held.fail(&fault);
-                    return Err(BusError::Unavailable(fault.to_string()));
+                    return Err(BusError::Unavailable(held.fail(&fault)));
                 }
             };
             match error {
@@ -317,10 +324,7 @@ impl Coordinator for AdapterCoordinator {
                     held.give_back();
                     Ok(found)
                 }
-                Err(fault) => {
-                    held.fail(&fault);
-                    Err(fault.to_string())
-                }
+                Err(fault) => Err(held.fail(&fault)),
             },
             Err(refusal) => Err(refusal.why()),
         };
@@ -351,10 +355,7 @@ impl Coordinator for AdapterCoordinator {
         let mut held = pool.enter(&pool.store, 0, deadline).await.map_err(Refusal::store)?;
         match held.lane.erase(deadline).await {
             Ok(erased) => erased.map_err(|error| translate::store_error(error, &pool.shared.mask)),
-            Err(fault) => {
-                held.fail(&fault);
-                Err(StoreError::Indeterminate(fault.to_string()))
-            }
+            Err(fault) => Err(StoreError::Indeterminate(held.fail(&fault))),
         }
     }
 }

@@ -21,6 +21,8 @@ const BATCH: u32 = 512;
 const TURN: Duration = Duration::from_secs(1);
 /// How much longer its call may take.
 const GRACE: Duration = Duration::from_secs(4);
+/// A subscription that lasted for so long was a good one.
+const LASTING: Duration = Duration::from_secs(10);
 /// The most calls in a row that return nothing, and too early.
 const HASTY: u32 = 100;
 
@@ -45,6 +47,13 @@ struct Ear {
     topics: Vec<String>,
     /// The one that this ear is for, until it is gone.
     subscribers: Subscribers,
+}
+
+impl Drop for Ear {
+    fn drop(&mut self) {
+        // Whatever ended this task, nobody waits for ever.
+        self.close(BusError::Closed);
+    }
 }
 
 type Begun = tokio::sync::oneshot::Sender<Result<(), BusError>>;
@@ -76,9 +85,13 @@ impl Ear {
                         }
                         None => self.subscribers.each(|queue| queue.lose(0)),
                     }
-                    backoff.reset();
+                    let began = Instant::now();
                     if let Err(error) = self.follow(pool, held).await {
                         return self.close(error);
+                    }
+                    // One that breaks off at once is begun again later and later.
+                    if began.elapsed() >= LASTING {
+                        backoff.reset();
                     }
                 }
                 Err(refusal) => {
@@ -106,11 +119,7 @@ impl Ear {
         match held.lane.subscribe(&self.topics, deadline).await {
             Ok(Ok(())) => Ok(held),
             Ok(Err(error)) => Err(translate::bus_error(error, &pool.shared.mask)),
-            Err(fault) => {
-                let error = BusError::Unavailable(fault.to_string());
-                held.fail(&fault);
-                Err(error)
-            }
+            Err(fault) => Err(BusError::Unavailable(held.fail(&fault))),
         }
     }
 
@@ -118,7 +127,7 @@ impl Ear {
     async fn follow(&mut self, pool: &Pool, mut held: Held<'_>) -> Result<(), BusError> {
         let mut hasty = 0;
         loop {
-            if !self.subscribers.any() || pool.present().number != held.number {
+            if !self.subscribers.any() || pool.present().number != held.number || pool.is_over() {
                 return Ok(());
             }
             let began = Instant::now();
@@ -167,7 +176,10 @@ impl Ear {
             match delivery {
                 wit::Delivery::Message(wit::Message { topic, payload }) => {
                     if !self.topics.is_empty() && !self.topics.contains(&topic) {
-                        return Err(format!("a message came to {:.80?}, which was not subscribed to", topic));
+                        return Err(format!(
+                            "a message came to {:?}, which was not subscribed to",
+                            topic.chars().take(60).collect::<String>()
+                        ));
                     }
                     check_topic(&topic).map_err(|error| format!("a message has no proper topic: {error}"))?;
                     check_sent(payload.len()).map_err(|error| error.to_string())?;

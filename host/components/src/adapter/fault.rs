@@ -101,18 +101,14 @@ impl LaneFault {
     }
 }
 
-/// A lane computed for too long: what its clock raises.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("one call computed for too long")]
+/// A call computed for too long.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Spun;
 
 /// What an error of a call means, by its type.
-pub(super) fn explain(error: &wasmtime::Error, cpu: Duration, answer: usize, words: Option<String>) -> LaneFault {
+pub(super) fn explain(error: &wasmtime::Error, answer: usize, words: Option<String>) -> LaneFault {
     if let Some(&Exceeded { wanted, limit }) = error.downcast_ref() {
         return LaneFault::OutOfMemory { wanted, limit };
-    }
-    if error.is::<Spun>() {
-        return LaneFault::Spinning { limit: cpu };
     }
     if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) {
         return LaneFault::TooManyResources;

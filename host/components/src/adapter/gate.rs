@@ -6,9 +6,11 @@
 //! reachable if the grant spells them out, or says `localhost`.
 
 use super::grants::{Grant, Grants, Scheme, normal};
+use super::words::Mask;
 use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::Semaphore;
 
 /// The most refusals that one lane remembers.
 const REFUSALS: usize = 16;
@@ -24,6 +26,8 @@ struct Inner {
     /// Addresses that granted names have led to, with the port of the grant.
     resolved: Mutex<BTreeSet<(IpAddr, u16)>>,
     refused: Mutex<BTreeSet<String>>,
+    mask: Mask,
+    lookups: Arc<Semaphore>,
 }
 
 /// Why a name leads nowhere.
@@ -34,11 +38,14 @@ pub(super) enum Unresolved {
 }
 
 impl Gate {
-    pub(super) fn new(grants: Grants) -> Self {
+    /// The gate for these grants. Names are resolved when `lookups` has room, which many lanes may share.
+    pub(super) fn new(grants: Grants, mask: Mask, lookups: Arc<Semaphore>) -> Self {
         Self(Arc::new(Inner {
             grants,
             resolved: Mutex::default(),
             refused: Mutex::default(),
+            mask,
+            lookups,
         }))
     }
 
@@ -53,10 +60,19 @@ impl Gate {
             .collect()
     }
 
-    fn refuse(&self, what: String) {
+    /// Takes note of what was refused. What the adapter gave for a host may be anything.
+    fn refuse(&self, scheme: Scheme, host: &str, port: Option<u16>) {
+        let host = normal(host).map_or_else(|| "(no name or address)".into(), |host| self.0.mask.line(&host));
+        self.note(match port {
+            Some(port) => Grant::Address { scheme, host, port }.to_string(),
+            None => format!("{}://{host}:PORT", scheme.as_str()),
+        });
+    }
+
+    fn note(&self, what: String) {
         let mut refused = self.0.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        if refused.len() < REFUSALS && refused.insert(what.clone()) {
-            tracing::warn!(grant = what, "the adapter asked for what it is not granted");
+        if refused.len() < REFUSALS {
+            refused.insert(what);
         }
     }
 
@@ -69,15 +85,7 @@ impl Gate {
             || grants.allows(Scheme::Tls, &text, port)
             || self.0.resolved.lock().unwrap_or_else(PoisonError::into_inner).contains(&(ip, port));
         if !granted {
-            let host = text;
-            self.refuse(
-                Grant::Address {
-                    scheme: Scheme::Tcp,
-                    host,
-                    port,
-                }
-                .to_string(),
-            );
+            self.refuse(Scheme::Tcp, &text, Some(port));
         }
         granted
     }
@@ -85,17 +93,17 @@ impl Gate {
     /// Whether HTTP may be spoken to `host`; if so, the addresses to try.
     pub(super) async fn speaks(&self, scheme: Scheme, host: &str, port: u16) -> Result<Vec<IpAddr>, Unresolved> {
         if !self.0.grants.allows(scheme, host, port) {
-            self.refuse(format!("{}://{host}:{port}", scheme.as_str()));
+            self.refuse(scheme, host, Some(port));
             return Err(Unresolved::NotGranted);
         }
-        resolve(host).await
+        self.resolve(host).await
     }
 
     /// Whether TLS may be spoken to `host`.
     pub(super) fn secures(&self, host: &str, port: u16) -> bool {
         let granted = self.0.grants.allows(Scheme::Tls, host, port);
         if !granted {
-            self.refuse(format!("tls://{host}:{port}"));
+            self.refuse(Scheme::Tls, host, Some(port));
         }
         granted
     }
@@ -103,40 +111,49 @@ impl Gate {
     /// The addresses of `name` for sockets.
     pub(super) async fn resolves(&self, name: &str) -> Result<Vec<IpAddr>, Unresolved> {
         if !self.0.grants.names(name) {
-            self.refuse(format!("tcp://{name}:PORT"));
+            self.refuse(Scheme::Tcp, name, None);
             return Err(Unresolved::NotGranted);
         }
-        let addresses = resolve(name).await?;
+        let addresses = self.resolve(name).await?;
         let mut resolved = self.0.resolved.lock().unwrap_or_else(PoisonError::into_inner);
         for (_, port) in self.0.grants.sockets().filter(|(host, _)| normal(name).as_deref() == Some(host)) {
             resolved.extend(addresses.iter().map(|ip| (*ip, port)));
         }
         Ok(addresses)
     }
-}
 
-/// The addresses that `host` may lead to.
-async fn resolve(host: &str) -> Result<Vec<IpAddr>, Unresolved> {
-    let host = host.trim_matches(['[', ']']);
-    if let Ok(ip) = host.parse::<IpAddr>() {
-        return Ok(vec![ip.to_canonical()]);
-    }
-    let local = is_local_name(host);
-    let found = tokio::net::lookup_host((host, 0)).await.map_err(|_| Unresolved::Unknown)?;
-    let mut addresses: Vec<_> = found.map(|address| address.ip().to_canonical()).collect();
-    addresses.dedup();
-    addresses.retain(|ip| {
-        let inward = !local && leads_inward(*ip);
-        if inward {
-            tracing::warn!(name = host, address = %ip, "a granted name leads to an address of this machine; it is not followed");
+    /// The addresses that `host` may lead to.
+    async fn resolve(&self, host: &str) -> Result<Vec<IpAddr>, Unresolved> {
+        let host = host.trim_matches(['[', ']']);
+        if let Ok(ip) = host.parse::<IpAddr>() {
+            return Ok(vec![ip.to_canonical()]);
         }
-        !inward
-    });
-    addresses.truncate(ADDRESSES);
-    if addresses.is_empty() {
-        Err(Unresolved::Unknown)
-    } else {
-        Ok(addresses)
+        let local = is_local_name(host);
+        let room = self.0.lookups.clone().acquire_owned().await.map_err(|_| Unresolved::Unknown)?;
+        let asked = host.to_owned();
+        // It goes on to its end though nobody may wait for it any more, and so does what it takes of the room.
+        let looking = tokio::task::spawn_blocking(move || {
+            let found = (asked.as_str(), 0)
+                .to_socket_addrs()
+                .map(|found| found.take(ADDRESSES).collect::<Vec<_>>());
+            drop(room);
+            found
+        });
+        let found = looking.await.ok().and_then(Result::ok).ok_or(Unresolved::Unknown)?;
+        let mut addresses: Vec<_> = found.into_iter().map(|address| address.ip().to_canonical()).collect();
+        addresses.dedup();
+        addresses.retain(|ip| {
+            let inward = !local && leads_inward(*ip);
+            if inward {
+                self.note(format!("{host}, which leads to {ip}, an address of this machine"));
+            }
+            !inward
+        });
+        if addresses.is_empty() {
+            Err(Unresolved::Unknown)
+        } else {
+            Ok(addresses)
+        }
     }
 }
 
@@ -159,9 +176,11 @@ fn leads_inward(ip: IpAddr) -> bool {
 #[cfg(test)]
 mod test {
     use super::*;
+    use shardwright_coordinator::broker::Password;
 
     fn gate(grants: &[&str]) -> Gate {
-        Gate::new(Grants::parse(grants.iter().copied()).expect("grants"))
+        let grants = Grants::parse(grants.iter().copied()).expect("grants");
+        Gate::new(grants, Mask::new(&[Password::new("hunter2")]), Arc::new(Semaphore::new(1)))
     }
 
     fn address(text: &str) -> SocketAddr {
@@ -191,6 +210,12 @@ mod test {
         assert!(found.iter().any(|ip| gate.connects(SocketAddr::new(*ip, 5432))));
         assert!(!found.iter().any(|ip| gate.connects(SocketAddr::new(*ip, 5433))));
         assert_eq!(gate.resolves("example.org").await, Err(Unresolved::NotGranted));
+        assert_eq!(gate.resolves("hunter2").await, Err(Unresolved::NotGranted));
+        assert_eq!(gate.resolves(&"long ".repeat(1_000_000)).await, Err(Unresolved::NotGranted));
+        assert_eq!(
+            gate.refused(),
+            ["tcp://(no name or address):PORT", "tcp://***:PORT", "tcp://example.org:PORT"]
+        );
         assert_eq!(gate.speaks(Scheme::Http, "localhost", 5432).await, Err(Unresolved::NotGranted));
     }
 

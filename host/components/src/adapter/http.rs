@@ -3,22 +3,62 @@
 
 use super::gate::{Gate, Unresolved};
 use super::grants::{Scheme, split};
+use super::state::State;
 use http::uri::PathAndQuery;
 use http::{Request, Response, Uri};
 use http_body_util::BodyExt;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use shardwright_coordinator::broker::{BrokerError, Security};
-use std::error::Error as _;
 use std::io;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
+use wasmtime::StoreContextMut;
+use wasmtime::component::{Linker, Resource};
 use wasmtime_wasi_http::io::TokioIo;
-use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
+use wasmtime_wasi_http::p2::bindings::http::outgoing_handler::Host as _;
+use wasmtime_wasi_http::p2::bindings::http::types::{self, Host as _};
+use wasmtime_wasi_http::p2::types::HostOutgoingRequest;
+use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks, WasiHttpView};
+
+/// The longest name of an HTTP method.
+const METHOD: usize = 32;
+
+/// Replaces two functions of Wasmtime's: `handle`, which keeps the options of each request for as long as the lane lives, and `set-method`, which keeps a name of
+/// any length.
+pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    linker.instance("wasi:http/types@0.2.12")?.func_wrap(
+        "[method]outgoing-request.set-method",
+        |mut store: StoreContextMut<'_, State>, (request, method): (Resource<HostOutgoingRequest>, types::Method)| {
+            if matches!(&method, types::Method::Other(name) if name.len() > METHOD) {
+                return Ok((Err(()),));
+            }
+            let mut http = store.data_mut().http();
+            Ok((types::HostOutgoingRequest::set_method(&mut http, request, method)?,))
+        },
+    )?;
+    let mut handler = linker.instance("wasi:http/outgoing-handler@0.2.12")?;
+    handler.func_wrap(
+        "handle",
+        |mut store: StoreContextMut<'_, State>, (request, options): (Resource<HostOutgoingRequest>, Option<Resource<RequestOptions>>)| {
+            let mut http = store.data_mut().http();
+            let given = options.as_ref().map(Resource::rep);
+            let sent = http.handle(request, options);
+            if let Some(given) = given {
+                http.table.delete(Resource::<RequestOptions>::new_own(given))?;
+            }
+            match sent {
+                Ok(future) => Ok((Ok(future),)),
+                Err(error) => Ok((Err(http.convert_error_code(error)?),)),
+            }
+        },
+    )
+}
 
 /// The most connections that one lane may have at once: one that is kept, and those whose answers are still coming.
 const CONNECTIONS: usize = 8;
@@ -38,6 +78,8 @@ struct Inner {
     security: Option<Security>,
     kept: Mutex<Option<Kept>>,
     connections: Arc<Semaphore>,
+    /// Those that move the bytes; they end with the lane.
+    tasks: std::sync::Mutex<JoinSet<()>>,
 }
 
 /// A connection that waits for its next request.
@@ -60,6 +102,7 @@ impl Wire {
             security,
             kept: Mutex::new(None),
             connections: Arc::new(Semaphore::new(CONNECTIONS)),
+            tasks: std::sync::Mutex::default(),
         }))
     }
 
@@ -99,7 +142,8 @@ impl Inner {
                 // The server had closed it meanwhile: what was not sent can be sent again.
                 Err(mut error) => match error.take_message() {
                     Some(unsent) => request = unsent,
-                    None => return Err(explain(error.into_error(), &to)),
+                    // It may have been sent, whatever the error is about.
+                    None => return Err(gone(error.into_error())),
                 },
             }
         }
@@ -108,7 +152,7 @@ impl Inner {
         let answer = timeout(first_byte, sender.send_request(request)).await;
         let response = answer
             .map_err(|_| Error::ConnectionReadTimeout)?
-            .map_err(|error| explain(error, &to))?;
+            .map_err(|error| first(error, &to))?;
         Ok(self.keep(to, sender, response).await)
     }
 
@@ -125,6 +169,11 @@ impl Inner {
     }
 
     async fn dial(&self, to: &Target) -> Result<SendRequest<WasiBody>, Error> {
+        let permit = self
+            .connections
+            .clone()
+            .try_acquire_owned()
+            .map_err(|_| Error::ConnectionLimitReached)?;
         let addresses = self.gate.speaks(to.scheme, &to.host, to.port).await.map_err(|error| match error {
             Unresolved::NotGranted => Error::HttpRequestDenied,
             Unresolved::Unknown => Error::DnsError {
@@ -132,18 +181,29 @@ impl Inner {
                 info_code: None,
             },
         })?;
-        let permit = self
-            .connections
-            .clone()
-            .try_acquire_owned()
-            .map_err(|_| Error::ConnectionLimitReached)?;
         let stream = connect(&addresses, to.port).await?;
         if to.scheme == Scheme::Http {
-            return drive(stream, permit).await;
+            return self.drive(stream, permit).await;
         }
         let security = self.security.as_ref().ok_or(Error::TlsProtocolError)?;
         let stream = security.connect(stream, &to.host, &to.host).await.map_err(|error| alert(&error))?;
-        drive(stream, permit).await
+        self.drive(stream, permit).await
+    }
+
+    /// Has a task of its own move the bytes, until nobody is interested any more or the lane is gone.
+    async fn drive<S>(&self, stream: S, permit: OwnedSemaphorePermit) -> Result<SendRequest<WasiBody>, Error>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(Error::from)?;
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(async move {
+            // What ends it is told to whoever waits for an answer.
+            let _ = connection.await;
+            drop(permit);
+        });
+        Ok(sender)
     }
 }
 
@@ -182,20 +242,6 @@ async fn connect(addresses: &[IpAddr], port: u16) -> Result<TcpStream, Error> {
     Err(last)
 }
 
-/// Has a task of its own move the bytes, until nobody is interested any more.
-async fn drive<S>(stream: S, permit: OwnedSemaphorePermit) -> Result<SendRequest<WasiBody>, Error>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
-    let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(Error::from)?;
-    tokio::spawn(async move {
-        // What ends it is told to whoever waits for an answer.
-        let _ = connection.await;
-        drop(permit);
-    });
-    Ok(sender)
-}
-
 /// A failure of TLS, in the one error that has room for words.
 fn alert(error: &BrokerError) -> Error {
     match error {
@@ -207,12 +253,21 @@ fn alert(error: &BrokerError) -> Error {
     }
 }
 
-/// An error while a request was under way: the request may have been sent, unless it was about certificates.
-fn explain(error: hyper::Error, to: &Target) -> Error {
-    let io = error.source().and_then(|source| source.downcast_ref::<io::Error>());
-    match io.map(|io| Security::explain(io, &to.host, &to.host)) {
-        Some(error @ BrokerError::Tls { .. }) => alert(&error),
-        _ if error.is_incomplete_message() => Error::ConnectionTerminated,
-        _ => Error::from(error),
+/// An error while a request was under way: it may have been sent.
+fn gone(error: hyper::Error) -> Error {
+    if error.is_incomplete_message() || std::error::Error::source(&error).is_some_and(<dyn std::error::Error>::is::<io::Error>) {
+        Error::ConnectionTerminated
+    } else {
+        Error::from(error)
+    }
+}
+
+/// An error of the first request on a connection. By TLS 1.3 the server judges our certificate only after the handshake; if it refuses it, it has not looked at
+/// the request.
+fn first(error: hyper::Error, to: &Target) -> Error {
+    let io = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<io::Error>());
+    match io.filter(|io| Security::is_about_our_certificate(io)) {
+        Some(io) => alert(&Security::explain(io, &to.host, &to.host)),
+        None => gone(error),
     }
 }

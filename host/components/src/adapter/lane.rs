@@ -1,7 +1,10 @@
 //! A lane: one instance in one store, with one call in flight.
+//!
+//! What a call computes is measured from outside: the time for which it holds a worker, in its own code and in the host's functions that it calls. The clock
+//! of the engine only makes it let go of the worker at every tick.
 
 use super::fault::{self, LaneFault, Spun};
-use super::meter::Meter;
+use super::meter::metered;
 use super::state::{Shared, State};
 use super::world::exports::shardwright::coordinator::{bus, lifecycle, store};
 use super::world::{CoordinatorAdapter, CoordinatorAdapterPre};
@@ -15,7 +18,6 @@ pub(super) struct Lane {
     store: Store<State>,
     world: CoordinatorAdapter,
     ear: Option<ResourceAny>,
-    meter: Arc<Meter>,
     /// When its last call ended.
     used: Instant,
 }
@@ -24,37 +26,29 @@ pub(super) struct Lane {
 macro_rules! call {
     ($lane:ident, $deadline:expr, $interface:ident . $function:ident ( $($argument:expr),* )) => {{
         let began = $lane.begin();
+        let limit = $lane.cpu();
         let call = $lane.world.$interface().$function(&mut $lane.store, $($argument),*);
-        let called = timeout_at($deadline, $lane.meter.count(call)).await;
+        let called = timeout_at($deadline, metered(limit, call)).await;
         $lane.end(began, called)
     }};
 }
 
 impl Lane {
     /// A new instance, not opened yet.
-    pub(super) async fn start(pre: &CoordinatorAdapterPre<State>, shared: Arc<Shared>) -> Result<Self, LaneFault> {
-        let (budget, timeout) = (shared.options.budget, shared.options.timeout);
+    pub(super) async fn start(pre: &CoordinatorAdapterPre<State>, shared: Arc<Shared>, deadline: Instant) -> Result<Self, LaneFault> {
+        let (budget, began) = (shared.options.budget, Instant::now());
         let state = State::new(shared);
         let words = state.words.clone();
         let mask = state.shared.mask.clone();
         let mut store = Store::new(pre.engine(), state);
         store.limiter(|state| &mut state.memory);
-        let meter = Arc::new(Meter::default());
-        let spent = meter.clone();
         store.set_epoch_deadline(1);
-        // The clock ticks also while the lane waits, so it only says when to look.
-        store.epoch_deadline_callback(move |_| {
-            if spent.spent() > budget.cpu {
-                Err(Spun.into())
-            } else {
-                Ok(UpdateDeadline::Yield(1))
-            }
-        });
+        store.epoch_deadline_callback(|_| Ok(UpdateDeadline::Yield(1)));
         store.set_hostcall_fuel(budget.answer);
-        let world = meter.count(pre.instantiate_async(&mut store));
-        let world = timeout_at(Instant::now() + timeout, world).await;
-        let world = world.map_err(|_| LaneFault::Silent { limit: timeout })?;
-        let world = world.map_err(|error| match fault::explain(&error, budget.cpu, budget.answer, words.say(&mask)) {
+        let world = timeout_at(deadline, metered(budget.cpu, pre.instantiate_async(&mut store))).await;
+        let world = world.map_err(|_| LaneFault::Silent { limit: began.elapsed() })?;
+        let world = world.map_err(|Spun| LaneFault::Spinning { limit: budget.cpu })?;
+        let world = world.map_err(|error| match fault::explain(&error, budget.answer, words.say(&mask)) {
             LaneFault::Malformed(why) => LaneFault::Instantiate(why),
             other => other,
         })?;
@@ -62,47 +56,42 @@ impl Lane {
             store,
             world,
             ear: None,
-            meter,
             used: Instant::now(),
         })
     }
 
+    fn cpu(&self) -> std::time::Duration {
+        self.store.data().shared.options.budget.cpu
+    }
+
     fn begin(&mut self) -> Instant {
         self.store.set_epoch_deadline(1);
-        self.meter.reset();
         Instant::now()
     }
 
-    fn end<T>(&mut self, began: Instant, called: Result<wasmtime::Result<T>, tokio::time::error::Elapsed>) -> Result<T, LaneFault> {
+    fn end<T>(
+        &mut self,
+        began: Instant,
+        called: Result<Result<wasmtime::Result<T>, Spun>, tokio::time::error::Elapsed>,
+    ) -> Result<T, LaneFault> {
         self.used = Instant::now();
         match called {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(self.explain(&error)),
-            Err(_) => {
-                let limit = self.used - began;
-                Err(if self.meter.spent() > limit / 2 {
-                    LaneFault::Spinning { limit }
-                } else {
-                    LaneFault::Silent { limit }
-                })
-            }
+            Ok(Ok(Ok(answer))) => Ok(answer),
+            Ok(Ok(Err(error))) => Err(self.explain(&error)),
+            Ok(Err(Spun)) => Err(LaneFault::Spinning { limit: self.cpu() }),
+            Err(_) => Err(LaneFault::Silent { limit: self.used - began }),
         }
     }
 
     fn explain(&self, error: &wasmtime::Error) -> LaneFault {
         let state = self.store.data();
         let budget = state.shared.options.budget;
-        fault::explain(error, budget.cpu, budget.answer, state.words.say(&state.shared.mask))
+        fault::explain(error, budget.answer, state.words.say(&state.shared.mask))
     }
 
     /// How long ago its last call ended.
     pub(super) fn idle(&self) -> std::time::Duration {
         self.used.elapsed()
-    }
-
-    /// Bytes of memory that it has.
-    pub(super) fn memory(&self) -> usize {
-        self.store.data().memory.used()
     }
 
     /// What it asked for and was refused.
@@ -192,9 +181,13 @@ impl Lane {
             return Err(LaneFault::Lied("there is no subscription".into()));
         };
         let began = self.begin();
-        let subscription = self.world.shardwright_coordinator_bus().subscription();
-        let call = subscription.call_next(&mut self.store, ear, max, timeout);
-        let called = timeout_at(deadline, self.meter.count(call)).await;
+        let limit = self.cpu();
+        let bus = self.world.shardwright_coordinator_bus();
+        let called = timeout_at(
+            deadline,
+            metered(limit, bus.subscription().call_next(&mut self.store, ear, max, timeout)),
+        )
+        .await;
         self.end(began, called)
     }
 }

@@ -1,88 +1,39 @@
-//! How long a call computes: the time in which it is polled, and not that in which it waits.
+//! How long a call computes.
 
-use std::future::poll_fn;
-use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use super::fault::Spun;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-/// Counts for one lane, whose calls come one after the other.
-pub(super) struct Meter {
-    base: Instant,
-    /// Nanoseconds of the polls that are over.
-    spent: AtomicU64,
-    /// When the present poll began, in nanoseconds since `base`; `IDLE` outside of one.
-    polled: AtomicU64,
+/// What `call` comes to, unless it holds a worker for longer than `limit` altogether. Time for which it waits does not count; what it does in the host's
+/// functions does.
+pub(super) async fn metered<T>(limit: Duration, call: impl Future<Output = T>) -> Result<T, Spun> {
+    let call = pin!(call);
+    Metered {
+        call,
+        limit,
+        used: Duration::ZERO,
+    }
+    .await
 }
 
-const IDLE: u64 = u64::MAX;
+struct Metered<'c, F> {
+    call: Pin<&'c mut F>,
+    limit: Duration,
+    used: Duration,
+}
 
-impl Default for Meter {
-    fn default() -> Self {
-        Self {
-            base: Instant::now(),
-            spent: AtomicU64::new(0),
-            polled: AtomicU64::new(IDLE),
+impl<T, F: Future<Output = T>> Future for Metered<'_, F> {
+    type Output = Result<T, Spun>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let began = Instant::now();
+        let polled = self.call.as_mut().poll(cx);
+        self.used += began.elapsed();
+        match polled {
+            Poll::Ready(done) => Poll::Ready(Ok(done)),
+            Poll::Pending if self.used > self.limit => Poll::Ready(Err(Spun)),
+            Poll::Pending => Poll::Pending,
         }
-    }
-}
-
-impl Meter {
-    /// A call begins.
-    pub(super) fn reset(&self) {
-        self.spent.store(0, Ordering::Relaxed);
-        self.polled.store(IDLE, Ordering::Relaxed);
-    }
-
-    /// How long the present call, or the last, has computed.
-    pub(super) fn spent(&self) -> Duration {
-        let polled = self.polled.load(Ordering::Relaxed);
-        let present = if polled == IDLE { 0 } else { self.now().saturating_sub(polled) };
-        Duration::from_nanos(self.spent.load(Ordering::Relaxed) + present)
-    }
-
-    /// Carries out `call`, and counts what it computes.
-    pub(super) async fn count<F: Future>(&self, call: F) -> F::Output {
-        let mut call = pin!(call);
-        poll_fn(|cx| {
-            let began = self.now();
-            self.polled.store(began, Ordering::Relaxed);
-            let polled = call.as_mut().poll(cx);
-            self.polled.store(IDLE, Ordering::Relaxed);
-            self.spent.fetch_add(self.now().saturating_sub(began), Ordering::Relaxed);
-            polled
-        })
-        .await
-    }
-
-    fn now(&self) -> u64 {
-        u64::try_from(self.base.elapsed().as_nanos()).unwrap_or(IDLE - 1)
-    }
-}
-
-#[cfg(test)]
-mod test {
-    use super::*;
-
-    #[tokio::test]
-    async fn waiting_is_not_computing() {
-        let meter = Meter::default();
-        let busy = Duration::from_millis(20);
-        meter
-            .count(async {
-                for _ in 0..2 {
-                    let began = Instant::now();
-                    while began.elapsed() < busy {}
-                    tokio::time::sleep(Duration::from_millis(200)).await;
-                }
-                assert!(meter.spent() >= 2 * busy, "the present poll counts");
-            })
-            .await;
-        assert!(
-            (2 * busy..Duration::from_millis(200)).contains(&meter.spent()),
-            "{:?}",
-            meter.spent()
-        );
-        meter.reset();
-        assert_eq!(meter.spent(), Duration::ZERO);
     }
 }

@@ -7,7 +7,7 @@
 //! - `state` and `lane`: one instance, its budget, its calls; `words`: what it says, with secrets masked; `fault`: how it ended;
 //! - `belief`: what the host knows of the store, and therefore does not believe;
 //! - `supervisor`: how often an adapter may fail, and what becomes of it;
-//! - `pool` and `coordinator`: lanes for the store and the bus, opened when they are needed; `ear`: subscriptions; `upgrade`: another component in its place.
+//! - `pool`, `opening` and `coordinator`: lanes for the store and the bus, opened when they are needed; `ear`: subscriptions; `upgrade`: another component in its place.
 
 mod belief;
 mod component;
@@ -21,7 +21,9 @@ mod http;
 mod lane;
 mod meter;
 mod names;
+mod opening;
 mod options;
+mod outward;
 mod pool;
 mod refusal;
 mod state;

@@ -1,6 +1,6 @@
 //! The lanes of one adapter: opened when they are needed, kept while they are good, replaced when they are not.
 
-use super::belief::{Belief, Doubt};
+use super::belief::Belief;
 use super::component::AdapterComponent;
 use super::fault::LaneFault;
 use super::lane::Lane;
@@ -8,7 +8,7 @@ use super::refusal::Refusal;
 use super::state::Shared;
 use super::status::{AdapterStatus, Counters};
 use super::supervisor::{AdapterState, Supervisor};
-use super::world::exports::shardwright::coordinator::lifecycle::{Context, Purpose};
+use super::world::exports::shardwright::coordinator::lifecycle::Purpose;
 use shardwright_coordinator::Namespace;
 use shardwright_coordinator::broker::Backoff;
 use std::collections::BTreeSet;
@@ -16,12 +16,14 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 /// The most calls that wait for a lane of one purpose.
 const WAITING: usize = 256;
 /// The most bytes of values and messages that wait with them.
 const WAITING_BYTES: usize = 32 << 20;
+/// The most refusals that are remembered.
+const REFUSALS: usize = 64;
 /// A lane that was idle for longer may have lost its connection without knowing.
 const STALE: Duration = Duration::from_secs(1);
 
@@ -38,10 +40,10 @@ pub(super) struct Pool {
     pub(super) states: watch::Sender<AdapterState>,
     /// The coordinator was dropped.
     pub(super) closed: watch::Sender<bool>,
-    began: Instant,
-    supervisor: Mutex<Supervisor>,
-    backoff: Mutex<Backoff>,
-    location: Mutex<String>,
+    pub(super) began: Instant,
+    pub(super) supervisor: Mutex<Supervisor>,
+    pub(super) backoff: Mutex<Backoff>,
+    pub(super) location: Mutex<String>,
     refused: Mutex<BTreeSet<String>>,
 }
 
@@ -55,12 +57,12 @@ pub(super) struct Present {
 
 /// The lanes of one purpose.
 pub(super) struct Purposed {
-    purpose: Purpose,
+    pub(super) purpose: Purpose,
     idle: Mutex<Vec<(u64, Lane)>>,
     permits: Arc<Semaphore>,
     waiting: AtomicUsize,
     waiting_bytes: AtomicUsize,
-    memo: Mutex<String>,
+    pub(super) memo: Mutex<String>,
 }
 
 /// A lane in somebody's hands. Dropped, it is gone.
@@ -98,7 +100,7 @@ impl Drop for Waiting<'_> {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Nothing under these locks can be left half done.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -120,6 +122,12 @@ impl Purposed {
         let held = self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
         let entry = Waiting { at: self, bytes };
         (waiting < WAITING && held + bytes <= WAITING_BYTES + shardwright_coordinator::limits::MAX_VALUE).then_some(entry)
+    }
+
+    /// Drops the lanes whose connections may be gone.
+    pub(super) fn clear_stale(&self) {
+        let stale: Vec<_> = lock(&self.idle).extract_if(.., |(_, lane)| lane.idle() >= STALE).collect();
+        drop(stale);
     }
 
     /// Drops the lanes that nobody uses.
@@ -166,13 +174,19 @@ impl Pool {
     }
 
     /// Tells the supervisor something, and everybody else if it changes how the adapter is.
-    fn tell<T>(&self, f: impl FnOnce(&mut Supervisor, Duration) -> T) -> T {
+    pub(super) fn tell<T>(&self, f: impl FnOnce(&mut Supervisor, Duration) -> T) -> T {
         let mut supervisor = lock(&self.supervisor);
         let told = f(&mut supervisor, self.began.elapsed());
         let state = supervisor.state();
         drop(supervisor);
         let news = self.states.send_if_modified(|known| std::mem::replace(known, state) != state);
         if news {
+            if matches!(state, AdapterState::Quarantined | AdapterState::Lost) {
+                // What was opened before is not used any more.
+                for purposed in [&self.store, &self.publish, &self.listen] {
+                    purposed.clear();
+                }
+            }
             let (adapter, location) = (self.shared.options.id.as_str(), self.location());
             let why = self.why();
             match state {
@@ -192,16 +206,24 @@ impl Pool {
         why.unwrap_or_default().to_owned()
     }
 
-    /// A lane ended by `fault`.
-    pub(super) fn failed(&self, fault: &LaneFault) {
-        self.tell(|supervisor, now| supervisor.fault(now, fault));
+    /// A lane ended by `fault`. Returns what to tell of it.
+    pub(super) fn failed(&self, fault: &LaneFault) -> String {
+        let told = self.shared.mask.line(&fault.to_string());
+        self.tell(|supervisor, now| supervisor.fault(now, fault, &told));
+        told
     }
 
     /// The history is lost: no call is made any more.
     pub(super) fn lost(&self, why: String) {
         self.belief.lose(why);
         self.tell(Supervisor::lost);
-        for purposed in [&self.store, &self.publish, &self.listen] {
+    }
+
+    /// Another component took the place of the present one.
+    pub(super) fn replaced(&self) {
+        lock(&self.backoff).reset();
+        self.tell(Supervisor::replaced);
+        for purposed in [&self.store, &self.publish] {
             purposed.clear();
         }
     }
@@ -219,6 +241,7 @@ impl Pool {
 
     /// A lane for a call of this purpose which carries `bytes`.
     pub(super) async fn enter<'p>(&'p self, from: &'p Purposed, bytes: usize, deadline: Instant) -> Result<Held<'p>, Refusal> {
+        self.belief.begin().map_err(Refusal::Lost)?;
         let Some(waiting) = from.wait(bytes) else {
             Counters::add(&self.counters.busy);
             return Err(Refusal::Later(format!(
@@ -229,6 +252,8 @@ impl Pool {
         let permit = permit.map_err(|_| Refusal::Later("all lanes were busy for the whole time that a call may take".into()))?;
         let permit = permit.map_err(|_| Refusal::Later("the coordinator is closed".into()))?;
         drop(waiting);
+        // Not even a lane that is still there works in quarantine.
+        lock(&self.supervisor).quarantined(self.began.elapsed()).map_err(Refusal::Later)?;
         let present = self.present();
         let found = loop {
             match lock(&from.idle).pop() {
@@ -257,78 +282,17 @@ impl Pool {
         })
     }
 
-    /// Opens a lane, as soon as the supervisor lets it be.
-    async fn open(&self, present: &Present, from: &Purposed, deadline: Instant) -> Result<Lane, Refusal> {
-        self.belief.begin().map_err(Refusal::Lost)?;
-        let waited = lock(&self.supervisor).may_open(self.began.elapsed());
-        if let Err(wait) = waited {
-            let until = self.began + wait.until;
-            if lock(&self.supervisor).state() != AdapterState::Restarting || until >= deadline {
-                return Err(Refusal::Later(wait.why));
-            }
-            sleep_until(until).await;
-        }
-        match self.try_open(present, from, deadline).await {
-            Ok(lane) => {
-                lock(&self.backoff).reset();
-                self.tell(Supervisor::opened);
-                Counters::add(&self.counters.lanes_opened);
-                Ok(lane)
-            }
-            Err(Refusal::Lost(why)) => {
-                self.lost(why.clone());
-                Err(Refusal::Lost(why))
-            }
-            Err(Refusal::Fault(fault)) if fault.is_counted() => {
-                self.failed(&fault);
-                Err(Refusal::Fault(fault))
-            }
-            Err(refusal) => {
-                let wait = lock(&self.backoff).next_wait();
-                self.tell(|supervisor, now| supervisor.unopened(now, &refusal.why(), wait));
-                Err(refusal)
-            }
-        }
-    }
-
-    /// A lane of the store of another component than the present one.
-    pub(super) async fn open_beside(&self, other: &Present, deadline: Instant) -> Result<Lane, Refusal> {
-        self.try_open(other, &self.store, deadline).await
-    }
-
-    async fn try_open(&self, present: &Present, from: &Purposed, deadline: Instant) -> Result<Lane, Refusal> {
-        let mask = &self.shared.mask;
-        let mut lane = Lane::start(present.component.pre(), self.shared.clone())
-            .await
-            .map_err(Refusal::Fault)?;
-        let context = Context {
-            purpose: from.purpose,
-            namespace: self.namespace.as_str().to_owned(),
-            config: self.shared.options.config.expose().to_owned(),
-            history: self.belief.history(),
-            memo: lock(&from.memo).clone(),
-        };
-        let opened = lane.open(&context, deadline).await;
-        self.note_refused(&lane);
-        let opened = opened
-            .map_err(Refusal::Fault)?
-            .map_err(|error| Refusal::of(error, |why| mask.line(why)))?;
-        self.belief.opened(&opened.history).map_err(|doubt| match doubt {
-            Doubt::Lost(why) => Refusal::Lost(why),
-            Doubt::Fault(fault) => Refusal::Fault(fault),
-        })?;
-        if opened.memo.len() > 4096 {
-            return Err(Refusal::Fault(LaneFault::Lied("a memo has more than 4096 bytes".into())));
-        }
-        *lock(&from.memo) = opened.memo;
-        *lock(&self.location) = mask.line(&opened.location);
-        Ok(lane)
-    }
-
-    fn note_refused(&self, lane: &Lane) {
+    /// Takes note of what a lane asked for and was refused.
+    pub(super) fn note_refused(&self, lane: &Lane) {
         let refused = lane.refused();
         if !refused.is_empty() {
-            lock(&self.refused).extend(refused);
+            let mut known = lock(&self.refused);
+            for grant in refused {
+                if known.len() < REFUSALS && known.insert(grant.clone()) {
+                    let adapter = self.shared.options.id.as_str();
+                    tracing::warn!(adapter, grant, "the adapter asked for what it is not granted");
+                }
+            }
         }
     }
 
@@ -366,14 +330,15 @@ impl Held<'_> {
             lane, number, pool, from, ..
         } = self;
         pool.note_refused(&lane);
-        if pool.present.read().unwrap_or_else(PoisonError::into_inner).number == number {
-            lock(&from.idle).push((number, lane));
+        let mut idle = lock(&from.idle);
+        if pool.present.read().unwrap_or_else(PoisonError::into_inner).number == number && !pool.is_over() {
+            idle.push((number, lane));
         }
     }
 
-    /// The lane ended by `fault`.
-    pub(super) fn fail(self, fault: &LaneFault) {
+    /// The lane ended by `fault`. Returns what to tell of it.
+    pub(super) fn fail(self, fault: &LaneFault) -> String {
         self.pool.note_refused(&self.lane);
-        self.pool.failed(fault);
+        self.pool.failed(fault)
     }
 }

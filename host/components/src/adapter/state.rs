@@ -9,6 +9,7 @@ use crate::limiter::{Limiter, Total};
 use shardwright_coordinator::broker::Security;
 use shardwright_coordinator::clock;
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 use wasmtime::component::{HasSelf, Linker, ResourceTable};
 use wasmtime_wasi::clocks::HostMonotonicClock;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -16,6 +17,11 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 /// The most resources that one lane may hold: sockets, streams, requests, bodies. A thousand sockets are not for it.
 const RESOURCES: usize = 256;
+
+/// The most random bytes that it may ask for at once.
+const RANDOM: u64 = 64 << 10;
+/// The most names that are resolved at once for all lanes: the system's resolver cannot be hurried, nor given up.
+pub(super) const LOOKUPS: usize = 4;
 
 /// What all lanes of one adapter share.
 pub(super) struct Shared {
@@ -26,6 +32,8 @@ pub(super) struct Shared {
     pub(super) quota: Quota,
     /// How `tls://` and `https://` are secured.
     pub(super) security: Option<Security>,
+    /// Room for names that are being resolved.
+    pub(super) lookups: Arc<Semaphore>,
     /// Values of the granted variables.
     pub(super) variables: Vec<(String, String)>,
 }
@@ -43,13 +51,14 @@ pub(super) struct State {
 
 impl State {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        let gate = Gate::new(shared.options.grants.clone());
+        let gate = Gate::new(shared.options.grants.clone(), shared.mask.clone(), shared.lookups.clone());
         let words = LastWords::default();
         let mut wasi = WasiCtx::builder();
         let checked = gate.clone();
         wasi.stdout(words.clone())
             .stderr(words.clone())
             .monotonic_clock(Boottime)
+            .max_random_size(RANDOM)
             .allow_udp(false)
             .allow_tcp(true)
             .allow_ip_name_lookup(false)
@@ -141,6 +150,7 @@ pub(super) fn imports(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Stat
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     linker.allow_shadowing(true);
     super::names::add_to_linker(&mut linker)?;
+    super::http::add_to_linker(&mut linker)?;
     linker.allow_shadowing(false);
     super::tls::add_to_linker(&mut linker)?;
     log::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;

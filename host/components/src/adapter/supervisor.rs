@@ -13,6 +13,8 @@ const WINDOW: Duration = Duration::from_secs(60);
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 /// The first quarantine; it doubles with each further one.
 const FIRST_QUARANTINE: Duration = Duration::from_secs(30);
+/// How long the lane that is tried after a quarantine has to answer, before another one is.
+const TRIAL: Duration = Duration::from_secs(5);
 /// The longest quarantine.
 const LONGEST_QUARANTINE: Duration = Duration::from_secs(600);
 
@@ -43,6 +45,8 @@ pub(super) struct Supervisor {
     state: AdapterState,
     since: Duration,
     quarantines: u32,
+    /// The lane that is tried after a quarantine has been opened, or is being.
+    trial: bool,
     unreachable: Option<String>,
 }
 
@@ -65,6 +69,7 @@ impl Default for Supervisor {
             state: AdapterState::Running,
             since: Duration::ZERO,
             quarantines: 0,
+            trial: false,
             unreachable: None,
         }
     }
@@ -106,10 +111,29 @@ impl Supervisor {
         }
     }
 
-    /// Whether a lane may be opened.
-    pub(super) fn may_open(&self, now: Duration) -> Result<(), Wait> {
+    /// Why no call is made at present, if the adapter is quarantined and it is not yet time to try it.
+    pub(super) fn quarantined(&self, now: Duration) -> Result<(), String> {
+        match self.wait(now) {
+            Some(wait) if self.state == AdapterState::Quarantined && !self.trial => Err(wait.why),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a lane may be opened. After a quarantine one is, as a trial; the others wait for what becomes of it.
+    pub(super) fn may_open(&mut self, now: Duration) -> Result<(), Wait> {
+        if let Some(wait) = self.wait(now) {
+            return Err(wait);
+        }
+        if self.state == AdapterState::Quarantined {
+            self.trial = true;
+            self.not_before = now + TRIAL;
+        }
+        Ok(())
+    }
+
+    fn wait(&self, now: Duration) -> Option<Wait> {
         if now >= self.not_before {
-            return Ok(());
+            return None;
         }
         let left = self.not_before - now;
         let last = self.last_fault.as_deref().unwrap_or("unknown");
@@ -123,26 +147,26 @@ impl Supervisor {
             AdapterState::Unreachable => self.unreachable.clone().unwrap_or_default(),
             _ => format!("the adapter is started again in {} ms after a fault: {last}", left.as_millis()),
         };
-        Err(Wait {
+        Some(Wait {
             until: self.not_before,
             why,
         })
     }
 
-    /// A lane ended by a fault.
-    pub(super) fn fault(&mut self, now: Duration, fault: &LaneFault) {
+    /// A lane ended by a fault, of which `told` is told.
+    pub(super) fn fault(&mut self, now: Duration, fault: &LaneFault, told: &str) {
         *self.counts.entry(fault.kind()).or_default() += 1;
-        self.last_fault = Some(fault.to_string());
+        self.last_fault = Some(told.to_owned());
         if !fault.is_counted() {
             return;
         }
-        if self.state == AdapterState::Quarantined && now < self.not_before {
-            // A lane that was still open.
+        let trial = std::mem::take(&mut self.trial);
+        if self.state == AdapterState::Quarantined && !trial {
+            // A call that was under way.
             return;
         }
         self.forget(now);
         self.faults.push_back(now);
-        let trial = self.state == AdapterState::Quarantined;
         if trial || self.faults.len() > BUDGET {
             let length = FIRST_QUARANTINE
                 .saturating_mul(1 << self.quarantines.min(10))
@@ -164,6 +188,7 @@ impl Supervisor {
     /// A lane could not be opened because of the backend; the next try comes after `wait`.
     pub(super) fn unopened(&mut self, now: Duration, why: &str, wait: Duration) {
         self.unreachable = Some(why.to_owned());
+        self.trial = false;
         self.not_before = self.not_before.max(now + wait);
         self.enter(AdapterState::Unreachable, now);
     }
@@ -182,14 +207,26 @@ impl Supervisor {
             return;
         }
         self.forget(now);
-        if matches!(self.state, AdapterState::Restarting | AdapterState::Unreachable)
-            || (self.state == AdapterState::Quarantined && now >= self.not_before)
-        {
+        if self.state == AdapterState::Quarantined && std::mem::take(&mut self.trial) {
+            self.not_before = now;
+            self.enter(AdapterState::Running, now);
+        }
+        if matches!(self.state, AdapterState::Restarting | AdapterState::Unreachable) {
             self.enter(AdapterState::Running, now);
         }
         if self.state == AdapterState::Running && now.saturating_sub(self.since) >= WINDOW && self.faults.is_empty() {
             self.quarantines = 0;
         }
+    }
+
+    /// Another component is in its place, which is not to blame for what the former one did.
+    pub(super) fn replaced(&mut self, now: Duration) {
+        self.faults.clear();
+        self.quarantines = 0;
+        self.trial = false;
+        self.not_before = Duration::ZERO;
+        self.unreachable = None;
+        self.enter(AdapterState::Running, now);
     }
 
     /// The history is lost.
@@ -219,12 +256,12 @@ mod test {
     #[test]
     fn the_first_fault_is_replaced_at_once_and_the_next_later_and_later() {
         let mut supervisor = Supervisor::default();
-        supervisor.fault(s(1), &trap());
+        supervisor.fault(s(1), &trap(), "unreachable");
         assert_eq!((supervisor.may_open(s(1)), supervisor.state()), (Ok(()), AdapterState::Restarting));
         let mut waits = Vec::new();
         for _ in 0..3 {
             let now = supervisor.not_before.max(s(1));
-            supervisor.fault(now, &trap());
+            supervisor.fault(now, &trap(), "unreachable");
             let wait = supervisor.may_open(now).expect_err("not at once");
             assert!(wait.why.contains("unreachable"), "{}", wait.why);
             waits.push((wait.until - now).as_millis());
@@ -238,34 +275,59 @@ mod test {
     fn too_many_faults_are_quarantine_which_ends_with_a_trial() {
         let mut supervisor = Supervisor::default();
         for at in 0..=5 {
-            supervisor.fault(s(at), &trap());
+            supervisor.fault(s(at), &trap(), "unreachable");
         }
         assert_eq!(supervisor.state(), AdapterState::Quarantined);
         assert_eq!((supervisor.closed_for(s(6)), supervisor.closed_for(s(35))), (Some(s(29)), None));
         let wait = supervisor.may_open(s(6)).expect_err("quarantined");
         assert!(wait.until == s(35) && wait.why.contains("quarantined"), "{wait:?}");
-        // A lane that was still open says nothing new.
-        supervisor.fault(s(7), &trap());
-        assert_eq!(supervisor.may_open(s(35)), Ok(()));
+        // A call that was under way says nothing new, whatever it says.
+        supervisor.fault(s(7), &trap(), "unreachable");
+        supervisor.answered(s(8));
+        assert!(supervisor.quarantined(s(8)).expect_err("still").contains("quarantined"));
+        assert_eq!((supervisor.quarantined(s(35)), supervisor.may_open(s(35))), (Ok(()), Ok(())));
+        assert!(supervisor.may_open(s(35)).is_err(), "one is tried, not all");
         // The trial fails: twice as long.
-        supervisor.fault(s(35), &trap());
+        supervisor.fault(s(35), &trap(), "unreachable");
         assert_eq!(supervisor.may_open(s(36)).expect_err("again").until, s(95));
         // The trial succeeds.
+        assert_eq!(supervisor.may_open(s(95)), Ok(()));
         supervisor.answered(s(95));
+        assert_eq!(supervisor.may_open(s(95)), Ok(()));
         assert_eq!(supervisor.state(), AdapterState::Running);
         // Well for as long as a fault counts: all is forgotten.
         supervisor.answered(s(155));
         for at in 0..=5 {
-            supervisor.fault(s(200 + at), &trap());
+            supervisor.fault(s(200 + at), &trap(), "unreachable");
         }
         assert_eq!(supervisor.may_open(s(206)).expect_err("quarantined").until, s(235));
+    }
+
+    #[test]
+    fn another_component_begins_anew_unless_the_store_is_lost() {
+        let mut supervisor = Supervisor::default();
+        (0..=5).for_each(|at| supervisor.fault(s(at), &trap(), "unreachable"));
+        supervisor.replaced(s(7));
+        assert_eq!(
+            (supervisor.state(), supervisor.since(), supervisor.may_open(s(7))),
+            (AdapterState::Running, s(7), Ok(()))
+        );
+        (8..=13).for_each(|at| supervisor.fault(s(at), &trap(), "unreachable"));
+        assert_eq!(
+            supervisor.may_open(s(14)).expect_err("quarantined").until,
+            s(43),
+            "as briefly as the first time"
+        );
+        supervisor.lost(s(15));
+        supervisor.replaced(s(16));
+        assert_eq!(supervisor.state(), AdapterState::Lost);
     }
 
     #[test]
     fn faults_that_are_far_apart_do_not_add_up() {
         let mut supervisor = Supervisor::default();
         for at in 0..100 {
-            supervisor.fault(s(at * 61), &trap());
+            supervisor.fault(s(at * 61), &trap(), "unreachable");
             assert_eq!(supervisor.may_open(s(at * 61)), Ok(()));
             supervisor.answered(s(at * 61 + 1));
         }
@@ -276,7 +338,7 @@ mod test {
     fn a_silent_backend_is_not_the_adapters_fault() {
         let mut supervisor = Supervisor::default();
         for at in 0..100 {
-            supervisor.fault(s(at), &LaneFault::Silent { limit: s(1) });
+            supervisor.fault(s(at), &LaneFault::Silent { limit: s(1) }, "silent");
         }
         assert_eq!((supervisor.state(), supervisor.may_open(s(100))), (AdapterState::Running, Ok(())));
         supervisor.unopened(s(100), "nobody answers", s(1));

@@ -1,6 +1,7 @@
 //! `shardwright:tls/client`: the host secures a connection that an adapter has opened, with what the operator has set and the adapter never sees.
 
 use super::grants::split;
+use super::outward::Outward;
 use super::state::State;
 use shardwright_coordinator::broker::{BrokerError, Security};
 use std::io;
@@ -10,11 +11,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{ComponentType, Lift, Linker, Lower, Resource};
-use wasmtime_wasi::p2::pipe::{AsyncReadStream, AsyncWriteStream};
+use wasmtime_wasi::p2::pipe::AsyncReadStream;
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream};
 
-/// How much is written ahead, in bytes.
-const AHEAD: usize = 64 * 1024;
 /// How much is read ahead, in bytes.
 const CHUNK: usize = 64 * 1024;
 
@@ -71,7 +70,7 @@ async fn secure(
         server: server.to_owned(),
     };
     let input: DynInputStream = Box::new(AsyncReadStream::new(read));
-    let output: DynOutputStream = Box::new(AsyncWriteStream::new(AHEAD, write));
+    let output: DynOutputStream = Box::new(Outward::new(write));
     let input = state.table.push(input)?;
     let output = state.table.push(output)?;
     Ok(Ok((input, output)))

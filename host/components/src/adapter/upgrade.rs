@@ -50,12 +50,17 @@ pub enum UpgradeError {
 }
 
 impl Differences {
-    /// What `new` wants and `old` did not, with the configuration `config`.
+    /// What `new` wants and `old` did not, with the configuration `config`, of which `secrets` are masked in whatever they say.
     ///
     /// # Errors
     /// [`RequiresError`] of either.
-    pub async fn between(old: &AdapterComponent, new: &AdapterComponent, config: &Password) -> Result<Self, RequiresError> {
-        let (before, after) = (wants(old, config).await?, wants(new, config).await?);
+    pub async fn between(
+        old: &AdapterComponent,
+        new: &AdapterComponent,
+        config: &Password,
+        secrets: &[Password],
+    ) -> Result<Self, RequiresError> {
+        let (before, after) = (wants(old, config, secrets).await?, wants(new, config, secrets).await?);
         Ok(Self {
             added: after.difference(&before).cloned().collect(),
             removed: before.difference(&after).cloned().collect(),
@@ -63,8 +68,8 @@ impl Differences {
     }
 }
 
-async fn wants(component: &AdapterComponent, config: &Password) -> Result<BTreeSet<String>, RequiresError> {
-    let grants = component.requires(config).await?;
+async fn wants(component: &AdapterComponent, config: &Password, secrets: &[Password]) -> Result<BTreeSet<String>, RequiresError> {
+    let grants = component.requires_masked(config, secrets).await?;
     // A later version of an interface brings nothing that its family does not stand for.
     let imports = component.imports().iter().map(|import| import.split('@').next().unwrap_or(import));
     let imports = imports.filter(|import| !import.starts_with("wasi:cli/") && !import.starts_with("wasi:io/"));
@@ -75,6 +80,7 @@ async fn wants(component: &AdapterComponent, config: &Password) -> Result<BTreeS
 impl AdapterCoordinator {
     /// Puts `component` in the place of the present one, while both work: it is compared, runs the contract suite in scratch namespaces of the same backend,
     /// and is opened in this history. Then every new call goes to it, and calls under way end where they began. Subscriptions move over with a gap.
+    /// A quarantine of the present one ends with it.
     /// Whatever fails, the present one goes on.
     ///
     /// # Errors
@@ -87,12 +93,14 @@ impl AdapterCoordinator {
             return Err(UpgradeError::Name { old, new });
         }
         let options = &pool.shared.options;
-        let missing = options.grants.missing(&component.requires(&options.config).await?);
+        let missing = options
+            .grants
+            .missing(&component.requires_masked(&options.config, &options.secrets).await?);
         if !missing.is_empty() {
             let lines: Vec<_> = missing.iter().map(|grant| format!("\"{grant}\"")).collect();
             return Err(UpgradeError::Grants(lines.join(", ")));
         }
-        let differences = Differences::between(&present.component, &component, &options.config).await?;
+        let differences = Differences::between(&present.component, &component, &options.config, &options.secrets).await?;
         if !differences.added.is_empty() && !accept_more {
             return Err(UpgradeError::More(differences.added.join(", ")));
         }
@@ -102,11 +110,9 @@ impl AdapterCoordinator {
             number: present.number + 1,
         };
         let deadline = pool.deadline();
-        let lane = pool
-            .open_beside(&next, deadline)
+        pool.open_beside(&next, deadline)
             .await
             .map_err(|refusal| UpgradeError::Open(refusal.why()))?;
-        drop(lane);
         let taken = {
             let mut held = pool.present.write().unwrap_or_else(PoisonError::into_inner);
             let same = held.number == present.number;
@@ -119,9 +125,7 @@ impl AdapterCoordinator {
             return Err(UpgradeError::Open("another component took its place meanwhile".into()));
         }
         Counters::add(&pool.counters.upgrades);
-        for purposed in [&pool.store, &pool.publish] {
-            purposed.clear();
-        }
+        pool.replaced();
         Ok(differences)
     }
 }

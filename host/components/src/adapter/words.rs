@@ -29,15 +29,20 @@ impl Mask {
         // Masking a single letter would only spoil the text, and tell the letter.
         let long = secrets.iter().filter(|secret| secret.expose().len() >= 3);
         // As it is, and as it stands in the JSON that the adapter was given.
-        let escaped = |secret: &Password| Password::new(secret.expose().replace('\\', "\\\\").replace('"', "\\\""));
+        let escaped = |secret: &Password| Password::new(json(secret.expose()));
         let mut secrets: Vec<_> = long.flat_map(|secret| [secret.clone(), escaped(secret)]).collect();
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.expose().len()));
         Self(Arc::new(secrets))
     }
 
+    fn longest(&self) -> usize {
+        self.0.first().map_or(0, |secret| secret.expose().len())
+    }
+
     /// `text` in one line of at most [`LINE`] bytes, without control characters and secrets.
     pub(super) fn line(&self, text: &str) -> String {
-        let mut text = text.to_owned();
+        // Enough for a line and a secret across its end; what is longer need not be looked through.
+        let mut text = text[..text.floor_char_boundary(LINE + self.longest())].to_owned();
         for secret in self.0.iter() {
             if text.contains(secret.expose()) {
                 text = text.replace(secret.expose(), "***");
@@ -50,6 +55,25 @@ impl Mask {
         }
         line
     }
+}
+
+/// `text` as it stands between the quotes of a JSON string.
+fn json(text: &str) -> String {
+    let mut json = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '"' => json.push_str("\\\""),
+            '\\' => json.push_str("\\\\"),
+            '\n' => json.push_str("\\n"),
+            '\r' => json.push_str("\\r"),
+            '\t' => json.push_str("\\t"),
+            '\u{8}' => json.push_str("\\b"),
+            '\u{c}' => json.push_str("\\f"),
+            c if u32::from(c) < 0x20 => json.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => json.push(c),
+        }
+    }
+    json
 }
 
 /// What the lanes of one adapter may still say.
@@ -160,6 +184,9 @@ mod test {
     #[test]
     fn secrets_are_masked_as_json_has_them_too() {
         let mask = Mask::new(&[Password::new("a\"b\\c")]);
+        let key = Mask::new(&[Password::new("BEGIN\nKEY\u{1}")]);
+        assert_eq!(key.line("a BEGIN\nKEY\u{1} b"), "a *** b");
+        assert_eq!(key.line(r"a BEGIN\nKEY\u0001 b"), "a *** b");
         assert_eq!(mask.line(r#"{"password": "a\"b\\c"} a"b\c"#), r#"{"password": "***"} ***"#);
     }
 

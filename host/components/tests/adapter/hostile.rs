@@ -4,7 +4,7 @@ use crate::common::{hostile, open, options};
 use bytes::Bytes;
 use shardwright_components::adapter::{AdapterBudget, AdapterCoordinator, AdapterOptions, AdapterState, FaultKind};
 use shardwright_coordinator::broker::{BrokerError, Password};
-use shardwright_coordinator::{Bus, Coordinator, Delivery, Store};
+use shardwright_coordinator::{Bus, Delivery, Store};
 use shardwright_core::store::{Expected, Revision, StoreError};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};

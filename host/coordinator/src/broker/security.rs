@@ -66,6 +66,24 @@ impl Security {
         connected.map_err(|error| Self::explain(&error, host, location))
     }
 
+    /// Whether an error is the server's word against our certificate, or the lack of one.
+    #[must_use]
+    pub fn is_about_our_certificate(error: &io::Error) -> bool {
+        use AlertDescription as A;
+        let cause = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        matches!(
+            cause,
+            Some(rustls::Error::AlertReceived(
+                A::CertificateRequired
+                    | A::NoCertificate
+                    | A::BadCertificate
+                    | A::UnknownCA
+                    | A::CertificateUnknown
+                    | A::CertificateExpired
+            ))
+        )
+    }
+
     /// What an error of a TLS connection to `host` means.
     #[must_use]
     pub fn explain(error: &io::Error, host: &str, location: &str) -> BrokerError {

@@ -136,5 +136,5 @@ async fn changed(states: Option<watch::Receiver<AdapterState>>) {
     {
         return;
     }
-    pending().await
+    pending::<()>().await;
 }

@@ -88,6 +88,17 @@ impl BackendError {
     }
 }
 
+/// What the adapter of `section` is opened with: for tools that run one themselves.
+///
+/// # Errors
+/// [`BrokerError`] if a grant is none.
+#[cfg(feature = "adapters")]
+pub fn adapter_options(
+    section: &shardwright_config::ComponentSection,
+) -> Result<shardwright_components::adapter::AdapterOptions, BrokerError> {
+    options::adapter(section)
+}
+
 /// Whether this build has a backend for `coordinator`.
 ///
 /// # Errors

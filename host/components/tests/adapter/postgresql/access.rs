@@ -171,8 +171,7 @@ async fn what_could_lose_writes_is_refused() {
     server.sql("UPDATE shardwright.namespaces SET format = 2").unwrap();
     let newer = AdapterCoordinator::open(adapter().await, options, namespace)
         .await
-        .err()
-        .expect("refused");
+        .expect_err("refused");
     assert!(matches!(&newer, BrokerError::Invalid(why) if why.contains("format 2")), "{newer:?}");
 }
 

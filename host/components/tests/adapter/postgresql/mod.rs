@@ -80,8 +80,7 @@ async fn open(options: &AdapterOptions, namespace: &Namespace) -> AdapterCoordin
 async fn refused(options: AdapterOptions) -> BrokerError {
     AdapterCoordinator::open(adapter().await, options, fresh())
         .await
-        .err()
-        .expect("refused")
+        .expect_err("refused")
 }
 
 /// What `attempt` gives, once it gives something.

@@ -76,11 +76,9 @@ async fn over_tls() {
         ..at("localhost", server.port(), ", \"tls\": true")
     };
     verify(options, move || {
-        drop(
-            server
-                .sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'node'")
-                .unwrap(),
-        )
+        server
+            .sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'node'")
+            .unwrap();
     })
     .await;
 }

@@ -1,0 +1,104 @@
+//! `adapter check`: the contract suite and the tests of the sandbox, on a component and its real backend.
+
+mod sandbox;
+mod work;
+
+use super::load::{Loaded, load};
+use crate::cluster;
+use crate::exit::Exit;
+use crate::trial::{self, Scratch};
+use anyhow::{Context, bail};
+use clap::Args;
+use sandbox::Subject;
+use shardwright_components::adapter::{AdapterCoordinator, AdapterOptions};
+use shardwright_config::{ComponentSection, CoordinatorConfig};
+use shardwright_coordinator::broker::Password;
+use shardwright_coordinator::{Coordinator, Namespace, Secret, protect};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Arguments of `adapter check`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+The suite is the one that Shardwright's own backends pass. It works in namespaces of its own, named suite-…, and removes them again. With \
+--config-json, all that the adapter requires is granted.
+
+Exit codes: 0 every promise is kept, 1 it could not be checked, 3 a promise is broken.")]
+pub(super) struct Check {
+    /// The component's file
+    #[arg(value_name = "FILE")]
+    adapter: PathBuf,
+    /// A cluster's configuration whose coordinator is of type component; its `adapter` or `path` is replaced by FILE
+    #[arg(
+        short,
+        long,
+        value_name = "CLUSTER.toml",
+        required_unless_present = "config_json",
+        conflicts_with = "config_json"
+    )]
+    config: Option<PathBuf>,
+    /// The adapter's configuration, a JSON object
+    #[arg(long, value_name = "JSON")]
+    config_json: Option<String>,
+    /// Fewer writers, keys and messages: seconds instead of a minute
+    #[arg(long)]
+    quick: bool,
+    /// Show it as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Checks it.
+pub(super) fn run(args: &Check) -> anyhow::Result<Exit> {
+    // Compiling an adapter with a language's runtime takes seconds, before there is anything to interrupt.
+    let (loaded, options, secret) = crate::brief(prepare(args))?;
+    let component = loaded.component.clone();
+    let (opened, opening) = (component.clone(), options.clone());
+    let scratch = Arc::new(Scratch::new(move |space: Namespace| {
+        let (component, options, secret) = (opened.clone(), opening.clone(), secret.clone());
+        Box::pin(async move {
+            let secret = secret.as_deref().map(Secret::new).transpose()?;
+            let backend = Arc::new(AdapterCoordinator::open(component, options, space.clone()).await?);
+            Ok(protect(backend, &space, secret.as_ref()) as Arc<dyn Coordinator>)
+        })
+    }));
+    let subject = Subject {
+        loaded,
+        options,
+        scratch: scratch.clone(),
+        quick: args.quick,
+    };
+    let work = async move {
+        // First: without a backend there is nothing to find out.
+        let mut findings = trial::examine(subject.scratch.clone(), subject.quick).await?;
+        findings.report.rows.extend(subject.rows().await);
+        Ok(findings)
+    };
+    trial::conduct(&scratch, work, args.json)
+}
+
+/// The adapter, what it is opened with, and the cluster's secret.
+async fn prepare(args: &Check) -> anyhow::Result<(Loaded, AdapterOptions, Option<String>)> {
+    let loaded = load(&args.adapter).await?;
+    if let Some(json) = &args.config_json {
+        let mut options = AdapterOptions::new("check", Password::new(json.clone()));
+        let required = loaded.component.requires(&options.config).await;
+        options.grants = required.context("--config-json")?;
+        return Ok((loaded, options, None));
+    }
+    let path = args.config.as_deref().context("--config or --config-json is needed")?;
+    let config = cluster::load(path)?;
+    let section = section(&config.coordinator).with_context(|| path.display().to_string())?;
+    let options = shardwright::backend::adapter_options(section)?;
+    Ok((loaded, options, config.secret.map(|secret| secret.expose().to_owned())))
+}
+
+fn section(coordinator: &CoordinatorConfig) -> anyhow::Result<&ComponentSection> {
+    match coordinator {
+        CoordinatorConfig::Component(section) => Ok(section),
+        other => bail!(
+            "its coordinator is of type \"{}\": name a configuration whose coordinator is of type \"component\", or use --config-json",
+            other.kind()
+        ),
+    }
+}

@@ -1,0 +1,184 @@
+//! What an adapter must be besides a coordinator: content with its grants, strict about its configuration, the same each time.
+
+use super::work;
+use crate::adapter::load::Loaded;
+use crate::trial::Scratch;
+use shardwright_components::adapter::{AdapterComponent, AdapterCoordinator, AdapterOptions, Grants};
+use shardwright_coordinator::broker::{BrokerError, Password};
+use shardwright_coordinator::suite::{Outcome, Row};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The longest that one test may take.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// What a passed test saw, or why it did not pass.
+pub(super) type Verdict = Result<String, Flaw>;
+
+/// Why a test did not pass.
+#[derive(Debug)]
+pub(super) enum Flaw {
+    /// A promise is broken.
+    Broken(String),
+    /// There is nothing to test.
+    Skip(String),
+}
+
+impl<E: std::fmt::Display> From<E> for Flaw {
+    fn from(error: E) -> Self {
+        Self::Broken(format!("unexpected error: {error:#}"))
+    }
+}
+
+/// The adapter under test.
+pub(super) struct Subject {
+    pub(super) loaded: Loaded,
+    pub(super) options: AdapterOptions,
+    pub(super) scratch: Arc<Scratch>,
+    pub(super) quick: bool,
+}
+
+impl Subject {
+    /// Every test, one after the other.
+    pub(super) async fn rows(&self) -> Vec<Row> {
+        vec![
+            row(
+                "describe",
+                "what it is does not depend on grants or chance, nor does what it requires",
+                self.describe(),
+            )
+            .await,
+            row(
+                "grants-refused",
+                "without a grant that it requires it is not opened, and the error names the grant",
+                self.refused(),
+            )
+            .await,
+            row(
+                "grants-enough",
+                "it works with what it requires and asks for nothing else",
+                work::enough(self),
+            )
+            .await,
+            row(
+                "config",
+                "a wrong configuration is refused as such, before anything is opened",
+                self.config(),
+            )
+            .await,
+            row(
+                "interrupted",
+                "a write that is broken off leaves all of it or nothing, and can be read back",
+                work::interrupted(self),
+            )
+            .await,
+            row(
+                "memory",
+                "a lane does not use its memory up within thousands of calls",
+                work::memory(self),
+            )
+            .await,
+            row(
+                "history-lost",
+                "a handle of an older history is told that it is lost, and stays lost",
+                work::history(self),
+            )
+            .await,
+        ]
+    }
+
+    pub(super) fn component(&self) -> AdapterComponent {
+        self.loaded.component.clone()
+    }
+
+    /// A handle to a namespace of its own.
+    pub(super) async fn open(&self, options: AdapterOptions) -> Result<AdapterCoordinator, Flaw> {
+        Ok(AdapterCoordinator::open(self.component(), options, self.scratch.space()?).await?)
+    }
+
+    /// Exactly the grants that it requires, whatever else the operator allows.
+    pub(super) async fn required(&self) -> Result<Grants, Flaw> {
+        Ok(self.component().requires(&self.options.config).await?)
+    }
+
+    async fn describe(&self) -> Verdict {
+        let one = self.component();
+        let two = AdapterComponent::load(&self.loaded.engine, self.loaded.bytes.clone()).await?;
+        let says = |component: &AdapterComponent| {
+            (
+                component.name().to_owned(),
+                component.version().to_owned(),
+                component.summary().to_owned(),
+                component.options().to_vec(),
+            )
+        };
+        let (first, second) = (says(&one), says(&two));
+        if first != second {
+            return Err(Flaw::Broken(format!("it described itself as {first:?}, then as {second:?}")));
+        }
+        let (first, second) = (self.required().await?, two.requires(&self.options.config).await?);
+        if first != second {
+            return Err(Flaw::Broken(format!("it required {first:?}, then {second:?}")));
+        }
+        Ok(format!("{} {}", one.name(), one.version()))
+    }
+
+    async fn refused(&self) -> Verdict {
+        let required = self.required().await?;
+        let names: Vec<_> = required.iter().map(ToString::to_string).collect();
+        if names.is_empty() {
+            return Err(Flaw::Skip("it requires none".into()));
+        }
+        for (grant, name) in required.iter().zip(&names) {
+            let mut options = self.options.clone();
+            options.grants = options.grants.iter().filter(|granted| *granted != grant).cloned().collect();
+            match self.open(options).await {
+                Ok(_) => return Err(Flaw::Broken(format!("it opened without {name}"))),
+                Err(Flaw::Broken(why)) if why.contains(name) => {}
+                Err(other) => return Err(Flaw::Broken(format!("without {name} it failed with: {other:?}"))),
+            }
+        }
+        Ok(names.join(", "))
+    }
+
+    async fn config(&self) -> Verdict {
+        let mut strange = match serde_json::from_str(self.options.config.expose()) {
+            Ok(serde_json::Value::Object(config)) => config,
+            _ => return Err(Flaw::Broken("the configuration is no JSON object".into())),
+        };
+        strange.insert("no-such-option".into(), true.into());
+        let strange = serde_json::Value::Object(strange).to_string();
+        for (what, config) in [
+            ("an option that it does not have", strange.as_str()),
+            ("a list", "[]"),
+            ("text that is no JSON", "{"),
+        ] {
+            let mut options = self.options.clone();
+            options.config = Password::new(config);
+            match AdapterCoordinator::open(self.component(), options, self.scratch.space()?).await {
+                Ok(_) => return Err(Flaw::Broken(format!("it opened with {what} for its configuration"))),
+                Err(BrokerError::Invalid(_)) => {}
+                Err(other) => return Err(Flaw::Broken(format!("with {what} for its configuration it failed with: {other}"))),
+            }
+        }
+        Ok("an unknown option, a list, and what is no JSON".into())
+    }
+}
+
+async fn row(name: &'static str, promise: &'static str, test: impl Future<Output = Verdict>) -> Row {
+    let begun = Instant::now();
+    let verdict = tokio::time::timeout(PATIENCE, test).await;
+    let (outcome, detail) = match verdict {
+        Ok(Ok(seen)) => (Outcome::Passed, seen),
+        Ok(Err(Flaw::Skip(why))) => (Outcome::Skipped, why),
+        Ok(Err(Flaw::Broken(why))) => (Outcome::Failed, why),
+        Err(_) => (Outcome::Failed, format!("not finished after {PATIENCE:?}")),
+    };
+    Row {
+        name,
+        promise,
+        outcome,
+        detail,
+        took: begun.elapsed(),
+    }
+}

@@ -1,0 +1,11 @@
+//! `shardwright adapter`: made, built, looked at and checked, in every language, as a stranger would do it.
+
+mod build;
+mod check;
+#[path = "../common/mod.rs"]
+mod common;
+mod docs;
+mod example;
+mod inspect;
+mod new;
+mod workshop;
