@@ -11,7 +11,7 @@ fn threads() -> usize {
     let tasks = std::fs::read_dir("/proc/self/task").expect("it is Linux");
     let names = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
     names
-        .filter(|name| name.starts_with("shardwright-") || name.starts_with("policy-clock"))
+        .filter(|name| name.starts_with("shardwright-") || name.starts_with("wasm-clock"))
         .count()
 }
 

@@ -23,11 +23,13 @@ pub(super) struct Doctor {
 /// Examines the server.
 pub(super) async fn run(args: &Doctor) -> anyhow::Result<Exit> {
     let (config, _) = args.which.meant()?;
-    let (location, findings) = match cluster::connect(&config).await {
-        Ok(coordinator) => (coordinator.location(), coordinator.examine().await),
-        Err(error) => refused(error)?,
+    let (kind, location, findings) = match cluster::connect(&config).await {
+        Ok(coordinator) => (coordinator.kind(), coordinator.location(), coordinator.examine().await),
+        Err(error) => {
+            let (location, findings) = refused(error)?;
+            (config.coordinator.kind(), location, findings)
+        }
     };
-    let kind = config.coordinator.kind();
     let worst = findings.iter().map(|finding| finding.verdict).max();
     if args.json {
         output::json(&json!({

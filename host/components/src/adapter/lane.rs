@@ -1,6 +1,6 @@
 //! A lane: one instance in one store, with one call in flight.
 //!
-//! What a call computes is measured from outside: the time for which it holds a worker, in its own code and in the host's functions that it calls. The clock
+//! What a call computes is measured from outside: the processor time that it takes, in its own code and in the host's functions that it calls. The clock
 //! of the engine only makes it let go of the worker at every tick.
 
 use super::fault::{self, LaneFault, Spun};
