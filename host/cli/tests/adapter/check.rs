@@ -82,7 +82,7 @@ fn an_adapter_that_ignores_expectations_is_found_out() {
 fn an_adapter_that_grows_with_each_call_is_found_out() {
     let found = changed(&[(
         "    fn get(&mut self, key: &str) -> Result<Reading, StoreError> {\n",
-        "    fn get(&mut self, key: &str) -> Result<Reading, StoreError> {\n        std::mem::forget(vec![1_u8; 64 << 10]);\n",
+        "    fn get(&mut self, key: &str) -> Result<Reading, StoreError> {\n        std::mem::forget(vec![1_u8; 1 << 20]);\n",
     )]);
     assert_eq!(failed(&found), ["memory"], "{found}");
 }

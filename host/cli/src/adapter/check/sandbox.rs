@@ -74,7 +74,7 @@ impl Subject {
             .await,
             row(
                 "memory",
-                "a lane does not use its memory up within thousands of calls",
+                "the memory of a lane lasts for a thousand calls and more",
                 work::memory(self),
             )
             .await,
