@@ -19,7 +19,8 @@ const PACE: Duration = Duration::from_millis(2);
 const FINE: Duration = Duration::from_millis(30);
 /// So many seconds' ends are waited for in one call, at most.
 const ROUNDS: u32 = 3;
-/// How much later than it should a second may be seen to end.
+/// How much before a second may end it is looked at, and how much later than it should it may be seen to end.
+const EARLY: Duration = Duration::from_millis(5);
 const LATE: Duration = Duration::from_millis(50);
 /// The most members whose terms are remembered.
 const MEMBERS: usize = 16;
@@ -266,9 +267,11 @@ impl<W: Wire> Gateway<W> {
             if first > end {
                 return Ok(());
             }
-            if first > now {
-                self.wire.sleep(first);
-            } else if last.since(now) > FINE {
+            // It must also be seen that it has not ended yet, or else a clock that is ahead of what is known would seem to be exactly so.
+            let early = first.minus(EARLY);
+            if early > now {
+                self.wire.sleep(early);
+            } else if first > now || last.since(now) > FINE {
                 self.wire.sleep(self.after(PACE));
             }
             match self.probe(key, until) {

@@ -50,9 +50,9 @@ fn rust(folder: &Path, component: &Path) -> anyhow::Result<()> {
     let mut built = None;
     for message in BufReader::new(child.stdout.take().context("a pipe")?).lines() {
         let message: Value = serde_json::from_str(&message?).unwrap_or_default();
-        let files = message["filenames"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let mut files = message["filenames"].as_array().into_iter().flatten().filter_map(Value::as_str);
         // The project's own comes after those that it is built from.
-        built = files.filter(|file| file.ends_with(".wasm")).last().map(PathBuf::from).or(built);
+        built = files.rfind(|file| file.ends_with(".wasm")).map(PathBuf::from).or(built);
     }
     ended(child.wait()?, "cargo")?;
     let built = built.context("cargo made no component: the manifest must have `crate-type = [\"cdylib\"]` under [lib]")?;

@@ -20,6 +20,8 @@ pub(super) struct Lane {
     ear: Option<ResourceAny>,
     /// When its last call ended.
     used: Instant,
+    /// Bytes of memory that it began with.
+    began_with: usize,
 }
 
 /// Makes one call of an exported function, within the budget and until `$deadline`.
@@ -53,6 +55,7 @@ impl Lane {
             other => other,
         })?;
         Ok(Self {
+            began_with: store.data().memory.used(),
             store,
             world,
             ear: None,
@@ -92,6 +95,14 @@ impl Lane {
     /// How long ago its last call ended.
     pub(super) fn idle(&self) -> std::time::Duration {
         self.used.elapsed()
+    }
+
+    /// Whether it has used up half of the memory that it had left at its beginning. Memory is never given back, and the runtimes of some languages
+    /// lose a little with each call: better another lane between two calls than the end of this one in the middle of a write.
+    pub(super) fn is_worn(&self) -> bool {
+        let state = self.store.data();
+        let had = state.shared.options.budget.memory.saturating_sub(self.began_with);
+        state.memory.used() > self.began_with.saturating_add(had / 2)
     }
 
     /// What it asked for and was refused.

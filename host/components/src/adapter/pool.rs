@@ -324,12 +324,15 @@ impl Pool {
 }
 
 impl Held<'_> {
-    /// The lane is good: somebody else may have it.
+    /// The lane is good: somebody else may have it, unless it is worn.
     pub(super) fn give_back(self) {
         let Self {
             lane, number, pool, from, ..
         } = self;
         pool.note_refused(&lane);
+        if lane.is_worn() {
+            return;
+        }
         let mut idle = lock(&from.idle);
         if pool.present.read().unwrap_or_else(PoisonError::into_inner).number == number && !pool.is_over() {
             idle.push((number, lane));

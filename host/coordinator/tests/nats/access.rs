@@ -324,7 +324,7 @@ async fn an_examination_tells_what_is_there() {
     let handle = open(options([server.url().as_str()]), space("examined")).await.unwrap();
     let mut others = handle.subscribe(&[]).await.unwrap();
     let findings = handle.examine().await;
-    let names: Vec<_> = findings.iter().map(|found| found.name).collect();
+    let names: Vec<_> = findings.iter().map(|found| &*found.name).collect();
     let expected = [
         "version",
         "settings",

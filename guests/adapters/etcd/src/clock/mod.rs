@@ -46,6 +46,8 @@ const WAIT: Duration = Duration::from_millis(50);
 const NARROW: Duration = Duration::from_millis(5);
 /// What is added to two round trips to say what can be had at most.
 const GAP: Duration = Duration::from_millis(3);
+/// So long the answers count that are trusted if they contradict what was known before.
+const RECENT: Duration = Duration::from_millis(200);
 /// The most members whose clocks are remembered.
 const MEMBERS: usize = 8;
 /// The most by which the clocks of two members may certainly differ.
@@ -54,13 +56,53 @@ pub(crate) const SKEW: Duration = Duration::from_millis(500);
 /// What is known of the members' clocks.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Clock {
-    members: Vec<(u64, Bounds)>,
+    members: Vec<Member>,
     /// The member that answered last.
     current: u64,
     /// The latest time that the key `clock` was seen with.
     floor: u64,
     /// The shortest round trip.
     trip: Option<Duration>,
+}
+
+/// The clock of one member.
+#[derive(Clone, Copy, Debug)]
+struct Member {
+    id: u64,
+    bounds: Bounds,
+    /// What the answers of the last moments tell by themselves, and since when.
+    recent: Bounds,
+    since: Moment,
+}
+
+impl Member {
+    fn new(id: u64, bounds: Bounds) -> Self {
+        Self {
+            id,
+            bounds,
+            recent: bounds,
+            since: bounds.at,
+        }
+    }
+
+    fn learn(&mut self, fresh: Bounds) -> Learnt {
+        if fresh.at.since(self.since) > RECENT {
+            (self.recent, self.since) = (fresh, fresh.at);
+        } else {
+            self.recent = self.recent.meet(fresh).unwrap_or(fresh);
+        }
+        match self.bounds.meet(fresh) {
+            Ok(met) => {
+                self.bounds = met;
+                Learnt::Fits
+            }
+            // It was set; or it is being slewed, and what was just asked around the end of a second is as good as ever.
+            Err(by) => {
+                self.bounds = self.recent;
+                Learnt::Step(by / 1_000_000)
+            }
+        }
+    }
 }
 
 /// What a date told.
@@ -84,28 +126,22 @@ impl Clock {
         let trip = received.since(sent);
         self.trip = Some(self.trip.map_or(trip, |shortest| shortest.min(trip)));
         let fresh = Bounds::of(seconds, sent, received);
-        let Some((_, known)) = self.members.iter_mut().find(|(id, _)| *id == member) else {
-            if self.members.len() >= MEMBERS {
-                self.members.remove(0);
-            }
-            self.members.push((member, fresh));
-            return Learnt::Fits;
-        };
-        match known.meet(fresh) {
-            Ok(met) => {
-                *known = met;
-                Learnt::Fits
-            }
-            Err(by) => {
-                *known = fresh;
-                Learnt::Step(by / 1_000_000)
-            }
+        if let Some(known) = self.members.iter_mut().find(|known| known.id == member) {
+            return known.learn(fresh);
         }
+        if self.members.len() >= MEMBERS {
+            self.members.remove(0);
+        }
+        self.members.push(Member::new(member, fresh));
+        Learnt::Fits
     }
 
     /// The bounds of the member that answered last.
     fn bounds(&self) -> Option<Bounds> {
-        self.members.iter().find(|(id, _)| *id == self.current).map(|(_, bounds)| *bounds)
+        self.members
+            .iter()
+            .find(|member| member.id == self.current)
+            .map(|member| member.bounds)
     }
 
     /// The key `clock` was seen with this time.
@@ -187,29 +223,29 @@ impl Clock {
         let pairs = self
             .members
             .iter()
-            .flat_map(|one| self.members.iter().map(move |two| (one.1, two.1)));
+            .flat_map(|one| self.members.iter().map(move |two| (one.bounds, two.bounds)));
         pairs.map(|(one, two)| one.apart(two, now)).max().unwrap_or_default()
     }
 
     /// Takes over what another clock has learnt of its members, if this one knows them worse.
     pub(crate) fn adopt(&mut self, other: &Self) {
-        for (id, bounds) in &other.members {
-            self.adopt_member(*id, *bounds);
+        for member in &other.members {
+            self.adopt_member(member.id, member.bounds);
         }
     }
 
     fn adopt_member(&mut self, id: u64, bounds: Bounds) {
-        if let Some((_, known)) = self.members.iter_mut().find(|(known, _)| *known == id) {
+        if let Some(known) = self.members.iter_mut().find(|known| known.id == id) {
             // A step since then: what is known here is newer.
-            *known = bounds.meet(*known).unwrap_or(*known);
+            known.bounds = bounds.meet(known.bounds).unwrap_or(known.bounds);
         } else if self.members.len() < MEMBERS {
-            self.members.push((id, bounds));
+            self.members.push(Member::new(id, bounds));
         }
     }
 
     /// For the next lane: a list of members, each with its bounds.
     pub(crate) fn memo(&self) -> Vec<(u64, i64, i64, u64)> {
-        let member = |(id, bounds): &(u64, Bounds)| (*id, bounds.low, bounds.high, bounds.at.0);
+        let member = |member: &Member| (member.id, member.bounds.low, member.bounds.high, member.bounds.at.0);
         self.members.iter().map(member).collect()
     }
 

@@ -181,6 +181,21 @@ fn the_clock_is_narrow_when_a_lane_is_open_and_a_memo_spares_the_questions() {
     assert!(store.lane.gateway.clock.width(machine.now()).as_millis() <= 8);
 }
 
+/// As NTP does it, five times faster than clocks drift.
+#[test]
+fn a_clock_that_is_slewed_is_followed() {
+    let machine = Machine::first(5);
+    let (mut store, _) = open(&machine, "");
+    machine.world.borrow_mut().rate = 500;
+    for _ in 0..500 {
+        machine.world.borrow_mut().time += 2_000 * MS;
+        let put = store.put("k", Vec::new(), Expected::Any).unwrap();
+        let server = machine.world.borrow().server() / MS;
+        assert!(put.now + 60 > server && put.now < server + 60, "stamped {} at {server}", put.now);
+        assert!(store.lane.gateway.clock.width(machine.now()).as_millis() <= 25);
+    }
+}
+
 #[test]
 fn who_writes_seldom_asks_for_the_time_seldom() {
     let machine = Machine::first(3);

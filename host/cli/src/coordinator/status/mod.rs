@@ -9,9 +9,10 @@ use crate::output::{self, Format, Output, Table};
 use anyhow::Context;
 use clap::Args;
 use serde_json::json;
-use shardwright_config::{ClusterConfig, CoordinatorConfig};
+use shardwright_config::ClusterConfig;
 use shardwright_coordinator::{Coordinator, Store};
 use shardwright_core::values::Key;
+#[cfg(feature = "adapters")]
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -29,6 +30,7 @@ pub(super) struct Status {
     #[command(flatten)]
     which: Which,
     /// The state directory of a node of this machine, instead of what the configuration says
+    #[cfg(feature = "adapters")]
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
     #[command(flatten)]
@@ -39,11 +41,11 @@ pub(super) struct Status {
 pub(super) async fn run(args: &Status) -> anyhow::Result<Exit> {
     let (config, _) = args.which.meant()?;
     let format = args.output.format;
-    match &config.coordinator {
-        #[cfg(feature = "adapters")]
-        CoordinatorConfig::Component(section) => adapter::run(&config, section, args.state_dir.as_deref(), format).await,
-        _ => native(&config, format).await,
+    #[cfg(feature = "adapters")]
+    if let shardwright_config::CoordinatorConfig::Component(section) = &config.coordinator {
+        return adapter::run(&config, section, args.state_dir.as_deref(), format).await;
     }
+    native(&config, format).await
 }
 
 /// Whether a coordinator of the host's own answers.

@@ -53,7 +53,7 @@ async fn who_may_not_is_told_what_is_missing() {
     administer(&server, "auth/user/grant", r#"{"user":"less","role":"mail"}"#);
     let less = login(&server, "less", SECRET);
     let other = super::AdapterCoordinator::open(etcd().await, less.clone(), fresh()).await;
-    denied(&other.err().expect("it may not"), &["readwrite on the prefix shardwright/t-"]);
+    denied(&other.expect_err("it may not"), &["readwrite on the prefix shardwright/t-"]);
     let handle = open(&less, &Namespace::new("mail").expect("a namespace")).await;
     let mut subscription = handle.subscribe(&["t"]).await.expect("subscribed");
     let written = handle.put("k", VALUE, Expected::Absent).await.expect("written");

@@ -69,7 +69,7 @@ async fn open(options: &AdapterOptions, namespace: &Namespace) -> AdapterCoordin
 /// Why no handle can be had.
 async fn refused(options: AdapterOptions) -> BrokerError {
     let opened = AdapterCoordinator::open(etcd().await, options, fresh()).await;
-    opened.err().expect("it was opened")
+    opened.expect_err("it was opened")
 }
 
 /// What `attempt` gives, once it gives something.
