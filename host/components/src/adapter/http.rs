@@ -15,7 +15,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use wasmtime::StoreContextMut;
@@ -68,6 +68,8 @@ const FREE: Duration = Duration::from_millis(5);
 const PATIENCE: Duration = Duration::from_secs(60);
 
 type IoFuture = Box<dyn Future<Output = Result<(), Error>> + Send>;
+/// Tells why a connection ended.
+type Ended = oneshot::Receiver<hyper::Error>;
 type Sent = Result<(Response<WasiBody>, IoFuture), Error>;
 
 /// The HTTP of one lane.
@@ -148,12 +150,17 @@ impl Inner {
             }
         }
         let dialled = timeout(connect, self.dial(&to)).await;
-        let mut sender = dialled.map_err(|_| Error::ConnectionTimeout)??;
+        let (mut sender, ended) = dialled.map_err(|_| Error::ConnectionTimeout)??;
         let answer = timeout(first_byte, sender.send_request(request)).await;
-        let response = answer
-            .map_err(|_| Error::ConnectionReadTimeout)?
-            .map_err(|error| first(error, &to))?;
-        Ok(self.keep(to, sender, response).await)
+        match answer.map_err(|_| Error::ConnectionReadTimeout)? {
+            Ok(response) => Ok(self.keep(to, sender, response).await),
+            // Whoever asks just after the connection ended is told that it did, and not why.
+            Err(error) if error.is_canceled() || error.is_closed() => {
+                let why = timeout(FREE, ended).await.ok().and_then(Result::ok);
+                Err(first(why.unwrap_or(error), &to))
+            }
+            Err(error) => Err(first(error, &to)),
+        }
     }
 
     /// The kept connection, if it leads to `to` and can be used.
@@ -168,7 +175,7 @@ impl Inner {
         response.map(|body| body.map_err(Error::from).boxed_unsync())
     }
 
-    async fn dial(&self, to: &Target) -> Result<SendRequest<WasiBody>, Error> {
+    async fn dial(&self, to: &Target) -> Result<(SendRequest<WasiBody>, Ended), Error> {
         let permit = self
             .connections
             .clone()
@@ -191,19 +198,22 @@ impl Inner {
     }
 
     /// Has a task of its own move the bytes, until nobody is interested any more or the lane is gone.
-    async fn drive<S>(&self, stream: S, permit: OwnedSemaphorePermit) -> Result<SendRequest<WasiBody>, Error>
+    async fn drive<S>(&self, stream: S, permit: OwnedSemaphorePermit) -> Result<(SendRequest<WasiBody>, Ended), Error>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(Error::from)?;
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         while tasks.try_join_next().is_some() {}
+        let (end, ended) = oneshot::channel();
         tasks.spawn(async move {
-            // What ends it is told to whoever waits for an answer.
-            let _ = connection.await;
+            // What ends it is told to whoever waits for an answer, and to the first who asks.
+            if let Err(error) = connection.await {
+                let _ = end.send(error);
+            }
             drop(permit);
         });
-        Ok(sender)
+        Ok((sender, ended))
     }
 }
 

@@ -7,6 +7,7 @@ use shardwright_coordinator::broker::BrokerError;
 use shardwright_coordinator::{Bus, BusError, Delivery, Store};
 use shardwright_core::store::{Expected, Revision, StoreError};
 use shardwright_servers::{EtcdServer, Proxy};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 fn within(timeout: Duration, options: AdapterOptions) -> AdapterOptions {
@@ -34,7 +35,7 @@ async fn a_write_whose_answer_is_lost_is_indeterminate_and_can_be_read_back() {
 /// Killed in the middle of many writes; nothing that was acknowledged is missing, and no revision was given twice.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_killed_and_comes_back_with_its_data_goes_on() {
-    let server = EtcdServer::old().expect("a server");
+    let server = Arc::new(EtcdServer::old().expect("a server"));
     let namespace = fresh();
     let (one, two) = (
         open(&at(server.port()), &namespace).await,
@@ -42,17 +43,15 @@ async fn a_server_that_is_killed_and_comes_back_with_its_data_goes_on() {
     );
     let mut subscription = one.subscribe(&["t"]).await.expect("subscribed");
     let mut acknowledged = Vec::new();
+    let (back, is_back) = tokio::sync::watch::channel(false);
     let writes = async {
-        let (mut down, mut number) = (0, 0);
-        while down == 0 || acknowledged.len() < 30 {
+        let mut number = 0;
+        while !*is_back.borrow() || acknowledged.len() < 30 {
             let key = format!("k{number}");
             number += 1;
             match one.put(&key, VALUE, Expected::Absent).await {
                 Ok(written) => acknowledged.push((key, written.revision)),
-                Err(StoreError::Unavailable(_) | StoreError::Indeterminate(_)) => {
-                    down += 1;
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                }
+                Err(StoreError::Unavailable(_) | StoreError::Indeterminate(_)) => tokio::time::sleep(Duration::from_millis(20)).await,
                 Err(error) => panic!("{error}"),
             }
         }
@@ -62,8 +61,13 @@ async fn a_server_that_is_killed_and_comes_back_with_its_data_goes_on() {
             (two.list("", Revision(0)).await.ok()?.entries.len() > 5).then_some(())
         })
         .await;
-        server.kill().expect("killed");
-        server.start_again().expect("started");
+        let server = server.clone();
+        let restart = tokio::task::spawn_blocking(move || {
+            server.kill().expect("killed");
+            server.start_again().expect("started");
+        });
+        restart.await.expect("restarted");
+        back.send_replace(true);
     };
     tokio::join!(writes, fault);
     let listing = eventually("a listing", async || two.list("", Revision(0)).await.ok()).await;
