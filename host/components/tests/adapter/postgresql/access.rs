@@ -146,7 +146,7 @@ async fn what_could_lose_writes_is_refused() {
         "default_transaction_read_only = on",
         "statement_timeout = 1",
         "search_path = nowhere",
-        "idle_session_timeout = 1",
+        "idle_session_timeout = 1000",
     ] {
         server.sql(&format!("ALTER ROLE node SET {setting}")).unwrap();
     }
