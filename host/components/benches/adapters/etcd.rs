@@ -1,6 +1,6 @@
 //! The etcd adapter beside a native HTTP client that sends the same requests, on one member.
 
-use crate::common::{self, Failure, KEY, Native, built, compare};
+use crate::common::{self, Failure, KEY, Native, compare};
 use bytes::Bytes;
 use data_encoding::BASE64;
 use http::Request;
@@ -8,6 +8,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use serde_json::{Value, json};
 use shardwright_components::adapter::{AdapterComponent, AdapterCoordinator, AdapterEngine, AdapterOptions, Grants};
+use shardwright_components::bundled;
 use shardwright_coordinator::broker::Password;
 use shardwright_servers::EtcdServer;
 use tokio::net::TcpStream;
@@ -15,7 +16,7 @@ use wasmtime_wasi_http::io::TokioIo;
 
 pub(crate) async fn measure(engine: &AdapterEngine, quick: bool) -> Result<(), Failure> {
     let server = EtcdServer::start()?;
-    let component = AdapterComponent::load(engine, built("shardwright-adapter-etcd")?).await?;
+    let component = AdapterComponent::load(engine, bundled::ETCD.bytes.to_vec()).await?;
     let config = json!({ "endpoints": [server.url()] }).to_string();
     let options = AdapterOptions {
         grants: Grants::parse([server.url().as_str()])?,

@@ -1,9 +1,10 @@
 //! The PostgreSQL adapter beside `tokio-postgres` with the same statements, prepared.
 
-use crate::common::{self, Failure, KEY, Native, built, compare};
+use crate::common::{self, Failure, KEY, Native, compare};
 use bytes::Bytes;
 use serde_json::json;
 use shardwright_components::adapter::{AdapterComponent, AdapterCoordinator, AdapterEngine, AdapterOptions, Grants};
+use shardwright_components::bundled;
 use shardwright_coordinator::broker::Password;
 use shardwright_servers::PostgresServer;
 use tokio_postgres::{Client, NoTls, Statement};
@@ -20,7 +21,7 @@ const PUT: &str = "SELECT status, at_revision, at_time, there FROM shardwright.w
 
 pub(crate) async fn measure(engine: &AdapterEngine, quick: bool) -> Result<(), Failure> {
     let server = PostgresServer::start()?;
-    let component = AdapterComponent::load(engine, built("shardwright-adapter-postgresql")?).await?;
+    let component = AdapterComponent::load(engine, bundled::POSTGRESQL.bytes.to_vec()).await?;
     let grant = format!("tcp://127.0.0.1:{}", server.port());
     let config = json!({
         "host": "127.0.0.1",
