@@ -60,9 +60,35 @@ macro_rules! hex_id {
 }
 
 hex_id! {
-    /// One life of a node between two joins: 128 random bits, fresh at every join. Plans name it.
+    /// One life of a node between two joins, fresh at every join. Plans name it. The upper 64 bits are random bits of the join, the lower 64
+    /// those of the process, the same in all of its sessions.
     SessionId
 }
+
+impl SessionId {
+    /// The session of process `process` that `join` random bits name.
+    #[must_use]
+    pub const fn new(process: ProcessId, join: u64) -> Self {
+        Self((join as u128) << 64 | process.0 as u128)
+    }
+
+    /// The process that wrote it.
+    #[must_use]
+    pub const fn process(self) -> ProcessId {
+        ProcessId(self.0 as u64)
+    }
+
+    /// The next session of the same process.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.wrapping_add(1 << 64))
+    }
+}
+
+/// One run of the software: 64 random bits, the lower half of every session id that it writes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ProcessId(pub u64);
+
 hex_id! {
     /// One installation of a node: the identifier kept in its locked state directory.
     InstanceId

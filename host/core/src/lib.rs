@@ -19,6 +19,7 @@ pub mod handoff;
 pub mod id;
 pub mod inputs;
 pub mod join;
+pub mod memory;
 pub mod native;
 pub mod plan;
 pub mod role;

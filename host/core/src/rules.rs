@@ -17,6 +17,8 @@ pub enum Rule {
     Confirm,
     /// A session is written only over the revision that was read.
     SessionCompare,
+    /// A session of the same instance that looks alive is not replaced before it has aged: it may be that of a copy.
+    WatchOwnInstance,
     /// A deadline counts from the sending of a renewal, not from its answer.
     DeadlineFromSending,
     /// A release is reported only after the work has stopped.

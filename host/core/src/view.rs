@@ -7,7 +7,7 @@ use crate::id::NodeId;
 use crate::plan::PlanPart;
 use crate::store::{Entry, Listing, Revision, StoreTime};
 use crate::time::{Instant, Timing};
-use crate::values::{Key, Leader, Meta, NodeInfo, Session, Value};
+use crate::values::{IdOwner, Key, Leader, Meta, NodeInfo, Session, Value};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -38,6 +38,8 @@ pub struct View {
     pub leader: Option<Entry<Leader>>,
     /// `sessions/*`.
     pub sessions: BTreeMap<NodeId, SeenSession>,
+    /// `ids/*`.
+    pub ids: BTreeMap<NodeId, Entry<IdOwner>>,
     /// `nodes/*`.
     pub nodes: BTreeMap<NodeId, Arc<NodeInfo>>,
     /// `plan/*/*`.
@@ -91,6 +93,9 @@ impl View {
                         since: now,
                     },
                 );
+            }
+            (Key::Id(id), Value::Id(value)) if self.ids.get(&id).is_none_or(|i| i.revision < revision) => {
+                self.ids.insert(id, Entry { revision, written, value });
             }
             (Key::Node(id), Value::Node(value)) => {
                 self.nodes.insert(id, value);

@@ -20,6 +20,7 @@ use shardwright_coordinator::{Coordinator, Namespace, Secret, protect};
 use shardwright_core::engine::{Engine, Settings};
 use shardwright_core::id::NodeId;
 use shardwright_core::join::Identity;
+use shardwright_core::memory::Memory;
 use shardwright_core::rules::Rules;
 use shardwright_core::values::NodeInfo;
 use std::path::PathBuf;
@@ -133,6 +134,7 @@ impl Builder {
             config,
             hostname,
             state,
+            memory,
             policies,
             info,
         } = prepared.map_err(|_| StartError::Ended)??;
@@ -161,11 +163,12 @@ impl Builder {
         let shared = Shared::new(&config.roles).map_err(StartError::System)?;
         let settings = Settings {
             identity: Identity {
-                hostname: hostname.clone(),
-                instance: state.instance,
+                predecessors: state.predecessors.clone(),
+                former: memory.former.clone(),
                 static_id: config.node_id.and_then(NodeId::new),
-                max_id: config.max_node_id,
+                ..Identity::new(hostname.clone(), state.instance, state.process, config.max_node_id)
             },
+            memory,
             seed,
             timing: config.timing.clone(),
             roles: config.roles.clone(),
@@ -186,7 +189,8 @@ impl Builder {
             pulse: pulse.clone(),
             losing,
             stop_timeout: Duration::from_millis(config.timing.stop_timeout),
-            _state: state.clone(),
+            state: state.clone(),
+            cluster: config.name.clone(),
         };
         let (orders, inbox) = mpsc::unbounded_channel();
         let first = Mutex::new(Some(shared.events.subscribe()));
@@ -259,11 +263,12 @@ impl Builder {
             cordon: false,
         };
         Ok(Prepared {
-            config,
             hostname,
+            memory: state.recall(&config.name),
             state,
             policies: Arc::new(policies),
             info,
+            config,
         })
     }
 }
@@ -272,6 +277,7 @@ struct Prepared {
     config: ClusterConfig,
     hostname: String,
     state: StateDir,
+    memory: Memory,
     policies: Arc<Policies>,
     info: NodeInfo,
 }

@@ -7,7 +7,7 @@ use crate::event::NodeEvent;
 use crate::health::Pulse;
 use crate::policies::Policies;
 use crate::shared::{Ended, Phase, Shared};
-use crate::state_dir::StateDir;
+use crate::state_dir::{self, StateDir};
 use crate::store::StoreCalls;
 use crate::table::Grant;
 use crate::tell;
@@ -38,7 +38,9 @@ pub(crate) struct Parts {
     pub(crate) losing: Option<LosingHook>,
     pub(crate) stop_timeout: Duration,
     /// Locked for as long as the driver lives.
-    pub(crate) _state: Arc<StateDir>,
+    pub(crate) state: Arc<StateDir>,
+    /// The cluster's name.
+    pub(crate) cluster: String,
 }
 
 pub(crate) struct Driver {
@@ -100,6 +102,7 @@ impl Driver {
             let _ = outbox.send(Event::Look);
         });
         background.spawn(listening.in_current_span());
+        background.spawn(state_dir::watch(parts.state.clone(), parts.shared.clone()).in_current_span());
         let echo = Echo::new(parts.bus.clone(), parts.pulse.clone());
         let echo = background.spawn(echo.run().in_current_span());
         Self {
@@ -226,6 +229,7 @@ impl Driver {
                     table.learn(part, plan);
                 }
             }
+            Command::Remember(memory) => self.parts.state.remember(&self.parts.cluster, memory),
             Command::Registry(records) => self.parts.shared.set_registry(records),
             Command::Notice(notice) => self.notice(notice),
             Command::Wake(instant) => self.wake = Some(instant),

@@ -22,6 +22,20 @@ pub enum NodeEvent {
         #[serde(serialize_with = "text")]
         session: SessionId,
     },
+    /// This installation had its id under another hostname, and keeps it.
+    Renamed {
+        /// The id.
+        node: NodeId,
+        /// The former hostname.
+        from: String,
+    },
+    /// The state directory is gone, or another folder stands in its place: at its next start this node would be another installation.
+    StateDirLost {
+        /// What was found.
+        reason: String,
+    },
+    /// The state directory is there again.
+    StateDirBack,
     /// The store is new: nobody acts before holders of an older one must have stopped.
     Grace {
         /// Milliseconds to wait.

@@ -11,6 +11,7 @@ pub(crate) fn event(notice: Notice, roles: &[String]) -> NodeEvent {
     let name = |role: usize| roles.get(role).cloned().unwrap_or_default();
     match notice {
         Notice::Joined { id, session } => NodeEvent::Joined { node: id, session },
+        Notice::Renamed { id, from } => NodeEvent::Renamed { node: id, from },
         Notice::Grace { wait } => NodeEvent::Grace { wait },
         Notice::Fenced => NodeEvent::Fenced,
         Notice::Resumed => NodeEvent::Resumed,
@@ -55,6 +56,13 @@ pub(crate) fn log(event: &NodeEvent) {
     use NodeEvent as E;
     match event {
         E::Joined { node, session } => info!(%node, %session, "joined"),
+        E::Renamed { node, from } => info!(%node, from, "this installation had another hostname before: it keeps its id"),
+        E::StateDirLost { reason } => error!(
+            reason,
+            "the state directory is gone: this node goes on, but after a restart it would be another installation, which first waits for \
+             the lease of this one. Put the directory back, or restart the node in good order"
+        ),
+        E::StateDirBack => info!("the state directory is there again"),
         E::Grace { wait } => info!(
             wait,
             "the store is new, or may have lost its last writes: waiting until nobody can be acting on what it does not say"

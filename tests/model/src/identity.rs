@@ -12,7 +12,7 @@ pub use possible::{EXHAUSTED, HOSTNAME_CONFLICT, ID_REUSED, RIVAL_REPLACED, TWO_
 
 use crate::store::Store;
 use answers::{NOW, brief, dated, fresh_session, read};
-use shardwright_core::id::{InstanceId, NodeId};
+use shardwright_core::id::{InstanceId, NodeId, ProcessId};
 use shardwright_core::join::{Answer, Held, Identity, Join, JoinError, Next, Outcome, Request};
 use shardwright_core::rules::Rules;
 use shardwright_core::store::{Entry, Expected, Listing, Reading, Revision, StoreError, StoreTime, Written};
@@ -29,7 +29,7 @@ pub const ONE_HOLDER_PER_HOSTNAME: &str = "no hostname has two live holders";
 /// The processes and the bounds of the search.
 #[derive(Clone, Debug)]
 pub struct Cluster {
-    /// The processes. Those of one hostname differ in their instance.
+    /// The processes. Those of one hostname differ in their instance, or are copies.
     pub processes: Vec<Identity>,
     /// These processes, in this order, have joined undisturbed when the search begins.
     pub joined: Vec<usize>,
@@ -44,14 +44,22 @@ pub struct Cluster {
 /// A situation that must be reachable, and its name.
 pub type Possible = (&'static str, fn(&Cluster, &State) -> bool);
 
-/// Process number `n` (from 1) under a hostname.
+/// Process number `n` (from 1) under a hostname, with a state directory of its own. Its restarts are the same process here: each is
+/// over when the next begins, as the lock of the state directory has it.
 #[must_use]
-pub fn process(n: u128, hostname: &str, static_id: Option<u32>, max_id: u32) -> Identity {
+pub fn process(n: u64, hostname: &str, static_id: Option<u32>, max_id: u32) -> Identity {
     Identity {
-        hostname: hostname.to_owned(),
-        instance: InstanceId(n),
         static_id: static_id.and_then(NodeId::new),
-        max_id,
+        ..Identity::new(hostname, InstanceId(u128::from(n)), ProcessId(n), max_id)
+    }
+}
+
+/// The same in a copy of its state directory.
+#[must_use]
+pub fn copy(of: &Identity) -> Identity {
+    Identity {
+        process: ProcessId(of.process.0 + 100),
+        ..of.clone()
     }
 }
 
@@ -108,7 +116,7 @@ impl Cluster {
     /// The beginning of a join. Its session id is one that no entry has; an old one may return, so that states stay few.
     fn start(&self, process: usize, store: &Store) -> Stage {
         let who = self.processes[process].clone();
-        let session = fresh_session(who.instance, store);
+        let session = fresh_session(who.process, store);
         let (join, next) = Join::start(who, Timing::default(), session, self.rules);
         match next {
             Next::Do(request) => Stage::Joining {

@@ -117,6 +117,18 @@ fn every_invariant_holds_at_every_step() {
 }
 
 #[test]
+fn ids_outlast_a_store_that_is_lost() {
+    let mut wipes = 0;
+    for seed in 0..400 {
+        let report = run(seed, &Fault::ATTENDED, Rules::default(), false);
+        assert!(report.violation.is_none(), "seed {seed}: {:?}", report.violation);
+        wipes += report.counts.get("wipe").copied().unwrap_or(0);
+    }
+    say(&format!("ids outlast {wipes} losses of the store"));
+    assert!(wipes > 300, "{wipes} losses");
+}
+
+#[test]
 fn a_seed_replays_step_by_step() {
     for seed in 0..5 {
         let [first, again] = [(); 2].map(|()| run(seed, &Fault::ALL, Rules::default(), true));
@@ -177,4 +189,13 @@ fn finds_a_release_that_is_older_than_the_request() {
 #[test]
 fn finds_a_plan_that_does_not_name_sessions() {
     caught(Rule::SessionId, 50, &[Invariant::OnePrimary, Invariant::TokensIncrease]);
+}
+
+#[test]
+fn finds_a_copy_that_takes_its_own_instance_for_itself() {
+    caught(
+        Rule::WatchOwnInstance,
+        500,
+        &[Invariant::OneHolder, Invariant::OneId, Invariant::OnePrimary],
+    );
 }

@@ -3,7 +3,8 @@
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use shardwright_cli::process::{NodeProcess, Told, Yard};
+pub(crate) use shardwright_cli::process::Told;
+use shardwright_cli::process::{NodeProcess, Yard};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};

@@ -171,6 +171,7 @@ impl Engine {
         if until > now && self.set.rules.keep(Rule::Grace) {
             self.notice(Notice::Grace { wait: until.since(now) });
             self.phase = Phase::Grace(until);
+            self.reserve(until.since(now), now);
         } else {
             self.start_join(now);
         }
@@ -216,6 +217,7 @@ impl Engine {
         if wait > 0 && self.set.rules.keep(Rule::PartialLoss) {
             self.grace_until = self.grace_until.max(now.plus(wait));
             self.notice(Notice::Grace { wait });
+            self.reserve(wait, now);
         }
     }
 
@@ -225,7 +227,7 @@ impl Engine {
     }
 
     fn start_join(&mut self, now: Instant) {
-        let session = SessionId(self.random());
+        let session = SessionId::new(self.set.identity.process, self.random() as u64);
         let (join, next) = Join::start(self.set.identity.clone(), self.set.timing.clone(), session, self.set.rules);
         self.phase = Phase::Joining(Box::new(join), None);
         self.follow(next, now);
@@ -237,14 +239,34 @@ impl Engine {
             return self.meta_later(now);
         }
         if let Phase::Joining(join, _) = &mut self.phase {
-            join.trust(self.clock.is_trusted(now));
+            join.trust(self.clock.is_trusted(now) && self.sight.is_clear(now, self.set.timing.taker()));
             let next = join.answer(outcome, now);
             self.follow(next, now);
         }
     }
 
+    /// An id is claimed only in the history in which the join began.
+    pub(super) fn claimed(&mut self, claim: Request, outcome: Outcome, now: Instant) {
+        if !matches!(self.phase, Phase::Joining(..)) {
+            return;
+        }
+        let known = self.history.map(|(history, _)| history);
+        match outcome {
+            Ok(Answer::Reading(read)) => match read.entry.map(|e| e.value) {
+                Some(Value::Meta(meta)) if Some(meta.history) == known => self.send(Op::Join, claim, now),
+                _ => self.meta_later(now),
+            },
+            Ok(_) => self.meta_later(now),
+            Err(error) => self.join_answered(Err(error), now),
+        }
+    }
+
     fn follow(&mut self, next: Next, now: Instant) {
         match next {
+            // What was lost meanwhile is not to be dealt anew by a join that has not noticed yet.
+            Next::Do(request @ Request::Put { key: Key::Id(_), .. }) => {
+                self.send(Op::Claim { claim: Box::new(request) }, Request::Get(Key::Meta), now);
+            }
             Next::Do(request) => self.send(Op::Join, request, now),
             Next::Wait(ms) => {
                 let at = now.plus(self.jitter(ms.max(2)).max(1));
@@ -292,9 +314,8 @@ impl Engine {
 
     /// The store is not the one it was.
     pub(super) fn lose_history(&mut self, now: Instant) {
-        if self.mine.take().is_none() {
-            return;
-        }
+        let Some(mine) = self.mine.take() else { return };
+        self.memory.held = Some(mine.id);
         if let Some((known, _)) = self.history.filter(|_| self.regressed) {
             self.notice(Notice::HistoryLost { known });
         }

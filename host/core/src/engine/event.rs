@@ -3,6 +3,7 @@
 use crate::duty::StopId;
 use crate::id::{HistoryId, InstanceId, NodeId, SessionId, Token};
 use crate::join::{Identity, JoinError, Outcome, Request};
+use crate::memory::Memory;
 use crate::plan::PlanPart;
 use crate::role::RoleSpec;
 use crate::rules::Rules;
@@ -26,6 +27,8 @@ pub struct Settings {
     pub roles: Vec<RoleSpec>,
     /// For each role a digest of the policy that assigns it: another one is a reason to ask again.
     pub policies: Vec<u64>,
+    /// What the state directory remembers.
+    pub memory: Memory,
     /// What the node says of itself; its `settings` is the fingerprint that nodes must share.
     pub info: NodeInfo,
     /// A new store proves that nobody acts on an older one (in process only): no grace period.
@@ -135,6 +138,8 @@ pub enum Command {
     },
     /// The registry has changed.
     Registry(Arc<[NodeRecord]>),
+    /// To be kept in the state directory: it is there at the next start, whatever became of the store.
+    Remember(Arc<Memory>),
     /// Something that people or the embedder want to know.
     Notice(Notice),
     /// Send [`Event::Wake`] at this instant; replaces an earlier order.
@@ -208,6 +213,13 @@ pub enum Notice {
         id: NodeId,
         /// Its session.
         session: SessionId,
+    },
+    /// This installation had its id under another hostname, and keeps it.
+    Renamed {
+        /// The id.
+        id: NodeId,
+        /// The former hostname.
+        from: String,
     },
     /// The history is new: nobody acts before former holders, if there are any, must have stopped.
     Grace {

@@ -7,10 +7,12 @@ mod entry;
 mod event;
 mod info;
 mod lead;
+mod memory;
 mod peers;
 mod plans;
 mod renew;
 mod roles;
+mod sight;
 mod sync;
 
 #[cfg(test)]
@@ -29,7 +31,9 @@ use crate::view::View;
 use entry::Phase;
 use info::{InfoOp, InfoState};
 use lead::Lead;
+use memory::{MemoryState, ReserveOp};
 use renew::Mine;
+use sight::Sight;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use sync::Sync;
@@ -47,6 +51,8 @@ pub struct Engine {
     sync: Sync,
     info: InfoState,
     lead: Lead,
+    memory: MemoryState,
+    sight: Sight,
     /// Probes and ends of other nodes' sessions: when the next try may begin.
     probes: BTreeMap<NodeId, Instant>,
     /// The history in which this node has acted, and whether the store went back within it.
@@ -91,6 +97,9 @@ enum Op {
     ReadMeta,
     WriteMeta,
     Join,
+    Claim {
+        claim: Box<Request>,
+    },
     Seal,
     Prove,
     Renew {
@@ -100,6 +109,7 @@ enum Op {
         full: bool,
     },
     Info(InfoOp),
+    Reserve(ReserveOp),
     Probe {
         node: NodeId,
         seen: Revision,
@@ -126,6 +136,7 @@ impl Engine {
     pub fn new(settings: Settings) -> Self {
         let duty = Duty::new(settings.roles.iter().map(shape).collect(), settings.rules);
         let lead = Lead::new(settings.roles.len());
+        let memory = MemoryState::new(settings.memory.clone());
         Self {
             set: settings,
             phase: Phase::New,
@@ -136,6 +147,8 @@ impl Engine {
             sync: Sync::default(),
             info: InfoState::default(),
             lead,
+            memory,
+            sight: Sight::default(),
             probes: BTreeMap::new(),
             history: None,
             regressed: false,
@@ -221,6 +234,7 @@ impl Engine {
     /// Everything that is due by now, then the time of the next thing to do.
     fn turn(&mut self, now: Instant) {
         self.turn_entry(now);
+        self.turn_memory(now);
         if self.mine.is_some() && matches!(self.phase, Phase::Held) {
             self.check_settings();
             self.gate();
@@ -244,7 +258,7 @@ impl Engine {
     }
 
     fn next_wake(&self, now: Instant) -> Option<Instant> {
-        let mut due = vec![self.entry_due()];
+        let mut due = vec![self.entry_due(), self.memory_due()];
         if matches!(self.phase, Phase::Leaving) {
             due.push(self.renewal_due());
         }
@@ -266,6 +280,9 @@ impl Engine {
         let Pending { op, sent, floor, writes } = pending;
         let was_down = self.down;
         self.note_health(&outcome, writes);
+        if matches!(outcome, Ok(_) | Err(StoreError::Conflict(_))) {
+            self.sight.answered(now, self.set.timing.renew, self.set.timing.margin);
+        }
         if let (Err(StoreError::HistoryLost(_)), Some((known, _)), false) = (&outcome, self.history, was_down || self.mine.is_some()) {
             // Between two sessions there is nothing to lose but the way back: whoever runs this node may have to open the store anew.
             self.notice(Notice::HistoryLost { known });
@@ -292,10 +309,12 @@ impl Engine {
             Op::ReadMeta => self.meta_read(outcome, now),
             Op::WriteMeta => self.meta_written(&outcome, now),
             Op::Join => self.join_answered(outcome, now),
+            Op::Claim { claim } => self.claimed(*claim, outcome, now),
             Op::Seal => self.sealed(outcome, now),
             Op::Prove => self.proved(outcome, sent, now),
             Op::Renew { applied } => self.renewed(outcome, applied, sent, now),
             Op::List { full } => self.listed(outcome, full, floor, now),
+            Op::Reserve(op) => self.reserved(&op, outcome, now),
             Op::Info(op) => self.info_answered(op, outcome, now),
             Op::Probe { node, seen } => self.probed(node, seen, outcome, sent, now),
             Op::End { node, ended } => self.ended(node, *ended, outcome, now),

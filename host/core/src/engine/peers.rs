@@ -7,7 +7,7 @@ use super::lead::TURN;
 use super::{Command, Engine, Op};
 use crate::id::NodeId;
 use crate::join::{Answer, Outcome, Request};
-use crate::store::{Entry, Expected, Revision, StoreError, StoreTime};
+use crate::store::{Entry, Expected, Revision, StoreError};
 use crate::time::Instant;
 use crate::values::{Key, Session, Value};
 use crate::view::SeenSession;
@@ -15,12 +15,17 @@ use crate::view::SeenSession;
 impl Engine {
     /// When it may be possible to end the session of `seen`.
     fn expiry(&self, seen: &SeenSession, now: Instant) -> Instant {
-        let taker = self.set.timing.taker();
-        let watched = seen.since.plus(taker);
+        let watched = self.overdue(seen.since);
         if !self.clock.is_trusted(now) {
             return watched;
         }
-        watched.min(self.clock.local(StoreTime(seen.entry.written.0 + taker)))
+        watched.min(self.overdue(self.clock.local(seen.entry.written)))
+    }
+
+    /// When a session last renewed at `renewed` has shown no life for long enough: what this node could not see does not count, or the first
+    /// node back after an outage would end the sessions of all that are just coming back.
+    fn overdue(&self, renewed: Instant) -> Instant {
+        renewed.plus(self.set.timing.taker() + self.sight.blind_since(renewed))
     }
 
     /// How long to leave the end of `target` to others: the leader is first, then one after another by id.
@@ -93,8 +98,9 @@ impl Engine {
             .view
             .sessions
             .get(&node)
-            .is_some_and(|s| s.entry.revision == revision && sent.since(s.since) >= taker);
-        let aged = self.clock.is_trusted(now) && read.now.since(written) >= taker;
+            .is_some_and(|s| s.entry.revision == revision && sent >= self.overdue(s.since));
+        let unseen = self.sight.blind_since(self.clock.local(written));
+        let aged = self.clock.is_trusted(now) && read.now.since(written) >= taker + unseen;
         if !(watched || aged) || session.ended.is_some() {
             return;
         }

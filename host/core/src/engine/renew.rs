@@ -2,7 +2,7 @@
 
 use super::{Command, Engine, Notice, Op};
 use crate::id::NodeId;
-use crate::join::{Answer, Held, Outcome, Request};
+use crate::join::{Answer, Held, Origin, Outcome, Request};
 use crate::rules::Rule;
 use crate::store::{Entry, Expected, Revision, StoreError, StoreTime};
 use crate::time::Instant;
@@ -38,7 +38,7 @@ impl Engine {
             session,
             revision,
             sent,
-            taken,
+            origin,
         } = held;
         self.duty.begin(id, session.session, self.base());
         self.clear_view();
@@ -46,6 +46,7 @@ impl Engine {
             id,
             session: session.session,
         });
+        self.remember_mine(id);
         let next = sent.plus(self.jitter(self.set.timing.renew));
         let renewed = session.began;
         let deadline = sent.plus(self.set.timing.holder());
@@ -66,7 +67,10 @@ impl Engine {
         self.joined_once = true;
         self.begin_sync(now);
         self.begin_info();
-        self.info.inherited |= taken;
+        self.info.inherited |= origin == Origin::Inherited;
+        if let Origin::Renamed(from) = origin {
+            self.notice(Notice::Renamed { id, from });
+        }
         self.out.push(Command::Hint);
         self.check_deadline(now);
     }

@@ -86,7 +86,11 @@ impl Engine {
         let evidence = self.view.evidence();
         let other = |(key, _): &(String, crate::store::Entry<Value>)| !key.starts_with("sessions/");
         let news = full || listing.entries.iter().any(other);
+        let ids = full || listing.entries.iter().any(|(key, _)| key.starts_with("ids/"));
         self.view.apply(listing, full, now);
+        if ids {
+            self.remember();
+        }
         self.lead.dirty |= news || self.view.evidence() != evidence;
         for (PartId { role, part }, revision, plan) in &plans {
             self.out.push(Command::Plan {

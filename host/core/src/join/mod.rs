@@ -4,17 +4,19 @@
 //! the host entry was rewritten over the revision found at the beginning. After any doubt — a conflict, an unknown outcome — the
 //! whole sequence starts again: what an earlier attempt wrote is found as this instance's own.
 
+mod choice;
 mod entries;
+mod session;
 mod terms;
 
-pub use terms::{Answer, Held, Identity, JoinError, Next, Outcome, Request};
+pub use terms::{Answer, Former, Held, Identity, JoinError, Next, Origin, Outcome, Request};
 
 use crate::id::{NodeId, SessionId};
 use crate::rules::{Rule, Rules};
-use crate::store::{Entry, Expected, Listing, Reading, Revision, StoreError, StoreTime};
+use crate::store::{Entry, Expected, Reading, Revision, StoreError, StoreTime};
 use crate::time::{Instant, Timing};
 use crate::values::{Host, IdOwner, Key, Session, Value};
-use entries::{host_entry, id_entry, session_entry, session_of};
+use entries::{host_entry, session_entry};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Step {
@@ -68,11 +70,12 @@ enum Step {
     },
     /// Ending a dead stranger's session under my id.
     EndStranger,
-    /// Writing `sessions/<n>`; `over` is the entry of `ids/<n>` to take over afterwards.
+    /// Writing `sessions/<n>`; `over` is the entry of `ids/<n>` to take over afterwards, `origin` whose it was.
     WriteSession {
         host: Revision,
         id: NodeId,
         over: Option<Revision>,
+        origin: Origin,
         session: Session,
         sent: Instant,
     },
@@ -107,9 +110,9 @@ pub struct Join {
     failures: u32,
     /// Whether ages on the backend's clock prove anything.
     trusted: bool,
-    /// A session of somebody else under the id that is mine, and since when it was seen so. Outlives a new start.
+    /// A session that may be somebody else's under the id that I am to have, and since when it was seen so. Outlives a new start.
     stranger: Option<(NodeId, Seen)>,
-    /// An id that is mine by its entry, and in use by another hostname all the same.
+    /// An id that I was to have, and that another host or a copy of this installation uses.
     busy: Option<NodeId>,
 }
 
@@ -117,7 +120,7 @@ pub struct Join {
 const RETRY: u64 = 100;
 
 impl Join {
-    /// Begins. `session` must be 128 fresh random bits; further attempts derive theirs from it.
+    /// Begins. `session` is of this process, its upper half fresh random bits; further attempts derive theirs from it.
     #[must_use]
     pub fn start(who: Identity, timing: Timing, session: SessionId, rules: Rules) -> (Self, Next) {
         let key = Key::Host(who.hostname.clone());
@@ -157,7 +160,11 @@ impl Join {
         match outcome {
             Ok(answer) => self.advance(answer, now),
             Err(StoreError::Conflict(_)) => self.conflict(),
-            Err(_) => self.pause(),
+            Err(_) => {
+                // What could not be seen to live is not dead for that: it is watched anew.
+                self.stranger = None;
+                self.pause()
+            }
         }
     }
 
@@ -183,6 +190,7 @@ impl Join {
                     host,
                     id,
                     over,
+                    origin,
                     session,
                     sent,
                 },
@@ -193,7 +201,7 @@ impl Join {
                     session,
                     revision: written.revision,
                     sent,
-                    taken: over.is_some(),
+                    origin,
                 };
                 match over {
                     None => self.confirm(host, held),
@@ -271,14 +279,7 @@ impl Join {
             return self.take_host(&host);
         };
         if before.is_some_and(|seen| seen.0 != entry.revision) {
-            return Next::Refused(JoinError::HostnameConflict {
-                hostname: self.who.hostname.clone(),
-                mine: self.who.instance,
-                other: host.value.instance,
-                node: id,
-                renewed: entry.written.0,
-                frees_in: self.timing.taker(),
-            });
+            return self.conflict_with(id, &entry);
         }
         let seen = before.unwrap_or(Seen(entry.revision, now));
         let age = self.age(&entry, seen, read.now, now);
@@ -295,6 +296,18 @@ impl Join {
         Next::Wait(wait)
     }
 
+    /// Another live process uses my hostname: it was seen to renew `entry`.
+    fn conflict_with(&self, node: NodeId, entry: &Entry<Session>) -> Next {
+        Next::Refused(JoinError::HostnameConflict {
+            hostname: self.who.hostname.clone(),
+            mine: self.who.instance,
+            other: entry.value.instance,
+            node,
+            renewed: entry.written.0,
+            frees_in: self.timing.taker(),
+        })
+    }
+
     fn take_host(&mut self, host: &Entry<Host>) -> Next {
         let value = Value::Host(Host {
             instance: self.who.instance,
@@ -307,152 +320,6 @@ impl Join {
             value,
             Expected::Revision(host.revision),
         )
-    }
-
-    // Step 2: the id.
-
-    fn choose(&mut self, host: Revision, known: Option<NodeId>) -> Next {
-        match self.who.static_id.or(known.filter(|id| Some(*id) != self.busy)) {
-            Some(id) if id.get() <= self.who.max_id => self.read_session(host, id),
-            _ => self.look_for_another(host),
-        }
-    }
-
-    fn look_for_another(&mut self, host: Revision) -> Next {
-        let request = Request::List {
-            prefix: "ids/",
-            since: Revision(0),
-        };
-        self.ask(Step::Scan { host }, request)
-    }
-
-    fn scan(&mut self, host: Revision, list: Listing<Value>) -> Next {
-        let ids: Vec<(NodeId, Entry<IdOwner>)> = list.entries.into_iter().filter_map(|(key, entry)| id_entry(&key, entry)).collect();
-        if let Some((id, _)) = ids
-            .iter()
-            .find(|(id, e)| e.value.hostname == self.who.hostname && id.get() <= self.who.max_id && Some(*id) != self.busy)
-        {
-            return self.read_session(host, *id);
-        }
-        let free = (1..=self.who.max_id)
-            .find(|n| !ids.iter().any(|(id, _)| id.get() == *n))
-            .and_then(NodeId::new);
-        match free {
-            Some(id) => self.claim(host, id),
-            None => self.ask(
-                Step::Sessions { host, ids },
-                Request::List {
-                    prefix: "sessions/",
-                    since: Revision(0),
-                },
-            ),
-        }
-    }
-
-    fn claim(&mut self, host: Revision, id: NodeId) -> Next {
-        let value = Value::Id(IdOwner {
-            hostname: self.who.hostname.clone(),
-        });
-        self.put(Step::Claim { host, id }, Key::Id(id), value, Expected::Absent)
-    }
-
-    /// No id is free: the lowest whose owner has been gone for long enough.
-    fn reuse(&mut self, host: Revision, mut ids: Vec<(NodeId, Entry<IdOwner>)>, list: Listing<Value>) -> Next {
-        ids.sort_by_key(|(id, _)| *id);
-        let sessions: Vec<(NodeId, Entry<Session>)> = list.entries.into_iter().filter_map(|(k, e)| session_of(&k, e)).collect();
-        let gone = ids.iter().find(|(id, owner)| {
-            let session = sessions.iter().find(|(n, _)| n == id).map(|(_, s)| s);
-            id.get() <= self.who.max_id && self.is_reusable(owner, session, list.now)
-        });
-        match gone {
-            Some((id, _)) => self.read_session(host, *id),
-            None => Next::Refused(JoinError::Exhausted { max_id: self.who.max_id }),
-        }
-    }
-
-    fn is_reusable(&self, owner: &Entry<IdOwner>, session: Option<&Entry<Session>>, now: StoreTime) -> bool {
-        // From the last renewal on, whenever it was that somebody noticed and ended the session.
-        let last = session.map_or(owner.written, |s| s.value.ended.unwrap_or(s.written));
-        now.since(last) >= self.timing.reuse_after
-    }
-
-    // Step 3: the session.
-
-    fn read_session(&mut self, host: Revision, id: NodeId) -> Next {
-        self.ask(Step::ReadSession { host, id }, Request::Get(Key::Session(id)))
-    }
-
-    fn owner(&mut self, host: Revision, id: NodeId, seen: Option<Entry<Session>>, read: Reading<Value>, now: Instant) -> Next {
-        let Some(owner) = read.entry.and_then(|e| id_entry(&Key::Id(id).to_string(), e)).map(|(_, e)| e) else {
-            return self.claim(host, id);
-        };
-        let mine = owner.value.hostname == self.who.hostname;
-        if !mine && !self.is_reusable(&owner, seen.as_ref(), read.now) {
-            return match self.who.static_id {
-                Some(_) => Next::Refused(JoinError::StaticIdTaken {
-                    id,
-                    hostname: self.who.hostname.clone(),
-                    holder: owner.value.hostname,
-                }),
-                None => self.look_for_another(host),
-            };
-        }
-        if let Some(entry) = seen
-            .as_ref()
-            .filter(|s| s.value.ended.is_none() && s.value.instance != self.who.instance)
-        {
-            let before = self.stranger.filter(|(of, _)| *of == id).map(|(_, seen)| seen);
-            if before.is_some_and(|seen| seen.0 != entry.revision) && entry.value.hostname != self.who.hostname {
-                // It lives. Somebody freed the id and gave it back meanwhile, or this join was asleep when it was taken.
-                if self.who.static_id.is_some() {
-                    return Next::Refused(JoinError::StaticIdTaken {
-                        id,
-                        hostname: self.who.hostname.clone(),
-                        holder: entry.value.hostname.clone(),
-                    });
-                }
-                self.busy = Some(id);
-                return self.look_for_another(host);
-            }
-            let seen_since = before.filter(|seen| seen.0 == entry.revision).unwrap_or(Seen(entry.revision, now));
-            self.stranger = Some((id, seen_since));
-            let age = self.age(entry, seen_since, read.now, now);
-            if age < self.timing.taker() {
-                self.step = Step::Pause;
-                return Next::Wait((self.timing.taker() - age).min(self.timing.renew).max(1));
-            }
-            let value = Value::Session(Session {
-                ended: Some(entry.written),
-                ..entry.value.clone()
-            });
-            return self.put(Step::EndStranger, Key::Session(id), value, Expected::Revision(entry.revision));
-        }
-        let expected = match &seen {
-            _ if !self.rules.keep(Rule::SessionCompare) => Expected::Any,
-            None => Expected::Absent,
-            Some(entry) => Expected::Revision(entry.revision),
-        };
-        let session = Session {
-            hostname: self.who.hostname.clone(),
-            instance: self.who.instance,
-            session: self.fresh_session(),
-            applied: Revision(0),
-            began: read.now,
-            away: seen
-                .as_ref()
-                .filter(|_| mine)
-                .map_or(0, |s| read.now.since(s.value.ended.unwrap_or(s.written))),
-            ended: None,
-        };
-        let over = (!mine).then_some(owner.revision);
-        let step = Step::WriteSession {
-            host,
-            id,
-            over,
-            session: session.clone(),
-            sent: now,
-        };
-        self.put(step, Key::Session(id), Value::Session(session), expected)
     }
 
     // Step 4: confirmation.
@@ -477,7 +344,7 @@ impl Join {
 
     fn fresh_session(&mut self) -> SessionId {
         let session = self.session;
-        self.session = SessionId(session.0.wrapping_add(1));
+        self.session = session.next();
         session
     }
 

@@ -1,9 +1,10 @@
 //! What a join is given, asks for and comes to.
 
-use crate::id::{InstanceId, NodeId};
+use crate::id::{InstanceId, NodeId, ProcessId};
 use crate::store::{Expected, Listing, Reading, Revision, StoreError, Written};
 use crate::time::Instant;
 use crate::values::{Key, Session, Value};
+use serde::{Deserialize, Serialize};
 
 /// A store operation that the core wants performed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -49,10 +50,42 @@ pub struct Identity {
     pub hostname: String,
     /// This installation.
     pub instance: InstanceId,
+    /// This process.
+    pub process: ProcessId,
+    /// Processes of this installation that are certainly over: they ran on this machine since it was started, in the very folder that this
+    /// process has locked. Any other session of this instance may be that of a live copy.
+    pub predecessors: Vec<ProcessId>,
+    /// What this installation held before, as its state directory remembers it.
+    pub former: Option<Former>,
     /// The id that the configuration demands, if it does.
     pub static_id: Option<NodeId>,
     /// The highest id that may be given out.
     pub max_id: u32,
+}
+
+impl Identity {
+    /// A process that remembers nothing and demands nothing.
+    #[must_use]
+    pub fn new(hostname: impl Into<String>, instance: InstanceId, process: ProcessId, max_id: u32) -> Self {
+        Self {
+            hostname: hostname.into(),
+            instance,
+            process,
+            predecessors: Vec::new(),
+            former: None,
+            static_id: None,
+            max_id,
+        }
+    }
+}
+
+/// The id and the hostname under which an installation was last known.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Former {
+    /// The id.
+    pub id: NodeId,
+    /// The hostname to which it belonged.
+    pub hostname: String,
 }
 
 /// Why a node may not join: asking again does not help until an operator acts or another node is gone.
@@ -60,9 +93,10 @@ pub struct Identity {
 pub enum JoinError {
     /// A live second instance uses the same hostname.
     #[error(
-        "hostname {hostname:?} is in use by another live instance {other} (node {node}, last renewal at {renewed} ms since 1970, its \
-         lease frees {frees_in} ms after that unless renewed); this is instance {mine}. Give each node a hostname of its own \
-         (SHARDWRIGHT_HOSTNAME), or stop the other one"
+        "hostname {hostname:?} is in use by {} (node {node}, last renewal at {renewed} ms since 1970, its \
+         lease frees {frees_in} ms after that unless renewed); this is instance {mine}. {}",
+        rival(*mine, *other),
+        way_out(*mine, *other)
     )]
     HostnameConflict {
         /// The hostname.
@@ -78,17 +112,17 @@ pub enum JoinError {
         /// Milliseconds after `renewed` at which its lease frees, if it does not renew again.
         frees_in: u64,
     },
-    /// The configured id belongs to another hostname.
+    /// The configured id is held by another hostname, which lives.
     #[error(
-        "cluster.node-id = {id} belongs to host {holder:?}, and this is {hostname:?}. Choose another id, leave cluster.node-id out, or \
-         release it with `shardwright nodes forget {id}` once that host is gone for good"
+        "cluster.node-id = {id} is held by host {holder:?}, which renews its session, and this is {hostname:?}. Give each node an id of \
+         its own, leave cluster.node-id out, or stop that host: the id is free as soon as its session is over"
     )]
     StaticIdTaken {
         /// The id.
         id: NodeId,
         /// This host.
         hostname: String,
-        /// The host it belongs to.
+        /// The host that holds it.
         holder: String,
     },
     /// Every id up to the limit is taken.
@@ -100,6 +134,22 @@ pub enum JoinError {
         /// The limit.
         max_id: u32,
     },
+}
+
+fn rival(mine: InstanceId, other: InstanceId) -> String {
+    if mine == other {
+        "another live process with a copy of this node's state directory".to_owned()
+    } else {
+        format!("another live instance {other}")
+    }
+}
+
+fn way_out(mine: InstanceId, other: InstanceId) -> &'static str {
+    if mine == other {
+        "Stop one of the two, and delete the file `instance` in the state directory of the copy if both are to run, under different hostnames"
+    } else {
+        "Give each node a hostname of its own (SHARDWRIGHT_HOSTNAME), or stop the other one"
+    }
 }
 
 /// What a join wants next.
@@ -126,6 +176,17 @@ pub struct Held {
     pub revision: Revision,
     /// When the session was sent: its deadline counts from here.
     pub sent: Instant,
-    /// Whether the id was another hostname's before: what is stored about that node is not about this one.
-    pub taken: bool,
+    /// How this id came to this hostname.
+    pub origin: Origin,
+}
+
+/// How an id came to the hostname that holds it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// It was its own already, or nobody's.
+    Own,
+    /// It was another host's, which is gone: what is stored about that node is not about this one.
+    Inherited,
+    /// This installation had it under this other hostname.
+    Renamed(String),
 }

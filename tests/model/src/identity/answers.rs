@@ -1,7 +1,7 @@
 //! What answers show: which entries, and how old they look.
 
 use crate::store::Store;
-use shardwright_core::id::{InstanceId, SessionId};
+use shardwright_core::id::{ProcessId, SessionId};
 use shardwright_core::join::Request;
 use shardwright_core::store::{Entry, StoreTime};
 use shardwright_core::time::Timing;
@@ -30,8 +30,8 @@ pub(super) fn brief(request: &Request) -> String {
     }
 }
 
-/// A session id of this instance that no session has and no host entry names.
-pub(super) fn fresh_session(instance: InstanceId, store: &Store) -> SessionId {
+/// A session id of this process that no session has and no host entry names.
+pub(super) fn fresh_session(process: ProcessId, store: &Store) -> SessionId {
     let taken = |id: SessionId| {
         store.list("").any(|(_, entry)| match &entry.value {
             Value::Session(s) => s.session == id,
@@ -39,9 +39,9 @@ pub(super) fn fresh_session(instance: InstanceId, store: &Store) -> SessionId {
             _ => false,
         })
     };
-    let mut id = SessionId(instance.0 << 64);
+    let mut id = SessionId::new(process, 0);
     while taken(id) {
-        id.0 += 1;
+        id = id.next();
     }
     id
 }

@@ -64,6 +64,8 @@ pub struct Checker {
     owners: BTreeMap<NodeId, String>,
     /// The id of each hostname.
     ids: BTreeMap<String, NodeId>,
+    /// Ids must outlast a store that is lost.
+    outlast: bool,
     /// The backend's clock cannot be trusted over long times any more.
     stepped: bool,
     found: Option<Violation>,
@@ -95,6 +97,7 @@ impl Checker {
             used: BTreeMap::new(),
             owners: BTreeMap::new(),
             ids: BTreeMap::new(),
+            outlast: false,
             stepped: false,
             found: None,
             handoffs: 0,
@@ -257,7 +260,7 @@ impl Checker {
                 if process.roles[role].mode == Mode::All {
                     continue;
                 }
-                let mine = process.busy(role);
+                let mine = process.busy(role, machine.clock.read(now));
                 self.need(*busy & mine == 0, Invariant::OnePrimary, || {
                     format!("{} and another act on keys {:#x} of role {role}", machine.hostname, *busy & mine)
                 });
@@ -282,15 +285,30 @@ impl Checker {
         self.stepped = true;
     }
 
-    /// The store lost its history: what it said before binds nobody, except for tokens.
+    /// From now on ids bind though the store is lost.
+    pub fn ids_outlast_the_store(&mut self) {
+        self.outlast = true;
+    }
+
+    /// The store lost its history: what it said before binds nobody, except for tokens, and for ids that somebody remembers.
     pub fn forget(&mut self) {
         for (_, over) in self.sessions.values_mut() {
             *over = false;
         }
         self.current.clear();
-        self.used.clear();
-        self.owners.clear();
-        self.ids.clear();
+        let Self {
+            ids,
+            owners,
+            used,
+            outlast,
+            ..
+        } = self;
+        if !*outlast {
+            ids.clear();
+        }
+        // An id that was claimed and not held yet is nobody's loss.
+        owners.retain(|id, host| ids.get(host) == Some(id));
+        used.retain(|(id, host), _| ids.get(host) == Some(id));
     }
 
     /// The least true time in which a clock within bounds shows `ms`.

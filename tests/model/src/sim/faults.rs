@@ -39,6 +39,8 @@ pub enum Fault {
     NewPolicy,
     /// A second installation with the hostname of another node starts.
     Duplicate,
+    /// The same with a copy of its state directory.
+    Copy,
     /// A node leaves in good order and comes back later.
     Leave,
     /// A host goes for good and another one, of another hostname, comes.
@@ -47,7 +49,7 @@ pub enum Fault {
 
 impl Fault {
     /// All kinds.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Crash,
         Self::LostState,
         Self::Pause,
@@ -66,13 +68,14 @@ impl Fault {
         Self::BadPolicy,
         Self::NewPolicy,
         Self::Duplicate,
+        Self::Copy,
         Self::Leave,
         Self::Replace,
     ];
 
     /// Those under which every invariant holds. Under the others some do not, which `docs/simulation.md` tells: a backend's clock
     /// that jumps hides the true age of things, and a store that silently goes back in time unsays what it has said.
-    pub const STANDARD: [Self; 18] = [
+    pub const STANDARD: [Self; 19] = [
         Self::Crash,
         Self::LostState,
         Self::Pause,
@@ -89,8 +92,21 @@ impl Fault {
         Self::BadPolicy,
         Self::NewPolicy,
         Self::Duplicate,
+        Self::Copy,
         Self::Leave,
         Self::Replace,
+    ];
+
+    /// Those under which somebody who remembers whose the ids are is always there, and reaches the store: with nothing else, ids outlast a
+    /// store that is lost.
+    pub const ATTENDED: [Self; 7] = [
+        Self::Drift,
+        Self::Wipe,
+        Self::Order,
+        Self::NewPolicy,
+        Self::Duplicate,
+        Self::Copy,
+        Self::Leave,
     ];
 
     /// Its name in reports.
@@ -115,6 +131,7 @@ impl Fault {
             Self::BadPolicy => "bad policy",
             Self::NewPolicy => "new policy",
             Self::Duplicate => "duplicate",
+            Self::Copy => "copy",
             Self::Leave => "leave",
             Self::Replace => "replace",
         }

@@ -46,6 +46,9 @@ pub struct Report {
 pub fn run(seed: u64, faults: &[Fault], rules: Rules, telling: bool) -> Report {
     let trace = if telling { Trace::telling() } else { Trace::counting() };
     let mut world = World::new(seed, faults, rules, trace);
+    if faults.iter().all(|fault| Fault::ATTENDED.contains(fault)) {
+        world.checker.ids_outlast_the_store();
+    }
     let trouble = world.scenario.trouble * MS;
     world.run(trouble);
     if world.checker.violation().is_none() {

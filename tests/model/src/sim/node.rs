@@ -5,7 +5,8 @@ use super::scenario::keys;
 use super::store::Handle;
 use shardwright_core::duty::StopId;
 use shardwright_core::engine::{Engine, Event, NodeRecord, OpId};
-use shardwright_core::id::{InstanceId, NodeId, SessionId, Token};
+use shardwright_core::id::{InstanceId, NodeId, ProcessId, SessionId, Token};
+use shardwright_core::memory::Memory;
 use shardwright_core::role::{Mode, RoleSpec};
 use shardwright_core::time::Instant;
 use std::collections::BTreeSet;
@@ -18,6 +19,10 @@ pub struct Machine {
     pub hostname: String,
     /// What its state directory says.
     pub instance: InstanceId,
+    /// The processes that ran on it, as its state directory knows them.
+    pub processes: Vec<ProcessId>,
+    /// What else its state directory remembers.
+    pub memory: Memory,
     /// Its clock, which goes on while nothing runs.
     pub clock: Clock,
     /// Its way to the store.
@@ -85,6 +90,16 @@ pub struct Claim {
     pub token: Token,
     /// Told to stop.
     pub stop: Option<StopId>,
+    /// Told to stop, it may go on until here: a later deadline is not its own.
+    pub until: Instant,
+}
+
+impl Claim {
+    /// Whether it may still go on at local time `now`.
+    #[must_use]
+    pub fn goes_on(&self, now: Instant) -> bool {
+        self.stop.is_none() || now < self.until
+    }
 }
 
 impl Process {
@@ -114,6 +129,7 @@ impl Process {
             keys: keys(shard, self.roles[role].shards),
             token,
             stop: None,
+            until: Instant(u64::MAX),
         };
         self.claims.push(claim);
         claim
@@ -124,6 +140,7 @@ impl Process {
         for claim in &mut self.claims {
             if claim.role == role && claim.stop.is_none() && shards.contains(&claim.shard) {
                 claim.stop = Some(stop);
+                claim.until = self.reach;
             }
         }
     }
@@ -138,10 +155,11 @@ impl Process {
         self.claims.iter().filter(|c| self.roles[c.role].mode == Mode::Primary)
     }
 
-    /// The keys of a role on which work may be going on.
+    /// The keys of a role on which work may be going on at local time `now`.
     #[must_use]
-    pub fn busy(&self, role: usize) -> u32 {
-        self.exclusive().filter(|c| c.role == role).fold(0, |set, c| set | c.keys)
+    pub fn busy(&self, role: usize, now: Instant) -> u32 {
+        let going = self.exclusive().filter(|c| c.role == role && c.goes_on(now));
+        going.fold(0, |set, c| set | c.keys)
     }
 
     /// The shards of a role that are held and not stopping.

@@ -5,6 +5,7 @@ use super::clock::MS;
 use super::node::Process;
 use super::world::{Next, World};
 use shardwright_core::engine::{Command, Engine, Event, Notice, Settings};
+use shardwright_core::id::ProcessId;
 use shardwright_core::join::Identity;
 use shardwright_core::role::{Mode, RoleSpec};
 use shardwright_core::values::NodeInfo;
@@ -20,11 +21,11 @@ impl World {
         }
         let settings = Settings {
             identity: Identity {
-                hostname: m.hostname.clone(),
-                instance: m.instance,
-                static_id: None,
-                max_id: self.scenario.max_id,
+                predecessors: m.processes.clone(),
+                former: m.memory.former.clone(),
+                ..Identity::new(m.hostname.clone(), m.instance, ProcessId(life), self.scenario.max_id)
             },
+            memory: m.memory.clone(),
             seed,
             timing: self.scenario.timing.clone(),
             roles: m.roles.clone(),
@@ -38,6 +39,7 @@ impl World {
             fresh_is_safe: false,
             rules: self.rules,
         };
+        m.processes.push(ProcessId(life));
         m.process = Some(Process::new(life, Engine::new(settings), m.roles.clone()));
         let name = m.hostname.clone();
         self.trace.note(self.now, &name, || "starts".to_owned());
@@ -107,10 +109,8 @@ impl World {
         if let Event::Stopped(stop) = event {
             // The last that the work does.
             let ending: Vec<_> = process.exclusive().filter(|c| c.stop == Some(stop)).copied().collect();
-            if local < process.reach {
-                for claim in ending {
-                    self.checker.write(&claim, true);
-                }
+            for claim in ending.iter().filter(|claim| claim.goes_on(local)) {
+                self.checker.write(claim, true);
             }
             process.stopped(stop);
         }
@@ -195,6 +195,7 @@ impl World {
                     process.registry = records;
                 }
             }
+            Command::Remember(memory) => self.machines[machine].memory = (*memory).clone(),
             Command::Notice(notice) => self.noticed(machine, &notice),
             Command::Left(result) => self.left(machine, result.is_ok()),
             Command::Plan { .. } => {}

@@ -7,6 +7,7 @@ use super::scenario::shards;
 use super::world::{Next, World};
 use shardwright_core::engine::Event;
 use shardwright_core::id::InstanceId;
+use shardwright_core::memory::Memory;
 
 impl World {
     /// One fault, and the time of the next.
@@ -39,7 +40,11 @@ impl World {
                 if !self.crash(machine, 8_000) {
                     return false;
                 }
-                self.machines[machine].instance = InstanceId(self.rng.wide());
+                let instance = InstanceId(self.rng.wide());
+                let m = &mut self.machines[machine];
+                m.instance = instance;
+                m.processes.clear();
+                m.memory = Memory::default();
             }
             Fault::Pause => return self.pause(machine),
             Fault::Refuse => self.machines[machine].link.refused = until,
@@ -92,7 +97,8 @@ impl World {
                     self.tell_later(machine, wait, event);
                 }
             }
-            Fault::Duplicate => return self.duplicate(machine),
+            Fault::Duplicate => return self.duplicate(machine, false),
+            Fault::Copy => return self.duplicate(machine, true),
             Fault::Leave => {
                 if self.machines[machine].process.is_none() {
                     return false;
@@ -163,12 +169,17 @@ impl World {
         }
     }
 
-    fn duplicate(&mut self, machine: usize) -> bool {
+    /// A second process under a hostname, with a state directory of its own or with a copy of the other's.
+    fn duplicate(&mut self, of: usize, copy: bool) -> bool {
         if self.machines.iter().filter(|m| m.duplicate).count() == 3 {
             return false;
         }
-        let hostname = self.machines[machine].hostname.clone();
+        let hostname = self.machines[of].hostname.clone();
         let machine = self.add(hostname, true);
+        if copy {
+            self.machines[machine].instance = self.machines[of].instance;
+            self.machines[machine].memory = self.machines[of].memory.clone();
+        }
         self.after(0, Next::Start { machine });
         let wait = self.rng.within(500, 12_000) * MS;
         self.after(wait, Next::Remove { machine });

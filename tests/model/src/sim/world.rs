@@ -12,6 +12,7 @@ use super::trace::Trace;
 use shardwright_core::engine::{Event, OpId};
 use shardwright_core::id::InstanceId;
 use shardwright_core::join::Request;
+use shardwright_core::memory::Memory;
 use shardwright_core::rules::Rules;
 use shardwright_core::snapshot::Snapshot;
 use shardwright_core::store::StoreTime;
@@ -149,6 +150,8 @@ impl World {
         self.machines.push(Machine {
             hostname,
             instance: InstanceId(self.rng.wide()),
+            processes: Vec::new(),
+            memory: Memory::default(),
             clock,
             link: Link::default(),
             roles: self.scenario.roles.clone(),

@@ -53,3 +53,13 @@ pub(crate) fn processes(max_id: u32, each: &[(&str, Option<u32>)]) -> identity::
         possible: Vec::new(),
     }
 }
+
+/// The first of these processes, and one in a copy of its state directory.
+pub(crate) fn copies(cluster: identity::Cluster) -> identity::Cluster {
+    let first = cluster.processes[0].clone();
+    let others = cluster.processes[1..].iter().cloned();
+    identity::Cluster {
+        processes: [first.clone(), identity::copy(&first)].into_iter().chain(others).collect(),
+        ..cluster
+    }
+}

@@ -1,6 +1,6 @@
 //! Each rule, dropped, is missed: a shortest way to harm is found and shown.
 
-use crate::bounds::{pair, processes, say};
+use crate::bounds::{copies, pair, processes, say};
 use shardwright_core::rules::{Rule, Rules};
 use shardwright_model::explore::{Counterexample, refute};
 use shardwright_model::{handoff, identity};
@@ -87,4 +87,13 @@ fn confirm() {
 fn session_compare() {
     let rivals = processes(1, &[("a", None), ("b", None)]);
     two_holders(Rule::SessionCompare, identity::ONE_HOLDER_PER_ID, rivals);
+}
+
+#[test]
+fn watch_own_instance() {
+    two_holders(
+        Rule::WatchOwnInstance,
+        identity::ONE_HOLDER_PER_ID,
+        copies(processes(1, &[("a", None)])),
+    );
 }

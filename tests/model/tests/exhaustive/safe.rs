@@ -1,6 +1,6 @@
 //! With all rules in force no invariant is violated in any state within the bounds.
 
-use crate::bounds::{pair, processes, role, say};
+use crate::bounds::{copies, pair, processes, role, say};
 use shardwright_core::role::Mode;
 use shardwright_model::explore::exhaust;
 use shardwright_model::{handoff, identity};
@@ -21,6 +21,25 @@ fn identities() -> usize {
         search("three, one id", processes(1, &three), &[0], 3),
         search("a hostname twice", processes(2, &three[..2]), &[], 7),
         search("two hostnames, one id", processes(1, &three[1..]), &[], 7),
+        search("a copied state directory", copies(processes(2, &three[..1])), &[], 7),
+        search(
+            "a copied state directory and another host",
+            copies(processes(1, &[("a", None), ("b", None)])),
+            &[0],
+            3,
+        ),
+        search(
+            "a stated id, two hostnames",
+            processes(1, &[("a", Some(1)), ("b", Some(1))]),
+            &[],
+            7,
+        ),
+        search(
+            "a stated id that a third host had",
+            processes(1, &[("a", Some(1)), ("b", Some(1)), ("c", None)]),
+            &[2],
+            4,
+        ),
         search("a hostname with two ids", processes(2, &[("a", Some(1)), ("a", Some(2))]), &[], 7),
     ]
     .iter()

@@ -1,12 +1,15 @@
 //! Engines over a small store. Faults of many kinds at once are the simulation's business (`tests/model`).
 
 mod course;
+mod ids;
 mod loss;
+mod outage;
 mod trouble;
 
 use super::*;
-use crate::id::{InstanceId, Token};
+use crate::id::{InstanceId, ProcessId, Token};
 use crate::join::{Answer, Identity};
+use crate::memory::Memory;
 use crate::native;
 use crate::role::{Mode, Placement, Replicas, RoleSpec};
 use crate::rules::Rules;
@@ -85,6 +88,7 @@ struct Node {
     inbox: Vec<Event>,
     left: Option<Result<(), Refusal>>,
     notices: Vec<Notice>,
+    memory: Memory,
 }
 
 #[derive(Default)]
@@ -93,6 +97,8 @@ struct World {
     nodes: BTreeMap<&'static str, Node>,
     now: u64,
     roles: Vec<RoleSpec>,
+    /// What ran in the state directory of each instance.
+    processes: BTreeMap<u128, Vec<ProcessId>>,
     writes: u64,
     asks: u64,
     /// Events handled, of all nodes.
@@ -150,6 +156,11 @@ impl World {
     }
 
     fn start(&mut self, host: &'static str, instance: u128) {
+        self.start_with(host, instance, Memory::default());
+    }
+
+    /// Starts a node whose state directory remembers this.
+    fn start_with(&mut self, host: &'static str, instance: u128, memory: Memory) {
         let info = NodeInfo {
             capacity: 100,
             settings: u128::from(shape(&self.roles[0])),
@@ -159,15 +170,15 @@ impl World {
         let seed = instance * 1_000 + u128::from(self.now);
         let settings = Settings {
             identity: Identity {
-                hostname: host.to_owned(),
-                instance: InstanceId(instance),
-                static_id: None,
-                max_id: 9,
+                predecessors: self.processes.entry(instance).or_default().clone(),
+                former: memory.former.clone(),
+                ..Identity::new(host, InstanceId(instance), ProcessId(self.now), 9)
             },
             seed,
             timing: timing(),
             policies: vec![1; self.roles.len()],
             roles: self.roles.clone(),
+            memory,
             info,
             fresh_is_safe: false,
             rules: Rules::default(),
@@ -179,7 +190,9 @@ impl World {
             inbox: vec![Event::Start],
             left: None,
             notices: Vec::new(),
+            memory: Memory::default(),
         };
+        self.processes.entry(instance).or_default().push(ProcessId(self.now));
         self.nodes.insert(host, node);
     }
 
@@ -249,6 +262,7 @@ impl World {
                         Command::Wake(at) => node.wake = Some(at),
                         Command::Notice(notice) => node.notices.push(notice),
                         Command::Left(result) => node.left = Some(result),
+                        Command::Remember(memory) => node.memory = (*memory).clone(),
                         Command::Deadline(_) | Command::Plan { .. } | Command::Registry(_) => {}
                     }
                 }

@@ -1,7 +1,7 @@
 //! When things go wrong a node neither hurries nor gives up: no busy loop, no state without a way out.
 
 use super::*;
-use crate::id::NodeId;
+use crate::id::{NodeId, ProcessId};
 use crate::join::{Join, JoinError, Next};
 use crate::values::{IdOwner, Key, Session};
 
@@ -150,21 +150,37 @@ fn a_store_that_is_another_one_is_told_or_refused_even_before_the_id_is_held() {
 
 #[test]
 fn two_hosts_with_one_static_id_are_told_apart() {
-    let who = |host: &str, instance| Identity {
-        hostname: host.to_owned(),
-        instance: InstanceId(instance),
+    let who = |host: &str, n| Identity {
         static_id: NodeId::new(5),
-        max_id: 9,
+        ..Identity::new(host, InstanceId(u128::from(n)), ProcessId(n), 9)
     };
     let mut store = Store::default();
-    let mut joins = [("a", 1), ("b", 2)].map(|(host, n)| Join::start(who(host, n), timing(), SessionId(n * 1_000), Rules::default()));
-    for now in 1..40 {
-        for (join, next) in &mut joins {
-            if let Next::Do(request) = next.clone() {
-                *next = join.answer(store.perform(request, now), Instant(now));
+    let mut joins = [("a", 1), ("b", 2)].map(|(host, n)| {
+        (
+            Join::start(who(host, n), timing(), SessionId::new(ProcessId(n), 1), Rules::default()),
+            0,
+        )
+    });
+    for now in 1..5_000 {
+        for ((join, next), wait) in &mut joins {
+            match next.clone() {
+                Next::Do(request) => *next = join.answer(store.perform(request, now), Instant(now)),
+                Next::Wait(ms) if *wait == 0 => *wait = now + ms,
+                Next::Wait(_) if now >= *wait => (*next, *wait) = (join.wake(), 0),
+                // Whoever holds it renews it.
+                Next::Held(held) if now % 1_000 == 0 => {
+                    let renewal = Request::Put {
+                        key: Key::Session(held.id),
+                        value: Value::Session(held.session),
+                        expected: Expected::Any,
+                    };
+                    store.perform(renewal, now).unwrap();
+                }
+                _ => {}
             }
         }
     }
+    let joins = joins.map(|(join, _)| join);
     let [(_, a), (_, b)] = joins;
     assert!(matches!(a, Next::Held(held) if Some(held.id) == NodeId::new(5)));
     assert!(matches!(b, Next::Refused(JoinError::StaticIdTaken { holder, .. }) if holder == "a"));
@@ -193,13 +209,8 @@ fn an_id_that_somebody_else_lives_under_is_left_to_it() {
     store
         .perform(put(Key::Id(id), Value::Id(IdOwner { hostname: "z".to_owned() })), 0)
         .unwrap();
-    let who = Identity {
-        hostname: "z".to_owned(),
-        instance: InstanceId(1),
-        static_id: None,
-        max_id: 9,
-    };
-    let (mut join, mut next) = Join::start(who, timing(), SessionId(1), Rules::default());
+    let who = Identity::new("z", InstanceId(1), ProcessId(1), 9);
+    let (mut join, mut next) = Join::start(who, timing(), SessionId::new(ProcessId(1), 1), Rules::default());
     let (mut wake, mut held) = (None, None);
     for now in 1..60_000u64 {
         if now % 1_000 == 0 {

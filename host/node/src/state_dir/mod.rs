@@ -1,17 +1,32 @@
 //! The state directory: what makes a node the same one after a restart, locked for as long as its process lives.
 //!
-//! `instance` holds the installation's UUID, and the number of the folder that it was made for: a copy of the folder is another installation,
-//! or two processes could take each other for themselves. `lock` is locked with `flock`, which the kernel releases whenever and however the process
-//! ends; the process id in it is for people. `coordinator.json` is what a node on an adapter says of it, for as long as it runs.
+//! - `instance` holds the installation's UUID, and what the folder was known by when it was made: a copy of the folder is another
+//!   installation, or two processes could take each other for themselves. Where a copy cannot be told from the original, `processes` can: it
+//!   has those that ran in this folder on this machine since it was started, which are over for certain. A session of any other is watched.
+//! - `memory.json` is what the node remembers of the cluster, so that ids outlast a store that is lost.
+//! - `lock` is locked with `flock`, which the kernel releases whenever and however the process ends; the process id in it is for people.
+//! - `coordinator.json` is what a node on an adapter says of it, for as long as it runs.
+
+mod file;
+mod folder;
+mod instance;
+mod memory;
+mod processes;
+mod watch;
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
-use shardwright_core::id::InstanceId;
-use std::fs::{DirBuilder, File, OpenOptions};
+use shardwright_core::id::{InstanceId, ProcessId};
+use shardwright_core::memory::Memory;
+use std::fs::{DirBuilder, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
+
+pub(crate) use file::{private, random_bits};
+pub(crate) use watch::watch;
 
 /// What a node says of its adapter.
 pub(crate) const REPORT: &str = "coordinator.json";
@@ -62,19 +77,23 @@ pub enum StateDirError {
 #[derive(Debug)]
 pub(crate) struct StateDir {
     pub(crate) instance: InstanceId,
-    #[cfg(feature = "adapters")]
+    /// This process, and those before it in this very folder that are over for certain.
+    pub(crate) process: ProcessId,
+    pub(crate) predecessors: Vec<ProcessId>,
     pub(crate) path: PathBuf,
-    /// Its lock lasts as long as the file is open.
-    _lock: File,
+    memory: memory::Store,
+    /// The lock lasts as long as the file is open.
+    lock: File,
+}
+
+fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StateDirError {
+    let path = path.to_owned();
+    move |error| StateDirError::Io { action, path, error }
 }
 
 impl StateDir {
     /// Creates the directory if need be, locks it and reads or makes its instance id.
     pub(crate) fn open(path: &Path) -> Result<Self, StateDirError> {
-        let failed = |action, path: &Path| {
-            let path = path.to_owned();
-            move |error| StateDirError::Io { action, path, error }
-        };
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -102,29 +121,26 @@ impl StateDir {
         // Of a process that was killed. What cannot be removed names that process.
         let _ = std::fs::remove_file(path.join(REPORT));
 
-        let instance_path = path.join("instance");
-        let instance = match std::fs::read_to_string(&instance_path) {
-            Ok(text) => match parse(&text).ok_or_else(|| StateDirError::Malformed {
-                path: instance_path.clone(),
-            })? {
-                (_, Some(made_for)) if made_for != folder(path).map_err(failed("look at", path))? => {
-                    tracing::warn!(path = %path.display(), "this state directory is a copy of another: it becomes an instance of its own");
-                    create(path, &instance_path).map_err(failed("write", &instance_path))?
-                }
-                (instance, _) => instance,
-            },
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                create(path, &instance_path).map_err(failed("write", &instance_path))?
-            }
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(StateDirError::Malformed { path: instance_path }),
-            Err(error) => return Err(failed("read", &instance_path)(error)),
-        };
+        let instance = instance::read_or_make(path)?;
+        let (process, predecessors) = processes::enter(path)?;
         Ok(Self {
             instance,
-            #[cfg(feature = "adapters")]
+            process,
+            predecessors,
+            memory: memory::Store::open(path),
             path: path.to_owned(),
-            _lock: lock,
+            lock,
         })
+    }
+
+    /// What was remembered of the cluster `name`.
+    pub(crate) fn recall(&self, name: &str) -> Memory {
+        self.memory.recall(name)
+    }
+
+    /// Has this remembered, in the background; what comes later replaces it.
+    pub(crate) fn remember(self: &Arc<Self>, name: &str, memory: Arc<Memory>) {
+        self.memory.remember(name, memory);
     }
 }
 
@@ -158,49 +174,6 @@ pub(crate) fn holder(path: &Path) -> io::Result<Option<Option<u32>>> {
         }
         Err(error) => Err(error.into()),
     }
-}
-
-pub(crate) fn private() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(false).mode(0o600);
-    options
-}
-
-/// A fresh instance id, on disk before it is used: written whole under another name, then renamed.
-fn create(dir: &Path, path: &Path) -> io::Result<InstanceId> {
-    let instance = InstanceId(random_bits()?);
-    let temporary = dir.join("instance.new");
-    let mut file = private().truncate(true).open(&temporary)?;
-    writeln!(file, "{instance}\nfolder {}", folder(dir)?)?;
-    file.sync_all()?;
-    std::fs::rename(&temporary, path)?;
-    File::open(dir)?.sync_all()?;
-    Ok(instance)
-}
-
-/// What tells a folder from its copies.
-fn folder(dir: &Path) -> io::Result<u64> {
-    Ok(std::fs::metadata(dir)?.ino())
-}
-
-/// The instance, and the folder that it was made for, if the file says so: people may write the file themselves.
-fn parse(text: &str) -> Option<(InstanceId, Option<u64>)> {
-    let mut lines = text.trim().lines();
-    let digits: String = lines.next()?.trim().chars().filter(|c| *c != '-').collect();
-    let well_formed = digits.len() == 32 && digits.bytes().all(|b| b.is_ascii_hexdigit());
-    let instance = u128::from_str_radix(&digits, 16).ok().filter(|_| well_formed).map(InstanceId)?;
-    let folder = match lines.next() {
-        None => None,
-        Some(line) => Some(line.strip_prefix("folder ")?.parse().ok()?),
-    };
-    lines.next().is_none().then_some((instance, folder))
-}
-
-/// 128 bits from the operating system.
-pub(crate) fn random_bits() -> io::Result<u128> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(io::Error::from)?;
-    Ok(u128::from_ne_bytes(bytes))
 }
 
 #[cfg(test)]

@@ -1,0 +1,177 @@
+//! To whom each id belongs, remembered outside the store. While a lost store's grace period lasts, nobody joins: whoever is there writes
+//! down again what he remembers, so that no id goes to another host because the store has forgotten whose it is.
+
+use super::entry::Phase;
+use super::{Command, Engine, Op};
+use crate::id::NodeId;
+use crate::join::{Answer, Former, Outcome, Request};
+use crate::memory::{Memory, Remembered};
+use crate::store::{Entry, Expected, Revision, StoreError, StoreTime};
+use crate::time::Instant;
+use crate::values::{IdOwner, Key, Value};
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+/// What is remembered is told anew when the last use of an id is later than told by this many milliseconds.
+const STALE: u64 = 3_600_000;
+
+/// The steps of a reservation.
+#[derive(Clone, Debug)]
+pub(super) enum ReserveOp {
+    /// Looking for what is missing.
+    List,
+    /// Writing one of them.
+    Write(NodeId),
+}
+
+/// What is remembered, and the reservation under way.
+#[derive(Clone, Debug, Default)]
+pub(super) struct MemoryState {
+    known: Memory,
+    told: Memory,
+    /// The id that this node held when the store was lost. Whoever claims it in the new one had not heard of that yet.
+    pub held: Option<NodeId>,
+    /// When to look for what the store has forgotten.
+    due: Option<Instant>,
+    missing: VecDeque<Remembered>,
+    busy: bool,
+}
+
+impl MemoryState {
+    pub(super) fn new(known: Memory) -> Self {
+        Self {
+            told: known.clone(),
+            known,
+            ..Self::default()
+        }
+    }
+}
+
+impl Engine {
+    /// This node holds `id`.
+    pub(super) fn remember_mine(&mut self, id: NodeId) {
+        let former = Former {
+            id,
+            hostname: self.set.identity.hostname.clone(),
+        };
+        self.memory.held = None;
+        self.set.identity.former = Some(former.clone());
+        self.memory.known.former = Some(former);
+        self.tell_memory();
+    }
+
+    /// Takes down what the mirrored store says.
+    pub(super) fn remember(&mut self) {
+        let used = |id: &NodeId, hostname: &str| {
+            let session = self.view.sessions.get(id).filter(|s| s.entry.value.hostname == hostname)?;
+            Some(session.renewed())
+        };
+        let ids = self.view.ids.iter().map(|(id, owner)| Remembered {
+            id: *id,
+            hostname: owner.value.hostname.clone(),
+            used: used(id, &owner.value.hostname).unwrap_or(owner.written),
+        });
+        self.memory.known.ids = ids.collect();
+        self.tell_memory();
+    }
+
+    fn tell_memory(&mut self) {
+        let MemoryState { known, told, .. } = &self.memory;
+        let same = known.ids.len() == told.ids.len()
+            && known.former == told.former
+            && known
+                .ids
+                .iter()
+                .zip(&told.ids)
+                .all(|(a, b)| (a.id, &a.hostname) == (b.id, &b.hostname) && a.used.since(b.used) < STALE);
+        if !same {
+            self.memory.told = known.clone();
+            self.out.push(Command::Remember(Arc::new(self.memory.told.clone())));
+        }
+    }
+
+    /// The store may have forgotten whose ids they are, and nobody joins for `wait` milliseconds: this node's own is written down at once,
+    /// those of others later, when all that live have done the same.
+    pub(super) fn reserve(&mut self, wait: u64, now: Instant) {
+        let delay = wait / 2 - self.jitter(wait / 4).min(wait / 4) / 4;
+        self.memory.due = Some(now.plus(delay));
+        self.memory.busy = false;
+        let who = &self.set.identity;
+        let mine = who
+            .former
+            .iter()
+            .filter(|f| f.hostname == who.hostname && who.static_id.is_none_or(|id| id == f.id));
+        self.memory.missing = mine
+            .map(|former| Remembered {
+                id: former.id,
+                hostname: former.hostname.clone(),
+                used: StoreTime(u64::MAX),
+            })
+            .collect();
+    }
+
+    fn may_reserve(&self) -> bool {
+        matches!(self.phase, Phase::Grace(_) | Phase::Held)
+    }
+
+    pub(super) fn turn_memory(&mut self, now: Instant) {
+        if self.memory.busy || !self.may_reserve() {
+            return;
+        }
+        if let Some(next) = self.memory.missing.pop_front() {
+            self.write_owner(next.id, next.hostname, Expected::Absent, now);
+        } else if self.memory.due.is_some_and(|at| at <= now) {
+            self.memory.due = None;
+            self.memory.busy = true;
+            let request = Request::List {
+                prefix: "ids/",
+                since: Revision(0),
+            };
+            self.send(Op::Reserve(ReserveOp::List), request, now);
+        }
+    }
+
+    fn write_owner(&mut self, id: NodeId, hostname: String, expected: Expected, now: Instant) {
+        self.memory.busy = true;
+        let request = Request::Put {
+            key: Key::Id(id),
+            value: Value::Id(IdOwner { hostname }),
+            expected,
+        };
+        self.send(Op::Reserve(ReserveOp::Write(id)), request, now);
+    }
+
+    pub(super) fn memory_due(&self) -> Option<Instant> {
+        self.memory.due.filter(|_| !self.memory.busy && self.may_reserve())
+    }
+
+    fn is_taken_from_me(&self, id: NodeId, found: &Entry<Value>) -> bool {
+        let other = matches!(&found.value, Value::Id(owner) if owner.hostname != self.set.identity.hostname);
+        other && self.memory.held == Some(id) && matches!(self.phase, Phase::Grace(_))
+    }
+
+    pub(super) fn reserved(&mut self, op: &ReserveOp, outcome: Outcome, now: Instant) {
+        self.memory.busy = false;
+        match (op, outcome) {
+            (ReserveOp::List, Ok(Answer::Listing(list))) => {
+                let there: BTreeSet<&str> = list.entries.iter().map(|(key, _)| key.as_str()).collect();
+                let reuse = self.set.timing.reuse_after;
+                let me = &self.set.identity.hostname;
+                let missing = self.memory.known.ids.iter().filter(|known| {
+                    !there.contains(Key::Id(known.id).to_string().as_str()) && list.now.since(known.used) < reuse && known.hostname != *me
+                });
+                self.memory.missing = missing.cloned().collect();
+            }
+            (ReserveOp::Write(id), Err(StoreError::Conflict(Some(found)))) if self.is_taken_from_me(*id, &found) => {
+                let me = self.set.identity.hostname.clone();
+                self.write_owner(*id, me, Expected::Revision(found.revision), now);
+            }
+            // Written, or somebody else has it.
+            (ReserveOp::Write(_), Ok(_) | Err(StoreError::Conflict(_))) => {}
+            _ => {
+                let wait = self.retry();
+                self.memory.due = Some(now.plus(wait));
+            }
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Ids outlast the store: whoever remembers whose they are writes it down again before anybody joins.
+
+use super::*;
+
+fn cluster() -> World {
+    let mut w = World::new(vec![role("a", 12, Mode::Primary)]);
+    for (host, instance) in [("h1", 1), ("h2", 2), ("h3", 3)] {
+        w.start(host, instance);
+        w.run(4_000);
+    }
+    assert_eq!([id(&w, "h1"), id(&w, "h2"), id(&w, "h3")], [Some(1), Some(2), Some(3)]);
+    // Long enough that everybody has seen everything.
+    w.run(15_000);
+    w
+}
+
+fn id(w: &World, host: &str) -> Option<u32> {
+    w.nodes[host].engine.id().map(NodeId::get)
+}
+
+fn wipe(w: &mut World) {
+    w.store = Store::default();
+}
+
+#[test]
+fn nodes_keep_their_ids_when_the_store_is_lost() {
+    let mut w = cluster();
+    wipe(&mut w);
+    w.start("a-newcomer", 9);
+    w.run(12_000);
+    assert_eq!(
+        [id(&w, "h1"), id(&w, "h2"), id(&w, "h3"), id(&w, "a-newcomer")],
+        [Some(1), Some(2), Some(3), Some(4)]
+    );
+}
+
+#[test]
+fn the_id_of_a_node_that_is_away_is_kept_for_it() {
+    let mut w = cluster();
+    w.nodes.remove("h1");
+    w.run(5_000);
+    wipe(&mut w);
+    w.start("a-newcomer", 9);
+    w.run(12_000);
+    assert_eq!([id(&w, "h2"), id(&w, "h3"), id(&w, "a-newcomer")], [Some(2), Some(3), Some(4)]);
+    w.start("h1", 77);
+    w.run(8_000);
+    assert_eq!(id(&w, "h1"), Some(1), "though its state directory is lost, too");
+}
+
+#[test]
+fn an_id_that_was_free_for_anybody_is_not_kept() {
+    let mut w = cluster();
+    w.nodes.remove("h1");
+    w.run(timing().reuse_after + 70_000);
+    wipe(&mut w);
+    w.start("a-newcomer", 9);
+    w.run(12_000);
+    assert_eq!(id(&w, "a-newcomer"), Some(1));
+}
+
+#[test]
+fn a_cluster_that_stands_still_while_its_store_is_lost_keeps_its_ids() {
+    let mut w = cluster();
+    let memory: Vec<Memory> = ["h1", "h2", "h3"].iter().map(|host| w.nodes[host].memory.clone()).collect();
+    assert_eq!(memory[2].former.as_ref().map(|f| f.id.get()), Some(3));
+    assert_eq!(memory[0].ids.len(), 3, "everybody remembers everybody");
+    w.nodes.clear();
+    wipe(&mut w);
+    w.start("a-newcomer", 9);
+    w.start_with("h3", 3, memory[2].clone());
+    w.run(12_000);
+    w.start_with("h1", 1, memory[0].clone());
+    w.start_with("h2", 22, Memory::default());
+    w.run(8_000);
+    assert_eq!(
+        [id(&w, "h1"), id(&w, "h2"), id(&w, "h3"), id(&w, "a-newcomer")],
+        [Some(1), Some(2), Some(3), Some(4)]
+    );
+}
+
+#[test]
+fn a_store_lost_twice_keeps_the_ids_too() {
+    let mut w = cluster();
+    w.nodes.remove("h1");
+    for _ in 0..2 {
+        wipe(&mut w);
+        w.run(14_000);
+    }
+    w.start("a-newcomer", 9);
+    w.run(12_000);
+    assert_eq!([id(&w, "h2"), id(&w, "h3"), id(&w, "a-newcomer")], [Some(2), Some(3), Some(4)]);
+}

@@ -1,0 +1,73 @@
+//! The file `processes`: who ran in this folder, on this machine since it was started.
+//!
+//! The lock of the folder is mine, so all of them are over. That is known of no other process of the same instance: it may run in a copy of
+//! the folder that cannot be told from this one.
+
+use super::file::{random_bits, replace};
+use super::folder::place;
+use super::{StateDirError, failed};
+use shardwright_core::id::ProcessId;
+use std::path::Path;
+
+const FILE: &str = "processes";
+/// As many as may have ended without leaving a session of their own behind the present one.
+const KEPT: usize = 16;
+
+/// A new process begins here: its number, on disk before it is used, and its predecessors.
+pub(super) fn enter(path: &Path) -> Result<(ProcessId, Vec<ProcessId>), StateDirError> {
+    let file = path.join(FILE);
+    // The lower half: any bits are as random as the others.
+    let bits = random_bits().map_err(failed("draw random numbers for", &file))?;
+    let process = ProcessId((bits & u128::from(u64::MAX)) as u64);
+    let here = place(path);
+    // What cannot be read proves nothing, and a wait is all that it costs.
+    let text = std::fs::read_to_string(&file).unwrap_or_default();
+    let mut lines = text.lines();
+    let mut predecessors = Vec::new();
+    if here.is_some() && lines.next() == here.as_deref() {
+        predecessors.extend(lines.filter_map(|line| u64::from_str_radix(line, 16).ok()).map(ProcessId));
+    }
+    let first = predecessors.len().saturating_sub(KEPT);
+    predecessors.drain(..first);
+    let all = predecessors.iter().chain([&process]);
+    let all: String = all.map(|process| format!("{:016x}\n", process.0)).collect();
+    replace(path, FILE, &format!("{}\n{all}", here.unwrap_or_default())).map_err(failed("write", &file))?;
+    Ok((process, predecessors))
+}
+
+#[cfg(test)]
+mod test {
+    use super::*;
+
+    #[test]
+    fn predecessors_are_those_of_this_folder_on_this_machine_since_it_was_started() {
+        let temp = tempfile::tempdir().expect("a folder");
+        let (first, before) = enter(temp.path()).expect("enters");
+        assert_eq!(before, []);
+        let (second, before) = enter(temp.path()).expect("enters");
+        assert_eq!(before, [first]);
+        assert_eq!(enter(temp.path()).expect("enters").1, [first, second]);
+
+        let copy = tempfile::tempdir().expect("a folder");
+        std::fs::copy(temp.path().join(FILE), copy.path().join(FILE)).expect("copied");
+        assert_eq!(enter(copy.path()).expect("enters").1, [], "who ran in the original may live");
+
+        let file = temp.path().join(FILE);
+        let text = std::fs::read_to_string(&file).expect("read");
+        let (here, rest) = text.split_once('\n').expect("a line");
+        let (_, folder) = here.split_once(' ').expect("a boot id");
+        std::fs::write(&file, format!("another-boot {folder}\n{rest}")).expect("written");
+        assert_eq!(enter(temp.path()).expect("enters").1, [], "another machine may have the disk");
+    }
+
+    #[test]
+    fn the_list_does_not_grow_for_ever_and_damage_only_costs_a_wait() {
+        let temp = tempfile::tempdir().expect("a folder");
+        for _ in 0..3 * KEPT {
+            enter(temp.path()).expect("enters");
+        }
+        assert_eq!(enter(temp.path()).expect("enters").1.len(), KEPT);
+        std::fs::write(temp.path().join(FILE), b"\xff\xfe nonsense").expect("written");
+        assert_eq!(enter(temp.path()).expect("enters").1, []);
+    }
+}
