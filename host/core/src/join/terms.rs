@@ -1,7 +1,8 @@
 //! What a join is given, asks for and comes to.
 
+use crate::human::{Span, Utc};
 use crate::id::{InstanceId, NodeId};
-use crate::store::{Expected, Listing, Reading, Revision, StoreError, Written};
+use crate::store::{Expected, Listing, Reading, Revision, StoreError, StoreTime, Written};
 use crate::time::Instant;
 use crate::values::{Key, Session, Value};
 
@@ -60,9 +61,10 @@ pub struct Identity {
 pub enum JoinError {
     /// A live second instance uses the same hostname.
     #[error(
-        "hostname {hostname:?} is in use by another live instance {other} (node {node}, last renewal at {renewed} ms since 1970, its \
-         lease frees {frees_in} ms after that unless renewed); this is instance {mine}. Give each node a hostname of its own \
-         (SHARDWRIGHT_HOSTNAME), or stop the other one"
+        "hostname {hostname:?} is in use by another live instance {other} (node {node}, last renewed at {}, its lease \
+         ends {} after that unless it renews again); this is instance {mine}. Give each node a hostname of its own \
+         (SHARDWRIGHT_HOSTNAME), or stop the other one",
+        Utc(StoreTime(*renewed)), Span(*frees_in)
     )]
     HostnameConflict {
         /// The hostname.
