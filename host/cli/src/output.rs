@@ -185,7 +185,7 @@ mod test {
         assert!(matches!(plain("büro-1 – ✓"), Cow::Borrowed(_)));
         let mut table = Table::new(&["A", "B"]);
         table.row(["x\x1b[1m\n".into(), "y".into()]);
-        assert_eq!(table.render(false), "A            B\nx\\u{1b}[1m\\n  y\n");
+        assert_eq!(table.render(false), "A             B\nx\\u{1b}[1m\\n  y\n");
     }
 
     #[test]

@@ -44,6 +44,7 @@ mod builder;
 mod bus;
 mod claim;
 mod clock;
+mod crew;
 mod driver;
 mod echo;
 mod error;
