@@ -52,6 +52,8 @@ mod event;
 mod fence;
 mod health;
 mod hostname;
+mod life;
+mod losing;
 mod node;
 pub mod places;
 mod policies;

@@ -144,7 +144,8 @@ impl Engine {
         match self.history {
             Some((known, _)) if known != meta.history => {
                 if !self.regressed {
-                    self.notice(Notice::HistoryLost { known });
+                    let reason = format!("the store has the history {}, and {known} was known", meta.history);
+                    self.notice(Notice::HistoryLost { known, reason });
                 }
                 self.mourn(now);
                 // Losses of the new store are counted by its own clock.
@@ -290,13 +291,13 @@ impl Engine {
         self.drop_everything();
     }
 
-    /// The store is not the one it was.
-    pub(super) fn lose_history(&mut self, now: Instant) {
+    /// The store is not the one it was, as `reason` says.
+    pub(super) fn lose_history(&mut self, reason: String, now: Instant) {
         if self.mine.take().is_none() {
             return;
         }
         if let Some((known, _)) = self.history.filter(|_| self.regressed) {
-            self.notice(Notice::HistoryLost { known });
+            self.notice(Notice::HistoryLost { known, reason });
         }
         self.mourn(now);
         self.drop_everything();

@@ -73,6 +73,8 @@ pub struct Engine {
     /// The highest revision in any answer: no later listing may be below it.
     highest: Revision,
     counter: u64,
+    /// The time of the event that is being handled.
+    now: Instant,
     out: Vec<Command>,
 }
 
@@ -153,12 +155,14 @@ impl Engine {
             ops: BTreeMap::new(),
             highest: Revision(0),
             counter: 0,
+            now: Instant(0),
             out: Vec::new(),
         }
     }
 
     /// Takes one event in at local time `now` and returns what is to be done, in order.
     pub fn handle(&mut self, event: Event, now: Instant) -> Vec<Command> {
+        self.now = now;
         // Before anything else: a process that was suspended must not act on what it believed.
         self.check_deadline(now);
         match event {
@@ -266,9 +270,10 @@ impl Engine {
         let Pending { op, sent, floor, writes } = pending;
         let was_down = self.down;
         self.note_health(&outcome, writes);
-        if let (Err(StoreError::HistoryLost(_)), Some((known, _)), false) = (&outcome, self.history, was_down || self.mine.is_some()) {
+        if let (Err(StoreError::HistoryLost(why)), Some((known, _)), false) = (&outcome, self.history, was_down || self.mine.is_some()) {
             // Between two sessions there is nothing to lose but the way back: whoever runs this node may have to open the store anew.
-            self.notice(Notice::HistoryLost { known });
+            let reason = why.clone();
+            self.notice(Notice::HistoryLost { known, reason });
         }
         let mut jumped = false;
         if let Some(backend) = time_of(&outcome) {
@@ -282,10 +287,16 @@ impl Engine {
         if let Some(revision) = revision_of(&outcome) {
             self.highest = self.highest.max(revision);
         }
-        let repeated = matches!(&outcome, Ok(crate::join::Answer::Written(w)) if w.revision <= floor);
-        if (repeated || matches!(outcome, Err(StoreError::HistoryLost(_)))) && self.mine.is_some() {
+        let lost = match &outcome {
+            Ok(crate::join::Answer::Written(w)) if w.revision <= floor => {
+                Some(format!("a write was given revision {}, after {} was seen", w.revision.0, floor.0))
+            }
+            Err(StoreError::HistoryLost(why)) => Some(why.clone()),
+            _ => None,
+        };
+        if let (Some(reason), true) = (lost, self.mine.is_some()) {
             self.regressed = true;
-            self.lose_history(now);
+            self.lose_history(reason, now);
             return;
         }
         match op {
@@ -327,10 +338,24 @@ impl Engine {
     }
 
     fn perform(&mut self, changes: Vec<Change>) {
+        let deadline = self.deadline().unwrap_or(self.now);
+        // A process that was stopped learns late that its time was over.
+        let until = self.told_deadline.map_or(self.now, |told| told.min(self.now));
         for change in changes {
             self.out.push(match change {
-                Change::Gain { role, shards } => Command::Gain { role, shards },
-                Change::Stop { stop, role, shards } => Command::Stop { stop, role, shards },
+                Change::Gain { role, epoch, shards } => Command::Gain {
+                    role,
+                    epoch,
+                    shards,
+                    since: self.now,
+                    deadline,
+                },
+                Change::Stop { stop, role, shards } => Command::Stop {
+                    stop,
+                    role,
+                    shards,
+                    until,
+                },
             });
         }
     }

@@ -56,6 +56,26 @@ fn shutdown_hands_over_at_once_and_keeps_the_id() {
 }
 
 #[test]
+fn what_is_told_of_gains_and_losses_has_their_facts() {
+    let mut w = World::new(vec![role("a", 4, Mode::Primary)]);
+    w.start("h1", 1);
+    w.run(5_000);
+    let node = w.nodes.get_mut("h1").unwrap();
+    let held = node.held.clone();
+    let deadline = node.engine.deadline().expect("it may act");
+    // Stopped for a minute.
+    let commands = node.engine.handle(Event::Wake, deadline.plus(60_000));
+    let told = commands.iter().find_map(|command| match command {
+        Command::Stop { shards, until, .. } => Some((shards.clone(), *until)),
+        _ => None,
+    });
+    let (shards, until) = told.expect("everything stops");
+    assert_eq!(shards, held.iter().map(|((_, shard), token)| (*shard, *token)).collect::<Vec<_>>());
+    assert_eq!(until, deadline, "not when it woke up");
+    assert!(commands.contains(&Command::Notice(Notice::Fenced { deadline })));
+}
+
+#[test]
 fn a_second_live_instance_is_refused_and_harms_nobody() {
     let mut w = World::new(vec![role("a", 4, Mode::Primary)]);
     w.start("h1", 1);
