@@ -78,8 +78,14 @@ mod test {
     #[test]
     fn spans_are_in_units_that_suit_them() {
         let shown = |ms| Span(ms).to_string();
-        assert_eq!([shown(0), shown(350), shown(2_540), shown(2_000)], ["0 ms", "350 ms", "2.5 s", "2 s"]);
-        assert_eq!([shown(45_900), shown(200_000), shown(7_500_000)], ["45 s", "3 min 20 s", "2 h 5 min"]);
+        assert_eq!(
+            [shown(0), shown(350), shown(2_540), shown(2_000)],
+            ["0 ms", "350 ms", "2.5 s", "2 s"]
+        );
+        assert_eq!(
+            [shown(45_900), shown(200_000), shown(7_500_000)],
+            ["45 s", "3 min 20 s", "2 h 5 min"]
+        );
         assert_eq!(shown(183_600_000), "2 d 3 h");
     }
 }

@@ -244,12 +244,7 @@ impl Driver {
                 since,
                 deadline,
             } => self.gain(role, epoch, &shards, (since, deadline)),
-            Command::Stop {
-                stop,
-                role,
-                shards,
-                until,
-            } => self.stop(stop, role, &shards, until, events),
+            Command::Stop { stop, role, shards, until } => self.stop(stop, role, &shards, until, events),
             Command::Deadline(deadline) => {
                 if let Some(deadline) = deadline {
                     self.parts.pulse.renewed(deadline);

@@ -91,12 +91,20 @@ mod test {
 
     #[test]
     fn names_that_differ_in_case_or_by_a_dot_at_the_end_are_one_host() {
-        for name in ["mail-1.example.org", "MAIL-1.Example.ORG", "mail-1.example.org.", "Mail-1.example.org."] {
+        for name in [
+            "mail-1.example.org",
+            "MAIL-1.Example.ORG",
+            "mail-1.example.org.",
+            "Mail-1.example.org.",
+        ] {
             for found in [find(Some(name), vars(&[])), find(None, vars(&[("STALWART_HOSTNAME", name)]))] {
                 assert_eq!(found.as_deref(), Ok("mail-1.example.org"), "{name}");
             }
         }
-        assert!(find(Some("mail-1.."), vars(&[])).is_ok_and(|name| name == "mail-1."), "one dot only");
+        assert!(
+            find(Some("mail-1.."), vars(&[])).is_ok_and(|name| name == "mail-1."),
+            "one dot only"
+        );
     }
 
     #[test]

@@ -131,7 +131,10 @@ mod test {
             life.span().in_scope(|| tracing::info!("done"));
         });
         let told = String::from_utf8(kept.0.lock().expect("nobody panics").clone()).expect("text");
-        let ids: Vec<_> = told.lines().map(|line| line.split("node=").skip(1).collect::<Vec<_>>().join("|")).collect();
+        let ids: Vec<_> = told
+            .lines()
+            .map(|line| line.split("node=").skip(1).collect::<Vec<_>>().join("|"))
+            .collect();
         assert_eq!(ids, ["1}: working", "1}: working", "7}: working", "7}: done"], "{told}");
     }
 }

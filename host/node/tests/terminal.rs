@@ -98,10 +98,7 @@ async fn a_store_that_panics_is_asked_again() {
     .await;
     assert!(reason.contains("panicked"), "{reason}");
     plant(&faults, None);
-    event("it is over", &mut events, |event| {
-        (event == NodeEvent::CoordinatorUp).then_some(())
-    })
-    .await;
+    event("it is over", &mut events, |event| (event == NodeEvent::CoordinatorUp).then_some(())).await;
     until("it works", &[&node], || held(&[&node]) == [4]).await;
 }
 

@@ -160,11 +160,7 @@ struct Teller {
 
 impl Teller {
     fn new(format: Option<EventsFormat>, lines: SyncSender<String>) -> Self {
-        Self {
-            format,
-            lines,
-            missed: 0,
-        }
+        Self { format, lines, missed: 0 }
     }
 
     fn ready(&mut self, node: &Node) {

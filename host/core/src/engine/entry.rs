@@ -318,12 +318,14 @@ impl Engine {
         }
     }
 
-    /// Who leaves need not be waited for: the others find another leader while the work here ends.
+    /// Who leaves need not be waited for: another leads while the work here ends. It is named, or the others would have to agree first.
     fn give_up_leading(&mut self, now: Instant) {
         if let Some(entry) = self.view.leader.clone().filter(|_| self.lead.leading) {
+            let next = self.view.live().find(|id| Some(*id) != self.id() && self.is_mate(*id));
+            let session = next.and_then(|id| self.view.sessions.get(&id)).map(|seen| seen.entry.value.session);
             let value = Value::Leader(Leader {
-                node: None,
-                session: entry.value.session,
+                node: next.filter(|_| session.is_some()),
+                session: session.unwrap_or(entry.value.session),
             });
             let request = Request::Put {
                 key: Key::Leader,

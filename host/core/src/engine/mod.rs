@@ -311,7 +311,9 @@ impl Engine {
             Op::Probe { node, seen } => self.probed(node, seen, outcome, sent, now),
             Op::End { node, ended } => self.ended(node, *ended, outcome, now),
             Op::Lead { value } => self.led(value, outcome, now),
-            Op::Resign => self.out.push(Command::Hint),
+            // The end of the session is the greater news, if it is on its way.
+            Op::Resign if matches!(self.phase, Phase::Leaving) => self.out.push(Command::Hint),
+            Op::Resign => {}
             Op::Plan { role, part, plan } => self.planned(role, part, plan, outcome, now),
             Op::Bye => self.bye_answered(outcome, now),
         }
@@ -350,12 +352,7 @@ impl Engine {
                     since: self.now,
                     deadline,
                 },
-                Change::Stop { stop, role, shards } => Command::Stop {
-                    stop,
-                    role,
-                    shards,
-                    until,
-                },
+                Change::Stop { stop, role, shards } => Command::Stop { stop, role, shards, until },
             });
         }
     }

@@ -187,7 +187,10 @@ impl Engine {
             Err(StoreError::Conflict(Some(entry))) if entry.revision < mine.revision => {
                 let (found, known) = (entry.revision.0, mine.revision.0);
                 self.regressed = true;
-                self.lose_history(format!("this node's session has revision {found}, after {known}: the store went back"), now);
+                self.lose_history(
+                    format!("this node's session has revision {found}, after {known}: the store went back"),
+                    now,
+                );
             }
             Err(StoreError::Conflict(Some(Entry {
                 revision,

@@ -76,7 +76,10 @@ impl Engine {
             let why = if foreign {
                 "the store has another history than this node joined under".to_owned()
             } else {
-                format!("a listing is of revision {}, after {} was seen: the store went back", listing.revision.0, floor.0)
+                format!(
+                    "a listing is of revision {}, after {} was seen: the store went back",
+                    listing.revision.0, floor.0
+                )
             };
             return self.lose_history(why, now);
         }

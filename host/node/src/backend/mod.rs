@@ -59,7 +59,9 @@ pub enum BackendError {
         error: BrokerError,
     },
     /// The backend panicked while it was being opened.
-    #[error("opening the coordinator failed: what opens it {0}. This is a mistake in the program, or in the adapter's host: please report it")]
+    #[error(
+        "opening the coordinator failed: what opens it {0}. This is a mistake in the program, or in the adapter's host: please report it"
+    )]
     Panicked(String),
     /// This build was made without the backend.
     #[error(

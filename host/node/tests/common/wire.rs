@@ -116,7 +116,8 @@ impl Store for Wire {
 impl Bus for Wire {
     async fn publish(&self, topic: &str, payload: Bytes) -> Result<(), BusError> {
         self.faults.operations.fetch_add(1, Ordering::SeqCst);
-        self.faults.panic_if(|panic| matches!(panic, Panic::Publish(part) if topic.starts_with(part)));
+        self.faults
+            .panic_if(|panic| matches!(panic, Panic::Publish(part) if topic.starts_with(part)));
         let sending = self.faults.sending.load(Ordering::SeqCst);
         if sending > 0 {
             tokio::time::sleep(Duration::from_millis(sending)).await;
