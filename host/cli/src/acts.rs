@@ -90,7 +90,7 @@ mod test {
             host: host.into(),
             at,
             event: "act".into(),
-            fields: json!({ "role": "r", "shards": [3], "tokens": [token] }),
+            fields: json!({ "role": "r", "shards": [3], "tokens": [format!("{token:020}")] }),
         }
     }
 

@@ -46,11 +46,16 @@ impl Audit {
     pub fn take(&mut self, told: &Told) {
         let name = |shard| (told.role().to_owned(), shard);
         match told.event.as_str() {
-            "gained" => told
-                .shards()
-                .for_each(|(shard, token)| self.gained(&told.host, name(shard), token, told.at)),
-            // From here on its claims are worth nothing; `lost` follows when the work has ended, too.
-            "losing" => told.shards().for_each(|(shard, _)| self.lost(&told.host, &name(shard), told.at)),
+            "gained" => {
+                let since = told.fields["since"].as_u64().unwrap_or(told.at);
+                told.shards()
+                    .for_each(|(shard, token)| self.gained(&told.host, name(shard), token, since));
+            }
+            // Since then its claims are worth nothing; `lost` follows when the work has ended, too.
+            "losing" => {
+                let until = told.fields["until"].as_u64().unwrap_or(told.at);
+                told.shards().for_each(|(shard, _)| self.lost(&told.host, &name(shard), until));
+            }
             _ => {}
         }
     }

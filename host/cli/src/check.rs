@@ -2,7 +2,7 @@
 
 use crate::cluster::check_usable;
 use crate::exit::Exit;
-use crate::output::{colors, line};
+use crate::output::{colors, line, painted};
 use clap::{Args, ValueEnum};
 use shardwright_config::CheckOptions;
 use std::io;
@@ -41,7 +41,7 @@ pub(crate) fn run(args: &Check) -> anyhow::Result<Exit> {
             if text.is_empty() {
                 line(&format!("{} checked: no problems", plural(args.files.len(), "file")))?;
             } else {
-                line(text.trim_end())?;
+                painted(text.trim_end())?;
             }
             for note in args.files.iter().filter_map(|file| note(file)) {
                 line(&note)?;

@@ -30,7 +30,8 @@ pub(crate) struct Which {
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Where the cluster meets, instead of what a configuration says: its sqlite file, or an address such as redis://HOST, nats://HOST,
-    /// kafka://HOST:PORT, etcd://HOST or postgresql://USER:PASSWORD@HOST/DATABASE
+    /// kafka://HOST:PORT, etcd://HOST or postgresql://USER:PASSWORD@HOST/DATABASE. A password there shows in the list of processes: env:NAME
+    /// and file:PATH stand for an address in a variable or a file, and %{env:NAME}% in an address for a part of it
     #[arg(long, value_name = "PATH|URL")]
     store: Option<String>,
     /// The cluster's name, instead of what a configuration says

@@ -1,5 +1,6 @@
 //! How the program ends: the exit codes, and what becomes of errors.
 
+use crate::output::lines;
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -28,7 +29,8 @@ pub(crate) fn conclude(outcome: anyhow::Result<Exit>) -> ExitCode {
         Err(error) if is_broken_pipe(&error) => Exit::Ok.into(),
         Err(error) => {
             // If nobody can be told, the exit code still says it.
-            let _ = writeln!(std::io::stderr(), "error: {error:#}");
+            let told = format!("{error:#}");
+            let _ = writeln!(std::io::stderr(), "error: {}", lines(&told));
             Exit::Error.into()
         }
     }

@@ -7,8 +7,8 @@ use crate::output::{self, Format, Output, Table};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use shardwright_core::engine::{NodeRecord, Status};
+use shardwright_core::human::{Span, Utc};
 use shardwright_core::store::StoreTime;
-use std::time::{Duration, SystemTime};
 
 /// Arguments of `nodes`.
 #[derive(Args, Debug)]
@@ -103,7 +103,7 @@ async fn list(args: &Nodes) -> anyhow::Result<Exit> {
                 "NOTES",
             ]);
             for record in &sight.records {
-                let age = Duration::from_millis(sight.now.since(record.last_renewal));
+                let age = Span(sight.now.since(record.last_renewal));
                 let info = &record.info;
                 let labels: Vec<_> = info.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
                 table.row([
@@ -111,7 +111,7 @@ async fn list(args: &Nodes) -> anyhow::Result<Exit> {
                     record.hostname.clone(),
                     word(record.status),
                     rfc3339(record.last_renewal),
-                    format!("{:.1}s", age.as_secs_f64()),
+                    age.to_string(),
                     output::or_dash(Some(&info.zone).filter(|zone| !zone.is_empty())),
                     info.capacity.to_string(),
                     output::or_dash(Some(labels.join(",")).filter(|labels| !labels.is_empty())),
@@ -221,19 +221,5 @@ fn notes(record: &NodeRecord, prevailing: Option<u128>) -> String {
 
 /// A backend's time as operators know it: UTC, to the second.
 pub(crate) fn rfc3339(time: StoreTime) -> String {
-    // What lies beyond the year 9999 is no time that a backend told: shown as its end.
-    let seconds = Duration::from_secs((time.0 / 1_000).min(253_402_300_799));
-    humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + seconds).to_string()
-}
-
-#[cfg(test)]
-mod test {
-    use super::*;
-
-    #[test]
-    fn times_are_utc_to_the_second() {
-        assert_eq!(rfc3339(StoreTime(0)), "1970-01-01T00:00:00Z");
-        assert_eq!(rfc3339(StoreTime(1_795_296_225_999)), "2026-11-21T21:23:45Z");
-        assert_eq!(rfc3339(StoreTime(u64::MAX)), "9999-12-31T23:59:59Z");
-    }
+    Utc(time).to_string()
 }

@@ -2,8 +2,9 @@
 
 use crate::cluster::{Cluster, Sight};
 use crate::exit::Exit;
-use crate::output::line;
+use crate::output::{line, plain};
 use anyhow::{Context, bail};
+use shardwright_core::human::Span;
 use shardwright_core::id::NodeId;
 use shardwright_core::store::{Entry, Expected, StoreTime};
 use shardwright_core::values::{Key, NodeInfo, Session, Value};
@@ -47,7 +48,7 @@ impl Order {
 pub(crate) async fn give(cluster: &Cluster, order: Order, id: u32) -> anyhow::Result<Exit> {
     let id = NodeId::new(id).context("ids begin at 1")?;
     let sight = cluster.look().await?;
-    let name = sight.record(id)?.hostname.clone();
+    let name = plain(&sight.record(id)?.hostname).into_owned();
     if order == Order::Forget {
         return forget(cluster, &sight, id).await;
     }
@@ -115,7 +116,7 @@ async fn forget(cluster: &Cluster, sight: &Sight, id: NodeId) -> anyhow::Result<
             }
             return Err(came_back());
         }
-        removed.push(format!("the hostname {host}, which gets a new id if it ever comes back"));
+        removed.push(format!("the hostname {}, which gets a new id if it ever comes back", plain(&host)));
     }
     if let Some(entry) = said
         && cluster.remove(&Key::Node(id), entry.revision).await?
@@ -128,7 +129,8 @@ async fn forget(cluster: &Cluster, sight: &Sight, id: NodeId) -> anyhow::Result<
     removed.push("its session".to_owned());
     cluster.hint(sight.now).await;
     line(&format!(
-        "node {id} ({host}) {}; removed: {}",
+        "node {id} ({}) {}; removed: {}",
+        plain(&host),
         Order::Forget.done(),
         removed.join("; ")
     ))?;
@@ -141,8 +143,8 @@ fn refusal(cluster: &Cluster, sight: &Sight, id: NodeId, session: &Entry<Session
     let age = |since: StoreTime| sight.now.since(since);
     if session.value.ended.is_none() && age(session.written) < taker {
         return Some(format!(
-            "is alive, its session was renewed {} ms ago: stop it first, with SIGTERM to its `shardwright run`",
-            age(session.written)
+            "is alive, its session was renewed {} ago: stop it first, with SIGTERM to its `shardwright run`",
+            Span(age(session.written))
         ));
     }
     if session.value.ended.is_none() {
@@ -152,7 +154,7 @@ fn refusal(cluster: &Cluster, sight: &Sight, id: NodeId, session: &Entry<Session
     }
     // Until then a leader that has not read of the end could still write a plan that names it.
     if age(session.written) < taker {
-        return Some(format!("has only just ended: try again in {} ms", taker - age(session.written)));
+        return Some(format!("has only just ended: try again in {}", Span(taker - age(session.written))));
     }
     let holds = sight.view.plans.iter().filter_map(|((role, _), (_, part))| {
         let held = (0..part.holders.len())

@@ -2,6 +2,7 @@
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 
 /// How a command shows what it found.
@@ -38,11 +39,44 @@ pub(crate) fn json(value: &impl Serialize) -> anyhow::Result<()> {
     Ok(out.flush()?)
 }
 
-/// Writes `text` and a line end.
+/// Writes `text` and a line end. Lines of it stay lines; nothing in it moves the cursor or paints.
 pub(crate) fn line(text: &str) -> io::Result<()> {
+    painted(&lines(text))
+}
+
+/// Writes `text` as it is, with what paints it, and a line end: for what this program has painted, and nobody else has written.
+pub(crate) fn painted(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{text}")?;
     out.flush()
+}
+
+/// `text` as a terminal may be shown it: whatever would move the cursor, paint, end the line or turn the order of letters is spelt out. For all that
+/// another node, a component, a server or its data have said.
+pub(crate) fn plain(text: &str) -> Cow<'_, str> {
+    spelt(text, is_active)
+}
+
+/// As [`plain`], and line ends are kept: for texts of several lines.
+pub(crate) fn lines(text: &str) -> Cow<'_, str> {
+    spelt(text, |c| c != '\n' && is_active(c))
+}
+
+fn spelt(text: &str, wanted: impl Fn(char) -> bool) -> Cow<'_, str> {
+    if !text.contains(&wanted) {
+        return Cow::Borrowed(text);
+    }
+    let spell = |c: char| match wanted(c) {
+        true => c.escape_default().to_string(),
+        false => c.to_string(),
+    };
+    Cow::Owned(text.chars().map(spell).collect())
+}
+
+/// Whether a terminal does something else with it than to show it.
+fn is_active(c: char) -> bool {
+    // Besides control characters: ends of lines, marks and overrides of the direction of writing, and what is not seen at all.
+    c.is_control() || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// Rows of cells under a header, in aligned columns; columns of numbers are aligned to the right.
@@ -62,7 +96,7 @@ impl Table {
 
     /// A row of as many cells as the header has.
     pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        self.rows.push(cells.into_iter().collect());
+        self.rows.push(cells.into_iter().map(|cell| plain(&cell).into_owned()).collect());
     }
 
     pub(crate) fn print(&self) -> io::Result<()> {
@@ -141,6 +175,17 @@ mod test {
         table.row(["12".into(), "host-ü".into()]);
         assert_eq!(table.render(false), "ID  HOSTNAME\n 1  a\n12  host-ü\n");
         assert_eq!(Table::new(&["ID"]).render(true), "\x1b[1mID\x1b[0m\n");
+    }
+
+    #[test]
+    fn nothing_that_a_terminal_acts_on_is_shown_as_it_is() {
+        let evil = "a\x1b[2J\u{9b}31m\r\n\u{202e}b\u{200b}\x07ü\t";
+        assert_eq!(plain(evil), "a\\u{1b}[2J\\u{9b}31m\\r\\n\\u{202e}b\\u{200b}\\u{7}ü\\t");
+        assert_eq!(lines("a\n\x1b[0mb"), "a\n\\u{1b}[0mb");
+        assert!(matches!(plain("büro-1 – ✓"), Cow::Borrowed(_)));
+        let mut table = Table::new(&["A", "B"]);
+        table.row(["x\x1b[1m\n".into(), "y".into()]);
+        assert_eq!(table.render(false), "A             B\nx\\u{1b}[1m\\n  y\n");
     }
 
     #[test]

@@ -5,15 +5,47 @@ mod text;
 
 use anyhow::{Context, bail};
 use shardwright_config::CoordinatorConfig;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
 /// The forms that an address may have, for help and errors.
 pub(crate) const FORMS: &str = "redis://HOST, redis-cluster://HOST,HOST, redis-sentinel://HOST,HOST/SERVICE, each with TLS as rediss…, \
                                 nats://HOST,HOST, tls://HOST (NATS with TLS), kafka://HOST:PORT,HOST:PORT, \
                                 etcd://HOST,HOST, etcds://HOST (etcd with TLS), or postgresql://USER:PASSWORD@HOST/DATABASE";
 
+/// The longest address that is read from a file, in bytes.
+const LONGEST: u64 = 64 << 10;
+
+/// `text`, or what it stands for: `env:NAME` for a variable, `file:PATH` for the text in a file. What that holds is never shown.
+pub(crate) fn spelt(text: &str) -> anyhow::Result<String> {
+    let held = if let Some(name) = text.strip_prefix("env:") {
+        std::env::var(name).with_context(|| format!("the variable {name:?}, which is to hold the address, is not set, or is no text"))?
+    } else if let Some(path) = text.strip_prefix("file:").filter(|path| !path.starts_with("//")) {
+        read(Path::new(path)).with_context(|| format!("the file {path}, which is to hold the address"))?
+    } else {
+        return Ok(text.to_owned());
+    };
+    let held = held.trim();
+    if held.is_empty() || held.lines().nth(1).is_some() {
+        bail!("{text} is to hold an address, on one line");
+    }
+    Ok(held.to_owned())
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    // Opening a pipe would wait for somebody who writes to it.
+    if !std::fs::metadata(path)?.is_file() {
+        bail!("it is no regular file");
+    }
+    let mut text = String::new();
+    File::open(path)?.take(LONGEST).read_to_string(&mut text)?;
+    Ok(text)
+}
+
 /// What `text` names.
 pub(crate) fn coordinator(text: &str) -> anyhow::Result<CoordinatorConfig> {
+    let text = &spelt(text)?;
     if !text.contains("://") {
         return Ok(CoordinatorConfig::Sqlite {
             path: Some(PathBuf::from(text)),
@@ -126,6 +158,26 @@ mod test {
             let error = format!("{:#}", coordinator(address).expect_err(address));
             assert!(error.contains(says) && !error.contains("secret"), "{error}");
         }
+    }
+
+    #[test]
+    fn an_address_may_be_in_a_file_or_a_variable_and_is_not_shown_then() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("address");
+        let named = format!("file:{}", path.display());
+        let error = |text: &str| format!("{:#}", coordinator(text).expect_err(text));
+        assert!(error(&named).contains("address"), "{}", error(&named));
+        std::fs::write(&path, "redis://u:hush@h:1\n").expect("written");
+        assert_eq!(spelt(&named).expect("read"), "redis://u:hush@h:1");
+        assert_eq!(coordinator(&named).expect("an address").kind(), "redis");
+        for bad in ["", "redis://u:hush@h\nredis://i", "http://u:hush@h"] {
+            std::fs::write(&path, bad).expect("written");
+            assert!(!error(&named).contains("hush"), "{}", error(&named));
+        }
+        assert!(error(&format!("file:{}", folder.path().display())).contains("no regular file"));
+        assert!(error("env:SHARDWRIGHT_NO_SUCH_VARIABLE").contains("SHARDWRIGHT_NO_SUCH_VARIABLE"));
+        let expected = std::env::var("PATH").expect("set everywhere");
+        assert_eq!(spelt("env:PATH").expect("read"), expected);
     }
 
     #[test]

@@ -53,7 +53,8 @@ impl Told {
     /// The shards that the event is about, each with its token if that is known.
     pub fn shards(&self) -> impl Iterator<Item = (u32, Option<u64>)> + '_ {
         let list = |name: &str| self.fields[name].as_array().map(Vec::as_slice).unwrap_or_default();
-        let tokens = list("tokens").iter().map(Value::as_u64).chain(std::iter::repeat(None));
+        let token = |value: &Value| value.as_str().and_then(|text| text.parse().ok());
+        let tokens = list("tokens").iter().map(token).chain(std::iter::repeat(None));
         let number = |value: &Value| value.as_u64().and_then(|n| u32::try_from(n).ok());
         list("shards").iter().filter_map(number).zip(tokens)
     }

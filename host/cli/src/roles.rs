@@ -258,7 +258,7 @@ pub(crate) async fn owner(args: &Owner) -> anyhow::Result<Exit> {
         ("state", shard.state.word().to_owned()),
     ];
     for (name, value) in rows {
-        output::line(&format!("{name:<9} {value}"))?;
+        output::line(&format!("{name:<9} {}", output::plain(&value)))?;
     }
     Ok(exit)
 }

@@ -3,7 +3,7 @@
 use crate::cluster::{Cluster, Sight};
 use serde::Serialize;
 use shardwright_core::handoff;
-use shardwright_core::id::NodeId;
+use shardwright_core::id::{NodeId, Token};
 use shardwright_core::plan::{self, PlanPart, RELEASE};
 use shardwright_core::role::{Mode, RoleSpec};
 use shardwright_core::store::Revision;
@@ -24,7 +24,7 @@ pub(crate) struct Shard {
     /// Who acts. Where all owners act: the first of them.
     pub(crate) primary: Option<u32>,
     /// The fencing token under which it does.
-    pub(crate) token: Option<u64>,
+    pub(crate) token: Option<Token>,
     /// The other owners of the plan's row, in order. Where all owners act: those that do, besides the first.
     pub(crate) standbys: Vec<u32>,
     /// Where the shard is moving.
@@ -113,7 +113,7 @@ impl RoleView<'_> {
                 let shard = u32::try_from(shards.len()).unwrap_or(u32::MAX);
                 let row: Vec<u32> = part.row(at).iter().copied().filter(|&id| id != 0).collect();
                 let alive = |id: u32| NodeId::new(id).is_some_and(|id| self.sight.view.is_live(id));
-                let token = Some(part.token(at, revision, base).0);
+                let token = Some(part.token(at, revision, base));
                 shards.push(if part.holders.is_empty() {
                     let primary = row.iter().copied().find(|&id| alive(id));
                     let standbys = row.iter().copied().filter(|&id| Some(id) != primary && alive(id)).collect();

@@ -31,6 +31,8 @@ pub enum Change {
     Gain {
         /// Index of the role.
         role: usize,
+        /// Number of the plan that grants them.
+        epoch: u64,
         /// Shard and token.
         shards: Vec<(u32, Token)>,
     },
@@ -40,8 +42,8 @@ pub enum Change {
         stop: StopId,
         /// Index of the role.
         role: usize,
-        /// The shards.
-        shards: Vec<u32>,
+        /// The shards, each with the token under which it was held.
+        shards: Vec<(u32, Token)>,
     },
 }
 
@@ -212,13 +214,14 @@ impl Duty {
         held.resize(shards.max(held.len()), 0);
         named.resize(held.len(), 0);
         let first = id.part * PART_SHARDS;
+        let epoch = part.epoch;
         let (mut gained, mut lost) = (Vec::new(), Vec::new());
         for (at, (old, new)) in (0u32..).zip(held.iter_mut().zip(&named)) {
             if *old != 0 && *new != 0 && !exclusive {
                 continue; // where all act, a rewritten entry changes nothing for those who stay
             }
             if *old != 0 && *old != *new {
-                lost.push(at);
+                lost.push((at, Token(*old)));
                 *old = 0;
             } else if *old == 0 && *new != 0 {
                 gained.push((first + at, Token(*new)));
@@ -231,13 +234,14 @@ impl Duty {
             changes.push(Change::Stop {
                 stop,
                 role: id.role,
-                shards: lost.iter().map(|at| first + at).collect(),
+                shards: lost.iter().map(|&(at, token)| (first + at, token)).collect(),
             });
-            self.stopping.insert(stop, (id, lost));
+            self.stopping.insert(stop, (id, lost.into_iter().map(|(at, _)| at).collect()));
         }
         if !gained.is_empty() {
             changes.push(Change::Gain {
                 role: id.role,
+                epoch,
                 shards: gained,
             });
         }

@@ -1,6 +1,8 @@
 //! Names of things: nodes, sessions, instances, hosts, fencing tokens.
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::borrow::Cow;
 use std::fmt;
 use std::num::NonZeroU32;
 
@@ -101,9 +103,23 @@ hex_id! {
 /// Increases with every owner of a shard; the resource that the work touches refuses an older one.
 ///
 /// It is the revision of the plan entry under which a claim was made, plus the base of the store's history.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Debug)]
-#[serde(transparent)]
+///
+/// Serialised, it is a text of 20 decimal digits: texts in their order are tokens in theirs, and no reader of JSON rounds them.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Token(pub u64);
+
+impl Serialize for Token {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{:020}", self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Token {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <Cow<'de, str>>::deserialize(deserializer)?;
+        text.parse().map(Self).map_err(D::Error::custom)
+    }
+}
 
 impl fmt::Display for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -9,6 +9,7 @@
 //! 5. [`duty`]: what this node may act on right now, under which fencing token ([`id::Token`]); [`shard`] maps keys to it.
 //!
 //! The protocol and why it is safe: `docs/guarantees.md`. What is stored: `docs/stored-values.md` ([`codec`]).
+//! [`human`] says times as people read them.
 
 pub mod check;
 pub mod clock;
@@ -16,6 +17,7 @@ pub mod codec;
 pub mod duty;
 pub mod engine;
 pub mod handoff;
+pub mod human;
 pub mod id;
 pub mod inputs;
 pub mod join;

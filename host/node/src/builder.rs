@@ -4,10 +4,13 @@
 use crate::adapter::{AdapterSlot, Watch, Who};
 use crate::backend::{self, Opener, persist};
 use crate::bus::Bus;
-use crate::driver::{Driver, LosingHook, Parts};
+use crate::crew::failure;
+use crate::driver::{Driver, Parts};
 use crate::error::StartError;
 use crate::health::Pulse;
 use crate::hostname;
+use crate::life::Life;
+use crate::losing::LosingHook;
 use crate::node::Node;
 use crate::places;
 use crate::policies::Policies;
@@ -27,7 +30,6 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tracing::Instrument;
 
 /// The longest time for one store operation; shorter if sessions are renewed more often.
 const STORE_LIMIT: u64 = 5_000;
@@ -129,7 +131,7 @@ impl Builder {
         let given = self.coordinator.take();
         let losing = self.losing.take();
         // Reading, locking and compiling block.
-        let prepared = tokio::task::spawn_blocking(move || self.prepare()).await;
+        let prepared = tokio::task::spawn_blocking(move || self.prepare()).await.map_err(failure);
         let Prepared {
             config,
             hostname,
@@ -137,7 +139,7 @@ impl Builder {
             memory,
             policies,
             info,
-        } = prepared.map_err(|_| StartError::Ended)??;
+        } = prepared.map_err(|how| StartError::Failed(format!("what prepares its start {how}")))??;
 
         let namespace = Namespace::new(&config.name)?;
         let secret = config.secret.as_ref().map(|secret| Secret::new(secret.expose())).transpose()?;
@@ -181,6 +183,7 @@ impl Builder {
         let bus = Arc::new(Bus::new(coordinator.clone(), namespace));
         let pulse = Arc::new(Pulse::new(shared.clone(), config.timing.clone()));
         let instance = state.instance;
+        let life = Life::new(&config.name, &hostname);
         let parts = Parts {
             shared: shared.clone(),
             store: Arc::new(StoreCalls::new(coordinator.clone(), limit)),
@@ -189,23 +192,23 @@ impl Builder {
             pulse: pulse.clone(),
             losing,
             stop_timeout: Duration::from_millis(config.timing.stop_timeout),
+            life: life.clone(),
             state: state.clone(),
             cluster: config.name.clone(),
         };
         let (orders, inbox) = mpsc::unbounded_channel();
         let first = Mutex::new(Some(shared.events.subscribe()));
-        let span = tracing::info_span!("shardwright", cluster = config.name, host = hostname, node = tracing::field::Empty);
-        let driver = span.in_scope(|| Driver::new(Engine::new(settings), parts, inbox, orders.clone()));
+        let driver = Driver::new(Engine::new(settings), parts, inbox, orders.clone());
         #[cfg(feature = "adapters")]
         let adapter = slot.map(|slot| {
             let who = Who {
                 cluster: config.name.clone(),
                 hostname: hostname.clone(),
             };
-            let watch = span.in_scope(|| Watch::new(slot.clone(), shared.clone(), state, who));
+            let watch = Watch::new(slot.clone(), shared.clone(), state, who, &life);
             (slot, watch)
         });
-        let driver = tokio::spawn(driver.run().instrument(span));
+        let driver = tokio::spawn(life.follow(driver.run()));
         // From here on dropping `node` ends everything.
         let node = Node {
             shared,
@@ -232,6 +235,7 @@ impl Builder {
         node.shutdown().await;
         match phase {
             Ok(Phase::Ended(Ended::Refused(refusal))) => Err(refusal.into()),
+            Ok(Phase::Ended(Ended::Failed(reason))) => Err(StartError::Failed(reason)),
             _ => Err(StartError::Ended),
         }
     }

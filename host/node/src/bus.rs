@@ -5,10 +5,10 @@ use shardwright_coordinator::broker::Backoff;
 use shardwright_coordinator::{BusError, Coordinator, Inbox, Incoming, Messenger, Namespace, Own};
 use shardwright_core::id::{NodeId, Token};
 use shardwright_core::store::StoreTime;
-use shardwright_core::values::LOOK;
+use shardwright_core::values::{Key, LOOK};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 /// What the server's topics begin with on the wire.
 const SERVER: &str = "app/";
@@ -76,6 +76,11 @@ impl Bus {
         matches!(*self.life.borrow(), Life::Over)
     }
 
+    /// Waits until the coordinator has ended for good, and says why. Cancel-safe.
+    pub(crate) async fn ended(&self) -> String {
+        self.coordinator.ended().await
+    }
+
     /// As whom the node speaks, if it does.
     pub(crate) fn node(&self) -> Option<NodeId> {
         match &*self.life.borrow() {
@@ -92,12 +97,31 @@ impl Bus {
         }
     }
 
-    /// Tells the other nodes to look. A failure costs time only: they look by themselves now and then.
-    pub(crate) async fn hint(&self) {
-        if let Ok(messenger) = self.messenger()
-            && let Err(error) = messenger.publish(LOOK, Bytes::new()).await
-        {
-            tracing::debug!(%error, "a hint could not be sent");
+    /// Tells the other nodes to look whenever that is `due`, and returns when all that was due is said and there can be no more.
+    ///
+    /// A hint that could not be sent is tried again: the others would look by themselves only at their next renewal.
+    pub(crate) async fn hint_all(self: Arc<Self>, mut due: mpsc::Receiver<()>) {
+        let mut backoff = Backoff::default();
+        let mut told = false;
+        while due.recv().await.is_some() {
+            // Who has not joined has nobody to tell.
+            while let Ok(messenger) = self.messenger() {
+                match messenger.publish(LOOK, Bytes::new()).await {
+                    Ok(()) => {
+                        told = true;
+                        break;
+                    }
+                    Err(error) => {
+                        tracing::debug!(%error, "a hint could not be sent; it is tried again");
+                        tokio::time::sleep(backoff.next_wait()).await;
+                    }
+                }
+            }
+            backoff.reset();
+        }
+        // The process may end in a moment, and with it what a backend has only queued: an answer to a later question shows that it is out.
+        if told && let Err(error) = self.coordinator.get(&Key::Meta.to_string()).await {
+            tracing::debug!(%error, "the last hint may not have been sent");
         }
     }
 

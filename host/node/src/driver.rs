@@ -2,14 +2,16 @@
 
 use crate::bus::Bus;
 use crate::clock;
+use crate::crew::{Crew, failure as crew_failure};
 use crate::echo::Echo;
 use crate::event::NodeEvent;
 use crate::health::Pulse;
+use crate::life::Life;
+use crate::losing::{Losing, LosingHook};
 use crate::policies::Policies;
 use crate::shared::{Ended, Phase, Shared};
 use crate::state_dir::{self, StateDir};
 use crate::store::StoreCalls;
-use crate::table::Grant;
 use crate::tell;
 use shardwright_core::duty::StopId;
 use shardwright_core::engine::{Command, Engine, Event, Notice};
@@ -17,16 +19,14 @@ use shardwright_core::id::Token;
 use shardwright_core::store::StoreError;
 use shardwright_core::time::Instant;
 use std::collections::{HashMap, VecDeque};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tracing::Instrument;
 
-/// What the embedder does before shards are given up: see [`Builder::on_losing`](crate::Builder::on_losing).
-pub(crate) type LosingHook = Arc<dyn Fn(String, Vec<u32>) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
+/// How long a node that leaves waits for its last hints to be sent. The others see what it wrote at their next renewal at the latest.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// What the driver works with.
 pub(crate) struct Parts {
@@ -37,6 +37,7 @@ pub(crate) struct Parts {
     pub(crate) pulse: Arc<Pulse>,
     pub(crate) losing: Option<LosingHook>,
     pub(crate) stop_timeout: Duration,
+    pub(crate) life: Life,
     /// Locked for as long as the driver lives.
     pub(crate) state: Arc<StateDir>,
     /// The cluster's name.
@@ -52,10 +53,17 @@ pub(crate) struct Driver {
     /// Work under way, each with the event that stands for it if it panics.
     work: JoinSet<Event>,
     fallback: HashMap<Id, Event>,
-    hints: Arc<Notify>,
-    /// The listener and the sender of hints, and the echo.
-    background: JoinSet<()>,
+    /// Where hints that are due are left.
+    hints: mpsc::Sender<()>,
+    /// The task that sends them. It ends with the last of them, when nobody leaves any more.
+    hinting: JoinSet<()>,
+    /// The listener for hints, and the echo.
+    crew: Crew,
     echo: AbortHandle,
+    /// What fails outside the driver.
+    failure: watch::Receiver<Option<String>>,
+    /// Why the node has to end, once it has.
+    failed: Option<String>,
 }
 
 /// However the driver ends, by panic or by being dropped: the node acts no more, and everybody is told.
@@ -65,16 +73,22 @@ impl Drop for Closing {
     fn drop(&mut self) {
         self.0.fence.close();
         self.1.end();
-        let ended = self.0.phase.send_if_modified(|phase| {
+        let panicked = std::thread::panicking();
+        let reason = panicked.then(|| "its driver panicked; the log says more".to_owned());
+        let ended = reason.clone().map_or(Ended::Dropped, Ended::Failed);
+        let mut was = Phase::Starting;
+        let news = self.0.phase.send_if_modified(|phase| {
             let open = !matches!(phase, Phase::Ended(_));
             if open {
-                *phase = Phase::Ended(Ended::Dropped);
+                was = std::mem::replace(phase, Phase::Ended(ended));
             }
             open
         });
-        if ended {
+        if news {
+            // Whoever gives up a start asked for no more than that; a member that is dropped is missed by the others.
+            let dropped = || (was == Phase::Member).then(|| "it was dropped without a shutdown".to_owned());
             self.0.emit(NodeEvent::Ended {
-                reason: Some("its driver was dropped".into()),
+                reason: reason.or_else(dropped),
             });
         }
     }
@@ -84,15 +98,12 @@ impl Driver {
     /// Events for `engine` come from `inbox`; `outbox` is its other end, for hints from other nodes.
     pub(crate) fn new(engine: Engine, parts: Parts, inbox: mpsc::UnboundedReceiver<Event>, outbox: mpsc::UnboundedSender<Event>) -> Self {
         let roles = parts.shared.tables.iter().map(|table| table.spec.name.clone()).collect();
-        let hints = Arc::new(Notify::new());
-        let mut background = JoinSet::new();
-        let (bus, due) = (parts.bus.clone(), hints.clone());
-        background.spawn(async move {
-            loop {
-                due.notified().await;
-                bus.hint().await;
-            }
-        });
+        let life = &parts.life;
+        // One that is due is as good as many.
+        let (hints, due) = mpsc::channel(1);
+        let mut hinting = JoinSet::new();
+        hinting.spawn(life.follow(parts.bus.clone().hint_all(due)));
+        let mut crew = Crew::default();
         let shared = parts.shared.clone();
         let listening = parts.bus.clone().listen(move |loss| {
             if let Some(reason) = loss {
@@ -101,10 +112,19 @@ impl Driver {
             // The driver has ended if this fails.
             let _ = outbox.send(Event::Look);
         });
-        background.spawn(listening.in_current_span());
-        background.spawn(state_dir::watch(parts.state.clone(), parts.shared.clone()).in_current_span());
+        crew.spawn("listens for hints", life.follow(listening));
+        let watching = state_dir::watch(parts.state.clone(), parts.shared.clone());
+        crew.spawn("watches the state directory", life.follow(watching));
+        let (bus, shared) = (parts.bus.clone(), parts.shared.clone());
+        let watching = async move {
+            let why = bus.ended().await;
+            shared.fail(format!("the coordinator has ended for good: {why}"));
+            std::future::pending().await
+        };
+        crew.spawn("watches the coordinator", life.follow(watching));
         let echo = Echo::new(parts.bus.clone(), parts.pulse.clone());
-        let echo = background.spawn(echo.run().in_current_span());
+        let echo = crew.spawn("listens for this node's echo", life.follow(echo.run()));
+        let failure = parts.shared.failure.subscribe();
         Self {
             engine,
             parts,
@@ -114,8 +134,11 @@ impl Driver {
             work: JoinSet::new(),
             fallback: HashMap::new(),
             hints,
-            background,
+            hinting,
+            crew,
             echo,
+            failure,
+            failed: None,
         }
     }
 
@@ -126,15 +149,21 @@ impl Driver {
         while self.feed(event) {
             event = self.next().await;
         }
-        self.background.shutdown().await;
+        // What was written last is news for the others.
+        drop(self.hints);
+        if tokio::time::timeout(LAST_WORDS, self.hinting.join_next()).await.is_err() {
+            tracing::warn!("the other nodes could not be told: they see at their next look that this node has ended");
+        }
+        self.crew.end().await;
     }
 
     async fn next(&mut self) -> Event {
+        let (watched, failed) = (&mut self.failure, self.failed.is_some());
         loop {
             tokio::select! {
                 Some(event) = self.inbox.recv() => return event,
                 Some(done) = self.work.join_next_with_id() => {
-                    if let Some(event) = self.ended(done) {
+                    if let Some(event) = ended(&mut self.fallback, done) {
                         return event;
                     }
                 }
@@ -142,20 +171,12 @@ impl Driver {
                     self.wake = None;
                     return Event::Wake;
                 }
-            }
-        }
-    }
-
-    /// The event of work that has ended.
-    fn ended(&mut self, done: Result<(Id, Event), JoinError>) -> Option<Event> {
-        match done {
-            Ok((id, event)) => {
-                self.fallback.remove(&id);
-                Some(event)
-            }
-            Err(error) => {
-                tracing::error!(%error, "a task of the runtime failed");
-                self.fallback.remove(&error.id())
+                reason = broken(&mut self.crew, &mut self.hinting, &mut *watched), if !failed => {
+                    // In good order, as far as it still can: the others wait for nothing.
+                    tracing::error!(reason, "this node cannot go on: it hands over and ends");
+                    self.failed = Some(reason);
+                    return Event::Leave;
+                }
             }
         }
     }
@@ -175,9 +196,10 @@ impl Driver {
         while let Some(event) = events.pop_front() {
             for command in self.engine.handle(event, clock::now()) {
                 if let Command::Left(outcome) = command {
-                    let (ended, reason) = match outcome {
-                        Ok(()) => (Ended::Asked, None),
-                        Err(refusal) => (Ended::Refused(refusal.clone()), Some(refusal.to_string())),
+                    let (ended, reason) = match (self.failed.take(), outcome) {
+                        (Some(reason), _) => (Ended::Failed(reason.clone()), Some(reason)),
+                        (None, Ok(())) => (Ended::Asked, None),
+                        (None, Err(refusal)) => (Ended::Refused(refusal.clone()), Some(refusal.to_string())),
                     };
                     self.parts.shared.phase.send_replace(Phase::Ended(ended));
                     self.parts.shared.emit(NodeEvent::Ended { reason });
@@ -202,7 +224,10 @@ impl Driver {
                 };
                 self.spawn(Event::Stored { op, outcome: panicked }, done);
             }
-            Command::Hint => self.hints.notify_one(),
+            Command::Hint => {
+                // If there is no room, one is due already.
+                let _ = self.hints.try_send(());
+            }
             Command::Ask { request, role, snapshot } => {
                 let policies = self.parts.policies.clone();
                 let failed = |reason: String| Event::Answered {
@@ -216,8 +241,14 @@ impl Driver {
                 };
                 self.spawn(failed("the call of the policy failed".into()), done);
             }
-            Command::Gain { role, shards } => self.gain(role, &shards),
-            Command::Stop { stop, role, shards } => self.stop(stop, role, shards, events),
+            Command::Gain {
+                role,
+                epoch,
+                shards,
+                since,
+                deadline,
+            } => self.gain(role, epoch, &shards, (since, deadline)),
+            Command::Stop { stop, role, shards, until } => self.stop(stop, role, &shards, until, events),
             Command::Deadline(deadline) => {
                 if let Some(deadline) = deadline {
                     self.parts.pulse.renewed(deadline);
@@ -240,10 +271,8 @@ impl Driver {
     fn notice(&self, notice: Notice) {
         let shared = &self.parts.shared;
         if let Notice::Joined { id, .. } = notice {
-            if shared.node() != Some(id) {
-                // Recorded once: a span keeps every value that it was ever given.
-                tracing::Span::current().record("node", id.get());
-            }
+            self.parts.life.holds(id);
+            let _in = self.parts.life.span().entered();
             shared.set_node(id);
             self.parts.bus.begin(id, self.parts.store.session_written());
             shared.emit(tell::event(notice, &self.roles));
@@ -253,65 +282,74 @@ impl Driver {
         }
     }
 
-    fn gain(&self, role: usize, shards: &[(u32, Token)]) {
+    fn gain(&self, role: usize, epoch: u64, held: &[(u32, Token)], (since, deadline): (Instant, Instant)) {
         let shared = &self.parts.shared;
         let Some(table) = shared.tables.get(role) else { return };
-        table.grant(shards);
-        shared.holding.send_modify(|holding| *holding += shards.len());
+        table.grant(held);
+        shared.holding.send_modify(|holding| *holding += held.len());
+        let (shards, tokens) = held.iter().copied().unzip();
         let event = NodeEvent::Gained {
             role: table.spec.name.clone(),
-            shards: shards.iter().map(|(shard, _)| *shard).collect(),
+            shards,
+            tokens,
+            epoch,
+            since: since.0,
+            deadline: deadline.0,
         };
         shared.emit(event);
     }
 
     /// Nothing new can begin on these shards from here on; what runs is told, and waited for.
-    fn stop(&mut self, stop: StopId, role: usize, shards: Vec<u32>, events: &mut VecDeque<Event>) {
+    fn stop(&mut self, stop: StopId, role: usize, held: &[(u32, Token)], until: Instant, events: &mut VecDeque<Event>) {
         let shared = self.parts.shared.clone();
         let Some(table) = shared.tables.get(role) else {
             events.push_back(Event::Stopped(stop));
             return;
         };
-        let grants = table.revoke(&shards);
-        let name = table.spec.name.clone();
-        shared.emit(NodeEvent::Losing {
-            role: name.clone(),
-            shards: shards.clone(),
-        });
-        if grants.is_empty() && self.parts.losing.is_none() {
-            stopped(&shared, name, shards, false);
+        let (shards, tokens): (Vec<u32>, Vec<Token>) = held.iter().copied().unzip();
+        let losing = Losing {
+            grants: table.revoke(&shards),
+            shared: shared.clone(),
+            role: table.spec.name.clone(),
+            shards,
+            tokens,
+        };
+        losing.begin(until);
+        if losing.grants.is_empty() && self.parts.losing.is_none() {
+            losing.done(false);
             events.push_back(Event::Stopped(stop));
             return;
         }
-        let (losing, limit) = (self.parts.losing.clone(), self.parts.stop_timeout);
+        let (hook, limit) = (self.parts.losing.clone(), self.parts.stop_timeout);
         self.spawn(Event::Stopped(stop), async move {
-            let ending = wind_down(losing, name.clone(), shards.clone(), grants);
-            let overdue = tokio::time::timeout(limit, ending).await.is_err();
-            stopped(&shared, name, shards, overdue);
+            losing.end(hook, limit).await;
             Event::Stopped(stop)
         });
     }
 }
 
-fn stopped(shared: &Shared, role: String, shards: Vec<u32>, overdue: bool) {
-    if overdue {
-        shared.overdue.fetch_add(1, Ordering::Relaxed);
+/// Waits until something has ended that the node needs, and says what.
+async fn broken(crew: &mut Crew, hinting: &mut JoinSet<()>, failure: &mut watch::Receiver<Option<String>>) -> String {
+    tokio::select! {
+        reason = crew.deserted() => reason,
+        // It ends by itself only after the driver.
+        Some(Err(error)) = hinting.join_next() => format!("the task that sends hints {}", crew_failure(error)),
+        // The sender is in what the driver and its node share.
+        Ok(told) = failure.wait_for(Option::is_some) => told.clone().unwrap_or_default(),
     }
-    shared.holding.send_modify(|holding| *holding -= shards.len());
-    shared.emit(NodeEvent::Lost { role, shards, overdue });
 }
 
-/// The embedder's own end of the work, then that of the claims.
-async fn wind_down(losing: Option<LosingHook>, role: String, shards: Vec<u32>, grants: Vec<Grant>) {
-    if let Some(losing) = losing {
-        // A task of its own, ended with this one: a hook that panics must not keep the claims from being waited for.
-        let mut hook = JoinSet::new();
-        hook.spawn(async move { losing(role, shards).await }.in_current_span());
-        if let Some(Err(error)) = hook.join_next().await {
-            tracing::error!(%error, "the losing hook failed");
+/// The event of work that has ended.
+fn ended(fallback: &mut HashMap<Id, Event>, done: Result<(Id, Event), JoinError>) -> Option<Event> {
+    match done {
+        Ok((id, event)) => {
+            fallback.remove(&id);
+            Some(event)
         }
-    }
-    for grant in grants {
-        grant.closed().await;
+        Err(error) => {
+            let id = error.id();
+            tracing::error!(error = crew_failure(error), "a task of the runtime failed");
+            fallback.remove(&id)
+        }
     }
 }

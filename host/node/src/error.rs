@@ -44,6 +44,9 @@ pub enum StartError {
     /// The cluster does not take this node.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// Something that the node needs failed for good, by a panic for instance.
+    #[error("the node ended while it started: {0}")]
+    Failed(String),
     /// The runtime ended, or the runtime's task failed, while the node started.
     #[error("the node ended while it started; the log says more")]
     Ended,

@@ -3,7 +3,7 @@
 use crate::health::HealthState;
 use serde::{Serialize, Serializer};
 use shardwright_core::engine::Status;
-use shardwright_core::id::{NodeId, SessionId};
+use shardwright_core::id::{NodeId, SessionId, Token};
 use tokio::sync::broadcast;
 
 /// How many events wait for a slow reader before it misses some.
@@ -47,6 +47,14 @@ pub enum NodeEvent {
         role: String,
         /// The shards.
         shards: Vec<u32>,
+        /// The fencing token of each of them, in their order.
+        tokens: Vec<Token>,
+        /// The number of the plan that grants them.
+        epoch: u64,
+        /// Since when, in milliseconds of CLOCK_BOOTTIME.
+        since: u64,
+        /// Until when, in milliseconds of CLOCK_BOOTTIME, unless the session is renewed, as it is every few seconds.
+        deadline: u64,
     },
     /// These shards are this node's no more; their claims are cancelled, their work is ending.
     Losing {
@@ -54,6 +62,11 @@ pub enum NodeEvent {
         role: String,
         /// The shards.
         shards: Vec<u32>,
+        /// The token under which each of them was held.
+        tokens: Vec<Token>,
+        /// Until when this node was allowed to act on them, in milliseconds of CLOCK_BOOTTIME: now, or earlier if its deadline passed while its
+        /// process was stopped.
+        until: u64,
     },
     /// Their work has ended, or had its time.
     Lost {
@@ -61,17 +74,28 @@ pub enum NodeEvent {
         role: String,
         /// The shards.
         shards: Vec<u32>,
+        /// The token under which each of them was held.
+        tokens: Vec<Token>,
         /// Whether some of the work had not ended within `stop-timeout`. Its claims are worth nothing.
         overdue: bool,
     },
     /// The session was not renewed in time: this node does not act until it is.
-    Fenced,
+    Fenced {
+        /// The deadline that has passed, in milliseconds of CLOCK_BOOTTIME.
+        deadline: u64,
+    },
     /// The session was renewed after all.
-    Resumed,
+    Resumed {
+        /// Until when, in milliseconds of CLOCK_BOOTTIME, unless it is renewed again.
+        deadline: u64,
+    },
     /// The session was ended by others: this node joins again.
     SessionLost,
     /// The store is not the one it was: this node joins again.
-    HistoryLost,
+    HistoryLost {
+        /// How that was noticed.
+        reason: String,
+    },
     /// Joining again was refused; it is tried again.
     Refused {
         /// Why.
@@ -279,9 +303,13 @@ mod test {
         let lost = NodeEvent::Lost {
             role: "r".into(),
             shards: vec![1, 2],
+            tokens: vec![Token(7), Token(u64::MAX)],
             overdue: false,
         };
-        assert_eq!(json(lost), r#"{"event":"lost","role":"r","shards":[1,2],"overdue":false}"#);
+        assert_eq!(
+            json(lost),
+            r#"{"event":"lost","role":"r","shards":[1,2],"tokens":["00000000000000000007","18446744073709551615"],"overdue":false}"#
+        );
         let health = NodeEvent::Health {
             state: HealthState::BusSilent,
         };

@@ -71,12 +71,14 @@ impl Fence {
         self.set(None);
     }
 
-    /// Starts the thread that turns `live` off at the deadline and then calls `cancel`, which must not block for long.
-    pub(crate) fn watch(self: &Arc<Self>, cancel: impl Fn() + Send + 'static) -> std::io::Result<()> {
+    /// Starts the thread that turns `live` off at the deadline and then calls `cancel`, which must not block for long. If it panics, nobody
+    /// keeps the deadline: the node is off for good, and `broken` is called.
+    pub(crate) fn watch(self: &Arc<Self>, cancel: impl Fn() + Send + 'static, broken: impl Fn() + Send + 'static) -> std::io::Result<()> {
         let fence = self.clone();
-        std::thread::Builder::new()
-            .name("shardwright-fence".into())
-            .spawn(move || fence.guard(&cancel))?;
+        std::thread::Builder::new().name("shardwright-fence".into()).spawn(move || {
+            let _unguarded = Unguarded(fence.clone(), broken);
+            fence.guard(&cancel);
+        })?;
         Ok(())
     }
 
@@ -109,6 +111,18 @@ impl Fence {
     }
 }
 
+/// In the hands of the thread: if that panics, nobody guards the fence any more.
+struct Unguarded<B: Fn()>(Arc<Fence>, B);
+
+impl<B: Fn()> Drop for Unguarded<B> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.close();
+            (self.1)();
+        }
+    }
+}
+
 #[cfg(test)]
 mod test {
     use super::*;
@@ -119,7 +133,7 @@ mod test {
         let fence = Arc::new(Fence::default());
         let (send, cancelled) = mpsc::channel();
         fence
-            .watch(move || send.send(clock::now()).expect("the test listens"))
+            .watch(move || send.send(clock::now()).expect("the test listens"), || {})
             .expect("a thread");
         assert!(!fence.permits(), "nothing is permitted before the first deadline");
 
@@ -143,5 +157,19 @@ mod test {
             cancelled.recv_timeout(Duration::from_secs(5)).is_err(),
             "the thread has ended and dropped its closure"
         );
+    }
+    #[test]
+    fn a_watchdog_that_panics_turns_the_node_off_for_good_and_says_so() {
+        let fence = Arc::new(Fence::default());
+        let (send, broken) = mpsc::channel();
+        fence
+            .watch(|| panic!("planted"), move || send.send(()).expect("the test listens"))
+            .expect("a thread");
+        fence.set(Some(clock::now().plus(60_000)));
+        assert!(fence.permits());
+        fence.set(None);
+        broken.recv_timeout(Duration::from_secs(5)).expect("it says so");
+        fence.set(Some(clock::now().plus(60_000)));
+        assert!(!fence.permits() && !fence.is_live());
     }
 }

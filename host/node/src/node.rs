@@ -9,7 +9,7 @@ use crate::event::{EventStream, NodeEvent};
 use crate::health::{Health, Pulse};
 use crate::policies::{Policies, PolicyFileError};
 use crate::role::{Role, UnknownRole};
-use crate::shared::{Phase, Shared};
+use crate::shared::{Ended, Phase, Shared};
 use bytes::Bytes;
 use shardwright_config::ClusterConfig;
 use shardwright_coordinator::{BusError, Protected};
@@ -289,11 +289,16 @@ impl Node {
         }
     }
 
-    /// Waits until the node has ended by itself: it was refused after a new join, for instance. Cancel-safe.
-    pub async fn ended(&self) {
+    /// Waits until the node has ended by itself, and says why: something that it needs failed for good, for instance. Cancel-safe.
+    pub async fn ended(&self) -> String {
         let mut phase = self.shared.phase.subscribe();
         // The sender is in `self`.
-        let _ = phase.wait_for(|phase| matches!(phase, Phase::Ended(_))).await;
+        let ended = phase.wait_for(|phase| matches!(phase, Phase::Ended(_))).await;
+        match ended.as_deref() {
+            Ok(Phase::Ended(Ended::Refused(refusal))) => refusal.to_string(),
+            Ok(Phase::Ended(Ended::Failed(reason))) => reason.clone(),
+            _ => "its driver was dropped, with the runtime that it ran on".to_owned(),
+        }
     }
 
     fn order(&self, event: Event) {

@@ -81,6 +81,8 @@ impl Reopening {
         };
         if self.inner.state.send_if_modified(begin) {
             let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
+            // What has ended is done with.
+            while work.try_join_next().is_some() {}
             work.spawn(reopen(self.inner.clone()).in_current_span());
         }
         let settled = state.wait_for(|state| !matches!(state, State::Opening)).await;
@@ -205,6 +207,19 @@ impl Coordinator for Reopening {
         self.present().coordinator.fresh_is_safe()
     }
 
+    /// The end of what is open now: that of a handle which was replaced is no news.
+    async fn ended(&self) -> String {
+        let mut present = self.inner.present.subscribe();
+        loop {
+            let handle = present.borrow_and_update().clone();
+            tokio::select! {
+                why = handle.coordinator.ended() => return why,
+                // The sender lives as long as this.
+                _ = present.changed() => {}
+            }
+        }
+    }
+
     async fn examine(&self) -> Vec<Finding> {
         self.present().coordinator.examine().await
     }
@@ -287,6 +302,31 @@ mod test {
         let mut fresh = coordinator.subscribe(&["t"]).await.expect("subscribes");
         in_memory(&broker).publish("t", Bytes::from_static(b"x")).await.expect("sent");
         assert_eq!(fresh.next(8).await.map(|news| news.len()), Ok(1));
+    }
+
+    #[tokio::test]
+    async fn an_opener_that_panics_is_tried_again() {
+        let (broker, tries) = (MemoryBroker::new(), Arc::new(AtomicBool::new(false)));
+        let open = {
+            let broker = broker.clone();
+            opener(move || match tries.swap(true, Ordering::SeqCst) {
+                false => panic!("planted"),
+                true => Ok(in_memory(&broker)),
+            })
+        };
+        let coordinator = Reopening::new(lossy(&MemoryBroker::new()), open);
+        assert!(matches!(coordinator.get("leader").await, Err(StoreError::HistoryLost(_))));
+        let opened = async {
+            loop {
+                match coordinator.get("meta").await {
+                    Err(StoreError::Unavailable(why)) => assert!(why.contains("planted"), "{why}"),
+                    other => return other,
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        let reading = tokio::time::timeout(PATIENCE, opened).await.expect("in time");
+        assert_eq!(reading.expect("open").entry, None);
     }
 
     #[tokio::test]

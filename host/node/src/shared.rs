@@ -8,7 +8,8 @@ use shardwright_core::engine::{NodeRecord, Refusal};
 use shardwright_core::id::NodeId;
 use shardwright_core::role::RoleSpec;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::SystemTime;
 use tokio::sync::{broadcast, watch};
 
 /// The state of one node.
@@ -20,7 +21,11 @@ pub(crate) struct Shared {
     /// Shards that are held, or whose work is still stopping.
     pub(crate) holding: watch::Sender<usize>,
     pub(crate) overdue: AtomicU64,
+    /// Why the node cannot go on, as soon as somebody finds that.
+    pub(crate) failure: watch::Sender<Option<String>>,
     node: AtomicU32,
+    /// When history was lost last, and how that was noticed.
+    loss: Mutex<Option<(SystemTime, String)>>,
     registry: RwLock<Arc<[NodeRecord]>>,
 }
 
@@ -42,7 +47,9 @@ pub(crate) enum Ended {
     Asked,
     /// It may not take part.
     Refused(Refusal),
-    /// Its driver was dropped: with the node's handle, with the runtime, or by a panic.
+    /// Something that it needs has failed for good.
+    Failed(String),
+    /// Its driver was dropped: with the node's handle or with the runtime.
     Dropped,
 }
 
@@ -52,7 +59,12 @@ impl Shared {
         let fence = Arc::new(Fence::default());
         let tables: Box<[_]> = roles.iter().map(|role| Arc::new(Table::new(role.clone(), fence.clone()))).collect();
         let watched: Vec<_> = tables.to_vec();
-        fence.watch(move || watched.iter().for_each(|table| table.cancel_all()))?;
+        let failure = watch::Sender::new(None);
+        let broken = failure.clone();
+        fence.watch(
+            move || watched.iter().for_each(|table| table.cancel_all()),
+            move || fail(&broken, "the thread that keeps the deadline panicked".to_owned()),
+        )?;
         Ok(Arc::new(Self {
             fence,
             tables,
@@ -60,16 +72,32 @@ impl Shared {
             phase: watch::Sender::new(Phase::Starting),
             holding: watch::Sender::new(0),
             overdue: AtomicU64::new(0),
+            failure,
             node: AtomicU32::new(0),
+            loss: Mutex::default(),
             registry: RwLock::new(Arc::from(Vec::new())),
         }))
+    }
+
+    /// The node cannot go on, for this reason: its driver ends it.
+    pub(crate) fn fail(&self, reason: String) {
+        fail(&self.failure, reason);
     }
 
     /// Tells people and whoever listens.
     pub(crate) fn emit(&self, event: NodeEvent) {
         tell::log(&event);
+        if let NodeEvent::HistoryLost { reason } = &event {
+            *self.loss.lock().unwrap_or_else(PoisonError::into_inner) = Some((SystemTime::now(), reason.clone()));
+        }
         // Nobody may be listening.
         let _ = self.events.send(event);
+    }
+
+    /// When history was lost last, and how that was noticed.
+    #[cfg(feature = "adapters")]
+    pub(crate) fn loss(&self) -> Option<(SystemTime, String)> {
+        self.loss.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn registry(&self) -> Arc<[NodeRecord]> {
@@ -88,4 +116,13 @@ impl Shared {
     pub(crate) fn set_node(&self, node: NodeId) {
         self.node.store(node.get(), Ordering::Relaxed);
     }
+}
+
+/// The first reason stands.
+fn fail(failure: &watch::Sender<Option<String>>, reason: String) {
+    failure.send_if_modified(|first| {
+        let news = first.is_none();
+        first.get_or_insert(reason);
+        news
+    });
 }

@@ -13,10 +13,10 @@ pub(crate) fn event(notice: Notice, roles: &[String]) -> NodeEvent {
         Notice::Joined { id, session } => NodeEvent::Joined { node: id, session },
         Notice::Renamed { id, from } => NodeEvent::Renamed { node: id, from },
         Notice::Grace { wait } => NodeEvent::Grace { wait },
-        Notice::Fenced => NodeEvent::Fenced,
-        Notice::Resumed => NodeEvent::Resumed,
+        Notice::Fenced { deadline } => NodeEvent::Fenced { deadline: deadline.0 },
+        Notice::Resumed { deadline } => NodeEvent::Resumed { deadline: deadline.0 },
         Notice::SessionLost => NodeEvent::SessionLost,
-        Notice::HistoryLost { .. } => NodeEvent::HistoryLost,
+        Notice::HistoryLost { reason, .. } => NodeEvent::HistoryLost { reason },
         Notice::CoordinatorDown(reason) => NodeEvent::CoordinatorDown { reason },
         Notice::CoordinatorUp => NodeEvent::CoordinatorUp,
         Notice::Refused(refusal) => NodeEvent::Refused {
@@ -67,24 +67,26 @@ pub(crate) fn log(event: &NodeEvent) {
             wait,
             "the store is new, or may have lost its last writes: waiting until nobody can be acting on what it does not say"
         ),
-        E::Gained { role, shards } => info!(role, shards = %Ranges(shards), "gained"),
-        E::Losing { role, shards } => info!(role, shards = %Ranges(shards), "losing"),
+        E::Gained { role, shards, .. } => info!(role, shards = %Ranges(shards), "gained"),
+        E::Losing { role, shards, .. } => info!(role, shards = %Ranges(shards), "losing"),
         E::Lost {
             role,
             shards,
             overdue: false,
+            ..
         } => info!(role, shards = %Ranges(shards), "lost"),
         E::Lost {
             role,
             shards,
             overdue: true,
+            ..
         } => {
             error!(role, shards = %Ranges(shards), "lost, and work had not ended within stop-timeout: only its tokens stop it now");
         }
-        E::Fenced => error!("not renewed in time: this node does not act"),
-        E::Resumed => info!("renewed after all: this node acts again"),
+        E::Fenced { .. } => error!("not renewed in time: this node does not act"),
+        E::Resumed { .. } => info!("renewed after all: this node acts again"),
         E::SessionLost => error!("the session was ended by others: joining again"),
-        E::HistoryLost => error!("the coordinator lost its history: joining again"),
+        E::HistoryLost { reason } => error!(reason, "the coordinator lost its history: joining again"),
         E::Refused { reason } => error!(reason, "joining again was refused; it is tried again"),
         E::CoordinatorDown { reason } => error!(reason, "the coordinator fails"),
         E::CoordinatorUp => info!("the coordinator answers again"),

@@ -99,7 +99,7 @@ async fn a_node_that_is_cut_off_stops_in_time_and_comes_back() {
     let mut told = Vec::new();
     event("it is fenced", &mut events, |event| {
         told.push(event.clone());
-        (event == NodeEvent::Fenced).then_some(())
+        matches!(event, NodeEvent::Fenced { .. }).then_some(())
     })
     .await;
     assert!(

@@ -31,7 +31,10 @@ async fn a_node_goes_on_with_the_store_that_is_there_now() {
         }
     }
     for events in [&mut events, &mut others] {
-        event("it notices", events, |event| (event == NodeEvent::HistoryLost).then_some(())).await;
+        event("it notices", events, |event| {
+            matches!(event, NodeEvent::HistoryLost { .. }).then_some(())
+        })
+        .await;
         event("it joins again", events, |event| {
             matches!(event, NodeEvent::Joined { .. }).then_some(())
         })

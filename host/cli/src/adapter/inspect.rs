@@ -2,7 +2,7 @@
 
 use super::load::load;
 use crate::exit::Exit;
-use crate::output::{self, Format, Output, line};
+use crate::output::{self, Format, Output, line, plain};
 use anyhow::Context;
 use clap::Args;
 use serde::Serialize;
@@ -107,13 +107,13 @@ impl Inspected {
             ("digest", &self.digest),
         ];
         for (name, value) in rows {
-            line(&format!("{name:<8} {value}"))?;
+            line(&format!("{name:<8} {}", plain(value)))?;
         }
         let list = |name, items: Vec<String>| {
             let items = if items.is_empty() { vec!["none".to_owned()] } else { items };
             items.iter().enumerate().try_for_each(|(number, item)| {
                 let name = if number == 0 { name } else { "" };
-                line(&format!("{name:<8} {item}"))
+                line(&format!("{name:<8} {}", plain(item)))
             })
         };
         list("options", self.options.clone())?;

@@ -2,7 +2,7 @@
 
 use crate::cluster::{self, Which};
 use crate::exit::Exit;
-use crate::output::{self, Table, line};
+use crate::output::{self, Table, line, plain};
 use clap::Args;
 use serde_json::json;
 use shardwright::backend::BackendError;
@@ -76,7 +76,7 @@ fn show(findings: &[Finding]) -> anyhow::Result<()> {
     table.print()?;
     let remedies: Vec<_> = findings
         .iter()
-        .filter_map(|finding| Some(format!("  {}: {}", finding.name, finding.remedy.as_ref()?)))
+        .filter_map(|finding| Some(format!("  {}: {}", finding.name, plain(finding.remedy.as_ref()?))))
         .collect();
     if !remedies.is_empty() {
         line(&format!("\nWhat to do:\n{}", remedies.join("\n")))?;

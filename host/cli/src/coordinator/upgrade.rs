@@ -2,7 +2,7 @@
 
 use crate::cluster::Which;
 use crate::exit::Exit;
-use crate::output::line;
+use crate::output::{line, plain};
 use anyhow::{Context, bail};
 use clap::Args;
 use shardwright::adapter::{AdapterComponent, Differences, Grants, UpgradeError, adapter_component, open_component};
@@ -85,7 +85,7 @@ pub(super) async fn run(args: &Upgrade) -> anyhow::Result<Exit> {
     let more = match judge(args, &config, section, pinned.as_ref(), old, &new).await? {
         Verdict::Fine { more } => more,
         Verdict::Refused(why) => {
-            line(&format!("\nRefused, and nothing was changed: {why}"))?;
+            line(&format!("\nRefused, and nothing was changed: {}", plain(&why)))?;
             return Ok(Exit::Unhealthy);
         }
     };

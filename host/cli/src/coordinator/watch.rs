@@ -3,7 +3,7 @@
 use super::sighting::{Counts, Sighting, Watcher, on_the_wire};
 use crate::cluster::{self, Which};
 use crate::exit::Exit;
-use crate::output::line;
+use crate::output::{line, plain};
 use crate::stop::Stop;
 use clap::Args;
 use serde_json::{Value, json};
@@ -106,7 +106,7 @@ fn show(sighting: &Sighting, as_json: bool) -> anyhow::Result<()> {
         Sighting::Malformed { topic, bytes } => format!("{bytes} bytes that are no message of a node, to {topic}"),
         Sighting::Stale { origin, topic, sequence } => format!("{:<9} {sequence:>7} again or late, to {topic}", who(*origin)),
     };
-    Ok(line(&format!("{}  {text}", time()))?)
+    Ok(line(&format!("{}  {}", time(), plain(&text)))?)
 }
 
 fn unreadable(count: u64, as_json: bool) -> anyhow::Result<()> {

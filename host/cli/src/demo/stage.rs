@@ -78,7 +78,9 @@ impl Stage {
         let (tell, told) = channel();
         let yard = match &args.coordinator {
             None => Yard::new(program, &settings("demo", args.nodes))?,
-            Some(address) => Yard::new(program, &settings(&scratch_name("demo")?, args.nodes))?.meeting_at(place::section(address)?),
+            Some(address) => {
+                Yard::new(program, &settings(&scratch_name("demo")?, args.nodes))?.meeting_at(place::section(&place::spelt(address)?)?)
+            }
         };
         Ok(Self {
             screen,

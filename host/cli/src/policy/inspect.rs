@@ -1,7 +1,7 @@
 //! `policy inspect`: what a component is, or why it is no policy.
 
 use crate::exit::Exit;
-use crate::output::{self, Format, Output, line};
+use crate::output::{self, Format, Output, line, plain};
 use anyhow::Context;
 use clap::Args;
 use serde::Serialize;
@@ -65,7 +65,7 @@ pub(super) fn run(args: &Inspect) -> anyhow::Result<Exit> {
         ("digest", found.digest),
     ];
     for (name, value) in rows {
-        line(&format!("{name:<8} {value}"))?;
+        line(&format!("{name:<8} {}", plain(&value)))?;
     }
     Ok(Exit::Ok)
 }

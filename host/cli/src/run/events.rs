@@ -1,9 +1,9 @@
 //! What happens to a node, as lines on stdout. The fields are a contract: `docs/events.md`.
 
+use crate::output::plain;
 use clap::ValueEnum;
 use serde_json::{Map, Value, json};
 use shardwright::{Mode, Node, NodeEvent};
-use std::collections::HashMap;
 use std::io::Write;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -28,13 +28,32 @@ pub(super) enum EventsFormat {
 /// Shards of a role that are being lost: a hook waits until this has been told.
 type Losing = (String, Vec<u32>);
 
+/// What has been told so far, for the hooks that wait for it.
+#[derive(Default)]
+struct Told {
+    losing: Vec<Losing>,
+    /// How often events were left out: what a hook waits for may be among them.
+    lagged: u64,
+    /// Nothing more is told.
+    over: bool,
+}
+
+/// However the telling ends, nobody waits for it any more.
+struct Over(Arc<watch::Sender<Told>>);
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        self.0.send_modify(|told| told.over = true);
+    }
+}
+
 /// Tells events on stdout.
 ///
 /// A loss is stamped before the shards can go to anybody else: the hook that the node calls before it gives them up waits for it. So the
 /// intervals that the lines of several nodes describe never overlap unless ownership did.
 pub(super) struct Events {
     format: Option<EventsFormat>,
-    told: Arc<watch::Sender<Vec<Losing>>>,
+    told: Arc<watch::Sender<Told>>,
     lines: SyncSender<String>,
     writer: std::thread::JoinHandle<()>,
 }
@@ -60,9 +79,12 @@ impl Events {
             let losing = (role, shards);
             Box::pin(async move {
                 let mut seen = told.subscribe();
+                let lagged = seen.borrow().lagged;
                 // The sender is held here.
-                let _ = seen.wait_for(|all| all.contains(&losing)).await;
-                told.send_modify(|all| all.retain(|other| *other != losing));
+                let _ = seen
+                    .wait_for(|told| told.losing.contains(&losing) || told.lagged > lagged || told.over)
+                    .await;
+                told.send_modify(|told| told.losing.retain(|other| *other != losing));
             })
         }
     }
@@ -71,14 +93,15 @@ impl Events {
     pub(super) fn follow(&self, node: &Node) -> JoinHandle<Option<String>> {
         let mut stream = node.events();
         let mut teller = Teller::new(self.format, self.lines.clone());
-        teller.roles = node.roles().map(|role| (role.name().to_owned(), role)).collect();
         teller.ready(node);
-        let told = self.told.clone();
+        let told = Over(self.told.clone());
         tokio::spawn(async move {
+            let Over(told) = &told;
             while let Some(event) = stream.next().await {
                 teller.tell(&event);
                 match event {
-                    NodeEvent::Losing { role, shards } => told.send_modify(|all| all.push((role, shards))),
+                    NodeEvent::Losing { role, shards, .. } => told.send_modify(|told| told.losing.push((role, shards))),
+                    NodeEvent::Lagged { .. } => told.send_modify(|told| told.lagged += 1),
                     NodeEvent::Ended { reason } => return reason,
                     _ => {}
                 }
@@ -90,12 +113,12 @@ impl Events {
     /// Rehearses work until the node ends: every `pause`, acts on each shard that the node is the one to act on, which only means to tell it.
     ///
     /// The stamp lies between two moments at which the claim was held: the first gave the token, the second found it still valid.
-    pub(super) fn rehearse(&self, node: &Node, pause: Duration) -> JoinHandle<()> {
+    pub(super) fn rehearse(&self, node: &Node, pause: Duration) -> impl Future<Output = ()> + Send + use<> {
         let roles: Vec<_> = node.roles().filter(|role| role.spec().mode == Mode::Primary).collect();
         let (format, lines) = (self.format, self.lines.clone());
         let mut rounds = tokio::time::interval(pause);
         rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        tokio::spawn(async move {
+        async move {
             let mut teller = Teller::new(format, lines);
             loop {
                 rounds.tick().await;
@@ -105,7 +128,7 @@ impl Events {
                     let (shards, tokens): (Vec<_>, Vec<_>) = claims
                         .iter()
                         .filter(|claim| claim.is_valid())
-                        .map(|claim| (claim.shard(), claim.token().0))
+                        .map(|claim| (claim.shard(), claim.token()))
                         .unzip();
                     if !shards.is_empty() {
                         teller.tell_fields(
@@ -115,7 +138,7 @@ impl Events {
                     }
                 }
             }
-        })
+        }
     }
 
     /// Waits until everything that was told is written.
@@ -133,20 +156,11 @@ struct Teller {
     lines: SyncSender<String>,
     /// Lines left out because nobody read.
     missed: u64,
-    roles: HashMap<String, shardwright::Role>,
-    /// The tokens under which shards were gained.
-    tokens: HashMap<(String, u32), u64>,
 }
 
 impl Teller {
     fn new(format: Option<EventsFormat>, lines: SyncSender<String>) -> Self {
-        Self {
-            format,
-            lines,
-            missed: 0,
-            roles: HashMap::new(),
-            tokens: HashMap::new(),
-        }
+        Self { format, lines, missed: 0 }
     }
 
     fn ready(&mut self, node: &Node) {
@@ -166,10 +180,7 @@ impl Teller {
             return;
         }
         let at = now();
-        let Ok(mut fields) = serde_json::to_value(event) else { return };
-        if let Some(tokens) = self.tokens(event) {
-            fields["tokens"] = tokens;
-        }
+        let Ok(fields) = serde_json::to_value(event) else { return };
         self.tell_fields(fields, at);
     }
 
@@ -183,37 +194,6 @@ impl Teller {
             EventsFormat::Json => Value::Object(fields).to_string(),
             EventsFormat::Text => text(&fields),
         });
-    }
-
-    /// The tokens of the shards that an event is about; null for one that was gone before it could be told.
-    fn tokens(&mut self, event: &NodeEvent) -> Option<Value> {
-        match event {
-            NodeEvent::Gained { role, shards } => {
-                let held = self.roles.get(role);
-                let tokens = shards.iter().map(|&shard| {
-                    let token = held.and_then(|held| held.token(shard)).map(|token| token.0);
-                    match token {
-                        Some(token) => self.tokens.insert((role.clone(), shard), token),
-                        None => self.tokens.remove(&(role.clone(), shard)),
-                    };
-                    token
-                });
-                Some(tokens.collect::<Vec<_>>().into())
-            }
-            NodeEvent::Losing { role, shards } | NodeEvent::Lost { role, shards, .. } => {
-                let ended = matches!(event, NodeEvent::Lost { .. });
-                let tokens = shards.iter().map(|&shard| {
-                    let key = (role.clone(), shard);
-                    if ended {
-                        self.tokens.remove(&key)
-                    } else {
-                        self.tokens.get(&key).copied()
-                    }
-                });
-                Some(tokens.collect::<Vec<_>>().into())
-            }
-            _ => None,
-        }
     }
 
     fn send(&mut self, line: String) {
@@ -242,7 +222,7 @@ fn text(fields: &Map<String, Value>) -> String {
             Value::String(text) => text.clone(),
             other => other.to_string(),
         };
-        line.push_str(&format!(" {name}={value}"));
+        line.push_str(&format!(" {name}={}", plain(&value)));
     }
     line
 }

@@ -1,8 +1,13 @@
 //! The log: to stderr, chosen by `RUST_LOG`.
 
+use crate::output::plain;
 use clap::ValueEnum;
+use std::fmt::{self, Debug};
 use std::io::IsTerminal;
+use tracing::field::Field;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::field::MakeExt;
+use tracing_subscriber::fmt::format::{Writer, debug_fn};
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -25,6 +30,7 @@ pub(super) fn init(format: LogFormat) {
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {
         LogFormat::Text => builder
+            .fmt_fields(debug_fn(field).delimited(" "))
             .with_ansi(crate::output::colors(&std::io::stderr()))
             .with_target(std::io::stderr().is_terminal())
             .init(),
@@ -32,5 +38,63 @@ pub(super) fn init(format: LogFormat) {
     }
     if let Some(error) = unusable {
         tracing::warn!(%error, "RUST_LOG cannot be used: logging at level info");
+    }
+}
+
+/// One field of a line. What it says may come from another node, a component or a server.
+fn field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> fmt::Result {
+    let text = format!("{value:?}");
+    let text = plain(&text);
+    match (field.name(), writer.has_ansi_escapes()) {
+        ("message", _) => writer.write_str(&text),
+        (name, true) => write!(writer, "\x1b[3m{name}\x1b[0m\x1b[2m=\x1b[0m{text}"),
+        (name, false) => write!(writer, "{name}={text}"),
+    }
+}
+
+#[cfg(test)]
+mod test {
+    use super::*;
+    use std::sync::{Arc, Mutex};
+    use tracing_subscriber::fmt::MakeWriter;
+
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().expect("nobody panics").extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl MakeWriter<'_> for Kept {
+        type Writer = Self;
+        fn make_writer(&self) -> Self {
+            self.clone()
+        }
+    }
+
+    #[test]
+    fn what_others_say_does_nothing_to_a_terminal() {
+        let kept = Kept::default();
+        let subscriber = tracing_subscriber::fmt()
+            .fmt_fields(debug_fn(field).delimited(" "))
+            .with_ansi(false)
+            .without_time()
+            .with_writer(kept.clone())
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            let evil = "x\x1b[2J\ny";
+            let _in = tracing::info_span!("of", host = evil).entered();
+            tracing::warn!(reason = evil, error = %evil, "says {evil}");
+        });
+        let told = String::from_utf8(kept.0.lock().expect("nobody panics").clone()).expect("text");
+        let expected =
+            r#"of{host="x\u{1b}[2J\ny"}: shardwright_cli::run::logs::test: says x\u{1b}[2J\ny reason="x\u{1b}[2J\ny" error=x\u{1b}[2J\ny"#;
+        assert_eq!(told.trim(), format!("WARN {expected}"));
     }
 }

@@ -14,6 +14,7 @@ use shardwright::Node;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
 
 /// Signals that follow the first within this time count as the same.
 const ECHO: Duration = Duration::from_millis(500);
@@ -67,41 +68,58 @@ pub(crate) async fn run(args: Run) -> anyhow::Result<Exit> {
     let node = tokio::select! {
         started = builder.start() => started?,
         () = stop.asked() => {
+            tracing::info!("asked to stop before the node had joined: there is nothing to hand over");
             events.finish().await;
             return Ok(Exit::Ok);
         }
     };
-    let telling = events.follow(&node);
-    let rehearsal = args.rehearse.map(|pause| events.rehearse(&node, pause));
-    let asked = loop {
+    let mut telling = events.follow(&node);
+    let mut rehearsing = JoinSet::new();
+    if let Some(pause) = args.rehearse {
+        rehearsing.spawn(events.rehearse(&node, pause));
+    }
+    let mut told = None;
+    let mut failed = None;
+    loop {
         tokio::select! {
-            () = stop.asked() => break true,
-            () = node.ended() => break false,
+            () = stop.asked() => {
+                tracing::info!("asked to stop: handing over");
+                break;
+            }
+            _ = node.ended() => break,
+            // It ends with the node, or by a panic.
+            done = &mut telling => {
+                told = Some(done);
+                break;
+            }
+            Some(Err(error)) = rehearsing.join_next() => {
+                failed = Some(anyhow::Error::from(error).context("the rehearsal failed"));
+                break;
+            }
             _ = hangup.recv() => tokio::select! {
                 () = reload(&node) => {}
-                () = stop.asked() => break true,
-                () = node.ended() => break false,
+                () = stop.asked() => break,
+                _ = node.ended() => break,
             },
         }
+    }
+    tokio::select! {
+        // What has ended already is not held up.
+        () = node.shutdown() => {}
+        // Who sends one signal to a process and to its group means one.
+        () = async { tokio::time::sleep(ECHO).await; stop.asked().await } => bail!("told to stop a second time: ended on the spot; the others take over when the session has expired"),
+    }
+    rehearsing.shutdown().await;
+    let told = match told {
+        Some(told) => told,
+        None => telling.await,
     };
-    if asked {
-        tracing::info!("asked to stop: handing over");
-        tokio::select! {
-            () = node.shutdown() => {}
-            // Who sends one signal to a process and to its group means one.
-            () = async { tokio::time::sleep(ECHO).await; stop.asked().await } => bail!("told to stop a second time: ended on the spot; the others take over when the session has expired"),
-        }
-    }
-    if let Some(rehearsal) = rehearsal {
-        rehearsal.abort();
-        // It ends with nothing to tell.
-        let _ = rehearsal.await;
-    }
-    let ended = telling.await.context("the events could not be told to the end")?;
+    let ended = told.context("the events could not be told to the end")?;
     events.finish().await;
-    match ended {
-        Some(reason) => bail!("the node has ended: {reason}"),
-        None => Ok(Exit::Ok),
+    match (ended, failed) {
+        (Some(reason), _) => bail!("the node has ended: {reason}"),
+        (None, Some(failed)) => Err(failed),
+        (None, None) => Ok(Exit::Ok),
     }
 }
 
@@ -131,23 +149,26 @@ async fn reload(node: &Node) {
 /// The ways to be told to stop.
 struct Stop {
     signals: stop::Stop,
-    /// Yields once when stdin has ended, if that counts.
-    parent_gone: tokio::sync::mpsc::Receiver<()>,
+    /// Closed when stdin has ended, if that counts.
+    parent_gone: Option<tokio::sync::oneshot::Receiver<()>>,
 }
 
 impl Stop {
     fn new(until_stdin_ends: bool) -> anyhow::Result<Self> {
-        let (gone, parent_gone) = tokio::sync::mpsc::channel(1);
+        let mut parent_gone = None;
         if until_stdin_ends {
+            let (here, gone) = tokio::sync::oneshot::channel::<()>();
             let watch = move || {
+                // However the thread ends, nobody holds the other end any more.
+                let _here = here;
                 // An unreadable stdin is as good as an ended one.
                 let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
-                let _ = gone.blocking_send(());
             };
             std::thread::Builder::new()
                 .name("stdin".into())
                 .spawn(watch)
                 .context("no thread for stdin")?;
+            parent_gone = Some(gone);
         }
         Ok(Self {
             signals: stop::Stop::new()?,
@@ -159,7 +180,19 @@ impl Stop {
     async fn asked(&mut self) {
         tokio::select! {
             () = self.signals.asked() => {}
-            Some(()) = self.parent_gone.recv() => {}
+            () = ended(&mut self.parent_gone) => {}
         }
+    }
+}
+
+/// Waits until the other end is gone, once.
+async fn ended(gone: &mut Option<tokio::sync::oneshot::Receiver<()>>) {
+    match gone {
+        Some(ends) => {
+            // It only ever says that it is gone.
+            let _ = ends.await;
+            *gone = None;
+        }
+        None => std::future::pending().await,
     }
 }

@@ -8,6 +8,7 @@ mod commands;
 mod common;
 mod course;
 mod etcd;
+mod handoff;
 mod kafka;
 mod nats;
 mod postgresql;

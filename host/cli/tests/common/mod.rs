@@ -1,6 +1,8 @@
 //! What the tests share: the binary, its answers, and clusters of its processes.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub(crate) mod handoffs;
+
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 pub(crate) use shardwright_cli::process::Told;

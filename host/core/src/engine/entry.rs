@@ -144,7 +144,8 @@ impl Engine {
         match self.history {
             Some((known, _)) if known != meta.history => {
                 if !self.regressed {
-                    self.notice(Notice::HistoryLost { known });
+                    let reason = format!("the store has the history {}, and {known} was known", meta.history);
+                    self.notice(Notice::HistoryLost { known, reason });
                 }
                 self.mourn(now);
                 // Losses of the new store are counted by its own clock.
@@ -312,12 +313,12 @@ impl Engine {
         self.drop_everything();
     }
 
-    /// The store is not the one it was.
-    pub(super) fn lose_history(&mut self, now: Instant) {
+    /// The store is not the one it was, as `reason` says.
+    pub(super) fn lose_history(&mut self, reason: String, now: Instant) {
         let Some(mine) = self.mine.take() else { return };
         self.memory.held = Some(mine.id);
         if let Some((known, _)) = self.history.filter(|_| self.regressed) {
-            self.notice(Notice::HistoryLost { known });
+            self.notice(Notice::HistoryLost { known, reason });
         }
         self.mourn(now);
         self.drop_everything();
@@ -338,12 +339,14 @@ impl Engine {
         }
     }
 
-    /// Who leaves need not be waited for: the others find another leader while the work here ends.
+    /// Who leaves need not be waited for: another leads while the work here ends. It is named, or the others would have to agree first.
     fn give_up_leading(&mut self, now: Instant) {
         if let Some(entry) = self.view.leader.clone().filter(|_| self.lead.leading) {
+            let next = self.view.live().find(|id| Some(*id) != self.id() && self.is_mate(*id));
+            let session = next.and_then(|id| self.view.sessions.get(&id)).map(|seen| seen.entry.value.session);
             let value = Value::Leader(Leader {
-                node: None,
-                session: entry.value.session,
+                node: next.filter(|_| session.is_some()),
+                session: session.unwrap_or(entry.value.session),
             });
             let request = Request::Put {
                 key: Key::Leader,

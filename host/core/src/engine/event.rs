@@ -111,8 +111,14 @@ pub enum Command {
     Gain {
         /// Index of the role.
         role: usize,
+        /// Number of the plan that grants them.
+        epoch: u64,
         /// Shards and tokens.
         shards: Vec<(u32, Token)>,
+        /// Since when: now.
+        since: Instant,
+        /// Until when, unless the session is renewed: the deadline as it is now.
+        deadline: Instant,
     },
     /// These shards are not held any more. Stop their work, then report [`Event::Stopped`], within the stop time-out.
     Stop {
@@ -120,8 +126,10 @@ pub enum Command {
         stop: StopId,
         /// Index of the role.
         role: usize,
-        /// The shards.
-        shards: Vec<u32>,
+        /// The shards, each with the token under which it was held.
+        shards: Vec<(u32, Token)>,
+        /// The last moment at which they may have been acted on: now, or the deadline if that has passed already.
+        until: Instant,
     },
     /// Work may go on until this instant and no longer; `None`: not at all. The runtime must enforce it by itself.
     Deadline(Option<Instant>),
@@ -227,15 +235,23 @@ pub enum Notice {
         wait: u64,
     },
     /// The session could not be renewed in time: this node does not act.
-    Fenced,
+    Fenced {
+        /// The deadline that has passed.
+        deadline: Instant,
+    },
     /// The same session was renewed after all: this node acts again.
-    Resumed,
+    Resumed {
+        /// Until when, unless it is renewed again.
+        deadline: Instant,
+    },
     /// The session was ended or replaced: this node stops and joins again.
     SessionLost,
     /// The store is not the one it was: this node stops and joins again after a grace period.
     HistoryLost {
         /// The history that this node knew.
         known: HistoryId,
+        /// How that was noticed.
+        reason: String,
     },
     /// The coordinator fails; told once.
     CoordinatorDown(String),

@@ -79,6 +79,8 @@ pub struct Engine {
     /// The highest revision in any answer: no later listing may be below it.
     highest: Revision,
     counter: u64,
+    /// The time of the event that is being handled.
+    now: Instant,
     out: Vec<Command>,
 }
 
@@ -166,12 +168,14 @@ impl Engine {
             ops: BTreeMap::new(),
             highest: Revision(0),
             counter: 0,
+            now: Instant(0),
             out: Vec::new(),
         }
     }
 
     /// Takes one event in at local time `now` and returns what is to be done, in order.
     pub fn handle(&mut self, event: Event, now: Instant) -> Vec<Command> {
+        self.now = now;
         // Before anything else: a process that was suspended must not act on what it believed.
         self.check_deadline(now);
         match event {
@@ -283,9 +287,10 @@ impl Engine {
         if matches!(outcome, Ok(_) | Err(StoreError::Conflict(_))) {
             self.sight.answered(now, self.set.timing.renew, self.set.timing.margin);
         }
-        if let (Err(StoreError::HistoryLost(_)), Some((known, _)), false) = (&outcome, self.history, was_down || self.mine.is_some()) {
+        if let (Err(StoreError::HistoryLost(why)), Some((known, _)), false) = (&outcome, self.history, was_down || self.mine.is_some()) {
             // Between two sessions there is nothing to lose but the way back: whoever runs this node may have to open the store anew.
-            self.notice(Notice::HistoryLost { known });
+            let reason = why.clone();
+            self.notice(Notice::HistoryLost { known, reason });
         }
         let mut jumped = false;
         if let Some(backend) = time_of(&outcome) {
@@ -299,10 +304,16 @@ impl Engine {
         if let Some(revision) = revision_of(&outcome) {
             self.highest = self.highest.max(revision);
         }
-        let repeated = matches!(&outcome, Ok(crate::join::Answer::Written(w)) if w.revision <= floor);
-        if (repeated || matches!(outcome, Err(StoreError::HistoryLost(_)))) && self.mine.is_some() {
+        let lost = match &outcome {
+            Ok(crate::join::Answer::Written(w)) if w.revision <= floor => {
+                Some(format!("a write was given revision {}, after {} was seen", w.revision.0, floor.0))
+            }
+            Err(StoreError::HistoryLost(why)) => Some(why.clone()),
+            _ => None,
+        };
+        if let (Some(reason), true) = (lost, self.mine.is_some()) {
             self.regressed = true;
-            self.lose_history(now);
+            self.lose_history(reason, now);
             return;
         }
         match op {
@@ -319,7 +330,9 @@ impl Engine {
             Op::Probe { node, seen } => self.probed(node, seen, outcome, sent, now),
             Op::End { node, ended } => self.ended(node, *ended, outcome, now),
             Op::Lead { value } => self.led(value, outcome, now),
-            Op::Resign => self.out.push(Command::Hint),
+            // The end of the session is the greater news, if it is on its way.
+            Op::Resign if matches!(self.phase, Phase::Leaving) => self.out.push(Command::Hint),
+            Op::Resign => {}
             Op::Plan { role, part, plan } => self.planned(role, part, plan, outcome, now),
             Op::Bye => self.bye_answered(outcome, now),
         }
@@ -346,10 +359,19 @@ impl Engine {
     }
 
     fn perform(&mut self, changes: Vec<Change>) {
+        let deadline = self.deadline().unwrap_or(self.now);
+        // A process that was stopped learns late that its time was over.
+        let until = self.told_deadline.map_or(self.now, |told| told.min(self.now));
         for change in changes {
             self.out.push(match change {
-                Change::Gain { role, shards } => Command::Gain { role, shards },
-                Change::Stop { stop, role, shards } => Command::Stop { stop, role, shards },
+                Change::Gain { role, epoch, shards } => Command::Gain {
+                    role,
+                    epoch,
+                    shards,
+                    since: self.now,
+                    deadline,
+                },
+                Change::Stop { stop, role, shards } => Command::Stop { stop, role, shards, until },
             });
         }
     }

@@ -1,6 +1,7 @@
 //! The leader's writes: parts created, reshaped, given new rows, handed over.
 
 use super::{Command, Engine, Op};
+use crate::duty::PartId;
 use crate::handoff::{Sessions, advance, carried};
 use crate::inputs;
 use crate::join::{Answer, Outcome, Request};
@@ -182,9 +183,10 @@ impl Engine {
                 let entry = Entry {
                     revision: w.revision,
                     written: w.now,
-                    value: Value::Plan(plan),
+                    value: Value::Plan(Arc::clone(&plan)),
                 };
                 self.view.put(&key.to_string(), entry, now);
+                self.know(role, part, w.revision, plan);
                 if self.lead.roles[role].writing.is_empty() {
                     self.out.push(Command::Hint);
                     self.look();
@@ -199,6 +201,18 @@ impl Engine {
                 self.look();
             }
         }
+    }
+
+    /// What this node has written it need not read: it acts by it at once. What else was written meanwhile the next look shows.
+    fn know(&mut self, role: usize, part: u32, revision: Revision, plan: Arc<PlanPart>) {
+        self.out.push(Command::Plan {
+            role,
+            part,
+            revision,
+            plan: Arc::clone(&plan),
+        });
+        let changes = self.duty.learn(Revision(0), [(PartId { role, part }, revision, plan)]);
+        self.perform(changes);
     }
 
     fn standing(&mut self, now: Instant) -> Standing {

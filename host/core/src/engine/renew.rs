@@ -79,7 +79,8 @@ impl Engine {
     pub(super) fn check_deadline(&mut self, now: Instant) {
         if let Some(mine) = self.mine.as_mut().filter(|m| !m.late && now >= m.deadline) {
             mine.late = true;
-            self.notice(Notice::Fenced);
+            let deadline = mine.deadline;
+            self.notice(Notice::Fenced { deadline });
             self.gate();
         }
     }
@@ -153,7 +154,7 @@ impl Engine {
                 mine.proof = Some(sent);
                 mine.next = now;
             }
-            _ => self.lose_history(now),
+            _ => self.lose_history("the store was replaced".to_owned(), now),
         }
     }
 
@@ -188,8 +189,12 @@ impl Engine {
             }
             // My own entry went back in time: the store was restored to what it had been.
             Err(StoreError::Conflict(Some(entry))) if entry.revision < mine.revision => {
+                let (found, known) = (entry.revision.0, mine.revision.0);
                 self.regressed = true;
-                self.lose_history(now);
+                self.lose_history(
+                    format!("this node's session has revision {found}, after {known}: the store went back"),
+                    now,
+                );
             }
             Err(StoreError::Conflict(Some(Entry {
                 revision,
@@ -223,8 +228,9 @@ impl Engine {
     fn extend(&mut self, deadline: Instant, now: Instant) {
         let Some(mine) = &mut self.mine else { return };
         mine.deadline = mine.deadline.max(deadline);
-        if now < mine.deadline && std::mem::take(&mut mine.late) {
-            self.notice(Notice::Resumed);
+        let deadline = mine.deadline;
+        if now < deadline && std::mem::take(&mut mine.late) {
+            self.notice(Notice::Resumed { deadline });
         }
         self.gate();
     }

@@ -70,9 +70,18 @@ impl Engine {
             self.sync.next = now.plus(wait);
             return;
         };
-        if listing.revision < floor || self.is_foreign(&listing) {
+        let foreign = self.is_foreign(&listing);
+        if listing.revision < floor || foreign {
             self.regressed = true;
-            return self.lose_history(now);
+            let why = if foreign {
+                "the store has another history than this node joined under".to_owned()
+            } else {
+                format!(
+                    "a listing is of revision {}, after {} was seen: the store went back",
+                    listing.revision.0, floor.0
+                )
+            };
+            return self.lose_history(why, now);
         }
         let wait = self.jitter(self.set.timing.renew);
         self.sync.next = if self.sync.again { now } else { now.plus(wait) };

@@ -1,7 +1,8 @@
 //! What a join is given, asks for and comes to.
 
+use crate::human::{Span, Utc};
 use crate::id::{InstanceId, NodeId, ProcessId};
-use crate::store::{Expected, Listing, Reading, Revision, StoreError, Written};
+use crate::store::{Expected, Listing, Reading, Revision, StoreError, StoreTime, Written};
 use crate::time::Instant;
 use crate::values::{Key, Session, Value};
 use serde::{Deserialize, Serialize};
@@ -93,10 +94,9 @@ pub struct Former {
 pub enum JoinError {
     /// A live second instance uses the same hostname.
     #[error(
-        "hostname {hostname:?} is in use by {} (node {node}, last renewal at {renewed} ms since 1970, its \
-         lease frees {frees_in} ms after that unless renewed); this is instance {mine}. {}",
-        rival(*mine, *other),
-        way_out(*mine, *other)
+        "hostname {hostname:?} is in use by {} (node {node}, last renewed at {}, its lease ends {} after that unless it renews \
+         again); this is instance {mine}. {}",
+        rival(*mine, *other), Utc(StoreTime(*renewed)), Span(*frees_in), way_out(*mine, *other)
     )]
     HostnameConflict {
         /// The hostname.

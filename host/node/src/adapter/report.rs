@@ -29,8 +29,20 @@ pub struct Report {
     pub hostname: String,
     /// The id that the node holds, or held last.
     pub node: Option<u32>,
+    /// The last loss of history, if there was one since the process began.
+    #[serde(default)]
+    pub history_lost: Option<Loss>,
     /// The [`AdapterStatus`](super::AdapterStatus), as the release of that process knows it.
     pub adapter: Value,
+}
+
+/// A loss of history.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Loss {
+    /// When it was noticed, in milliseconds since 1970 by this machine's clock.
+    pub at: u64,
+    /// How.
+    pub reason: String,
 }
 
 impl Report {
@@ -80,7 +92,12 @@ fn read(path: &Path) -> io::Result<Option<Report>> {
 
 /// Milliseconds since 1970.
 pub(super) fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    millis(SystemTime::now())
+}
+
+/// Milliseconds between 1970 and `time`.
+pub(super) fn millis(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
@@ -136,6 +153,10 @@ mod test {
             cluster: "c".into(),
             hostname: "h".into(),
             node: Some(3),
+            history_lost: Some(Loss {
+                at: 7,
+                reason: "another file".into(),
+            }),
             adapter: serde_json::json!({ "state": "running" }),
         }
     }

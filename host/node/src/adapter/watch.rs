@@ -1,17 +1,18 @@
 //! Tells what becomes of a node's adapter: as events, and in the report.
 
-use super::report::{EVERY, Report, ReportFile, now};
+use super::report::{EVERY, Loss, Report, ReportFile, millis, now};
 use super::slot::AdapterSlot;
+use crate::crew::failure;
 use crate::event::NodeEvent;
+use crate::life::Life;
 use crate::shared::Shared;
 use crate::state_dir::StateDir;
 use shardwright_components::adapter::{AdapterState, AdapterStatus};
 use std::future::pending;
 use std::sync::Arc;
 use tokio::sync::{oneshot, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{MissedTickBehavior, interval};
-use tracing::Instrument;
 
 /// Whose adapter it is.
 pub(crate) struct Who {
@@ -27,8 +28,9 @@ pub(crate) struct Watch {
 
 impl Watch {
     /// Watches what is in `slot` from now on. The state directory stays locked for as long as it does.
-    pub(crate) fn new(slot: AdapterSlot, shared: Arc<Shared>, dir: Arc<StateDir>, who: Who) -> Self {
+    pub(crate) fn new(slot: AdapterSlot, shared: Arc<Shared>, dir: Arc<StateDir>, who: Who, life: &Life) -> Self {
         let (end, ended) = oneshot::channel();
+        let outer = shared.clone();
         let watcher = Watcher {
             slot,
             shared,
@@ -39,7 +41,7 @@ impl Watch {
         };
         Self {
             end: Some(end),
-            task: tokio::spawn(watcher.run(ended).in_current_span()),
+            task: tokio::spawn(watched(life.follow(watcher.run(ended)), outer)),
         }
     }
 
@@ -54,6 +56,15 @@ impl Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         self.task.abort();
+    }
+}
+
+/// Does `work`; if that panics, the node ends.
+async fn watched(work: impl Future<Output = ()> + Send + 'static, shared: Arc<Shared>) {
+    let mut task = JoinSet::new();
+    task.spawn(work);
+    if let Some(Err(error)) = task.join_next().await {
+        shared.fail(format!("the task that watches the adapter {}", failure(error)));
     }
 }
 
@@ -113,6 +124,7 @@ impl Watcher {
             cluster: self.who.cluster.clone(),
             hostname: self.who.hostname.clone(),
             node: self.shared.node().map(|node| node.get()),
+            history_lost: self.shared.loss().map(|(at, reason)| Loss { at: millis(at), reason }),
             adapter,
         };
         let file = self.file.clone();

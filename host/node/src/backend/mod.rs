@@ -58,6 +58,11 @@ pub enum BackendError {
         /// Why.
         error: BrokerError,
     },
+    /// The backend panicked while it was being opened.
+    #[error(
+        "opening the coordinator failed: what opens it {0}. This is a mistake in the program, or in the adapter's host: please report it"
+    )]
+    Panicked(String),
     /// This build was made without the backend.
     #[error(
         "the coordinator [store.\"{id}\"] is of type \"{kind}\", which this build was made without: build it with the cargo feature \"{kind}\" of the crate shardwright"

@@ -59,7 +59,7 @@ pub enum StateDirError {
         path: PathBuf,
     },
     /// Reading, writing or creating failed.
-    #[error("cannot {action} {path}: {error}")]
+    #[error("cannot {action} {path}: {error}. Set `state-dir` in [node] to a directory that this process may write, and that outlives it")]
     Io {
         /// What was tried.
         action: &'static str,

@@ -2,11 +2,13 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use shardwright_coordinator::{Bus, BusError, Coordinator, Delivery, MemoryBroker, MemoryCoordinator, Namespace, Store, Subscription};
+use shardwright_coordinator::{Bus, BusError, Coordinator, Delivery, MemoryBroker, Namespace, Store, Subscription};
 use shardwright_core::store::{Expected, Listing, Reading, Revision, StoreError, Written};
 use std::future::pending;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
 
 /// What is wrong with a wire, and what was done over it.
 #[derive(Default)]
@@ -24,6 +26,23 @@ pub struct Faults {
     stalled: AtomicU64,
     /// Operations on the store, and messages published.
     pub operations: AtomicU64,
+    /// Milliseconds that a message takes to be sent.
+    pub sending: AtomicU64,
+    /// It has ended for good, and why.
+    pub ended: watch::Sender<Option<String>>,
+    /// What panics.
+    pub panics: Mutex<Option<Panic>>,
+}
+
+/// A call that panics, from its next time on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Panic {
+    /// Reading and writing.
+    Store,
+    /// Sending a message to this topic.
+    Publish(&'static str),
+    /// Subscribing to this topic.
+    Subscribe(&'static str),
 }
 
 impl Faults {
@@ -32,7 +51,13 @@ impl Faults {
         self.stalled.store(self.subscriptions.load(Ordering::SeqCst), Ordering::SeqCst);
     }
 
+    fn panic_if(&self, is: impl Fn(Panic) -> bool) {
+        let planted = *self.panics.lock().unwrap_or_else(PoisonError::into_inner);
+        assert!(!planted.is_some_and(is), "planted");
+    }
+
     fn store(&self) -> Result<(), StoreError<Bytes>> {
+        self.panic_if(|panic| panic == Panic::Store);
         self.operations.fetch_add(1, Ordering::SeqCst);
         if self.cut.load(Ordering::SeqCst) {
             return Err(StoreError::Unavailable("the wire is cut".into()));
@@ -43,14 +68,22 @@ impl Faults {
 
 /// The coordinator.
 pub struct Wire {
-    inner: MemoryCoordinator,
+    inner: Arc<dyn Coordinator>,
     faults: Arc<Faults>,
 }
 
 impl Wire {
+    /// One over which messages are `sending` for so long. A store behind it that is new proves that nobody acts on an older one.
+    pub fn slow(inner: Arc<dyn Coordinator>, sending: Duration) -> Arc<Self> {
+        let faults = Arc::new(Faults::default());
+        let sending = u64::try_from(sending.as_millis()).expect("a short time");
+        faults.sending.store(sending, Ordering::SeqCst);
+        Arc::new(Self { inner, faults })
+    }
+
     pub fn open(broker: &MemoryBroker) -> (Arc<Self>, Arc<Faults>) {
         let faults = Arc::new(Faults::default());
-        let inner = broker.open(Namespace::new("test").expect("a name"));
+        let inner = Arc::new(broker.open(Namespace::new("test").expect("a name")));
         let wire = Self {
             inner,
             faults: faults.clone(),
@@ -83,12 +116,20 @@ impl Store for Wire {
 impl Bus for Wire {
     async fn publish(&self, topic: &str, payload: Bytes) -> Result<(), BusError> {
         self.faults.operations.fetch_add(1, Ordering::SeqCst);
+        self.faults
+            .panic_if(|panic| matches!(panic, Panic::Publish(part) if topic.starts_with(part)));
+        let sending = self.faults.sending.load(Ordering::SeqCst);
+        if sending > 0 {
+            tokio::time::sleep(Duration::from_millis(sending)).await;
+        }
         if self.faults.swallow.load(Ordering::SeqCst) {
             return Ok(());
         }
         self.inner.publish(topic, payload).await
     }
     async fn subscribe(&self, topics: &[&str]) -> Result<Box<dyn Subscription>, BusError> {
+        let planted = |panic| matches!(panic, Panic::Subscribe(part) if topics.iter().any(|topic| topic.starts_with(part)));
+        self.faults.panic_if(planted);
         if self.faults.closed.load(Ordering::SeqCst) {
             self.faults.refused.fetch_add(1, Ordering::SeqCst);
             return Err(BusError::Closed);
@@ -131,6 +172,11 @@ impl Coordinator for Wire {
     }
     fn fresh_is_safe(&self) -> bool {
         true
+    }
+    async fn ended(&self) -> String {
+        let mut ended = self.faults.ended.subscribe();
+        let why = ended.wait_for(Option::is_some).await.expect("the sender is here").clone();
+        why.expect("there is a reason")
     }
     async fn erase(&self) -> Result<(), StoreError<Bytes>> {
         self.inner.erase().await

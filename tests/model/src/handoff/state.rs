@@ -100,6 +100,7 @@ impl Node {
     pub(super) fn absorb(&mut self, changes: Vec<Change>) {
         for change in changes {
             if let Change::Stop { stop, role, shards } = change {
+                let shards = shards.into_iter().map(|(shard, _)| shard).collect();
                 self.stopping.push((stop, role, shards));
             }
         }

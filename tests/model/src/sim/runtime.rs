@@ -149,7 +149,8 @@ impl World {
                 let late = self.rng.within(0, 2 * MS);
                 self.after(due + late - self.now, Next::Wake { machine, life, at });
             }
-            Command::Stop { stop, role, shards } => {
+            Command::Stop { stop, role, shards, .. } => {
+                let shards: Vec<u32> = shards.into_iter().map(|(shard, _)| shard).collect();
                 if let Some(process) = self.process(machine, life) {
                     process.stop(stop, role, &shards);
                 }
@@ -168,7 +169,7 @@ impl World {
                     },
                 );
             }
-            Command::Gain { role, shards } => {
+            Command::Gain { role, shards, .. } => {
                 let Some(process) = self.machines[machine].process.as_mut() else {
                     return;
                 };

@@ -79,8 +79,8 @@ impl Trace {
         self.count(match notice {
             Notice::Joined { .. } => "joined",
             Notice::Grace { .. } => "grace",
-            Notice::Fenced => "fenced",
-            Notice::Resumed => "resumed",
+            Notice::Fenced { .. } => "fenced",
+            Notice::Resumed { .. } => "resumed",
             Notice::SessionLost => "session lost",
             Notice::HistoryLost { .. } => "history lost",
             Notice::CoordinatorDown(_) => "coordinator down",

@@ -1,13 +1,15 @@
 //! How an adapter is: by what nodes of this machine say of it, or by asking it once.
 
 use crate::exit::Exit;
-use crate::output::{self, Format, Table, line, or_dash};
+use crate::output::{self, Format, Table, line, or_dash, plain};
 use anyhow::Context;
 use serde_json::{Value, json};
 use shardwright::adapter::report::{self, EVERY, Report};
 use shardwright::places;
 use shardwright_config::{ClusterConfig, ComponentSection};
 use shardwright_coordinator::Store;
+use shardwright_core::human::Utc;
+use shardwright_core::store::StoreTime;
 use shardwright_core::values::Key;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -45,6 +47,10 @@ pub(super) async fn run(config: &ClusterConfig, section: &ComponentSection, dir:
         .map(|(seen, report)| Row::new(report.hostname.clone(), Some((seen, report)), report.node, &report.adapter))
         .collect();
     for (seen, report) in &told {
+        if let Some(loss) = &report.history_lost {
+            let (host, at) = (plain(&report.hostname), Utc(StoreTime(loss.at)));
+            notes.push(format!("{host}: history was lost last at {at}: {}", plain(&loss.reason)));
+        }
         if report.age() > SILENT {
             let (host, pid) = (&report.hostname, or_dash(seen.pid));
             let age = report.age().as_secs();
@@ -171,6 +177,7 @@ impl<'a> Row<'a> {
         json!({
             "hostname": self.from.map(|_| &self.host),
             "node": self.node,
+            "historyLost": self.from.and_then(|(_, report)| report.history_lost.as_ref()),
             "stateDir": self.from.map(|(seen, _)| &seen.dir),
             "pid": self.from.map(|(_, report)| report.pid),
             "ageMs": self.from.map(|(_, report)| u64::try_from(report.age().as_millis()).unwrap_or(u64::MAX)),
@@ -189,7 +196,7 @@ impl<'a> Row<'a> {
         };
         let mut say = |what: &str, text: Option<&str>| {
             if let Some(text) = text {
-                troubles.push(format!("{host}{what}: {text}"));
+                troubles.push(format!("{}{what}: {}", plain(&host), plain(text)));
             }
         };
         say("cannot be reached", status["unreachable"].as_str());

@@ -55,6 +55,55 @@ fn shutdown_hands_over_at_once_and_keeps_the_id() {
     assert_eq!(w.total(), 10);
 }
 
+/// From the end of its session on: a hint and a look of the leader, a write of the plan, a hint and a look of the others. One step of this world is
+/// one trip to the store, or the way of one hint.
+#[test]
+fn whoever_leaves_is_followed_within_three_trips_to_the_store() {
+    for leaving in ["h1", "h2", "h3"] {
+        let mut w = World::new(vec![role("a", 12, Mode::Primary)]);
+        for (host, instance) in [("h1", 1), ("h2", 2), ("h3", 3)] {
+            w.start(host, instance);
+        }
+        w.run(5_000);
+        assert_eq!((w.held("h1"), w.held("h2"), w.held("h3")), (4, 4, 4));
+        let led = w.nodes[leaving].engine.is_leading();
+        w.nodes.get_mut(leaving).unwrap().inbox.push(Event::Leave);
+        while w.nodes[leaving].left.is_none() {
+            w.run(STEP);
+        }
+        let mut steps = 0;
+        while w.total() < 12 {
+            w.run(STEP);
+            steps += 1;
+            assert!(steps <= 5, "{leaving}, which led: {led}");
+        }
+        let claims = w.claims;
+        w.run(500);
+        assert_eq!(w.claims, claims, "its place as a leader was handed over as well");
+        assert_eq!(w.nodes.values().filter(|node| node.engine.is_leading()).count(), 1);
+    }
+}
+
+#[test]
+fn what_is_told_of_gains_and_losses_has_their_facts() {
+    let mut w = World::new(vec![role("a", 4, Mode::Primary)]);
+    w.start("h1", 1);
+    w.run(5_000);
+    let node = w.nodes.get_mut("h1").unwrap();
+    let held = node.held.clone();
+    let deadline = node.engine.deadline().expect("it may act");
+    // Stopped for a minute.
+    let commands = node.engine.handle(Event::Wake, deadline.plus(60_000));
+    let told = commands.iter().find_map(|command| match command {
+        Command::Stop { shards, until, .. } => Some((shards.clone(), *until)),
+        _ => None,
+    });
+    let (shards, until) = told.expect("everything stops");
+    assert_eq!(shards, held.iter().map(|((_, shard), token)| (*shard, *token)).collect::<Vec<_>>());
+    assert_eq!(until, deadline, "not when it woke up");
+    assert!(commands.contains(&Command::Notice(Notice::Fenced { deadline })));
+}
+
 #[test]
 fn a_second_live_instance_is_refused_and_harms_nobody() {
     let mut w = World::new(vec![role("a", 4, Mode::Primary)]);

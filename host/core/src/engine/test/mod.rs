@@ -250,9 +250,9 @@ impl World {
                             let answer = Ok(crate::snapshot::Answer::Plan(native::assign(&snapshot)));
                             node.inbox.push(Event::Answered { request, answer });
                         }
-                        Command::Gain { role, shards } => node.held.extend(shards.into_iter().map(|(s, t)| ((role, s), t))),
-                        Command::Stop { stop, role, shards } => {
-                            for shard in shards {
+                        Command::Gain { role, shards, .. } => node.held.extend(shards.into_iter().map(|(s, t)| ((role, s), t))),
+                        Command::Stop { stop, role, shards, .. } => {
+                            for (shard, _) in shards {
                                 node.held.remove(&(role, shard));
                             }
                             if !self.trouble.stubborn {

@@ -1,0 +1,166 @@
+//! Situations that people who run clusters have met, played with real processes and real signals.
+
+mod common;
+
+use common::handoffs::{CALM, followed_at_once};
+use common::{Answer, Cluster, LIMIT, SETTINGS, command, is_running, run};
+use rustix::process::Signal;
+use serde_json::Value;
+use shardwright_cli::process::{Told, Yard};
+use shardwright_coordinator::clock::boottime;
+use std::time::{Duration, Instant};
+
+/// SIGTERM to one of two nodes, in turn to the one that leads.
+#[test]
+fn sigterm_is_followed_at_once_whoever_leads() {
+    followed_at_once(Yard::new(common::binary(), CALM).expect("a folder"));
+}
+
+/// A process that was stopped for longer than its session is valid tells when its time was over, not when it woke up; and what it has again, it
+/// has under tokens that it tells.
+#[test]
+fn what_was_stopped_tells_until_when_it_was_allowed_and_its_tokens_when_it_goes_on() {
+    let mut cluster = Cluster::of(&["alpha"]);
+    let before = cluster.told.len();
+    cluster.node("alpha").signal(Signal::STOP).expect("it lives");
+    let stopped = boottime();
+    while boottime() < stopped + 3_000 {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let woken = boottime();
+    cluster.node("alpha").signal(Signal::CONT).expect("it lives");
+    let fenced = cluster.event("alpha", "fenced", before);
+    let losing = cluster.event("alpha", "losing", before);
+    let until = losing.fields["until"].as_u64().expect("a moment");
+    assert_eq!(fenced.fields["deadline"], until);
+    assert!(until < woken && until >= stopped, "{stopped}..{woken}: {losing:?}");
+    assert!(losing.at >= woken);
+    let resumed = cluster.event("alpha", "resumed", before);
+    assert!(resumed.fields["deadline"].as_u64() > Some(woken));
+    let again = |told: &[Told]| told.iter().find(|told| told.event == "gained" && told.at >= woken).cloned();
+    let gained = cluster.until("alpha to have its shards again", again);
+    assert!(
+        gained.shards().count() > 0 && gained.shards().all(|(_, token)| token.is_some()),
+        "{gained:?}"
+    );
+    for told in [&gained, &losing] {
+        for token in told.fields["tokens"].as_array().expect("a list") {
+            let digits = token.as_str().expect("a text");
+            assert!(digits.len() == 20 && digits.bytes().all(|b| b.is_ascii_digit()), "{digits}");
+        }
+    }
+    assert!(gained.fields["epoch"].as_u64() > Some(0) && gained.fields["since"].as_u64() >= Some(woken));
+}
+
+#[test]
+fn names_that_differ_in_case_or_by_a_dot_are_one_host() {
+    let mut cluster = Cluster::of(&["mail-1"]);
+    for (n, name) in ["MAIL-1", "Mail-1."].into_iter().enumerate() {
+        let config = cluster.yard.config(&format!("twin-{n}")).expect("written");
+        let twin = command()
+            .args(["run", "--config"])
+            .arg(config)
+            .env("SHARDWRIGHT_HOSTNAME", name)
+            .output()
+            .expect("it runs");
+        let answer = Answer::from(twin)
+            .code(1)
+            .says("\"mail-1\"")
+            .says("last renewed at 20")
+            .says("Z, its lease ends");
+        assert!(!answer.err.contains("since 1970"), "{answer:?}");
+    }
+    let pid = cluster.node("mail-1").pid();
+    assert!(is_running(pid), "the first goes on");
+}
+
+#[test]
+fn what_every_machine_is_called_is_no_hostname() {
+    let cluster = Cluster::new(SETTINGS);
+    for (name, says) in [
+        ("localhost", "every machine"),
+        ("10.0.0.5", "an address"),
+        ("fe80::1", "an address"),
+    ] {
+        let config = cluster.yard.config("odd").expect("written");
+        let odd = command()
+            .args(["run", "--config"])
+            .arg(config)
+            .env("STALWART_HOSTNAME", name)
+            .output()
+            .expect("it runs");
+        Answer::from(odd).code(1).says(says).says(name).says("SHARDWRIGHT_HOSTNAME");
+    }
+}
+
+/// A new store, and the node is stopped before anybody may join: a rollback within the first seconds.
+#[test]
+fn sigterm_during_the_grace_period_is_no_error() {
+    let mut cluster = Cluster::new(CALM);
+    cluster.start("alpha");
+    let end = Instant::now() + LIMIT;
+    while !cluster.yard.log("alpha").contains("the store is new") {
+        assert!(Instant::now() < end, "{}", cluster.yard.log("alpha"));
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let mut node = cluster.take("alpha");
+    node.signal(Signal::TERM).expect("it lives");
+    assert_eq!(node.wait(LIMIT).expect("it ends").code(), Some(0));
+    let log = cluster.yard.log("alpha");
+    assert!(
+        log.contains("asked to stop") && !log.contains("ERROR") && !log.contains("WARN"),
+        "{log}"
+    );
+}
+
+#[test]
+fn why_history_was_lost_is_told_in_the_event_and_in_the_log() {
+    let mut cluster = Cluster::of(&["alpha"]);
+    let before = cluster.told.len();
+    for suffix in ["", "-wal", "-shm"] {
+        let mut name = cluster.yard.store().into_os_string();
+        name.push(suffix);
+        // Not every companion exists at every moment.
+        let _ = std::fs::remove_file(name);
+    }
+    let lost = cluster.event("alpha", "history-lost", before);
+    let reason = lost.fields["reason"].as_str().expect("a text").to_owned();
+    assert!(!reason.is_empty());
+    cluster.event("alpha", "joined", before);
+    let log = cluster.yard.log("alpha");
+    let line = log.lines().find(|line| line.contains("lost its history")).expect("it is logged");
+    assert!(line.contains("reason="), "{line}");
+    for line in log.lines() {
+        let span = line.split_once("}: ").map_or("", |(span, _)| span);
+        assert!(span.matches("node=").count() <= 1, "a line has the id of then, no other: {line}");
+    }
+}
+
+/// Where a node meets may have a password in it: that is in no argument and no variable of its process.
+#[test]
+fn no_password_shows_in_the_list_of_processes() {
+    let yard = Yard::new(common::binary(), SETTINGS).expect("a folder");
+    let yard = yard.meeting_at("type = \"redis\"\nurls = \"redis://user:hush-hush@127.0.0.1:1\"\n");
+    let (tell, _told) = std::sync::mpsc::channel();
+    let node = yard.start("alpha", tell).expect("it starts");
+    for file in ["cmdline", "environ"] {
+        let bytes = std::fs::read(format!("/proc/{}/{file}", node.pid())).expect("it lives");
+        assert!(!String::from_utf8_lossy(&bytes).contains("hush"), "{file}");
+    }
+    drop(node);
+
+    let cluster = Cluster::of(&["alpha"]);
+    let store = cluster.yard.store();
+    let named = cluster.yard.path().join("address");
+    std::fs::write(&named, format!("{}\n", store.display())).expect("written");
+    let by_file = run(&["nodes", "--cluster", "test", "--store", &format!("file:{}", named.display())]);
+    by_file.code(0).says("alpha");
+    let by_variable = command()
+        .args(["nodes", "--cluster", "test", "--store", "env:WHERE", "-o", "json"])
+        .env("WHERE", &store)
+        .output()
+        .expect("it runs");
+    let nodes = Answer::from(by_variable).code(0).json();
+    assert_eq!(nodes[0]["hostname"], Value::from("alpha"));
+    run(&["nodes", "--help"]).code(0).says("env:NAME").says("list of processes");
+}
