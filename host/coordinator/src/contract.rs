@@ -140,6 +140,13 @@ pub trait Coordinator: Store + Bus {
         false
     }
 
+    /// Waits until this handle is of no use any more, for good, for another reason than a lost history, which the operations tell — its client
+    /// has given up connecting, a task that it needs has ended — and says why. Whoever uses it is to end with an error then, or to open
+    /// another. Never returns as long as the handle may come back by itself. Cancel-safe.
+    async fn ended(&self) -> String {
+        std::future::pending().await
+    }
+
     /// Looks at the server behind it: version, safety of its settings, clock, round trips. For the operator; changes nothing.
     async fn examine(&self) -> Vec<Finding> {
         Vec::new()

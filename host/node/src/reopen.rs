@@ -205,6 +205,19 @@ impl Coordinator for Reopening {
         self.present().coordinator.fresh_is_safe()
     }
 
+    /// The end of what is open now: that of a handle which was replaced is no news.
+    async fn ended(&self) -> String {
+        let mut present = self.inner.present.subscribe();
+        loop {
+            let handle = present.borrow_and_update().clone();
+            tokio::select! {
+                why = handle.coordinator.ended() => return why,
+                // The sender lives as long as this.
+                _ = present.changed() => {}
+            }
+        }
+    }
+
     async fn examine(&self) -> Vec<Finding> {
         self.present().coordinator.examine().await
     }

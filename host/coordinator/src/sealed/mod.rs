@@ -154,6 +154,10 @@ impl Coordinator for Protected {
         self.inner.fresh_is_safe()
     }
 
+    async fn ended(&self) -> String {
+        self.inner.ended().await
+    }
+
     async fn examine(&self) -> Vec<Finding> {
         self.inner.examine().await
     }
