@@ -25,8 +25,8 @@ impl ApiError {
     pub(super) const WRONG_LAST: [u16; 2] = [10071, 10164];
     /// There is no room: in the server, the account or the stream.
     pub(super) const FULL: [u16; 4] = [10023, 10047, 10028, 10002];
-    /// The stream could not store a message: which may mean anything.
-    pub(super) const STORE_FAILED: u16 = 10077;
+    /// The leader cannot look at the last message of a subject yet.
+    pub(super) const NOT_YET: u16 = 10163;
 }
 
 impl std::fmt::Display for ApiError {

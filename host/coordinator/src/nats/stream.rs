@@ -114,7 +114,7 @@ pub(super) async fn open(wire: &Wire, names: &Names, replicas: u8, location: &st
 pub(super) fn explain(error: &CallError, names: &Names, replicas: u8, location: &str) -> BrokerError {
     let location = location.to_owned();
     match error {
-        CallError::Wire(Trouble::Denied(why)) => BrokerError::Denied {
+        CallError::Wire(Trouble::Denied(why) | Trouble::Deaf(why)) => BrokerError::Denied {
             location,
             why: format!(
                 "{why}: the user needs publish on \"$JS.API.>\" and \"shardwright.>\", and subscribe on \"_INBOX.>\" and \"shardwright.>\" (docs/nats.md has the exact list)"

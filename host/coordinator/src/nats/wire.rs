@@ -92,12 +92,14 @@ pub(super) enum Trouble {
     Nobody,
     /// The server does not permit it: it was not done.
     Denied(String),
+    /// The server does not permit hearing the answer: it was sent, and may have been done.
+    Deaf(String),
 }
 
 impl std::fmt::Display for Trouble {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Unsent(why) | Self::Unknown(why) | Self::Denied(why) => f.write_str(why),
+            Self::Unsent(why) | Self::Unknown(why) | Self::Denied(why) | Self::Deaf(why) => f.write_str(why),
             Self::Nobody => f.write_str("no server answers for JetStream"),
         }
     }
@@ -183,15 +185,14 @@ impl Wire {
             request = request.headers(headers);
         }
         let answer = self.client.send_request(subject.to_owned(), request);
-        let quoted = format!("\"{subject}\"");
         let denied = async {
             loop {
                 if complaint.changed().await.is_err() {
                     std::future::pending::<()>().await;
                 }
                 let text = complaint.borrow_and_update().clone();
-                if text.contains(&quoted) || text.contains("Subscription to \"_INBOX") {
-                    return text;
+                if let Some(trouble) = complaint_about(&text, subject) {
+                    return trouble;
                 }
             }
         };
@@ -205,9 +206,38 @@ impl Wire {
                     _ => Trouble::Unknown("the connection was closed".into()),
                 }),
             },
-            text = denied => Err(Trouble::Denied(text)),
+            trouble = denied => Err(trouble),
             _ = epoch.changed() => Err(Trouble::Unknown("the connection was lost before the answer came".into())),
             () = tokio::time::sleep(limit) => Err(Trouble::Unknown(format!("no answer within {limit:?}"))),
+        }
+    }
+}
+
+/// What a complaint of the server says of a request to `subject`, if it is about it.
+fn complaint_about(text: &str, subject: &str) -> Option<Trouble> {
+    if text.contains("Subscription to \"_INBOX") {
+        return Some(Trouble::Deaf(text.to_owned()));
+    }
+    text.contains(&format!("\"{subject}\"")).then(|| Trouble::Denied(text.to_owned()))
+}
+
+#[cfg(test)]
+mod test {
+    use super::*;
+
+    #[test]
+    fn a_request_whose_answer_may_not_be_heard_may_have_been_done() {
+        let about = |text| complaint_about(text, "a.b");
+        let publish = "Permissions Violation for Publish to \"a.b\"";
+        assert_eq!(about(publish), Some(Trouble::Denied(publish.into())));
+        let answer = "Permissions Violation for Subscription to \"_INBOX.x.*\"";
+        assert_eq!(about(answer), Some(Trouble::Deaf(answer.into())));
+        for other in [
+            "Permissions Violation for Publish to \"a.c\"",
+            "Permissions Violation for Publish to \"a.b.c\"",
+            "",
+        ] {
+            assert_eq!(about(other), None, "{other}");
         }
     }
 }
