@@ -1,6 +1,7 @@
 //! The connection: requests that end in time, and what is known of a request that failed.
 
 use crate::broker::{Backoff, Link};
+use crate::tasks::End;
 use async_nats::connection::State;
 use async_nats::{Client, ClientError, Event, HeaderMap, Message, Request, RequestErrorKind, ServerError};
 use bytes::Bytes;
@@ -34,11 +35,27 @@ pub(super) struct Signals {
     opened: AtomicBool,
     state: watch::Sender<Connection>,
     backoff: Mutex<Backoff>,
+    /// How often the library tries to connect, in a row.
+    limit: Option<usize>,
+    /// Told when it will not connect any more.
+    end: End,
+}
+
+/// What the library drops when the task that connects ends, however that comes about.
+pub(super) struct Connecting(pub(super) std::sync::Arc<Signals>);
+
+impl Drop for Connecting {
+    fn drop(&mut self) {
+        self.0.give_up();
+    }
 }
 
 impl Signals {
-    pub(super) fn new(location: &str) -> Self {
+    /// Of a connection that is tried again `limit` times in a row; `None` for ever.
+    pub(super) fn new(location: &str, limit: Option<usize>, end: End) -> Self {
         Self {
+            limit,
+            end,
             link: Link::new(location),
             epoch: watch::Sender::new(0),
             complaint: watch::Sender::new(String::new()),
@@ -61,6 +78,15 @@ impl Signals {
         backoff.next_wait()
     }
 
+    /// The library will never connect again.
+    fn give_up(&self) {
+        self.state.send_replace(Connection::GivenUp);
+        self.end.because(match self.limit {
+            Some(limit) => format!("no server could be connected to in {limit} attempts in a row: max-reconnects is reached"),
+            None => "the task that connects to the server has ended; this is a bug".into(),
+        });
+    }
+
     pub(super) fn event(&self, event: &Event) {
         match event {
             Event::Connected => {
@@ -71,10 +97,7 @@ impl Signals {
                 self.state.send_replace(Connection::Down);
                 self.link.is_down(&"the connection was lost");
             }
-            Event::ClientError(ClientError::MaxReconnects) => {
-                self.state.send_replace(Connection::GivenUp);
-                self.link.is_down(&"max-reconnects is reached: it is not tried again");
-            }
+            Event::ClientError(ClientError::MaxReconnects) => self.give_up(),
             Event::ServerError(ServerError::Other(text)) => drop(self.complaint.send_replace(text.clone())),
             _ => {}
         }
@@ -106,6 +129,7 @@ impl std::fmt::Display for Trouble {
 }
 
 /// The connection of one handle.
+#[derive(Clone)]
 pub(super) struct Wire {
     pub(super) client: Client,
     signals: std::sync::Arc<Signals>,
