@@ -38,6 +38,35 @@ fn a_step_either_way_is_seen_and_distrusted_for_a_while() {
     }
 }
 
+/// A leader with a clock that is ahead takes over while a request waits for it: the answer is as slow as the step is large, and hides it.
+#[test]
+fn a_step_that_a_slow_answer_hides_makes_nothing_older_than_it_is() {
+    for idle in [1_000, 5_000, 12_000, 60_000] {
+        let mut clock = BackendClock::default();
+        let backend = |local: u64| 9_000_000 + local;
+        for local in [1_000, 20_000] {
+            assert_eq!(learn(&mut clock, local, local + 2, backend(local + 1)), None);
+        }
+        let sent = 20_000 + idle;
+        let (written, answer) = (StoreTime(backend(sent)), backend(sent) + 3_000);
+        // It was written when this was asked for, and this took four seconds.
+        let now = sent + 4_000;
+        assert_eq!(learn(&mut clock, sent, now, answer), None, "it hides it");
+        let age = clock.age(written, StoreTime(answer), Instant(now));
+        assert!(age <= 4_000, "{age} ms after {idle}");
+        // A quick answer shows it.
+        let age = clock.age(written, StoreTime(backend(now + 1_001) + 3_000), Instant(now + 1_002));
+        assert!(age <= 5_002, "{age} ms after {idle}");
+        let seen = learn(&mut clock, now + 1_000, now + 1_002, backend(now + 1_001) + 3_000);
+        assert!(seen.is_some_and(|by| (2_800..=3_000).contains(&by)), "{seen:?} after {idle}");
+        assert_eq!(
+            clock.age(written, StoreTime(answer), Instant(now + 1_002)),
+            0,
+            "nothing is believed then"
+        );
+    }
+}
+
 #[test]
 fn estimates_are_on_the_safe_side() {
     let mut clock = BackendClock::default();

@@ -13,6 +13,7 @@
 
 mod api;
 mod bus;
+mod clocks;
 mod connect;
 mod examine;
 mod follow;
@@ -96,6 +97,10 @@ impl NatsCoordinator {
         let shared = shared::Shared::new(wire.clone(), names.clone(), location.into(), history, info.created);
         let shared = Arc::new(shared);
         let feed = follow::Feed::begin(&shared).await.map_err(failed)?;
+        if let Some(why) = shared.clocks_differ() {
+            let location = location.into();
+            return Err(BrokerError::Unsafe { location, why });
+        }
         let bus = Arc::new(bus::Bus::new(options.capacity_subscription));
         let (ticker, ticking) = ticker::Ticker::new(shared.clone());
         // Those that return do so because the client has given up, which is told, or because the history is lost, which operations tell.

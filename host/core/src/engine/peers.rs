@@ -94,7 +94,7 @@ impl Engine {
             .sessions
             .get(&node)
             .is_some_and(|s| s.entry.revision == revision && sent.since(s.since) >= taker);
-        let aged = self.clock.is_trusted(now) && read.now.since(written) >= taker;
+        let aged = self.clock.age(written, read.now, now) >= taker;
         if !(watched || aged) || session.ended.is_some() {
             return;
         }
