@@ -67,6 +67,33 @@ fn a_step_that_a_slow_answer_hides_makes_nothing_older_than_it_is() {
     }
 }
 
+/// The age of a new store decides how long a node waits that has just started.
+#[test]
+fn what_nothing_can_be_compared_with_is_believed_up_to_the_margin_and_not_after_a_step() {
+    const MARGIN: u64 = 500;
+    let age = |clock: &BackendClock, backend, now| clock.age_at_first(StoreTime(9_000_000), StoreTime(backend), Instant(now), MARGIN);
+    let mut clock = BackendClock::default();
+    learn(&mut clock, 1_000, 1_002, 9_004_000);
+    assert_eq!(clock.age(StoreTime(9_000_000), StoreTime(9_004_000), Instant(1_002)), 0);
+    assert_eq!(age(&clock, 9_004_000, 1_002), 3_500);
+    assert_eq!(age(&clock, 9_000_300, 1_002), 0, "another server may have dated it");
+    assert!(learn(&mut clock, 2_000, 2_002, 9_011_000).is_some());
+    assert_eq!(age(&clock, 9_011_000, 2_002), 0, "it is not known which of the two dated it");
+    let later = 2_002 + DISTRUST;
+    learn(&mut clock, later - 2, later, 9_011_000 + DISTRUST);
+    assert_eq!(age(&clock, 9_011_000 + DISTRUST, later), 11_000 + DISTRUST);
+}
+
+#[test]
+fn a_time_that_cannot_be_yet_is_not_believed() {
+    let mut clock = BackendClock::default();
+    learn(&mut clock, 1_000, 1_002, 9_000_000);
+    let later = 1_002 + DISTRUST;
+    assert!(clock.believes(StoreTime(9_000_000 + DISTRUST), Instant(later)));
+    assert!(!clock.believes(StoreTime(9_000_000 + DISTRUST + 100), Instant(later)));
+    assert!(!clock.believes(StoreTime(9_000_000), Instant(later - 1)), "nor any at first");
+}
+
 #[test]
 fn estimates_are_on_the_safe_side() {
     let mut clock = BackendClock::default();
