@@ -245,6 +245,37 @@ async fn without_a_majority_nothing_is_done_and_nothing_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn opening_waits_until_a_leader_is_elected() {
+    let cluster = NatsCluster::start().unwrap();
+    let settings = NatsOptions {
+        replicas: 3,
+        timeout_connection: Duration::from_secs(120),
+        timeout_request: Duration::from_secs(3),
+        ..options([cluster.node(0).url().as_str()])
+    };
+    let handle = open(settings.clone(), space("election")).await.unwrap();
+    let before = written(&*handle, "k", "before").await;
+    // Neither who leads the stream nor who leads them all can be elected by one alone.
+    cluster.node(1).kill().unwrap();
+    cluster.node(2).kill().unwrap();
+    let mut opening = tokio::spawn(async move { open(settings, space("election")).await });
+    let early = tokio::time::timeout(Duration::from_secs(8), &mut opening).await;
+    assert!(
+        early.is_err(),
+        "without a majority: {:?}",
+        early.map(|opened| opened.map(|opened| opened.err()))
+    );
+    tokio::task::block_in_place(|| {
+        cluster.node(1).start_again().unwrap();
+        cluster.node(2).start_again().unwrap();
+    });
+    let opened = tokio::time::timeout(Duration::from_secs(120), opening).await.expect("in time");
+    let late = opened.unwrap().unwrap();
+    let entry = eventually(|| late.get("k")).await.entry.unwrap();
+    assert_eq!(entry.revision, before.revision);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_is_published_at_one_server_is_heard_at_the_others() {
     let cluster = NatsCluster::start().unwrap();
     let handles = one_at_each(&cluster, "bus").await;
