@@ -74,8 +74,12 @@ fn no_age_is_believed_that_the_clock_of_another_leader_made() {
         clock.learn(Instant(10_005), Instant(now), mirror.now(), 1_000, TAKER);
         for round in 0..100 {
             let believed = clock.age(written, mirror.now(), Instant(now));
-            // 20 ms by which a step may be missed.
-            assert!(believed <= now - 10_003 + 20, "{believed} at {now} after an answer in {took} ms");
+            // 20 ms by which a step may be missed. After the doubt all that is from before the step is older than a taker waits, in truth too.
+            let age = now - 10_003;
+            assert!(
+                believed <= age + 20 || age >= TAKER,
+                "{believed} at {now} after an answer in {took} ms"
+            );
             now += 100;
             tick(&mirror, renewed + 2 + round, second(now - 1));
             clock.learn(Instant(now - 2), Instant(now), mirror.now(), 1_000, TAKER);
