@@ -28,6 +28,8 @@ pub mod sealed;
 pub mod sqlite;
 #[cfg(feature = "contract-suite")]
 pub mod suite;
+#[cfg(any(feature = "nats", feature = "kafka"))]
+mod tasks;
 
 pub use contract::{Bus, BusError, Coordinator, Delivery, Store, Subscription};
 pub use envelope::Envelope;

@@ -13,6 +13,8 @@ pub struct BackendClock {
     /// Bounds of backend − local in milliseconds, and when they were learned.
     bounds: Option<(i64, i64, Instant)>,
     distrusted_until: Instant,
+    /// There was a step.
+    stepped: bool,
 }
 
 /// Milliseconds by which bounds may miss each other without being called a step.
@@ -25,25 +27,25 @@ impl BackendClock {
         let at = |local: Instant| signed(backend.0) - signed(local.0);
         let (low, high) = (at(now), at(sent));
         let first = self.bounds.is_none();
-        let jumped = self.bounds.and_then(|(old_low, old_high, then)| {
-            let drift = SLACK + signed(now.since(then) * 2 * drift_ppm / 1_000_000);
-            match (low - old_high, old_low - high) {
-                (forward, _) if forward > drift => Some(forward),
-                (_, back) if back > drift => Some(-back),
-                _ => None,
-            }
+        // What was known has grown a little uncertain since.
+        let known = self.bounds.map(|(low, high, then)| {
+            let drift = signed(now.since(then) * 2 * drift_ppm / 1_000_000);
+            (low, high, drift)
         });
-        // The tightest recent bounds: a slow answer says little and must not replace what a quick one said.
-        self.bounds = match self.bounds {
-            Some((old_low, old_high, then)) if jumped.is_none() && old_high - old_low < high - low && now.since(then) < 10_000 => {
-                Some((old_low, old_high, then))
-            }
-            _ => Some((low, high, now)),
-        };
+        let jumped = known.and_then(|(old_low, old_high, drift)| match (low - old_high, old_low - high) {
+            (forward, _) if forward > SLACK + drift => Some(forward),
+            (_, back) if back > SLACK + drift => Some(-back),
+            _ => None,
+        });
+        // Without a step both hold. So a slow answer, which says little, takes nothing away: it could hide a step from the next one.
+        let both = known.map(|(old_low, old_high, drift)| (low.max(old_low - drift), high.min(old_high + drift)));
+        let (low, high) = both.filter(|(low, high)| jumped.is_none() && low <= high).unwrap_or((low, high));
+        self.bounds = Some((low, high, now));
         // Nor are they at first: a step just before could not be seen.
         if jumped.is_some() || first {
             self.distrusted_until = now.plus(distrust);
         }
+        self.stepped |= jumped.is_some();
         jumped
     }
 
@@ -51,6 +53,34 @@ impl BackendClock {
     #[must_use]
     pub fn is_trusted(&self, now: Instant) -> bool {
         now >= self.distrusted_until
+    }
+
+    /// How old what was written at `written` certainly is, by an answer at `now` with the backend's time `backend`; 0 if that is not to be
+    /// believed. What a step made of the time in a slow answer does not count: it is seen in a later one only.
+    #[must_use]
+    pub fn age(&self, written: StoreTime, backend: StoreTime, now: Instant) -> u64 {
+        if self.is_trusted(now) {
+            backend.min(self.estimate(now)).since(written)
+        } else {
+            0
+        }
+    }
+
+    /// As [`Self::age`], but also by the first answers, which nothing can be compared with: less `margin`, by which the clocks of the servers
+    /// that dated the two may differ.
+    #[must_use]
+    pub fn age_at_first(&self, written: StoreTime, backend: StoreTime, now: Instant, margin: u64) -> u64 {
+        if self.stepped || self.is_trusted(now) {
+            self.age(written, backend, now)
+        } else {
+            backend.since(written).saturating_sub(margin)
+        }
+    }
+
+    /// Whether ages by an answer at `now` with the backend's time `backend` may be believed: it is not later than it can be.
+    #[must_use]
+    pub fn believes(&self, backend: StoreTime, now: Instant) -> bool {
+        self.is_trusted(now) && backend.since(self.estimate(now)) <= SLACK.unsigned_abs()
     }
 
     /// The backend's time at `now`, not later than it really is.

@@ -38,6 +38,62 @@ fn a_step_either_way_is_seen_and_distrusted_for_a_while() {
     }
 }
 
+/// A leader with a clock that is ahead takes over while a request waits for it: the answer is as slow as the step is large, and hides it.
+#[test]
+fn a_step_that_a_slow_answer_hides_makes_nothing_older_than_it_is() {
+    for idle in [1_000, 5_000, 12_000, 60_000] {
+        let mut clock = BackendClock::default();
+        let backend = |local: u64| 9_000_000 + local;
+        for local in [1_000, 20_000] {
+            assert_eq!(learn(&mut clock, local, local + 2, backend(local + 1)), None);
+        }
+        let sent = 20_000 + idle;
+        let (written, answer) = (StoreTime(backend(sent)), backend(sent) + 3_000);
+        // It was written when this was asked for, and this took four seconds.
+        let now = sent + 4_000;
+        assert_eq!(learn(&mut clock, sent, now, answer), None, "it hides it");
+        let age = clock.age(written, StoreTime(answer), Instant(now));
+        assert!(age <= 4_000, "{age} ms after {idle}");
+        // A quick answer shows it.
+        let age = clock.age(written, StoreTime(backend(now + 1_001) + 3_000), Instant(now + 1_002));
+        assert!(age <= 5_002, "{age} ms after {idle}");
+        let seen = learn(&mut clock, now + 1_000, now + 1_002, backend(now + 1_001) + 3_000);
+        assert!(seen.is_some_and(|by| (2_800..=3_000).contains(&by)), "{seen:?} after {idle}");
+        assert_eq!(
+            clock.age(written, StoreTime(answer), Instant(now + 1_002)),
+            0,
+            "nothing is believed then"
+        );
+    }
+}
+
+/// The age of a new store decides how long a node waits that has just started.
+#[test]
+fn what_nothing_can_be_compared_with_is_believed_up_to_the_margin_and_not_after_a_step() {
+    const MARGIN: u64 = 500;
+    let age = |clock: &BackendClock, backend, now| clock.age_at_first(StoreTime(9_000_000), StoreTime(backend), Instant(now), MARGIN);
+    let mut clock = BackendClock::default();
+    learn(&mut clock, 1_000, 1_002, 9_004_000);
+    assert_eq!(clock.age(StoreTime(9_000_000), StoreTime(9_004_000), Instant(1_002)), 0);
+    assert_eq!(age(&clock, 9_004_000, 1_002), 3_500);
+    assert_eq!(age(&clock, 9_000_300, 1_002), 0, "another server may have dated it");
+    assert!(learn(&mut clock, 2_000, 2_002, 9_011_000).is_some());
+    assert_eq!(age(&clock, 9_011_000, 2_002), 0, "it is not known which of the two dated it");
+    let later = 2_002 + DISTRUST;
+    learn(&mut clock, later - 2, later, 9_011_000 + DISTRUST);
+    assert_eq!(age(&clock, 9_011_000 + DISTRUST, later), 11_000 + DISTRUST);
+}
+
+#[test]
+fn a_time_that_cannot_be_yet_is_not_believed() {
+    let mut clock = BackendClock::default();
+    learn(&mut clock, 1_000, 1_002, 9_000_000);
+    let later = 1_002 + DISTRUST;
+    assert!(clock.believes(StoreTime(9_000_000 + DISTRUST), Instant(later)));
+    assert!(!clock.believes(StoreTime(9_000_000 + DISTRUST + 100), Instant(later)));
+    assert!(!clock.believes(StoreTime(9_000_000), Instant(later - 1)), "nor any at first");
+}
+
 #[test]
 fn estimates_are_on_the_safe_side() {
     let mut clock = BackendClock::default();

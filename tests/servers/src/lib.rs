@@ -10,6 +10,7 @@
 //! missing. See [`tools`].
 
 mod authority;
+mod clock;
 mod etcd;
 mod example;
 mod http;

@@ -5,6 +5,8 @@ mod link;
 mod name;
 mod open;
 mod password;
+#[cfg(any(feature = "nats", feature = "kafka"))]
+mod patience;
 #[cfg(feature = "tls")]
 mod security;
 mod tls;
@@ -15,6 +17,8 @@ pub use link::Link;
 pub(crate) use name::random_name;
 pub use open::BrokerError;
 pub use password::Password;
+#[cfg(any(feature = "nats", feature = "kafka"))]
+pub(crate) use patience::Patience;
 #[cfg(feature = "tls")]
 pub use security::Security;
 pub use tls::{Pem, Tls};

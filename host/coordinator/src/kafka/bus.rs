@@ -7,13 +7,13 @@ use super::outbox::{Outbox, Reader};
 use crate::broker::Backoff;
 use crate::contract::BusError;
 use crate::queue::{QueueSubscription, Subscribers};
+use crate::tasks::{End, Tasks};
 use bytes::Bytes;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::Message;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, oneshot, watch};
-use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 /// After how long without any message somebody asks whether messages still arrive.
@@ -26,19 +26,21 @@ pub(super) struct LogBus {
     subscribers: Arc<Mutex<Subscribers>>,
     /// Reading begins with the first subscriber, and goes on as long as this.
     listening: tokio::sync::Mutex<Option<Listening>>,
+    end: End,
 }
 
 /// What reads the topic.
 struct Listening {
-    _tasks: JoinSet<()>,
+    _tasks: Tasks,
     /// The offset of the next message.
     place: watch::Receiver<u64>,
 }
 
 impl LogBus {
-    pub(super) fn new(outbox: Arc<Outbox>) -> Self {
+    pub(super) fn new(outbox: Arc<Outbox>, end: End) -> Self {
         Self {
             outbox,
+            end,
             subscribers: Arc::default(),
             listening: tokio::sync::Mutex::default(),
         }
@@ -63,8 +65,11 @@ impl LogBus {
         let reader = self.reader(next)?;
         let (place, seen) = watch::channel(next);
         let (broke, stalled) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-        let mut tasks = JoinSet::new();
-        tasks.spawn(echo(self.outbox.clone(), seen.clone(), broke.clone(), stalled.clone()));
+        let mut tasks = Tasks::new(self.end.clone());
+        tasks.spawn(
+            "what looks whether messages arrive",
+            echo(self.outbox.clone(), seen.clone(), broke.clone(), stalled.clone()),
+        );
         let listener = Listener {
             outbox: self.outbox.clone(),
             subscribers: self.subscribers.clone(),
@@ -73,7 +78,7 @@ impl LogBus {
             broken: false,
             broke,
         };
-        tasks.spawn(listener.listen(stalled));
+        tasks.spawn("what hears the bus", listener.listen(stalled));
         *listening = Some(Listening {
             _tasks: tasks,
             place: seen.clone(),

@@ -29,10 +29,11 @@ mod topic;
 
 pub use options::*;
 
-use crate::broker::BrokerError;
+use crate::broker::{BrokerError, Patience};
 use crate::contract::{Bus, BusError, Coordinator, Store, Subscription};
 use crate::finding::Finding;
 use crate::limits::{self, Namespace};
+use crate::tasks::{End, Tasks};
 use async_trait::async_trait;
 use board::Board;
 use bytes::Bytes;
@@ -44,7 +45,6 @@ use shardwright_core::store::{Expected, Listing, Reading, Revision, StoreError, 
 use std::ops::Bound;
 use std::sync::Arc;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 /// How many duties may wait: more are left to others.
@@ -56,7 +56,8 @@ pub struct KafkaCoordinator {
     outbox: Arc<Outbox>,
     store: Arc<store::LogStore>,
     bus: bus::LogBus,
-    _tasks: JoinSet<()>,
+    end: End,
+    _tasks: Tasks,
 }
 
 impl KafkaCoordinator {
@@ -71,26 +72,49 @@ impl KafkaCoordinator {
         let outbox = Arc::new(Outbox::new(common.clone())?);
         // Each step has its own limit; together they have one too.
         let limit = 3 * (common.session() + common.patience());
-        let follower = timeout(limit, async {
-            topic::ensure(&outbox).await?;
-            Self::follow(&outbox).await
-        })
-        .await
-        .unwrap_or_else(|_| Err(common.reports.why("it takes too long to answer")))?;
+        let follower = timeout(limit, Self::begin(&outbox))
+            .await
+            .unwrap_or_else(|_| Err(common.reports.why("it takes too long to answer")))?;
 
         let store = Arc::new(store::LogStore::new(outbox.clone()));
-        let mut tasks = JoinSet::new();
-        tasks.spawn(follower.run());
-        tasks.spawn(keeper::keep(store.clone(), outbox.clone(), waiting));
+        let end = End::new();
+        let mut tasks = Tasks::new(end.clone());
+        let (board, over) = (common.board.clone(), end.clone());
+        tasks.spawn("what follows the log", async move {
+            follower.run().await;
+            match board.over() {
+                // This the operations tell.
+                None | Some(StoreError::HistoryLost(_)) => {}
+                Some(why) => over.because(why.to_string()),
+            }
+        });
+        tasks.spawn("what keeps the log short", keeper::keep(store.clone(), outbox.clone(), waiting));
         let watched = store.clone();
-        tasks.spawn(async move { watched.watch().await });
+        tasks.spawn("what looks whether the broker answers", async move { watched.watch().await });
         Ok(Self {
-            bus: bus::LogBus::new(outbox.clone()),
+            bus: bus::LogBus::new(outbox.clone(), end.clone()),
+            end,
             common,
             outbox,
             store,
             _tasks: tasks,
         })
+    }
+
+    /// Makes or checks the topics, and reads the log. The brokers may have yet to find each other, and to elect who leads.
+    async fn begin(outbox: &Arc<Outbox>) -> Result<Follower, BrokerError> {
+        let common = &outbox.common;
+        let mut patience = Patience::new(&common.location, common.session());
+        loop {
+            let begun = match topic::ensure(outbox).await {
+                Ok(()) => Self::follow(outbox).await,
+                Err(error) => Err(error),
+            };
+            match begun {
+                Err(error) if patience.bears(&error).await => {}
+                outcome => return outcome,
+            }
+        }
     }
 
     /// Reads the log for the first time.
@@ -181,6 +205,10 @@ impl Coordinator for KafkaCoordinator {
 
     fn location(&self) -> String {
         self.common.location.clone()
+    }
+
+    async fn ended(&self) -> String {
+        self.end.wait().await
     }
 
     async fn examine(&self) -> Vec<Finding> {

@@ -65,10 +65,7 @@ impl LogStore {
         let prepared = self.board.prepare(act, value)?;
         if let Err(error) = self.outbox.send(topic, &prepared.record, Ticket::Store(prepared.sequence)) {
             self.board.forget(prepared.sequence);
-            return Err(match error::unstored(&error, topic) {
-                StoreError::Indeterminate(why) => StoreError::Unavailable(why),
-                other => other,
-            });
+            return Err(error::not_given(&error, topic));
         }
         match timeout(self.outbox.common.patience(), prepared.told).await {
             Ok(Ok(told)) => told,

@@ -20,13 +20,14 @@ pub(super) struct ApiError {
 impl ApiError {
     pub(super) const NOT_FOUND: u16 = 10059;
     pub(super) const NAME_IN_USE: u16 = 10058;
-    pub(super) const NO_PEERS: u16 = 10005;
+    /// What passes by itself though its code blames who asks: there are too few servers yet, or one has not heard of the stream yet.
+    pub(super) const PASSING: [u16; 2] = [10005, Self::NOT_FOUND];
     pub(super) const NOT_ENABLED: [u16; 2] = [10076, 10039];
     pub(super) const WRONG_LAST: [u16; 2] = [10071, 10164];
     /// There is no room: in the server, the account or the stream.
     pub(super) const FULL: [u16; 4] = [10023, 10047, 10028, 10002];
-    /// The stream could not store a message: which may mean anything.
-    pub(super) const STORE_FAILED: u16 = 10077;
+    /// The leader cannot look at the last message of a subject yet.
+    pub(super) const NOT_YET: u16 = 10163;
 }
 
 impl std::fmt::Display for ApiError {

@@ -3,7 +3,7 @@
 use super::bus::LEAST_CAPACITY;
 use super::options::{NatsLogin, NatsOptions};
 use super::tls;
-use super::wire::Signals;
+use super::wire::{Connecting, Signals};
 use crate::broker::{BrokerError, Password, Tls};
 use async_nats::{Client, ConnectError, ConnectErrorKind, ConnectOptions, ServerAddr};
 use std::error::Error;
@@ -59,7 +59,7 @@ impl Target {
     /// # Errors
     /// `Unreachable`, `Denied`, `Tls` or `Invalid`.
     pub(super) async fn connect(&self, options: &NatsOptions, signals: &Arc<Signals>) -> Result<Client, BrokerError> {
-        let (delays, events) = (signals.clone(), signals.clone());
+        let (delays, events) = (Connecting(signals.clone()), signals.clone());
         let mut connect = ConnectOptions::new()
             .name("shardwright")
             .connection_timeout(options.timeout_connection)
@@ -71,7 +71,11 @@ impl Target {
             .max_reconnects(options.max_reconnects.map(|times| times.max(self.servers.len())))
             .tls_client_config(tls::configure(options.tls.as_ref().unwrap_or(&Tls::default()))?)
             .require_tls(self.tls)
-            .reconnect_delay_callback(move |attempt| delays.attempt(attempt))
+            .reconnect_delay_callback(move |attempt| {
+                // All of it, so that it is dropped with this.
+                let Connecting(signals) = &delays;
+                signals.attempt(attempt)
+            })
             .event_callback(move |event| {
                 events.event(&event);
                 async {}

@@ -49,6 +49,9 @@ pub(super) async fn settings(shared: &Shared) -> Vec<Finding> {
         )
     });
     findings.push(persistence(shared, replicas));
+    if let Some(why) = shared.clocks_differ() {
+        findings.push(Finding::bad("clocks", why, "let NTP set the clocks of all servers"));
+    }
     if let Some(cluster) = &info.cluster {
         let behind: Vec<_> = cluster
             .replicas

@@ -62,7 +62,7 @@ impl Feed {
         let mut epoch = shared.wire.epoch();
         epoch.borrow_and_update();
         let info = identify(shared).await?;
-        shared.choose_guard(&info).await;
+        shared.look_at_servers(&info).await;
         let inbox = shared.wire.client.new_inbox();
         let subscriber = shared.wire.client.subscribe(inbox.clone()).await;
         let subscriber = subscriber.map_err(|error| CallError::Garbled(error.to_string()))?;

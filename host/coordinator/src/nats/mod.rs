@@ -13,6 +13,7 @@
 
 mod api;
 mod bus;
+mod clocks;
 mod connect;
 mod examine;
 mod follow;
@@ -32,22 +33,23 @@ mod wire;
 
 pub use options::*;
 
-use crate::broker::BrokerError;
+use crate::broker::{BrokerError, Patience};
 use crate::contract::{Bus, BusError, Coordinator, Store, Subscription};
 use crate::finding::Finding;
 use crate::limits::{self, Namespace};
+use crate::tasks::{End, Tasks};
 use async_trait::async_trait;
 use bytes::Bytes;
 use shardwright_core::store::{Expected, Listing, Reading, Revision, StoreError, Written};
 use std::sync::Arc;
-use tokio::task::JoinSet;
 
 /// A handle to NATS, opened for one namespace. Dropping it ends its tasks, its subscriptions and its connection.
 pub struct NatsCoordinator {
     shared: Arc<shared::Shared>,
     store: store::Store,
     bus: Arc<bus::Bus>,
-    _tasks: JoinSet<()>,
+    end: End,
+    _tasks: Tasks,
 }
 
 impl NatsCoordinator {
@@ -58,36 +60,21 @@ impl NatsCoordinator {
     pub async fn open(options: NatsOptions, namespace: Namespace) -> Result<Self, BrokerError> {
         let target = connect::Target::new(&options)?;
         let location = target.location();
-        let signals = Arc::new(wire::Signals::new(&location));
+        let end = End::new();
+        let signals = Arc::new(wire::Signals::new(&location, options.max_reconnects, end.clone()));
         let client = target.connect(&options, &signals).await?;
         let wire = wire::Wire::new(client, signals, options.timeout_request);
         let names = names::Names::new(&namespace);
         check_server(&wire, &location)?;
-        let failed = |error: api::CallError| stream::explain(&error, &names, options.replicas, &location);
-        let ear = bus::Ear::open(&wire, &names).await.map_err(|trouble| failed(trouble.into()))?;
-        let (info, history) = stream::open(&wire, &names, options.replicas, &location).await?;
-        let shared = Arc::new(shared::Shared::new(wire, names.clone(), location.clone(), history, info.created));
-        let feed = follow::Feed::begin(&shared).await.map_err(failed)?;
-        let bus = Arc::new(bus::Bus::new(options.capacity_subscription));
-        let (ticker, ticking) = ticker::Ticker::new(shared.clone());
-        let mut tasks = JoinSet::new();
-        tasks.spawn(ticking);
-        tasks.spawn(follow::follow(shared.clone(), feed));
-        let (hearing, hearer) = (bus.clone(), shared.clone());
-        tasks.spawn(async move { hearing.serve(&hearer.wire, &hearer.names, ear).await });
-        let coordinator = Self {
-            store: store::Store::new(shared.clone(), ticker),
-            shared,
-            bus,
-            _tasks: tasks,
+        // The servers of a cluster may have yet to find each other, and to elect who leads the stream.
+        let mut patience = Patience::new(&location, options.timeout_connection);
+        let coordinator = loop {
+            match Self::begin(&wire, &names, &options, &location, &end).await {
+                Ok(coordinator) => break coordinator,
+                Err(error) if patience.bears(&error).await => {}
+                Err(error) => return Err(error),
+            }
         };
-        coordinator.store.catch_up().await.map_err(|error| match error {
-            StoreError::Denied(why) => failed(api::CallError::Wire(wire::Trouble::Denied(why))),
-            other => BrokerError::Unreachable {
-                location: location.clone(),
-                why: other.to_string(),
-            },
-        })?;
         for finding in examine::settings(&coordinator.shared).await {
             if let Some(remedy) = &finding.remedy {
                 tracing::warn!(
@@ -99,6 +86,45 @@ impl NatsCoordinator {
                 );
             }
         }
+        Ok(coordinator)
+    }
+
+    /// Opens the stream over `wire`, and reads it for the first time.
+    async fn begin(wire: &wire::Wire, names: &names::Names, options: &NatsOptions, location: &str, end: &End) -> Result<Self, BrokerError> {
+        let failed = |error: api::CallError| stream::explain(&error, wire, names, options.replicas, location);
+        let ear = bus::Ear::open(wire, names).await.map_err(|trouble| failed(trouble.into()))?;
+        let (info, history) = stream::open(wire, names, options.replicas, location).await?;
+        let shared = shared::Shared::new(wire.clone(), names.clone(), location.into(), history, info.created);
+        let shared = Arc::new(shared);
+        let feed = follow::Feed::begin(&shared).await.map_err(failed)?;
+        if let Some(why) = shared.clocks_differ() {
+            let location = location.into();
+            return Err(BrokerError::Unsafe { location, why });
+        }
+        let bus = Arc::new(bus::Bus::new(options.capacity_subscription));
+        let (ticker, ticking) = ticker::Ticker::new(shared.clone());
+        // Those that return do so because the client has given up, which is told, or because the history is lost, which operations tell.
+        let mut tasks = Tasks::new(end.clone());
+        tasks.spawn("what asks how far the stream is", ticking);
+        tasks.spawn("what follows the stream", follow::follow(shared.clone(), feed));
+        let (hearing, hearer) = (bus.clone(), shared.clone());
+        tasks.spawn("what hears the bus", async move {
+            hearing.serve(&hearer.wire, &hearer.names, ear).await;
+        });
+        let coordinator = Self {
+            store: store::Store::new(shared.clone(), ticker),
+            shared,
+            bus,
+            end: end.clone(),
+            _tasks: tasks,
+        };
+        coordinator.store.catch_up().await.map_err(|error| match error {
+            StoreError::Denied(why) => failed(api::CallError::Wire(wire::Trouble::Denied(why))),
+            other => BrokerError::Unreachable {
+                location: location.into(),
+                why: other.to_string(),
+            },
+        })?;
         Ok(coordinator)
     }
 }
@@ -166,6 +192,10 @@ impl Coordinator for NatsCoordinator {
 
     fn location(&self) -> String {
         self.shared.location.clone()
+    }
+
+    async fn ended(&self) -> String {
+        self.end.wait().await
     }
 
     async fn examine(&self) -> Vec<Finding> {

@@ -67,12 +67,7 @@ impl Shared {
                 let why = format!("the stream gave out revision {} again, after {highest}", ack.seq);
                 Err(Failed::Error(self.mirror.lose(&why)))
             }
-            Some(error) if ApiError::WRONG_LAST.contains(&error.err_code) => Err(Failed::Guard),
-            Some(error) if error.err_code == ApiError::STORE_FAILED => Err(unknown(error.to_string())),
-            Some(error) if ApiError::FULL.contains(&error.err_code) => Err(Failed::Error(StoreError::Unavailable(format!(
-                "the server's store is full ({error}): raise max_file_store, or the limits of the account"
-            )))),
-            Some(error) => Err(Failed::Error(StoreError::Unavailable(error.to_string()))),
+            Some(error) => Err(refused(&error)),
         }
     }
 
@@ -80,7 +75,7 @@ impl Shared {
     async fn judge(&self, trouble: Trouble) -> StoreError<Bytes> {
         match trouble {
             Trouble::Unsent(why) => StoreError::Unavailable(why),
-            Trouble::Unknown(why) => StoreError::Indeterminate(why),
+            Trouble::Unknown(why) | Trouble::Deaf(why) => StoreError::Indeterminate(why),
             Trouble::Denied(why) => StoreError::Denied(why),
             Trouble::Nobody => {
                 // No stream takes this subject: it has no leader for now, or it is gone.
@@ -90,6 +85,56 @@ impl Shared {
                     .map_or_else(|| "the stream has no leader".into(), |error| error.to_string());
                 self.mirror.check().err().unwrap_or(StoreError::Unavailable(why))
             }
+        }
+    }
+}
+
+/// What a refusal by the stream means to a write.
+///
+/// "Nothing was written" may only be said of what a server finds before it proposes the message to the others that keep the stream, or what all
+/// of them find alike: what the leader finds when it comes to store the message holds for the leader alone, while the others do store it. So
+/// every code that is not here leaves the outcome open, and whoever wrote reads back:
+///
+/// - 10023, no room on the server: up to nats-server 2.12 looked at both before proposing and when storing.
+/// - 10002, no room in the account: nats-server 2.9 stores the message, then looks, and removes it again, at the leader alone; with it the former
+///   message of the subject is gone.
+/// - 10047 and 10028 are about making streams; nothing is known of them here.
+/// - 10063, another sequence than the one proposed; 10077, the store failed; 10054 and 10109, limits of the stream and sealing, which are
+///   looked at when storing, too: all of them at the leader alone.
+fn refused(error: &ApiError) -> Failed {
+    match error.err_code {
+        // Looked at before proposing, or by all alike, since they have the same messages before this one.
+        code if ApiError::WRONG_LAST.contains(&code) => Failed::Guard,
+        // Looked at before proposing.
+        ApiError::NOT_YET => Failed::Error(StoreError::Unavailable(error.to_string())),
+        code if ApiError::FULL.contains(&code) => Failed::Error(StoreError::Indeterminate(format!(
+            "the server's store is full ({error}): raise max_file_store, or the limits of the account"
+        ))),
+        _ => Failed::Error(StoreError::Indeterminate(error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod test {
+    use super::*;
+
+    /// What each code says of a write, on any version of the server.
+    #[test]
+    fn only_what_is_found_before_proposing_is_certain() {
+        let error = |err_code| ApiError {
+            err_code,
+            ..ApiError::default()
+        };
+        for code in [10071, 10164] {
+            assert!(matches!(refused(&error(code)), Failed::Guard), "{code}");
+        }
+        assert!(matches!(refused(&error(10163)), Failed::Error(StoreError::Unavailable(_))));
+        for code in (0..=u16::MAX).filter(|code| ![10071, 10164, 10163].contains(code)) {
+            let meaning = refused(&error(code));
+            assert!(
+                matches!(meaning, Failed::Error(StoreError::Indeterminate(_))),
+                "{code}: {meaning:?}"
+            );
         }
     }
 }

@@ -3,12 +3,13 @@
 use super::api::{CallError, StreamInfo};
 use super::mirror::Mirror;
 use super::names::{Names, Subjects};
-use super::versions;
-use super::wire::Wire;
+use super::versions::Servers;
+use super::wire::{Trouble, Wire};
 use crate::clock;
 use bytes::Bytes;
 use shardwright_core::store::StoreError;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use tokio::sync::Notify;
 
 /// One handle's connection, and what it knows of the store.
@@ -25,6 +26,8 @@ pub(super) struct Shared {
     pub(super) doubt: Notify,
     /// Whether every server that may lead the stream checks the last sequence of a subject atomically.
     by_subject: AtomicBool,
+    /// Which clocks of the servers that may lead differ by too much.
+    apart: Mutex<Option<String>>,
     /// When this handle last began to tidy up, by the machine's clock.
     swept: AtomicU64,
 }
@@ -41,14 +44,28 @@ impl Shared {
             mirror: Mirror::default(),
             doubt: Notify::new(),
             by_subject: AtomicBool::new(false),
+            apart: Mutex::default(),
             swept: AtomicU64::new(0),
         }
     }
 
-    /// Finds out how exclusive writes must be guarded on the servers that keep the stream now.
-    pub(super) async fn choose_guard(&self, info: &StreamInfo) {
-        let by_subject = info.config.num_replicas == 1 || versions::all_atomic(&self.wire, info).await;
-        self.by_subject.store(by_subject, Ordering::Relaxed);
+    /// Finds out what the servers that keep the stream now are like: how exclusive writes must be guarded, and whether their clocks agree.
+    pub(super) async fn look_at_servers(&self, info: &StreamInfo) {
+        if info.config.num_replicas == 1 {
+            return self.by_subject.store(true, Ordering::Relaxed);
+        }
+        let servers = Servers::ask(&self.wire, info).await;
+        self.by_subject.store(servers.are_atomic(), Ordering::Relaxed);
+        let apart = servers.clocks_differ();
+        if let Some(why) = &apart {
+            tracing::warn!(coordinator = self.location, "{why}");
+        }
+        *self.apart.lock().unwrap_or_else(PoisonError::into_inner) = apart;
+    }
+
+    /// Which clocks of the servers that may lead were found to differ by too much.
+    pub(super) fn clocks_differ(&self) -> Option<String> {
+        self.apart.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Whether it was longer than `every` milliseconds ago that this said so.
@@ -67,7 +84,7 @@ impl Shared {
 /// A failed call as an operation that changes nothing tells it.
 pub(super) fn unavailable(error: &CallError) -> StoreError<Bytes> {
     match error {
-        CallError::Wire(super::wire::Trouble::Denied(why)) => StoreError::Denied(why.clone()),
+        CallError::Wire(Trouble::Denied(why) | Trouble::Deaf(why)) => StoreError::Denied(why.clone()),
         other => StoreError::Unavailable(other.to_string()),
     }
 }

@@ -70,7 +70,7 @@ pub(super) fn flaw(found: &StreamConfig, wanted: &StreamConfig) -> Option<String
 /// Everything that [`BrokerError`] can say.
 pub(super) async fn open(wire: &Wire, names: &Names, replicas: u8, location: &str) -> Result<(StreamInfo, String), BrokerError> {
     let stream = &names.stream;
-    let failed = |error: &CallError| explain(error, names, replicas, location);
+    let failed = |error: &CallError| explain(error, wire, names, replicas, location);
     let info = match wire.stream_info(stream).await {
         Ok(info) => info,
         Err(CallError::Refused(error)) if error.err_code == ApiError::NOT_FOUND => {
@@ -111,14 +111,20 @@ pub(super) async fn open(wire: &Wire, names: &Names, replicas: u8, location: &st
 }
 
 /// What a failed call means to whoever opens the store.
-pub(super) fn explain(error: &CallError, names: &Names, replicas: u8, location: &str) -> BrokerError {
+pub(super) fn explain(error: &CallError, wire: &Wire, names: &Names, replicas: u8, location: &str) -> BrokerError {
     let location = location.to_owned();
+    let info = wire.client.server_info();
     match error {
-        CallError::Wire(Trouble::Denied(why)) => BrokerError::Denied {
+        CallError::Wire(Trouble::Denied(why) | Trouble::Deaf(why)) => BrokerError::Denied {
             location,
             why: format!(
                 "{why}: the user needs publish on \"$JS.API.>\" and \"shardwright.>\", and subscribe on \"_INBOX.>\" and \"shardwright.>\" (docs/nats.md has the exact list)"
             ),
+        },
+        // It is on here, or may be on a server that this one has yet to find.
+        CallError::Wire(Trouble::Nobody) if info.jetstream || info.cluster.is_some() => BrokerError::Unreachable {
+            location,
+            why: "nobody answers for JetStream; if it is on at no server of the cluster, add a section `jetstream { store_dir: … }` to their configuration".into(),
         },
         CallError::Wire(Trouble::Nobody) => BrokerError::Unsafe {
             location,
@@ -139,7 +145,7 @@ pub(super) fn explain(error: &CallError, names: &Names, replicas: u8, location: 
                 names.stream
             ),
         },
-        CallError::Refused(error) if error.code < 500 && error.err_code != ApiError::NO_PEERS => BrokerError::Denied {
+        CallError::Refused(error) if error.code < 500 && !ApiError::PASSING.contains(&error.err_code) => BrokerError::Denied {
             location,
             why: error.to_string(),
         },

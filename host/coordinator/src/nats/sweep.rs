@@ -27,8 +27,13 @@ pub(super) fn start_if_due(shared: &Arc<Shared>) {
     }
 }
 
-/// Removes what has been of no use since before `limit`.
+/// Looks at the servers again, and removes what has been of no use since before `limit`.
 pub(super) async fn sweep(shared: Weak<Shared>, limit: StoreTime) {
+    if let Some(shared) = shared.upgrade()
+        && let Ok(info) = shared.wire.stream_info(&shared.names.stream).await
+    {
+        shared.look_at_servers(&info).await;
+    }
     let useless = shared.upgrade().map(|shared| shared.mirror.useless(limit));
     for message in useless.into_iter().flatten() {
         let Some(shared) = shared.upgrade() else { return };

@@ -1,11 +1,13 @@
-//! Which servers keep the stream, and whether all of them are new enough.
+//! Which servers keep the stream, what they say of themselves, and whether all of them are new enough.
 //!
 //! Before nats-server 2.9.21 the leader of a replicated stream only looks at the last sequence of a subject before it proposes a message:
 //! two writers that expect the same one may both succeed (nats-server#4320). The last sequence of the whole stream is checked properly by
 //! all of them. Since any of the servers may lead, all must be known to be new enough.
 
 use super::api::StreamInfo;
+use super::clocks::{self, Ahead};
 use super::wire::Wire;
+use crate::clock::boottime;
 use futures_util::StreamExt;
 use serde::Deserialize;
 use std::collections::HashMap;
@@ -28,36 +30,63 @@ struct Status {
 struct Server {
     name: String,
     ver: String,
+    #[serde(default)]
+    time: String,
 }
 
-/// Whether all servers that keep the stream are known to check the last sequence of a subject atomically.
-pub(super) async fn all_atomic(wire: &Wire, info: &StreamInfo) -> bool {
-    let Some(cluster) = &info.cluster else {
-        return false;
-    };
-    let wanted: Vec<&str> = cluster.servers().collect();
-    if wanted.len() < usize::from(info.config.num_replicas) {
-        return false;
+/// What a server says of itself.
+#[derive(Clone, Debug)]
+pub(super) struct Told {
+    version: String,
+    clock: Option<Ahead>,
+}
+
+/// What is known of the servers that keep a stream.
+pub(super) struct Servers<'a> {
+    wanted: Vec<&'a str>,
+    told: HashMap<String, Told>,
+    replicas: usize,
+}
+
+impl<'a> Servers<'a> {
+    /// Asks those that keep the stream of `info`.
+    pub(super) async fn ask(wire: &Wire, info: &'a StreamInfo) -> Self {
+        let wanted: Vec<&str> = info.cluster.iter().flat_map(|cluster| cluster.servers()).collect();
+        let told = of_servers(wire, &wanted).await;
+        let replicas = usize::from(info.config.num_replicas);
+        Self { wanted, told, replicas }
     }
-    let versions = of_servers(wire, &wanted).await;
-    wanted
-        .iter()
-        .all(|name| versions.get(*name).is_some_and(|version| is_atomic(version)))
+
+    /// Whether all are known to check the last sequence of a subject atomically.
+    pub(super) fn are_atomic(&self) -> bool {
+        let atomic = |name: &&str| self.told.get(*name).is_some_and(|told| is_atomic(&told.version));
+        self.wanted.len() >= self.replicas && self.wanted.iter().all(atomic)
+    }
+
+    /// Which of their clocks differ by too much.
+    pub(super) fn clocks_differ(&self) -> Option<String> {
+        let told = |name: &&'a str| Some((*name, self.told.get(*name)?.clock?));
+        clocks::differ(self.wanted.iter().filter_map(told))
+    }
 }
 
-/// What the servers called `wanted` say of their versions, as far as they do.
-pub(super) async fn of_servers(wire: &Wire, wanted: &[&str]) -> HashMap<String, String> {
-    let mut versions = HashMap::new();
+/// What the servers called `wanted` say of themselves, as far as they do.
+async fn of_servers(wire: &Wire, wanted: &[&str]) -> HashMap<String, Told> {
+    let mut found = HashMap::new();
+    if wanted.is_empty() {
+        return found;
+    }
     let inbox = wire.client.new_inbox();
     let Ok(mut answers) = wire.client.subscribe(inbox.clone()).await else {
-        return versions;
+        return found;
     };
+    let asked_at = boottime();
     let asked = wire
         .client
         .publish_with_reply(QUESTION, inbox, bytes::Bytes::from_static(REQUEST))
         .await;
     if asked.is_err() {
-        return versions;
+        return found;
     }
     let collect = async {
         while let Some(answer) = answers.next().await {
@@ -65,15 +94,17 @@ pub(super) async fn of_servers(wire: &Wire, wanted: &[&str]) -> HashMap<String, 
             let Ok(status) = serde_json::from_slice::<Status>(&answer.payload) else {
                 break;
             };
-            versions.insert(status.server.name, status.server.ver);
-            if wanted.iter().all(|name| versions.contains_key(*name)) {
+            let Server { name, ver, time } = status.server;
+            let clock = clocks::parse(&time).map(|time| Ahead::by(time, asked_at, boottime()));
+            found.insert(name, Told { version: ver, clock });
+            if wanted.iter().all(|name| found.contains_key(*name)) {
                 break;
             }
         }
     };
     // Whoever has not answered by then is unknown.
     let _ = tokio::time::timeout(PATIENCE, collect).await;
-    versions
+    found
 }
 
 /// Whether `version` is one that checks the last sequence of a subject atomically.

@@ -1,6 +1,7 @@
 //! The connection: requests that end in time, and what is known of a request that failed.
 
 use crate::broker::{Backoff, Link};
+use crate::tasks::End;
 use async_nats::connection::State;
 use async_nats::{Client, ClientError, Event, HeaderMap, Message, Request, RequestErrorKind, ServerError};
 use bytes::Bytes;
@@ -34,11 +35,27 @@ pub(super) struct Signals {
     opened: AtomicBool,
     state: watch::Sender<Connection>,
     backoff: Mutex<Backoff>,
+    /// How often the library tries to connect, in a row.
+    limit: Option<usize>,
+    /// Told when it will not connect any more.
+    end: End,
+}
+
+/// What the library drops when the task that connects ends, however that comes about.
+pub(super) struct Connecting(pub(super) std::sync::Arc<Signals>);
+
+impl Drop for Connecting {
+    fn drop(&mut self) {
+        self.0.give_up();
+    }
 }
 
 impl Signals {
-    pub(super) fn new(location: &str) -> Self {
+    /// Of a connection that is tried again `limit` times in a row; `None` for ever.
+    pub(super) fn new(location: &str, limit: Option<usize>, end: End) -> Self {
         Self {
+            limit,
+            end,
             link: Link::new(location),
             epoch: watch::Sender::new(0),
             complaint: watch::Sender::new(String::new()),
@@ -61,6 +78,15 @@ impl Signals {
         backoff.next_wait()
     }
 
+    /// The library will never connect again.
+    fn give_up(&self) {
+        self.state.send_replace(Connection::GivenUp);
+        self.end.because(match self.limit {
+            Some(limit) => format!("no server could be connected to in {limit} attempts in a row: max-reconnects is reached"),
+            None => "the task that connects to the server has ended; this is a bug".into(),
+        });
+    }
+
     pub(super) fn event(&self, event: &Event) {
         match event {
             Event::Connected => {
@@ -71,10 +97,7 @@ impl Signals {
                 self.state.send_replace(Connection::Down);
                 self.link.is_down(&"the connection was lost");
             }
-            Event::ClientError(ClientError::MaxReconnects) => {
-                self.state.send_replace(Connection::GivenUp);
-                self.link.is_down(&"max-reconnects is reached: it is not tried again");
-            }
+            Event::ClientError(ClientError::MaxReconnects) => self.give_up(),
             Event::ServerError(ServerError::Other(text)) => drop(self.complaint.send_replace(text.clone())),
             _ => {}
         }
@@ -92,18 +115,21 @@ pub(super) enum Trouble {
     Nobody,
     /// The server does not permit it: it was not done.
     Denied(String),
+    /// The server does not permit hearing the answer: it was sent, and may have been done.
+    Deaf(String),
 }
 
 impl std::fmt::Display for Trouble {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Unsent(why) | Self::Unknown(why) | Self::Denied(why) => f.write_str(why),
+            Self::Unsent(why) | Self::Unknown(why) | Self::Denied(why) | Self::Deaf(why) => f.write_str(why),
             Self::Nobody => f.write_str("no server answers for JetStream"),
         }
     }
 }
 
 /// The connection of one handle.
+#[derive(Clone)]
 pub(super) struct Wire {
     pub(super) client: Client,
     signals: std::sync::Arc<Signals>,
@@ -183,15 +209,14 @@ impl Wire {
             request = request.headers(headers);
         }
         let answer = self.client.send_request(subject.to_owned(), request);
-        let quoted = format!("\"{subject}\"");
         let denied = async {
             loop {
                 if complaint.changed().await.is_err() {
                     std::future::pending::<()>().await;
                 }
                 let text = complaint.borrow_and_update().clone();
-                if text.contains(&quoted) || text.contains("Subscription to \"_INBOX") {
-                    return text;
+                if let Some(trouble) = complaint_about(&text, subject) {
+                    return trouble;
                 }
             }
         };
@@ -205,9 +230,38 @@ impl Wire {
                     _ => Trouble::Unknown("the connection was closed".into()),
                 }),
             },
-            text = denied => Err(Trouble::Denied(text)),
+            trouble = denied => Err(trouble),
             _ = epoch.changed() => Err(Trouble::Unknown("the connection was lost before the answer came".into())),
             () = tokio::time::sleep(limit) => Err(Trouble::Unknown(format!("no answer within {limit:?}"))),
+        }
+    }
+}
+
+/// What a complaint of the server says of a request to `subject`, if it is about it.
+fn complaint_about(text: &str, subject: &str) -> Option<Trouble> {
+    if text.contains("Subscription to \"_INBOX") {
+        return Some(Trouble::Deaf(text.to_owned()));
+    }
+    text.contains(&format!("\"{subject}\"")).then(|| Trouble::Denied(text.to_owned()))
+}
+
+#[cfg(test)]
+mod test {
+    use super::*;
+
+    #[test]
+    fn a_request_whose_answer_may_not_be_heard_may_have_been_done() {
+        let about = |text| complaint_about(text, "a.b");
+        let publish = "Permissions Violation for Publish to \"a.b\"";
+        assert_eq!(about(publish), Some(Trouble::Denied(publish.into())));
+        let answer = "Permissions Violation for Subscription to \"_INBOX.x.*\"";
+        assert_eq!(about(answer), Some(Trouble::Deaf(answer.into())));
+        for other in [
+            "Permissions Violation for Publish to \"a.c\"",
+            "Permissions Violation for Publish to \"a.b.c\"",
+            "",
+        ] {
+            assert_eq!(about(other), None, "{other}");
         }
     }
 }

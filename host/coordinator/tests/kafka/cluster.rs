@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 
-fn replicated(cluster: &KafkaCluster) -> KafkaOptions {
+pub(super) fn replicated(cluster: &KafkaCluster) -> KafkaOptions {
     KafkaOptions {
         replication: 3,
         ..options(&cluster.addresses())
@@ -24,12 +24,26 @@ fn replicated(cluster: &KafkaCluster) -> KafkaOptions {
 }
 
 /// Which broker leads the log of a namespace, from 0.
-fn leader(cluster: &KafkaCluster, name: &str) -> usize {
+pub(super) fn leader(cluster: &KafkaCluster, name: &str) -> usize {
     let addresses = cluster.addresses().join(",");
     let consumer: BaseConsumer = ClientConfig::new().set("bootstrap.servers", addresses).create().unwrap();
     let topic = format!("shardwright.{name}.store");
-    let metadata = consumer.fetch_metadata(Some(&topic), Duration::from_secs(10)).unwrap();
-    usize::try_from(metadata.topics()[0].partitions()[0].leader()).unwrap() - 1
+    let begun = std::time::Instant::now();
+    loop {
+        // None, -1, while one is being elected.
+        let led = consumer
+            .fetch_metadata(Some(&topic), Duration::from_secs(10))
+            .ok()
+            .and_then(|metadata| {
+                let leader = metadata.topics().first()?.partitions().first()?.leader();
+                usize::try_from(leader).ok()?.checked_sub(1)
+            });
+        if let Some(leader) = led {
+            return leader;
+        }
+        assert!(begun.elapsed() < PATIENCE, "nobody leads {topic}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 #[derive(Clone, Default)]

@@ -6,16 +6,19 @@ use shardwright_coordinator::kafka::KafkaOptions;
 use shardwright_coordinator::suite::{BoxFuture, Disturb, Factory, Options, SuiteReport, run};
 use shardwright_servers::KafkaServer;
 use std::sync::Arc;
+use std::time::Duration;
 
 type Opened = BoxFuture<'static, Result<Arc<dyn Coordinator>, String>>;
 
 #[expect(clippy::print_stdout, reason = "the table is worth reading when a test is run by hand")]
-fn verify(report: &SuiteReport) {
+fn verify(report: &SuiteReport, disturbed: bool) {
     for [name, outcome, millis, detail] in report.table() {
         println!("{name:<16} {outcome:<8} {millis:>6} ms  {detail}");
     }
     assert!(report.passed(), "{:#?}", report.failures().collect::<Vec<_>>());
     assert_eq!((report.kind.as_str(), report.rows.len()), ("kafka", 20));
+    let skipped = report.table().iter().any(|[_, outcome, ..]| outcome == "skipped");
+    assert!(!skipped || !disturbed, "a check was skipped");
 }
 
 pub(super) async fn suite(options: KafkaOptions, disturb: Option<Disturb>) {
@@ -23,12 +26,14 @@ pub(super) async fn suite(options: KafkaOptions, disturb: Option<Disturb>) {
         let options = options.clone();
         Box::pin(async move { boxed(open(&options, namespace.as_str()).await) })
     };
+    let disturbed = disturb.is_some();
     let options = Options {
         flood: 2_000,
         disturb,
+        patience: Duration::from_secs(120),
         ..Options::default()
     };
-    verify(&run(factory, options).await);
+    verify(&run(factory, options).await, disturbed);
 }
 
 /// On a broker whose connections are all cut in the middle, or on the one that `SHARDWRIGHT_TEST_KAFKA_URL` names.

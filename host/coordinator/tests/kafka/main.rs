@@ -1,6 +1,7 @@
 //! Kafka, on real brokers.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
+mod clocks;
 mod cluster;
 mod contract;
 mod faults;

@@ -1,15 +1,15 @@
 //! A cluster of three: never two winners, and nothing acknowledged is forgotten when a server is killed.
 
-use crate::common::{eventually, open, options, put, space};
+use crate::common::{eventually, open, options, space};
 use bytes::Bytes;
 use shardwright_coordinator::nats::NatsOptions;
 use shardwright_coordinator::{Coordinator, Delivery};
-use shardwright_core::store::{Expected, Revision, StoreError};
+use shardwright_core::store::{Expected, Revision, StoreError, Written};
 use shardwright_servers::{NatsCluster, NatsServer};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
@@ -37,36 +37,68 @@ async fn one_at_each(cluster: &NatsCluster, name: &str) -> Vec<Arc<dyn Coordinat
 /// Nine writers at three servers expect the same revision, again and again.
 async fn one_winner(cluster: NatsCluster, rounds: u32) {
     let handles = one_at_each(&cluster, "winner").await;
-    let mut last = put(&*handles[0], "k", "begin").await.revision;
+    let mut last = written(&*handles[0], "k", "begin").await.revision;
     for round in 0..rounds {
         let (mut writers, start) = (JoinSet::new(), Arc::new(Barrier::new(9)));
         // Half of the rounds begin with no entry.
         let expected = if round % 2 == 0 {
             Expected::Revision(last)
         } else {
-            eventually(|| handles[0].delete("k", Expected::Any)).await;
+            removed(&*handles[0], "k").await;
             Expected::Absent
         };
         for writer in 0..9 {
             let (handle, start) = (handles[writer % 3].clone(), start.clone());
             writers.spawn(async move {
                 start.wait().await;
-                handle.put("k", Bytes::from(format!("{round} {writer}")), expected).await
+                win(&*handle, "k", format!("{round} {writer}").into(), expected).await
             });
         }
         let mut winners = Vec::new();
         while let Some(outcome) = writers.join_next().await {
-            match outcome.unwrap() {
-                Ok(written) => winners.push(written.revision),
-                Err(StoreError::Conflict(Some(_))) => {}
-                Err(error) => panic!("{error:?}"),
-            }
+            winners.extend(outcome.unwrap());
         }
         assert_eq!(winners.len(), 1, "round {round}: {winners:?}");
         assert!(winners[0] > last);
         last = winners[0];
         for handle in &handles {
-            assert_eq!(handle.get("k").await.unwrap().entry.unwrap().revision, last);
+            assert_eq!(eventually(|| handle.get("k")).await.entry.unwrap().revision, last);
+        }
+    }
+}
+
+/// Stores `value` under `key`, whatever is there, and whatever becomes of the first tries.
+async fn written(handle: &dyn Coordinator, key: &str, value: &'static str) -> Written {
+    let value = Bytes::from_static(value.as_bytes());
+    eventually(|| async { again(handle.put(key, value.clone(), Expected::Any).await) }).await
+}
+
+/// Removes what is under `key`.
+async fn removed(handle: &dyn Coordinator, key: &str) {
+    eventually(|| async { again(handle.delete(key, Expected::Any).await) }).await;
+}
+
+/// To whoever does it again anyway, it is no matter whether it was done.
+fn again<T>(outcome: Result<T, StoreError<Bytes>>) -> Result<T, StoreError<Bytes>> {
+    outcome.map_err(|error| match error {
+        StoreError::Indeterminate(why) => StoreError::Unavailable(why),
+        other => other,
+    })
+}
+
+/// Tries to be the one who finds what it expects, also while another server is elected, as may happen at any time on a busy machine. `value` is
+/// nobody else's. The revision if it was.
+async fn win(handle: &dyn Coordinator, key: &str, value: Bytes, expected: Expected) -> Option<Revision> {
+    let begun = Instant::now();
+    loop {
+        match handle.put(key, value.clone(), expected).await {
+            Ok(written) => return Some(written.revision),
+            // An outcome that was not known was this.
+            Err(StoreError::Conflict(Some(entry))) => return (entry.value == value).then_some(entry.revision),
+            Err(StoreError::Unavailable(_) | StoreError::Indeterminate(_)) if begun.elapsed() < Duration::from_secs(60) => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            Err(error) => panic!("{error:?}"),
         }
     }
 }
@@ -96,7 +128,8 @@ async fn leader<'a>(cluster: &'a NatsCluster, namespace: &str) -> &'a NatsServer
 /// Increments its counter by compare-and-set until told to stop; returns the last acknowledged revision and value.
 async fn count(handle: Arc<dyn Coordinator>, key: String, stop: Arc<AtomicBool>) -> (u64, Revision) {
     let mut acknowledged = 0;
-    let mut at = handle.put(&key, Bytes::from_static(b"0"), Expected::Absent).await.unwrap().revision;
+    let first = win(&*handle, &key, Bytes::from_static(b"0"), Expected::Absent).await;
+    let mut at = first.expect("nobody else writes this key");
     while !stop.load(Ordering::Relaxed) {
         let value = Bytes::from((acknowledged + 1).to_string());
         match handle.put(&key, value, Expected::Revision(at)).await {
@@ -188,7 +221,7 @@ async fn without_a_majority_nothing_is_done_and_nothing_lost() {
         ..options([cluster.node(0).url().as_str()])
     };
     let handle = open(NatsOptions { replicas: 3, ..settings }, space("minority")).await.unwrap();
-    let written = put(&*handle, "k", "before").await;
+    let written = written(&*handle, "k", "before").await;
     cluster.node(1).kill().unwrap();
     cluster.node(2).kill().unwrap();
     let read = handle.get("k").await;
@@ -208,7 +241,38 @@ async fn without_a_majority_nothing_is_done_and_nothing_lost() {
     let entry = eventually(|| handle.get("k")).await.entry.unwrap();
     assert!(entry.value == "before" || entry.value == "after", "{entry:?}");
     assert!(entry.revision >= written.revision);
-    eventually(|| handle.put("k", Bytes::from_static(b"later"), Expected::Any)).await;
+    self::written(&*handle, "k", "later").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn opening_waits_until_a_leader_is_elected() {
+    let cluster = NatsCluster::start().unwrap();
+    let settings = NatsOptions {
+        replicas: 3,
+        timeout_connection: Duration::from_secs(120),
+        timeout_request: Duration::from_secs(3),
+        ..options([cluster.node(0).url().as_str()])
+    };
+    let handle = open(settings.clone(), space("election")).await.unwrap();
+    let before = written(&*handle, "k", "before").await;
+    // Neither who leads the stream nor who leads them all can be elected by one alone.
+    cluster.node(1).kill().unwrap();
+    cluster.node(2).kill().unwrap();
+    let mut opening = tokio::spawn(async move { open(settings, space("election")).await });
+    let early = tokio::time::timeout(Duration::from_secs(8), &mut opening).await;
+    assert!(
+        early.is_err(),
+        "without a majority: {:?}",
+        early.map(|opened| opened.map(|opened| opened.err()))
+    );
+    tokio::task::block_in_place(|| {
+        cluster.node(1).start_again().unwrap();
+        cluster.node(2).start_again().unwrap();
+    });
+    let opened = tokio::time::timeout(Duration::from_secs(120), opening).await.expect("in time");
+    let late = opened.unwrap().unwrap();
+    let entry = eventually(|| late.get("k")).await.entry.unwrap();
+    assert_eq!(entry.revision, before.revision);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

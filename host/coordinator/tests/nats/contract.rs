@@ -42,6 +42,7 @@ async fn verify_single(port: u16, url: Option<String>) {
     let factory: &Factory = &factory(options([address.as_str()]));
     let options = Options {
         disturb: Some(interrupt(&proxy)),
+        patience: Duration::from_secs(120),
         ..Options::default()
     };
     verify(&run(factory, options).await);

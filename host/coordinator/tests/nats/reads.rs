@@ -29,7 +29,8 @@ async fn a_read_sees_what_was_acknowledged_before_it() {
     }
     let begun = Instant::now();
     let mut reads = 0;
-    while begun.elapsed() < Duration::from_secs(4) {
+    // For a while, and often enough to show something, however busy the machine is.
+    while begun.elapsed() < Duration::from_secs(4) || reads < 200 {
         // Every few reads a mirror that is just being built.
         let reader = open(settings(), space("reads")).await.unwrap();
         for round in 0..40 {
@@ -49,5 +50,4 @@ async fn a_read_sees_what_was_acknowledged_before_it() {
     while let Some(done) = writers.join_next().await {
         done.unwrap();
     }
-    assert!(reads > 100, "{reads} reads are not enough to show anything");
 }

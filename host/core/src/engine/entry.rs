@@ -164,7 +164,8 @@ impl Engine {
             .meta_seen
             .insert(self.meta_seen.filter(|s| s.0 == meta.history).unwrap_or((meta.history, now)));
         // As the backend dates it, or as it was watched from here: the backend's clock may have gone back.
-        let age = read.now.since(written).max(now.since(seen));
+        let told = self.clock.age_at_first(written, read.now, now, self.set.timing.margin);
+        let age = told.max(now.since(seen));
         let mut until = self.grace_until;
         if !self.set.fresh_is_safe && age < self.set.timing.taker() {
             until = until.max(now.plus(self.set.timing.taker() - age));
@@ -240,7 +241,8 @@ impl Engine {
             return self.meta_later(now);
         }
         if let Phase::Joining(join, _) = &mut self.phase {
-            join.trust(self.clock.is_trusted(now) && self.sight.is_clear(now, self.set.timing.taker()));
+            let backend = super::time_of(&outcome).unwrap_or_default();
+            join.trust(self.clock.believes(backend, now) && self.sight.is_clear(now, self.set.timing.taker()));
             let next = join.answer(outcome, now);
             self.follow(next, now);
         }

@@ -100,7 +100,7 @@ impl Engine {
             .get(&node)
             .is_some_and(|s| s.entry.revision == revision && sent >= self.overdue(s.since));
         let unseen = self.sight.blind_since(self.clock.local(written));
-        let aged = self.clock.is_trusted(now) && read.now.since(written) >= taker + unseen;
+        let aged = self.clock.age(written, read.now, now) >= taker + unseen;
         if !(watched || aged) || session.ended.is_some() {
             return;
         }

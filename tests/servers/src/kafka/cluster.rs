@@ -26,12 +26,20 @@ impl KafkaCluster {
     /// # Errors
     /// One does not come up within a minute; its log is shown.
     pub fn start_with(settings: KafkaBuilder) -> Result<Self> {
+        Self::start_each([0; BROKERS as usize].map(|_| settings.clone()))
+    }
+
+    /// Like [`Self::start_with`], with settings for each.
+    ///
+    /// # Errors
+    /// One does not come up within a minute; its log is shown.
+    pub fn start_each(settings: [KafkaBuilder; BROKERS as usize]) -> Result<Self> {
         let internals = (0..BROKERS).map(|_| Internal::free()).collect::<Result<Vec<_>>>()?;
         let voters: Vec<_> = (1..).zip(&internals).map(|(id, internal)| internal.voter(id)).collect();
         let voters = voters.join(",");
         let replicas = BROKERS.to_string();
         let mut nodes = Vec::new();
-        for (id, internal) in (1..).zip(internals) {
+        for ((id, internal), settings) in (1..).zip(internals).zip(settings) {
             let mut node = KafkaBuilder {
                 properties: [("default.replication.factor", replicas.as_str()), ("min.insync.replicas", "2")]
                     .map(|(name, value)| (name.to_owned(), value.to_owned()))

@@ -11,6 +11,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 
 use crate::authority::Authority;
+use crate::clock::Clock;
 use crate::port::Port;
 use crate::proxy::Proxy;
 use crate::server::{Folder, Recipe, Server, text};
@@ -93,6 +94,7 @@ pub struct KafkaBuilder {
     tls: Option<(Authority, bool)>,
     users: Vec<(Sasl, String, String)>,
     proxied: bool,
+    ahead: i64,
 }
 
 /// The port of a broker for the other brokers, and that of its controller. They are its own for as long as it is.
@@ -150,6 +152,13 @@ impl KafkaBuilder {
     #[must_use]
     pub fn proxied(mut self) -> Self {
         self.proxied = true;
+        self
+    }
+
+    /// Its clock is so many milliseconds ahead of the machine's, or behind if that is negative. It runs as fast.
+    #[must_use]
+    pub fn clock(mut self, ahead: i64) -> Self {
+        self.ahead = ahead;
         self
     }
 
@@ -215,6 +224,10 @@ impl KafkaBuilder {
             jars: tools::kafka()?,
             scram: self.users.into_iter().filter(|(mechanism, ..)| *mechanism != Sasl::Plain).collect(),
             properties: all,
+            clock: match self.ahead {
+                0 => None,
+                ahead => Some(Clock::ahead_by(ahead)?),
+            },
         };
         Ok(KafkaServer {
             server: Server::launch(port, recipe)?,
@@ -275,6 +288,8 @@ struct Kafka {
     /// Users whose passwords are part of the data.
     scram: Vec<(Sasl, String, String)>,
     properties: BTreeMap<String, String>,
+    /// Which time it is shown, if not the machine's.
+    clock: Option<Clock>,
 }
 
 impl Kafka {
@@ -329,6 +344,9 @@ impl Recipe for Kafka {
     fn command(&self, folder: &Folder) -> Result<Command> {
         let mut command = self.java();
         command.arg("kafka.Kafka").arg(folder.file(PROPERTIES));
+        if let Some(clock) = &self.clock {
+            clock.give_to(&mut command);
+        }
         Ok(command)
     }
 }
