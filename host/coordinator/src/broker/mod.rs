@@ -5,6 +5,8 @@ mod link;
 mod name;
 mod open;
 mod password;
+#[cfg(any(feature = "tls", feature = "nats"))]
+mod pinned;
 #[cfg(feature = "tls")]
 mod security;
 mod tls;
@@ -15,6 +17,8 @@ pub use link::Link;
 pub(crate) use name::random_name;
 pub use open::BrokerError;
 pub use password::Password;
+#[cfg(feature = "nats")]
+pub(crate) use pinned::{NOT_PINNED, Pinned, is_authority};
 #[cfg(feature = "tls")]
 pub use security::Security;
 pub use tls::{Pem, Tls};
