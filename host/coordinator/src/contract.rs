@@ -10,6 +10,14 @@ use shardwright_core::store::{Expected, Listing, Reading, Revision, StoreError, 
 /// `HistoryLost` is for good: once a handle has answered with it, every operation of its store does. Whoever wants to go on opens a new
 /// handle, and begins by reading what the history of that one is.
 ///
+/// Every error of a write but `Indeterminate` and `HistoryLost` promises that nothing was written and nothing will
+/// be. So a backend gives them only for what is raised before the write can have been applied, and sends again only
+/// what was certainly not sent; any other error, an unknown one above all, is `Indeterminate`.
+///
+/// Time is the backend's, one clock for all handles. Ages, `now` less `Entry::written`, decide whether a session is
+/// over: they may be too small, never too large, also when another server with another clock takes over. A handle
+/// whose time would have to go back for that lets it go back.
+///
 /// A backend that may have lost *some* acknowledged writes — a replica was promoted, a server came back without its last second — goes on,
 /// and does four things: a handle that knows a revision which the store no longer has answers `HistoryLost`; a write of a handle that has
 /// not yet heard of the change fails with `Unavailable` and does nothing; `Reading::unsure_before` and `Listing::unsure_before` name the

@@ -21,6 +21,7 @@ pub mod messenger;
 #[cfg(feature = "nats")]
 pub mod nats;
 pub mod queue;
+mod recent;
 #[cfg(feature = "redis")]
 pub mod redis;
 pub mod sealed;
@@ -36,7 +37,7 @@ pub use envelope::Envelope;
 pub use finding::{Finding, Verdict};
 pub use limits::Namespace;
 pub use memory::{MemoryBroker, MemoryCoordinator};
-pub use messenger::{Inbox, Incoming, Messenger, MessengerStats, Own, Resync};
+pub use messenger::{Inbox, Incoming, Messenger, MessengerStats, Own, REMEMBERED, Resync};
 pub use sealed::{Protected, Secret, protect};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{OpenError, SqliteCoordinator};

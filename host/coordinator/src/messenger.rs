@@ -3,12 +3,17 @@
 use crate::contract::{BusError, Coordinator, Delivery, Subscription};
 use crate::envelope::{Envelope, EnvelopeError};
 use crate::limits::Namespace;
+use crate::recent::Recent;
 use bytes::Bytes;
 use shardwright_core::id::{NodeId, Token};
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Mutex as AsyncMutex;
+
+/// How many topics a [`Messenger`] counts apart, and how many senders and topics an [`Inbox`] does. Beyond that,
+/// whoever was not heard of for longest is forgotten, and may cause a [`Resync`] too many when heard of again, never
+/// one too few.
+pub const REMEMBERED: usize = 1 << 16;
 
 /// A node's voice and ear on the bus of its cluster.
 pub struct Messenger {
@@ -16,9 +21,35 @@ pub struct Messenger {
     namespace: Namespace,
     origin: NodeId,
     token: Token,
-    /// The last number given, per topic. Held while publishing: numbers must arrive in the order in which they were given.
-    sequences: Mutex<HashMap<String, Arc<AsyncMutex<u64>>>>,
+    sequences: Mutex<Sequences>,
     counters: Arc<Counters>,
+}
+
+/// The last number given, per topic.
+struct Sequences {
+    /// Each is held while publishing: numbers must arrive in the order in which they were given.
+    counters: Recent<String, Arc<AsyncMutex<u64>>>,
+    /// No topic that was forgotten was given a greater number: they go on from here, so that none is given again.
+    floor: u64,
+}
+
+impl Sequences {
+    fn of(&mut self, topic: &str) -> Arc<AsyncMutex<u64>> {
+        if let Some(counter) = self.counters.get(topic) {
+            return counter.clone();
+        }
+        let mut floor = self.floor;
+        let idle = |counter: &mut Arc<AsyncMutex<u64>>| {
+            let last = Arc::get_mut(counter).map(|counter| *counter.get_mut());
+            floor = floor.max(last.unwrap_or(0));
+            last.is_some()
+        };
+        let counter = Arc::new(AsyncMutex::new(self.floor));
+        self.counters.insert(topic.to_owned(), counter.clone(), idle);
+        // Those that go now are of other topics.
+        self.floor = floor;
+        counter
+    }
 }
 
 /// Whether an [`Inbox`] also receives what its own [`Messenger`] publishes.
@@ -52,7 +83,8 @@ pub enum Incoming {
 /// How a loss was noticed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Resync {
-    /// The backend said so: this many messages, 0 if it cannot tell.
+    /// The backend said so: this many messages, 0 if it cannot tell. Or it is not known whether some are missing,
+    /// because the sender and topic were forgotten since ([`REMEMBERED`]).
     #[error("the bus lost messages ({lost}; 0: unknown number)")]
     Gap {
         /// How many.
@@ -123,7 +155,10 @@ impl Messenger {
             namespace,
             origin,
             token,
-            sequences: Mutex::default(),
+            sequences: Mutex::new(Sequences {
+                counters: Recent::new(REMEMBERED),
+                floor: 0,
+            }),
             counters: Arc::default(),
         }
     }
@@ -133,13 +168,7 @@ impl Messenger {
     /// # Errors
     /// [`BusError`]; the message may or may not have been delivered. If it was not, receivers see that one is missing.
     pub async fn publish(&self, topic: &str, body: Bytes) -> Result<(), BusError> {
-        let counter = {
-            let mut sequences = self.sequences.lock().unwrap_or_else(PoisonError::into_inner);
-            match sequences.get(topic) {
-                Some(counter) => counter.clone(),
-                None => sequences.entry(topic.to_owned()).or_default().clone(),
-            }
-        };
+        let counter = self.sequences.lock().unwrap_or_else(PoisonError::into_inner).of(topic);
         let mut sequence = counter.lock().await;
         *sequence += 1;
         let (namespace, topic_name) = (self.namespace.clone(), topic.to_owned());
@@ -166,7 +195,8 @@ impl Messenger {
         let judge = Judge {
             namespace: self.namespace.clone(),
             skip,
-            seen: HashMap::new(),
+            seen: Recent::new(REMEMBERED),
+            forgot: false,
             gaps: 0,
             counters: self.counters.clone(),
         };
@@ -211,7 +241,9 @@ struct Judge {
     namespace: Namespace,
     /// The sender whose messages are not wanted: this node itself.
     skip: Option<(NodeId, Token)>,
-    seen: HashMap<(NodeId, String), Seen>,
+    seen: Recent<(NodeId, String), Seen>,
+    /// Whether some were forgotten: who seems new may have been heard of before.
+    forgot: bool,
     /// How many gaps the backend has reported: a hole in the numbers across one of them is no further news.
     gaps: u64,
     counters: Arc<Counters>,
@@ -258,7 +290,15 @@ impl Judge {
             sequence,
             gaps: self.gaps,
         };
-        let lost = match self.seen.get(&(origin, topic.clone())) {
+        let key = (origin, topic);
+        let lost = match self.seen.get(&key) {
+            None if self.forgot && sequence > 1 => {
+                Counters::add(&self.counters.gaps);
+                news.push(Incoming::Resync {
+                    reason: Resync::Gap { lost: 0 },
+                });
+                0
+            }
             // The first that is heard of this sender: what came before it was before the subscription, or in a gap that was reported.
             None => 0,
             Some(last) if (token, sequence) <= (last.token, last.sequence) => return Counters::add(&self.counters.stale),
@@ -267,7 +307,11 @@ impl Judge {
             // A new life counts from 1 again.
             Some(_) => sequence.saturating_sub(1),
         };
-        self.seen.insert((origin, topic.clone()), now);
+        let (_, topic) = key.clone();
+        self.seen.insert(key, now, |_| {
+            self.forgot = true;
+            true
+        });
         if lost > 0 {
             Counters::add(&self.counters.gaps);
             news.push(Incoming::Resync {

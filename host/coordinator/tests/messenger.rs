@@ -1,7 +1,9 @@
 //! Numbers given by senders and judged by receivers.
 
 use bytes::Bytes;
-use shardwright_coordinator::{Bus, Envelope, Inbox, Incoming, MemoryBroker, Messenger, MessengerStats, Namespace, Own, Resync};
+use shardwright_coordinator::{
+    Bus, Envelope, Inbox, Incoming, MemoryBroker, Messenger, MessengerStats, Namespace, Own, REMEMBERED, Resync,
+};
 use shardwright_core::id::{NodeId, Token};
 use std::sync::Arc;
 
@@ -182,6 +184,63 @@ async fn a_gap_of_the_backend_is_told_once() {
         }]
     );
     assert_eq!(news.len(), 924 + 2);
+}
+
+/// More topics than are remembered: memory stays bounded, and what is lost is seen all the same.
+#[tokio::test]
+async fn a_hole_is_seen_though_its_topic_was_forgotten() {
+    let broker = MemoryBroker::new();
+    let ear = messenger(&broker, 1, 1);
+    let mut inbox = ear.subscribe(&[], Own::Skip).await.expect("subscribes");
+    let many = |first: usize| (first..first + REMEMBERED).map(|n| format!("many/{n}"));
+    send(&broker, 2, 7, 1, "first").await;
+    assert_eq!(inbox.next(1).await.expect("news"), [message(2, "first")]);
+    let raw = broker.open(namespace());
+    for topic in many(0) {
+        let envelope = Envelope {
+            namespace: namespace(),
+            origin: id(2),
+            token: Token(7),
+            sequence: 1,
+            topic: topic.clone(),
+            body: Bytes::new(),
+        };
+        raw.publish(&topic, envelope.encode()).await.expect("publishes");
+        let news = inbox.next(2).await.expect("news");
+        assert!(
+            matches!(news[..], [Incoming::Message { .. }]),
+            "who is new has lost nothing: {news:?}"
+        );
+    }
+    send(&broker, 2, 7, 3, "after a hole").await;
+    let lost = Incoming::Resync {
+        reason: Resync::Gap { lost: 0 },
+    };
+    assert_eq!(
+        until(&mut inbox, &message(2, "after a hole")).await,
+        [lost, message(2, "after a hole")]
+    );
+}
+
+/// A sender that has forgotten a topic gives no number again: receivers would take it for a straggler.
+#[tokio::test]
+async fn a_sender_of_many_topics_is_heard_to_the_end() {
+    let broker = MemoryBroker::new();
+    let (ear, voice) = (messenger(&broker, 1, 1), messenger(&broker, 2, 2));
+    let mut inbox = ear.subscribe(&["t"], Own::Skip).await.expect("subscribes");
+    for body in ["one", "two", "three"] {
+        voice.publish("t", Bytes::from(body)).await.expect("publishes");
+    }
+    for n in 0..REMEMBERED {
+        voice.publish(&format!("many/{n}"), Bytes::new()).await.expect("publishes");
+    }
+    for body in ["four", "five"] {
+        voice.publish("t", Bytes::from(body)).await.expect("publishes");
+    }
+    let news = tokio::time::timeout(std::time::Duration::from_secs(60), until(&mut inbox, &message(2, "five"))).await;
+    let news = news.expect("the last one");
+    assert_eq!(news.len(), 5, "{news:?}");
+    assert_eq!(ear.stats().stale, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

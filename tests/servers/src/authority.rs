@@ -19,6 +19,8 @@ struct Inner {
     folder: TempDir,
     issuer: Issuer<'static, KeyPair>,
     given: AtomicU32,
+    /// Its own certificate, if that is also the server's.
+    alone: Option<Certificate>,
 }
 
 /// A certificate and its key, as files in PEM.
@@ -36,18 +38,48 @@ impl Authority {
     /// # Errors
     /// Its folder cannot be written.
     pub fn new() -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix("shardwright-authority-").tempdir()?;
         let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name.push(DnType::CommonName, "Shardwright test authority");
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        Self::of(params, false)
+    }
+
+    /// A server that is its own authority, as `openssl req -x509` makes it: one certificate for these names that
+    /// signs itself, and is marked as an authority's.
+    ///
+    /// # Errors
+    /// A name is none, or the folder cannot be written.
+    pub fn alone(names: &[&str]) -> Result<Self> {
+        Self::of(lone(names)?, true)
+    }
+
+    /// As [`Self::alone`], and over long ago.
+    ///
+    /// # Errors
+    /// As [`Self::alone`].
+    pub fn alone_and_expired(names: &[&str]) -> Result<Self> {
+        let mut params = lone(names)?;
+        params.not_before = rcgen::date_time_ymd(2019, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2020, 1, 1);
+        Self::of(params, true)
+    }
+
+    fn of(mut params: CertificateParams, alone: bool) -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("shardwright-authority-").tempdir()?;
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate()?;
-        write(&folder.path().join(CA), &params.self_signed(&key)?.pem())?;
+        let own = Certificate {
+            certificate: folder.path().join(CA),
+            key: folder.path().join("ca.key.pem"),
+        };
+        write(&own.certificate, &params.self_signed(&key)?.pem())?;
+        write(&own.key, &key.serialize_pem())?;
         let issuer = Issuer::new(params, key);
         Ok(Self(Arc::new(Inner {
             folder,
             issuer,
             given: AtomicU32::new(0),
+            alone: alone.then_some(own),
         })))
     }
 
@@ -57,11 +89,14 @@ impl Authority {
         self.0.folder.path().join(CA)
     }
 
-    /// A server's certificate for these host names and IP addresses.
+    /// A server's certificate for these host names and IP addresses; that of one that is alone is the only one it has.
     ///
     /// # Errors
     /// A name is none, or the files cannot be written.
     pub fn server(&self, names: &[&str]) -> Result<Certificate> {
+        if let Some(own) = &self.0.alone {
+            return Ok(own.clone());
+        }
         let names: Vec<_> = names.iter().map(|&name| name.to_owned()).collect();
         let common = names.first().cloned().unwrap_or_default();
         self.give(CertificateParams::new(names)?, &common, ExtendedKeyUsagePurpose::ServerAuth)
@@ -99,6 +134,13 @@ impl Authority {
 }
 
 const CA: &str = "ca.pem";
+
+/// All such have one common name: only their keys tell them apart.
+fn lone(names: &[&str]) -> Result<CertificateParams> {
+    let mut params = CertificateParams::new(names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>())?;
+    params.distinguished_name.push(DnType::CommonName, "a server");
+    Ok(params)
+}
 
 /// For the owner alone: PostgreSQL takes no key that others can read.
 fn write(path: &Path, pem: &str) -> Result<()> {

@@ -79,6 +79,9 @@ fn parse<'a>(text: &'a str, form: &Form) -> Result<Parts<'a>, String> {
         return Err("has `?` or `#` in it; in a password, write `%3F` or `%23`".into());
     }
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    if !authority.contains('@') && path.contains('@') {
+        return Err("has a `/` before its `@`; in a password, write `%2F`".into());
+    }
     let (login, host) = match authority.rsplit_once('@') {
         Some(_) if !form.login => return Err("names a user: write `user` and `password` as keys of their own".into()),
         Some((login, host)) => (Some(login).filter(|login| !login.is_empty()), host),
@@ -167,6 +170,7 @@ mod test {
             ("redis://h:65536", &REDIS, "1 to 65535"),
             ("redis://h:+1", &REDIS, "1 to 65535"),
             ("redis://u:hunter2/x@h", &REDIS, "%2F"),
+            ("redis://:NCd/hunter2@h", &REDIS, "%2F"),
             ("redis://h?protocol=hunter2", &REDIS, "`?`"),
             ("redis://::1", &REDIS, "brackets"),
             ("redis://[::1", &REDIS, "without `]`"),

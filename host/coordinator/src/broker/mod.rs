@@ -7,6 +7,8 @@ mod open;
 mod password;
 #[cfg(any(feature = "nats", feature = "kafka"))]
 mod patience;
+#[cfg(any(feature = "tls", feature = "nats"))]
+mod pinned;
 #[cfg(feature = "tls")]
 mod security;
 mod tls;
@@ -19,6 +21,8 @@ pub use open::BrokerError;
 pub use password::Password;
 #[cfg(any(feature = "nats", feature = "kafka"))]
 pub(crate) use patience::Patience;
+#[cfg(feature = "nats")]
+pub(crate) use pinned::{NOT_PINNED, Pinned, is_authority};
 #[cfg(feature = "tls")]
 pub use security::Security;
 pub use tls::{Pem, Tls};

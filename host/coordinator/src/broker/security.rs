@@ -1,5 +1,6 @@
 //! TLS for what has no TLS of its own, and which of the three things does not fit when it fails.
 
+use super::pinned::{NOT_PINNED, Pinned, is_authority};
 use super::{BrokerError, Pem, Tls};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -27,10 +28,16 @@ impl Security {
     pub fn new(tls: &Tls) -> Result<Self, BrokerError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let invalid = |what: &str, error: &dyn Error| BrokerError::Invalid(format!("{what}: {error}"));
-        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-        let builder = builder
-            .map_err(|error| invalid("tls", &error))?
-            .with_root_certificates(roots(tls.ca.as_ref())?);
+        let builder = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
+        let builder = builder.map_err(|error| invalid("tls", &error))?;
+        let builder = match &tls.ca {
+            None => builder.with_root_certificates(system()?),
+            Some(ca) => {
+                let (roots, pinned) = roots(ca)?;
+                let verifier = Pinned::new(roots, pinned, None, provider).map_err(|why| BrokerError::Invalid(format!("tls.ca: {why}")))?;
+                builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
+            }
+        };
         let config = match &tls.identity {
             None => builder.with_no_client_auth(),
             Some((certificate, key)) => {
@@ -106,16 +113,20 @@ fn certificates(pem: &Pem, what: &str) -> Result<Vec<CertificateDer<'static>>, B
     }
 }
 
-fn roots(ca: Option<&Pem>) -> Result<RootCertStore, BrokerError> {
+/// The authorities in `ca`, and the same as certificates that servers may have themselves.
+fn roots(ca: &Pem) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), BrokerError> {
     let mut roots = RootCertStore::empty();
-    if let Some(ca) = ca {
-        for certificate in certificates(ca, "tls.ca")? {
-            roots
-                .add(certificate)
-                .map_err(|error| BrokerError::Invalid(format!("tls.ca: {error}")))?;
-        }
-        return Ok(roots);
+    let found = certificates(ca, "tls.ca")?;
+    for certificate in &found {
+        let added = roots.add(certificate.clone());
+        added.map_err(|error| BrokerError::Invalid(format!("tls.ca: {error}")))?;
     }
+    Ok((roots, found))
+}
+
+/// The authorities of the operating system.
+fn system() -> Result<RootCertStore, BrokerError> {
+    let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if roots.is_empty() {
         return Err(BrokerError::Invalid("this system trusts no authority: name one with tls.ca".into()));
@@ -142,6 +153,10 @@ fn explain(error: &io::Error, host: &str, location: &str) -> BrokerError {
             format!(
                 "the server's certificate is not for the name {host:?} ({cause}); connect to a name that it has, or set tls.server-name"
             )
+        }
+        rustls::Error::InvalidCertificate(error) if is_authority(error) => NOT_PINNED.into(),
+        rustls::Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
+            format!("the server's certificate has expired ({cause}): renew it")
         }
         rustls::Error::InvalidCertificate(_) => format!("the server's certificate is not accepted: {cause}"),
         rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => "the server does not speak TLS at this port".into(),

@@ -1,12 +1,10 @@
 //! How connections to the servers are secured, and which part of that failed.
 
-use crate::broker::{BrokerError, Tls};
-use async_nats::rustls::client::WebPkiServerVerifier;
-use async_nats::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use crate::broker::{BrokerError, NOT_PINNED, Pinned, Tls, is_authority};
 use async_nats::rustls::crypto::ring;
 use async_nats::rustls::pki_types::pem::PemObject;
-use async_nats::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use async_nats::rustls::{AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use async_nats::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use async_nats::rustls::{AlertDescription, CertificateError, ClientConfig, Error, RootCertStore};
 use std::sync::Arc;
 
 /// The configuration of rustls that `tls` asks for. It is used whenever a server or an address wants TLS.
@@ -16,20 +14,17 @@ use std::sync::Arc;
 pub(super) fn configure(tls: &Tls) -> Result<ClientConfig, BrokerError> {
     let invalid = |what: &str, why: &dyn std::fmt::Display| BrokerError::Invalid(format!("{what}: {why}"));
     let provider = Arc::new(ring::default_provider());
-    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots(tls)?), provider.clone())
-        .build()
-        .map_err(|error| invalid("tls.ca", &error))?;
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| invalid("tls", &error))?;
     let name = match &tls.server_name {
         None => None,
         Some(name) => Some(ServerName::try_from(name.clone()).map_err(|error| invalid("tls.server-name", &error))?),
     };
-    // Nothing is less strict than usual: the same verifier judges, at most by another name.
-    let builder = builder
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Named { verifier, name }));
+    let (roots, pinned) = roots(tls)?;
+    // Nothing is less strict than usual but for what is pinned; at most it is judged by another name.
+    let verifier = Pinned::new(roots, pinned, name, provider.clone()).map_err(|why| invalid("tls.ca", &why))?;
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| invalid("tls", &error))?;
+    let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
     let Some((certificate, key)) = &tls.identity else {
         return Ok(builder.with_no_client_auth());
     };
@@ -49,60 +44,19 @@ fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, String> {
     }
 }
 
-fn roots(tls: &Tls) -> Result<RootCertStore, BrokerError> {
+/// The authorities to trust, and those of `tls.ca` as certificates that servers may have themselves.
+fn roots(tls: &Tls) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), BrokerError> {
     let mut roots = RootCertStore::empty();
     let Some(ca) = &tls.ca else {
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        return Ok(roots);
+        return Ok((roots, Vec::new()));
     };
     let invalid = |why: String| BrokerError::Invalid(format!("tls.ca: {why}"));
-    for certificate in certificates(ca.load("tls.ca")?.expose()).map_err(invalid)? {
-        roots.add(certificate).map_err(|error| invalid(error.to_string()))?;
+    let found = certificates(ca.load("tls.ca")?.expose()).map_err(invalid)?;
+    for certificate in &found {
+        roots.add(certificate.clone()).map_err(|error| invalid(error.to_string()))?;
     }
-    Ok(roots)
-}
-
-/// Judges the certificate of a server by the usual rules, by the name that was configured if there is one.
-#[derive(Debug)]
-struct Named {
-    verifier: Arc<WebPkiServerVerifier>,
-    name: Option<ServerName<'static>>,
-}
-
-impl ServerCertVerifier for Named {
-    fn verify_server_cert(
-        &self,
-        certificate: &CertificateDer<'_>,
-        chain: &[CertificateDer<'_>],
-        name: &ServerName<'_>,
-        ocsp: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        let name = self.name.as_ref().unwrap_or(name);
-        self.verifier.verify_server_cert(certificate, chain, name, ocsp, now)
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.verifier.verify_tls12_signature(message, certificate, signature)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.verifier.verify_tls13_signature(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.verifier.supported_verify_schemes()
-    }
+    Ok((roots, found))
 }
 
 /// What a failed handshake means to whoever configures it; `None` if `error` is no matter of TLS.
@@ -127,6 +81,7 @@ fn meaning(error: &Error) -> String {
         Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
             "the server's certificate is not from an authority that is trusted: set tls.ca to the authority that issued it"
         }
+        Error::InvalidCertificate(error) if is_authority(error) => NOT_PINNED,
         Error::InvalidCertificate(CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }) => {
             "the server's certificate is for another name: use that name in the address, or set tls.server-name to it"
         }

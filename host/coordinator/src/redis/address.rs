@@ -4,20 +4,23 @@ use super::options::{RedisOptions, RedisTopology};
 use crate::broker::{BrokerError, Password};
 use redis::{ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo};
 use std::fmt;
+use std::path::PathBuf;
 
 /// One server.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Server {
-    pub(super) host: String,
-    pub(super) port: u16,
+pub(super) enum Server {
+    /// At a port of a host.
+    Tcp { host: String, port: u16 },
+    /// At a socket of this machine.
+    Socket(PathBuf),
 }
 
 impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            write!(f, "[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "{}:{}", self.host, self.port)
+        match self {
+            Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Self::Socket(path) => write!(f, "{}", path.display()),
         }
     }
 }
@@ -40,7 +43,11 @@ impl Addresses {
         for (at, url) in (1..).zip(&options.urls) {
             match parse(url.expose()) {
                 Ok(parsed) => all.push(parsed),
-                Err(why) => return invalid(format!("address {at} of redis {why}; it must read as in redis://host:6379")),
+                Err(why) => {
+                    return invalid(format!(
+                        "address {at} of redis {why}; it must read as in redis://host:6379 or unix:///run/redis.sock"
+                    ));
+                }
             }
         }
         let Some((_, tls, mut login)) = all.first().cloned() else {
@@ -54,6 +61,15 @@ impl Addresses {
         }
         if let (Some(password), None) = (&options.password, login.password()) {
             login = login.set_password(password.expose());
+        }
+        if all.iter().any(|(server, ..)| matches!(server, Server::Socket(_))) {
+            if options.topology != RedisTopology::Single {
+                let why = "a unix socket leads to one server of this machine: set redis-type single, or name hosts";
+                return invalid(why.into());
+            }
+            if options.tls.is_some() {
+                return invalid("there is no TLS over a unix socket, which never leaves this machine: leave tls out".into());
+            }
         }
         if options.topology == RedisTopology::Cluster && login.db() != 0 {
             return invalid(format!(
@@ -73,6 +89,10 @@ impl Addresses {
         let servers = self.servers.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
         let tls = if self.tls { "rediss" } else { "redis" };
         match topology {
+            RedisTopology::Single if matches!(self.servers[..], [Server::Socket(_), ..]) => match self.login.db() {
+                0 => format!("unix://{servers}"),
+                db => format!("unix://{servers}?db={db}"),
+            },
             RedisTopology::Single if self.login.db() != 0 => format!("{tls}://{servers}/{}", self.login.db()),
             RedisTopology::Single => format!("{tls}://{servers}"),
             RedisTopology::Cluster => format!("{tls}-cluster://{servers}"),
@@ -100,25 +120,37 @@ fn prepare(login: RedisConnectionInfo) -> RedisConnectionInfo {
 /// The server, whether by TLS, and the login. The error says what is wrong without repeating any of it.
 fn parse(url: &str) -> Result<(Server, bool, RedisConnectionInfo), String> {
     let (scheme, rest) = url.split_once("://").ok_or("has no scheme")?;
-    let tls = match scheme {
-        "redis" | "valkey" => false,
-        "rediss" | "valkeys" => true,
+    let (tls, scheme) = match scheme {
+        "redis" | "valkey" => (false, "redis"),
+        "rediss" | "valkeys" => (true, "redis"),
+        "unix" | "redis+unix" | "valkey+unix" => (false, "unix"),
         _ => return Err(format!("has the scheme {scheme:?}")),
     };
     // TLS is not the library's business here.
-    let info = format!("redis://{rest}").as_str().into_connection_info();
+    let info = format!("{scheme}://{rest}").as_str().into_connection_info();
     let info = info.map_err(|error| {
-        format!(
-            "makes no sense: {}",
-            error.detail().map_or(error.category(), |_| "a part of it is malformed")
-        )
+        let what = error.detail().map_or(error.category(), |_| "a part of it is malformed");
+        format!("makes no sense: {what}{}", escaping(rest))
     })?;
-    match info.addr() {
-        ConnectionAddr::Tcp(host, port) => {
-            let (host, port) = (host.clone(), *port);
-            Ok((Server { host, port }, tls, info.redis_settings().clone()))
-        }
-        _ => Err("is no TCP address".into()),
+    let server = match info.addr() {
+        ConnectionAddr::Tcp(host, port) => Server::Tcp {
+            host: host.clone(),
+            port: *port,
+        },
+        ConnectionAddr::Unix(path) => Server::Socket(path.clone()),
+        _ => return Err("is neither a TCP address nor a unix socket".into()),
+    };
+    Ok((server, tls, info.redis_settings().clone()))
+}
+
+/// What to say of an address that makes no sense because its password has characters that end the part in which it
+/// stands.
+fn escaping(rest: &str) -> &'static str {
+    let (login, end) = (rest.rfind('@'), rest.find(['/', '?', '#']));
+    if login.zip(end).is_some_and(|(login, end)| end < login) {
+        ", perhaps because of its password: write / as %2F, ? as %3F, # as %23, @ as %40 and % as %25 there, or give it as `password` instead"
+    } else {
+        ""
     }
 }
 
@@ -126,8 +158,12 @@ fn parse(url: &str) -> Result<(Server, bool, RedisConnectionInfo), String> {
 pub(super) fn redirected(text: &str, from: &Server) -> Option<Server> {
     let (host, port) = text.rsplit_once(':')?;
     let port = port.parse().ok()?;
-    let host = if host.is_empty() { from.host.clone() } else { host.to_owned() };
-    Some(Server { host, port })
+    let host = match (host, from) {
+        ("", Server::Tcp { host, .. }) => host.clone(),
+        ("", Server::Socket(_)) => return None,
+        (host, _) => host.to_owned(),
+    };
+    Some(Server::Tcp { host, port })
 }
 
 #[cfg(test)]
@@ -158,6 +194,41 @@ mod test {
     }
 
     #[test]
+    fn an_address_may_name_a_socket() {
+        let url = "unix:///run/redis/redis.sock?db=3&user=alice&pass=s%40cret";
+        let addresses = Addresses::of(&options(&[url])).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(addresses.servers, [Server::Socket("/run/redis/redis.sock".into())]);
+        assert_eq!((addresses.login.username(), addresses.login.db()), (Some("alice"), 3));
+        assert_eq!(addresses.login.password(), Some("s@cret"));
+        assert_eq!(addresses.location(&RedisTopology::Single), "unix:///run/redis/redis.sock?db=3");
+
+        let mut cluster = options(&[url]);
+        cluster.topology = RedisTopology::Cluster;
+        let mut secured = options(&[url]);
+        secured.tls = Some(crate::broker::Tls::default());
+        for (options, part) in [(cluster, "redis-type single"), (secured, "leave tls out")] {
+            let error = Addresses::of(&options).err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(error.contains(part), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_password_that_must_be_escaped_is_said_to() {
+        for (url, said) in [
+            ("redis://:NCd/MlO@127.0.0.1", true),
+            ("redis://:hp#NCd/MlO+XQ@ehqs=@127.0.0.1:6379", true),
+            ("redis://:a?b@127.0.0.1", true),
+            ("redis://127.0.0.1:99999", false),
+        ] {
+            let error = Addresses::of(&options(&[url]))
+                .err()
+                .map(|error| error.to_string())
+                .unwrap_or_default();
+            assert_eq!(error.contains("%2F"), said, "{error}");
+        }
+    }
+
+    #[test]
     fn no_error_repeats_an_address() {
         for bad in [
             "localhost:s3cret",
@@ -165,7 +236,9 @@ mod test {
             "redis://u:s3cret@host:99999",
             "redis://u:s3cret@/",
             "redis://u:s3cret@h/s3cret",
-            "unix:///s3cret",
+            "unix://s3cret/run/redis.sock",
+            "unix:///run/redis.sock?db=s3cret",
+            "redis://:NCd/s3cret@host",
         ] {
             let error = Addresses::of(&options(&[bad])).err().map(|error| error.to_string());
             let error = error.unwrap_or_else(|| panic!("{bad} was accepted"));
@@ -175,7 +248,7 @@ mod test {
 
     #[test]
     fn an_answer_without_a_host_means_the_same_host() {
-        let from = Server {
+        let from = Server::Tcp {
             host: "here".into(),
             port: 1,
         };

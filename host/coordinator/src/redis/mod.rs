@@ -19,6 +19,7 @@ mod wire;
 pub use options::*;
 
 use crate::broker::{BrokerError, Link, Security, random_name};
+use crate::clock;
 use crate::contract::{Bus, BusError, Coordinator, Store, Subscription};
 use crate::finding::{Finding, Verdict};
 use crate::limits::{self, Namespace};
@@ -27,7 +28,7 @@ use async_trait::async_trait;
 use bus::{Channel, Ear};
 use bytes::Bytes;
 use line::{Keeping, Line};
-use redis::Value;
+use redis::{Value, cmd};
 use reply::Refusal;
 use route::Route;
 use script::{Answer, Failure, Keys, Known, Operation};
@@ -67,6 +68,9 @@ impl RedisCoordinator {
         let wire = route.connect(None).await?;
         examine::check_kind(&wire, sharded, timeout).await?;
         let known = begin(&wire, &keys, timeout).await?;
+        if options.min_replicas > 0 {
+            may_wait(&wire, &keys, timeout).await?;
+        }
         let keep = |first, what: &str| {
             let route = route.clone();
             let connect: line::Connect = Box::new(move || {
@@ -130,19 +134,47 @@ async fn begin(wire: &Wire, keys: &Keys, timeout: Duration) -> Result<Known, Bro
                 && let [history, run] = &names[..]
                 && let (Some(history), Some(run)) = (route::text(history), route::text(run))
             {
-                let (seen, time) = (revision.0, now.0);
-                return Ok(Known { history, run, seen, time });
+                let (seen, time, at) = (revision.0, now.0, clock::boottime());
+                return Ok(Known {
+                    history,
+                    run,
+                    seen,
+                    time,
+                    at,
+                });
             }
             "the script's answer makes no sense".into()
         }
         Ok((Answer::Lost(why), _)) => why,
         Ok((Answer::Run(_) | Answer::Unheard, _)) => "the script's answer makes no sense".into(),
         Err(Failure::Refusal(Refusal::Denied(why))) => return Err(BrokerError::Denied { location, why }),
-        Err(Failure::Refusal(Refusal::Other(why))) => return Err(BrokerError::Unsafe { location, why }),
+        Err(Failure::Refusal(Refusal::Newer(why) | Refusal::Other(why))) => return Err(BrokerError::Unsafe { location, why }),
         Err(Failure::Refusal(refusal)) => refusal.why(),
         Err(Failure::Silence(silence)) => silence.why(),
     };
     Err(BrokerError::Unreachable { location, why })
+}
+
+/// Whether it may be asked which replicas have a write: without that no write is ever acknowledged.
+async fn may_wait(wire: &Wire, keys: &Keys, timeout: Duration) -> Result<(), BrokerError> {
+    let location = wire.server().to_string();
+    let answer = wire.ask(cmd("WAIT").arg(0).arg(1), Instant::now() + timeout).await;
+    match answer.map_err(wire::Silence::why).map(Refusal::check) {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(Refusal::Denied(why))) => Err(BrokerError::Denied {
+            location,
+            why: keys.grant(&why),
+        }),
+        Ok(Err(Refusal::Other(why))) => Err(BrokerError::Unsafe {
+            location,
+            why: format!("{why}; min-replicas needs it, so that writes wait for replicas"),
+        }),
+        Ok(Err(refusal)) => Err(BrokerError::Unreachable {
+            location,
+            why: refusal.why(),
+        }),
+        Err(why) => Err(BrokerError::Unreachable { location, why }),
+    }
 }
 
 #[async_trait]

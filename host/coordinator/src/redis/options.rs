@@ -8,7 +8,9 @@ use std::time::Duration;
 pub struct RedisOptions {
     /// How the servers stand to each other.
     pub topology: RedisTopology,
-    /// `redis://`, `rediss://` (TLS) addresses; may hold user, password and, for a single server, a database number.
+    /// `redis://`, `rediss://` (TLS) or `unix://` (a socket of this machine) addresses; may hold user, password and,
+    /// for a single server, a database number: `redis://user:password@host/3`,
+    /// `unix:///run/redis.sock?db=3&user=…&pass=…`.
     pub urls: Vec<Password>,
     /// The ACL user, if the address names none.
     pub user: Option<String>,

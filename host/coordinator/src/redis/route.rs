@@ -112,7 +112,7 @@ impl Route {
             && let [host, port] = &address[..]
             && let (Some(host), Some(port)) = (text(host), text(port).and_then(|port| port.parse().ok()))
         {
-            return Ok(Server { host, port });
+            return Ok(Server::Tcp { host, port });
         }
         Err(BrokerError::Invalid(format!(
             "the sentinel {sentinel} watches no master of the name {service:?}; check service-name"

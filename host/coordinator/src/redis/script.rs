@@ -2,6 +2,7 @@
 
 use super::reply::Refusal;
 use super::wire::{Silence, Wire};
+use crate::clock;
 use bytes::Bytes;
 use redis::{Cmd, Script, Value, cmd};
 use shardwright_core::store::{Entry, Expected, Revision, StoreTime};
@@ -85,8 +86,22 @@ pub(super) struct Known {
     pub(super) run: String,
     /// The greatest revision seen.
     pub(super) seen: u64,
-    /// The latest time seen.
+    /// The time that the last answer of that run told, and when it came, on the local clock.
     pub(super) time: u64,
+    pub(super) at: u64,
+}
+
+impl Known {
+    /// What the store's clock has certainly reached by now, if the run is still the same: the local clock may be
+    /// fast, by a tenth at most (`drift-ppm`).
+    fn floor(&self) -> u64 {
+        let since = clock::boottime().saturating_sub(self.at);
+        if self.time == 0 {
+            0
+        } else {
+            self.time + since - since.div_ceil(10)
+        }
+    }
 }
 
 /// The script's answer.
@@ -127,6 +142,9 @@ pub(super) enum Failure {
 /// How many replicas must confirm a write, and how long they may take, in milliseconds.
 pub(super) type Replicas = Option<(u32, u64)>;
 
+/// How many replicas have what was written, or why that could not be asked.
+pub(super) type Confirmed = Result<u32, String>;
+
 /// Runs one operation. With `replicas`, also says how many have it.
 pub(super) async fn run(
     wire: &Wire,
@@ -135,7 +153,7 @@ pub(super) async fn run(
     known: &Known,
     replicas: Replicas,
     deadline: Instant,
-) -> Result<(Answer, u32), Failure> {
+) -> Result<(Answer, Confirmed), Failure> {
     let hash = SCRIPT.0.get_hash();
     let mut asked = ask(wire, command("EVALSHA", hash, keys, operation, known), replicas, deadline).await;
     if let Err(Failure::Refusal(Refusal::NoScript)) = asked {
@@ -162,20 +180,21 @@ fn named(why: String) -> String {
     }
 }
 
-async fn ask(wire: &Wire, command: Cmd, replicas: Replicas, deadline: Instant) -> Result<(Value, u32), Failure> {
+async fn ask(wire: &Wire, command: Cmd, replicas: Replicas, deadline: Instant) -> Result<(Value, Confirmed), Failure> {
     let Some((count, patience)) = replicas else {
         let answer = wire.ask(&command, deadline).await.map_err(Failure::Silence)?;
-        return Ok((Refusal::check(answer).map_err(Failure::Refusal)?, 0));
+        return Ok((Refusal::check(answer).map_err(Failure::Refusal)?, Ok(0)));
     };
     let mut both = redis::pipe();
     both.add_command(command).cmd("WAIT").arg(count).arg(patience);
     let answers = wire.ask_all(&both, deadline).await.map_err(Failure::Silence)?;
     let [answer, confirmed] = <[Value; 2]>::try_from(answers).unwrap_or([Value::Nil, Value::Nil]);
     let answer = Refusal::check(answer).map_err(Failure::Refusal)?;
-    let confirmed = if let Value::Int(count) = confirmed {
-        u32::try_from(count).unwrap_or(0)
-    } else {
-        0
+    // The script has run, whatever is said of this.
+    let confirmed = match Refusal::check(confirmed) {
+        Ok(Value::Int(count)) => Ok(u32::try_from(count).unwrap_or(0)),
+        Ok(_) => Err("its answer to WAIT makes no sense".into()),
+        Err(refusal) => Err(refusal.why()),
     };
     Ok((answer, confirmed))
 }
@@ -188,7 +207,7 @@ fn command(how: &str, script: &str, keys: &Keys, operation: &Operation<'_>, know
         .arg(&known.history)
         .arg(&known.run)
         .arg(known.seen)
-        .arg(known.time);
+        .arg(known.floor());
     let (name, expected) = match *operation {
         Operation::Open(name) | Operation::Get(name) => (name, None),
         Operation::List(prefix, since) => (prefix, Some(Expected::Revision(since))),
@@ -236,7 +255,7 @@ fn decode(answer: Value) -> Option<Result<Answer, Refusal>> {
         "format" => {
             let format = super::route::text(&parts.next()?)?;
             let why = format!("the namespace is stored in format {format}, which a newer release wrote; this one reads format {FORMAT}");
-            return Some(Err(Refusal::Other(why)));
+            return Some(Err(Refusal::Newer(why)));
         }
         _ => return None,
     }))

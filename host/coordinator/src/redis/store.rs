@@ -5,6 +5,7 @@ use super::reply::Refusal;
 use super::script::{self, Answer, Failure, Keys, Known, Operation, Run};
 use super::wire::Silence;
 use crate::broker::BrokerError;
+use crate::clock;
 use crate::contract::Store;
 use crate::limits;
 use async_trait::async_trait;
@@ -87,7 +88,7 @@ impl Space {
             run.clone_into(&mut known.run);
         }
         known.seen = known.seen.max(revision.0);
-        known.time = known.time.max(now.0);
+        (known.time, known.at) = (now.0, clock::boottime());
         true
     }
 
@@ -113,12 +114,14 @@ impl Space {
             _ => (&self.main, None),
         };
         // The run that this call has heard of. It is the handle's only when the caller hears of it too.
-        let mut heard = None;
+        let mut heard: Option<String> = None;
         loop {
             let mut known = self.known()?;
             let begun = known.run.clone();
             if let Some(run) = &heard {
+                // Its clock is another one.
                 known.run.clone_from(run);
+                known.time = 0;
             }
             let wire = line.wire(deadline).await.map_err(down)?;
             match script::run(&wire, &self.keys, &operation, &known, replicas, deadline).await {
@@ -133,9 +136,12 @@ impl Space {
                     confirmed,
                 )) => {
                     if let Some((wanted, _)) = replicas
-                        && confirmed < wanted
+                        && confirmed.as_ref().map_or(true, |confirmed| *confirmed < wanted)
                     {
-                        let why = format!("{confirmed} of {wanted} replicas confirmed revision {} in time", revision.0);
+                        let why = match confirmed {
+                            Ok(confirmed) => format!("{confirmed} of {wanted} replicas confirmed revision {} in time", revision.0),
+                            Err(why) => format!("whether replicas have revision {} cannot be asked: {why}", revision.0),
+                        };
                         // A conflict may be one with a write of this very caller that no replica has: told of it, he would count on that.
                         return Err(if held {
                             StoreError::Indeterminate(why)
@@ -162,7 +168,8 @@ impl Space {
                 Ok((Answer::Run(runs), _)) => {
                     let run = self.judge(&runs)?;
                     if operation.writes() {
-                        self.memory().known.run = run;
+                        let known = &mut self.memory().known;
+                        (known.run, known.time) = (run, 0);
                         let why =
                             "another server serves the data, or it was started anew, since this node last heard of it; nothing was written";
                         return Err(StoreError::Unavailable(why.into()));
@@ -179,6 +186,7 @@ impl Space {
                 Err(Failure::Silence(_)) => {}
                 Err(Failure::Refusal(Refusal::Elsewhere(why, _))) => wire.give_up(&why),
                 Err(Failure::Refusal(Refusal::Denied(why))) => return Err(StoreError::Denied(why)),
+                Err(Failure::Refusal(Refusal::Other(why))) if operation.writes() => return Err(StoreError::Indeterminate(why)),
                 Err(Failure::Refusal(refusal)) => return Err(StoreError::Unavailable(refusal.why())),
             }
         }

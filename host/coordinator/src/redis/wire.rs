@@ -7,12 +7,13 @@ use crate::broker::{BrokerError, Security};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Cmd, Pipeline, PushInfo, RedisConnectionInfo, Value};
 use std::future::poll_fn;
+use std::io;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
@@ -48,13 +49,20 @@ impl Dialer {
             why,
         };
         let attempt = async {
-            let stream = TcpStream::connect((server.host.as_str(), server.port)).await;
+            let (host, port) = match server {
+                Server::Tcp { host, port } => (host.as_str(), *port),
+                Server::Socket(path) => {
+                    let stream = UnixStream::connect(path).await.map_err(|error| unreachable(unopened(&error)))?;
+                    return self.log_in(stream, server, login, push).await;
+                }
+            };
+            let stream = TcpStream::connect((host, port)).await;
             let stream = stream.map_err(|error| unreachable(error.to_string()))?;
             stream.set_nodelay(true).map_err(|error| unreachable(error.to_string()))?;
             match &self.security {
                 None => self.log_in(stream, server, login, push).await,
                 Some(security) => {
-                    let stream = tls::secure(security, stream, &server.host, &location).await?;
+                    let stream = tls::secure(security, stream, host, &location).await?;
                     self.log_in(stream, server, login, push).await
                 }
             }
@@ -120,6 +128,17 @@ impl Dialer {
         });
         Ok(Wire(Arc::new(Held { connection, life })))
     }
+}
+
+/// Why a socket could not be connected to.
+fn unopened(error: &io::Error) -> String {
+    let hint = match error.kind() {
+        io::ErrorKind::PermissionDenied => "; this user may not write to it: add it to the server's group, and set unixsocketperm 770",
+        io::ErrorKind::NotFound => "; is the server's `unixsocket` another path?",
+        io::ErrorKind::ConnectionRefused => "; nobody listens there",
+        _ => "",
+    };
+    format!("{error}{hint}")
 }
 
 /// Ends when calls without a deadline of their own get no answers: one that had begun by the last look waits still, and none has ended since.

@@ -108,3 +108,45 @@ impl OpenError {
 pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
+
+/// Whether a commit that failed like this has certainly not happened, and will not.
+///
+/// What fails earlier is certain: without the record that commits there is nothing to find. That record is the last
+/// that a commit writes, and so no full disk can come after it; a lock that cannot be had comes before it. Everything
+/// else may: a failed sync leaves it in the file, where whoever opens that after a crash may find it.
+pub(super) fn is_certain_at_commit(error: &rusqlite::Error) -> bool {
+    is_busy(error) || error.sqlite_error_code() == Some(ErrorCode::DiskFull)
+}
+
+#[cfg(test)]
+mod test {
+    use super::*;
+    use rusqlite::ffi;
+
+    #[test]
+    fn only_what_precedes_the_record_that_commits_is_certain() {
+        for (code, certain) in [
+            (ffi::SQLITE_BUSY, true),
+            (ffi::SQLITE_BUSY_TIMEOUT, true),
+            (ffi::SQLITE_LOCKED, true),
+            (ffi::SQLITE_FULL, true),
+            (ffi::SQLITE_IOERR, false),
+            (ffi::SQLITE_IOERR_WRITE, false),
+            (ffi::SQLITE_IOERR_FSYNC, false),
+            (ffi::SQLITE_IOERR_SHMSIZE, false),
+            (ffi::SQLITE_IOERR_SHMMAP, false),
+            (ffi::SQLITE_READONLY, false),
+            (ffi::SQLITE_CORRUPT, false),
+            (ffi::SQLITE_NOTADB, false),
+            (ffi::SQLITE_NOMEM, false),
+            (ffi::SQLITE_PERM, false),
+            (ffi::SQLITE_AUTH, false),
+            (ffi::SQLITE_INTERRUPT, false),
+            (ffi::SQLITE_INTERNAL, false),
+        ] {
+            let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+            assert_eq!(is_certain_at_commit(&error), certain, "{code}: {error}");
+        }
+        assert!(!is_certain_at_commit(&rusqlite::Error::InvalidQuery), "whatever else it is");
+    }
+}

@@ -1,6 +1,6 @@
 //! The store's thread: takes what is waiting, does it in one transaction, and answers when the disk has it.
 
-use super::error::{OpenError, PATIENCE, is_busy};
+use super::error::{OpenError, PATIENCE, is_certain_at_commit};
 use super::examine::Settings;
 use super::file::{Identity, PAUSE};
 use super::schema::{self, Boot, Meta};
@@ -160,8 +160,7 @@ impl StoreFile {
             update.execute((meta.revision, latest)).map_err(failed)?;
         }
         transaction.commit().map_err(|error| Failure {
-            // A full disk is certain: the record that commits is the last to be written. Other errors may follow that record.
-            unknown: !is_busy(&error) && error.sqlite_error_code() != Some(ErrorCode::DiskFull),
+            unknown: !is_certain_at_commit(&error),
             error: explain(&path, &error),
         })?;
         self.known = meta;
@@ -191,7 +190,7 @@ fn continues(known: &Meta, meta: &Meta, path: &Path) -> Result<(), StoreError<By
     Ok(())
 }
 
-/// What went wrong with a transaction that was rolled back.
+/// What went wrong with a transaction that was rolled back, or whose commit failed.
 fn explain(path: &Path, error: &rusqlite::Error) -> StoreError<Bytes> {
     let at = path.display();
     StoreError::Unavailable(match error.sqlite_error_code() {
@@ -322,4 +321,32 @@ fn entry(row: &Row<'_>, first: usize) -> rusqlite::Result<Entry<Bytes>> {
         written: StoreTime(row.get(first + 1)?),
         value,
     })
+}
+
+#[cfg(test)]
+mod test {
+    use super::*;
+    use rusqlite::ffi;
+
+    #[test]
+    fn what_fails_before_the_commit_is_unavailable_and_says_what_to_do() {
+        for (code, said) in [
+            (ffi::SQLITE_BUSY, "locked by others"),
+            (ffi::SQLITE_BUSY_SNAPSHOT, "locked by others"),
+            (ffi::SQLITE_LOCKED, "locked by others"),
+            (ffi::SQLITE_FULL, "free some space"),
+            (ffi::SQLITE_READONLY, "cannot be written"),
+            (ffi::SQLITE_READONLY_DBMOVED, "cannot be written"),
+            (ffi::SQLITE_CORRUPT, "is damaged"),
+            (ffi::SQLITE_NOTADB, "is damaged"),
+            (ffi::SQLITE_IOERR_WRITE, "/c.db: "),
+            (ffi::SQLITE_NOMEM, "/c.db: "),
+        ] {
+            let told = explain(Path::new("/c.db"), &rusqlite::Error::SqliteFailure(ffi::Error::new(code), None));
+            assert!(
+                matches!(&told, StoreError::Unavailable(why) if why.contains(said)),
+                "{code}: {told:?}"
+            );
+        }
+    }
 }

@@ -74,6 +74,27 @@ async fn tls_says_what_does_not_fit() {
     assert!(matches!(refused(&with(named)).await, BrokerError::Invalid(_)));
 }
 
+/// The usual self-signed certificate, given as `tls.ca`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_is_its_own_authority_is_accepted() {
+    let names = ["localhost", "127.0.0.1"];
+    let (own, other) = (Authority::alone(&names).unwrap(), Authority::alone(&names).unwrap());
+    let server = KafkaServer::builder().tls(&own, false).start().unwrap();
+    let trusting = |authority: &Authority| KafkaOptions {
+        tls: Some(Tls {
+            ca: Some(Pem::File(authority.ca())),
+            ..Tls::default()
+        }),
+        ..options(&[server.address()])
+    };
+    works(&trusting(&own), "own").await;
+    let error = refused(&trusting(&other)).await;
+    assert!(
+        matches!(&error, BrokerError::Tls { why, .. } if why.contains("the authority of its certificate")),
+        "{error:?}"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn logins() {
     let mechanisms = [

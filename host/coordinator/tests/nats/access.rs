@@ -236,6 +236,33 @@ async fn tls_says_which_part_does_not_fit() {
     );
 }
 
+/// The usual self-signed certificate, given as `tls.ca`: this very one is accepted, and nothing else by it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_that_is_its_own_authority_is_pinned() {
+    let (own, other) = (Authority::alone(&["127.0.0.1"]).unwrap(), Authority::alone(&["127.0.0.1"]).unwrap());
+    let server = NatsServer::builder().tls(&own, false).start().unwrap();
+    let with = |tls| NatsOptions {
+        tls: Some(tls),
+        ..options([server.url().as_str()])
+    };
+    try_open(with(tls(Some(&own), None, None))).await.unwrap();
+    expect_tls(
+        try_open(with(tls(Some(&other), None, None))).await,
+        "put this very certificate into tls.ca",
+    );
+    expect_tls(
+        try_open(with(tls(Some(&own), None, Some("localhost")))).await,
+        "set tls.server-name",
+    );
+    let over = Authority::alone_and_expired(&["127.0.0.1"]).unwrap();
+    let server = NatsServer::builder().tls(&over, false).start().unwrap();
+    let settings = NatsOptions {
+        tls: Some(tls(Some(&over), None, None)),
+        ..options([server.url().as_str()])
+    };
+    expect_tls(try_open(settings).await, "has expired");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_without_tls_is_told_from_one_with() {
     let authority = Authority::new().unwrap();

@@ -2,8 +2,11 @@
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 mod access;
+mod clocks;
 mod common;
 mod examine;
 mod failover;
 mod faults;
+mod mended;
+mod revoked;
 mod suite;

@@ -1,5 +1,6 @@
 //! Redis: one server, a cluster, a master that sentinels watch.
 
+mod clock;
 mod cluster;
 mod sentinel;
 
@@ -8,6 +9,7 @@ use std::fs;
 use std::ops::Deref;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 
@@ -15,6 +17,7 @@ use crate::authority::{Authority, Certificate};
 use crate::port::Port;
 use crate::server::{Folder, Recipe, Server, text};
 use crate::tools;
+use clock::Clock;
 
 pub use cluster::RedisCluster;
 pub use sentinel::RedisSentinel;
@@ -23,6 +26,7 @@ pub use sentinel::RedisSentinel;
 pub struct RedisServer {
     server: Server,
     access: Option<Access>,
+    clock: Option<Arc<Clock>>,
 }
 
 /// With which certificates a server with TLS is talked to.
@@ -51,6 +55,17 @@ impl RedisServer {
     pub fn url(&self) -> String {
         let scheme = if self.access.is_some() { "rediss" } else { "redis" };
         format!("{scheme}://127.0.0.1:{}", self.port())
+    }
+
+    /// Its clock is ahead of this machine's by so many milliseconds from now on.
+    ///
+    /// # Errors
+    /// It was not started with [`RedisBuilder::clock_ahead_by`].
+    pub fn shift_clock(&self, millis: i64) -> Result<()> {
+        self.clock
+            .as_ref()
+            .context("this server lives by the clock of this machine")?
+            .shift(millis)
     }
 
     /// Runs one command by redis-cli and gives what it prints.
@@ -94,6 +109,7 @@ pub struct RedisBuilder {
     settings: BTreeMap<String, String>,
     lines: Vec<String>,
     tls: Option<(Authority, bool)>,
+    clock_ahead_by: Option<i64>,
 }
 
 impl RedisBuilder {
@@ -115,6 +131,14 @@ impl RedisBuilder {
     #[must_use]
     pub fn tls(mut self, authority: &Authority, client_certificates: bool) -> Self {
         self.tls = Some((authority.clone(), client_certificates));
+        self
+    }
+
+    /// A wall clock of its own, ahead of this machine's by so many milliseconds; [`RedisServer::shift_clock`] shifts
+    /// it again.
+    #[must_use]
+    pub fn clock_ahead_by(mut self, millis: i64) -> Self {
+        self.clock_ahead_by = Some(millis);
         self
     }
 
@@ -147,8 +171,10 @@ impl RedisBuilder {
             }
         };
         let program = tools::redis_server()?;
+        let clock = self.clock_ahead_by.map(Clock::ahead_by).transpose()?.map(Arc::new);
         let recipe = Redis {
             program,
+            clock: clock.clone(),
             role,
             settings: self.settings,
             lines: self.lines,
@@ -156,6 +182,7 @@ impl RedisBuilder {
         Ok(RedisServer {
             server: Server::start(port, recipe)?,
             access,
+            clock,
         })
     }
 }
@@ -169,6 +196,7 @@ enum Role {
 
 struct Redis {
     program: PathBuf,
+    clock: Option<Arc<Clock>>,
     role: Role,
     settings: BTreeMap<String, String>,
     lines: Vec<String>,
@@ -208,6 +236,9 @@ impl Recipe for Redis {
     fn command(&self, folder: &Folder) -> Result<Command> {
         let mut command = Command::new(&self.program);
         command.arg(folder.data().join(CONFIGURATION));
+        if let Some(clock) = &self.clock {
+            clock.give_to(&mut command);
+        }
         if self.role == Role::Sentinel {
             command.arg("--sentinel");
         }
