@@ -1,7 +1,7 @@
 /* The wall clock of one process, shifted: preloaded into a server whose clock is to differ from this machine's.
  *
- * The file named by SHARDWRIGHT_CLOCK holds the difference: one signed number of 64 bits, microseconds, as this machine stores it. It may be
- * changed at any time. Clocks that only count, and timers, stay as they are. */
+ * The file named by SHARDWRIGHT_CLOCK holds the difference: one signed number of 64 bits, microseconds, as this
+ * machine stores it. It may be changed at any time. Clocks that only count, and timers, stay as they are. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdint.h>

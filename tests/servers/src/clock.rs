@@ -7,8 +7,8 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
-/// A clock for one server, shifted against this machine's by as much as its file says. By a library of its own: with libfaketime Redis
-/// and Kafka do not even start.
+/// A clock for one server, shifted against this machine's by as much as its file says. By a library of its own:
+/// with libfaketime Redis and Kafka do not even start.
 pub(crate) struct Clock {
     folder: TempDir,
 }
@@ -24,8 +24,20 @@ impl Clock {
         compiler.args(["-shared", "-fPIC", "-o"]).arg(clock.library()).arg(&source);
         let output = compiler.output().context("cc, the C compiler, could not be started")?;
         ensure!(output.status.success(), "cc: {}", String::from_utf8_lossy(&output.stderr));
-        fs::write(clock.file(SHIFT), (millis * 1000).to_ne_bytes())?;
+        clock.shift(millis)?;
         Ok(clock)
+    }
+
+    /// It is ahead by so many milliseconds from now on.
+    pub(crate) fn shift(&self, millis: i64) -> Result<()> {
+        // In one piece and in place: the server has the file mapped.
+        let file = fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(self.file(SHIFT))?;
+        std::os::unix::fs::FileExt::write_all_at(&file, &(millis * 1000).to_ne_bytes(), 0)?;
+        Ok(())
     }
 
     /// Has `command` live by it.

@@ -1,6 +1,5 @@
 //! Redis: one server, a cluster, a master that sentinels watch.
 
-mod clock;
 mod cluster;
 mod sentinel;
 
@@ -13,11 +12,11 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 
+use crate::clock::Clock;
 use crate::authority::{Authority, Certificate};
 use crate::port::Port;
 use crate::server::{Folder, Recipe, Server, text};
 use crate::tools;
-use clock::Clock;
 
 pub use cluster::RedisCluster;
 pub use sentinel::RedisSentinel;
