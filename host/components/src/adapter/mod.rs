@@ -3,7 +3,7 @@
 //! An [`AdapterComponent`] is loaded once; an [`AdapterCoordinator`] opens it for one namespace, as [`AdapterOptions`] say, and is a coordinator like any
 //! other. It runs the component in *lanes*: each an instance with a connection and one call in flight. From the bottom up:
 //!
-//! - `grants` and `gate`: what a lane may reach, decided at the moment of each connection; `names`, `http` and `tls` are the ways out;
+//! - `grants`, `gate` and `inward`: what a lane may reach, decided at the moment of each connection; `names`, `http` and `tls` are the ways out;
 //! - `state` and `lane`: one instance, its budget, its calls; `words`: what it says, with secrets masked; `fault`: how it ended;
 //! - `belief`: what the host knows of the store, and therefore does not believe;
 //! - `supervisor`: how often an adapter may fail, and what becomes of it;
@@ -18,6 +18,7 @@ mod fault;
 mod gate;
 mod grants;
 mod http;
+mod inward;
 mod lane;
 mod meter;
 mod names;
