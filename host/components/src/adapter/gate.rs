@@ -2,20 +2,23 @@
 //!
 //! Names are resolved here and nowhere else, and only those that are granted. What a name led to is remembered for the lane that asked, and a socket may
 //! connect to a granted address, or to one that a granted name has led to, at the port of that grant. A name whose answer changes after it was granted
-//! (DNS rebinding) therefore leads nowhere new unasked, and never into this machine: loopback, link-local and similar addresses are only
-//! reachable if the grant spells them out, or says `localhost`.
+//! (DNS rebinding) therefore leads nowhere new unasked, and never into this machine or to a cloud's metadata: such
+//! addresses (`inward`) are only reachable if the grant spells them out, or says `localhost`.
 
 use super::grants::{Grant, Grants, Scheme, normal};
+use super::inward::inward;
 use super::words::Mask;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Semaphore;
 
 /// The most refusals that one lane remembers.
 const REFUSALS: usize = 16;
-/// The most addresses that one name may lead to.
+/// The most addresses that one name may lead to at once.
 const ADDRESSES: usize = 32;
+/// The most of them that are remembered for one name: the last two answers at least.
+const REMEMBERED: usize = 2 * ADDRESSES;
 
 /// The gate of one lane.
 #[derive(Clone)]
@@ -23,8 +26,8 @@ pub(super) struct Gate(Arc<Inner>);
 
 struct Inner {
     grants: Grants,
-    /// Addresses that granted names have led to, with the port of the grant.
-    resolved: Mutex<BTreeSet<(IpAddr, u16)>>,
+    /// Addresses that granted names have led to, the latest last.
+    resolved: Mutex<BTreeMap<String, VecDeque<IpAddr>>>,
     refused: Mutex<BTreeSet<String>>,
     mask: Mask,
     lookups: Arc<Semaphore>,
@@ -33,8 +36,24 @@ struct Inner {
 /// Why a name leads nowhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unresolved {
+    /// It is not granted, or leads where no name may.
     NotGranted,
     Unknown,
+}
+
+/// A granted name whose addresses are to be found.
+pub(super) struct Lookup {
+    gate: Gate,
+    name: String,
+}
+
+impl Lookup {
+    /// The addresses of the name, to which sockets may connect from now on.
+    pub(super) async fn addresses(self) -> Result<Vec<IpAddr>, Unresolved> {
+        let addresses = self.gate.resolve(&self.name).await?;
+        self.gate.remember(self.name, &addresses);
+        Ok(addresses)
+    }
 }
 
 impl Gate {
@@ -81,9 +100,7 @@ impl Gate {
         let (ip, port) = (address.ip().to_canonical(), address.port());
         let text = ip.to_string();
         let grants = &self.0.grants;
-        let granted = grants.allows(Scheme::Tcp, &text, port)
-            || grants.allows(Scheme::Tls, &text, port)
-            || self.0.resolved.lock().unwrap_or_else(PoisonError::into_inner).contains(&(ip, port));
+        let granted = grants.allows(Scheme::Tcp, &text, port) || grants.allows(Scheme::Tls, &text, port) || self.was_led_to(ip, port);
         if !granted {
             self.refuse(Scheme::Tcp, &text, Some(port));
         }
@@ -108,18 +125,31 @@ impl Gate {
         granted
     }
 
-    /// The addresses of `name` for sockets.
-    pub(super) async fn resolves(&self, name: &str) -> Result<Vec<IpAddr>, Unresolved> {
-        if !self.0.grants.names(name) {
-            self.refuse(Scheme::Tcp, name, None);
-            return Err(Unresolved::NotGranted);
+    /// Whether the addresses of `name` may be looked for, for sockets. What is not granted is not kept.
+    pub(super) fn may_resolve(&self, name: &str) -> Result<Lookup, Unresolved> {
+        match normal(name).filter(|name| self.0.grants.names(name)) {
+            Some(name) => Ok(Lookup { gate: self.clone(), name }),
+            None => {
+                self.refuse(Scheme::Tcp, name, None);
+                Err(Unresolved::NotGranted)
+            }
         }
-        let addresses = self.resolve(name).await?;
+    }
+
+    fn remember(&self, name: String, addresses: &[IpAddr]) {
         let mut resolved = self.0.resolved.lock().unwrap_or_else(PoisonError::into_inner);
-        for (_, port) in self.0.grants.sockets().filter(|(host, _)| normal(name).as_deref() == Some(host)) {
-            resolved.extend(addresses.iter().map(|ip| (*ip, port)));
-        }
-        Ok(addresses)
+        let known = resolved.entry(name).or_default();
+        known.retain(|ip| !addresses.contains(ip));
+        known.extend(addresses);
+        let surplus = known.len().saturating_sub(REMEMBERED);
+        known.drain(..surplus);
+    }
+
+    /// Whether a name that is granted with this port has led to `ip`.
+    fn was_led_to(&self, ip: IpAddr, port: u16) -> bool {
+        let resolved = self.0.resolved.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut grants = self.0.grants.sockets().filter(|(_, granted)| *granted == port);
+        grants.any(|(name, _)| resolved.get(name).is_some_and(|known| known.contains(&ip)))
     }
 
     /// The addresses that `host` may lead to.
@@ -140,20 +170,32 @@ impl Gate {
             found
         });
         let found = looking.await.ok().and_then(Result::ok).ok_or(Unresolved::Unknown)?;
-        let mut addresses: Vec<_> = found.into_iter().map(|address| address.ip().to_canonical()).collect();
-        addresses.dedup();
-        addresses.retain(|ip| {
-            let inward = !local && leads_inward(*ip);
-            if inward {
-                self.note(format!("{host}, which leads to {ip}, an address of this machine"));
+        let mut addresses = Vec::new();
+        for ip in found.into_iter().map(|address| address.ip().to_canonical()) {
+            if !addresses.contains(&ip) {
+                addresses.push(ip);
             }
-            !inward
-        });
-        if addresses.is_empty() {
-            Err(Unresolved::Unknown)
-        } else {
-            Ok(addresses)
         }
+        if local { Ok(addresses) } else { self.outward(host, addresses) }
+    }
+
+    /// Those of the addresses of `host` that a name may lead to.
+    fn outward(&self, host: &str, found: Vec<IpAddr>) -> Result<Vec<IpAddr>, Unresolved> {
+        let none = if found.is_empty() {
+            Unresolved::Unknown
+        } else {
+            Unresolved::NotGranted
+        };
+        let mut addresses = Vec::new();
+        for ip in found {
+            match inward(ip) {
+                None => addresses.push(ip),
+                Some(what) => self.note(format!(
+                    "{host}, which leads to {ip}, {what}: no name may; grant the address itself if that is meant"
+                )),
+            }
+        }
+        if addresses.is_empty() { Err(none) } else { Ok(addresses) }
     }
 }
 
@@ -161,16 +203,6 @@ impl Gate {
 fn is_local_name(host: &str) -> bool {
     let host = host.trim_end_matches('.').to_ascii_lowercase();
     host == "localhost" || host.ends_with(".localhost")
-}
-
-/// Addresses that a name from outside has no business to lead to: this machine, its link (cloud metadata services are there), nobody, everybody.
-fn leads_inward(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => {
-            ip.is_loopback() || ip.is_link_local() || ip.is_unspecified() || ip.is_broadcast() || ip.is_multicast() || ip.octets()[0] == 0
-        }
-        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unspecified() || ip.is_multicast() || ip.is_unicast_link_local(),
-    }
 }
 
 #[cfg(test)]
@@ -205,13 +237,14 @@ mod test {
     async fn names_lead_where_they_are_granted() {
         let gate = gate(&["tcp://localhost:5432"]);
         assert!(!gate.connects(address("127.0.0.1:5432")), "not before it was asked for");
-        let found = gate.resolves("localhost").await.expect("every machine has it");
+        let resolves = async |name: &str| gate.may_resolve(name)?.addresses().await;
+        let found = resolves("localhost").await.expect("every machine has it");
         assert!(found.iter().all(IpAddr::is_loopback));
         assert!(found.iter().any(|ip| gate.connects(SocketAddr::new(*ip, 5432))));
         assert!(!found.iter().any(|ip| gate.connects(SocketAddr::new(*ip, 5433))));
-        assert_eq!(gate.resolves("example.org").await, Err(Unresolved::NotGranted));
-        assert_eq!(gate.resolves("hunter2").await, Err(Unresolved::NotGranted));
-        assert_eq!(gate.resolves(&"long ".repeat(1_000_000)).await, Err(Unresolved::NotGranted));
+        assert_eq!(resolves("example.org").await, Err(Unresolved::NotGranted));
+        assert_eq!(resolves("hunter2").await, Err(Unresolved::NotGranted));
+        assert_eq!(resolves(&"long ".repeat(1_000_000)).await, Err(Unresolved::NotGranted));
         let refused = gate.refused();
         let names: Vec<_> = refused.iter().filter(|grant| grant.ends_with("PORT")).collect();
         assert_eq!(
@@ -223,27 +256,46 @@ mod test {
 
     #[test]
     fn names_from_outside_do_not_lead_inward() {
-        for inward in [
-            "127.0.0.1",
-            "127.8.8.8",
-            "169.254.169.254",
-            "0.0.0.0",
-            "0.1.2.3",
-            "224.0.0.1",
-            "255.255.255.255",
-            "::1",
-            "::",
-            "fe80::1",
-            "ff02::1",
-        ] {
-            assert!(leads_inward(inward.parse::<IpAddr>().expect(inward).to_canonical()), "{inward}");
+        let gate = gate(&["tcp://db.example:5432", "http://169.254.169.254"]);
+        let found = |texts: &[&str]| gate.outward("db.example", texts.iter().map(|text| text.parse().expect("an address")).collect());
+        assert_eq!(found(&["10.0.0.5", "127.0.0.1"]), found(&["10.0.0.5"]));
+        for metadata in ["100.100.100.200", "fd00:ec2::254", "64:ff9b::a9fe:a9fe"] {
+            assert_eq!(found(&[metadata]), Err(Unresolved::NotGranted));
+            let said = gate.refused().into_iter().find(|said| said.contains(metadata)).expect(metadata);
+            assert!(
+                said.starts_with("db.example, which leads to ") && said.contains("grant the address itself"),
+                "{said}"
+            );
         }
-        assert!(leads_inward(
-            "::ffff:127.0.0.1".parse::<IpAddr>().expect("an address").to_canonical()
-        ));
-        for outward in ["10.0.0.5", "192.168.1.1", "8.8.8.8", "fd00::1", "2001:db8::1"] {
-            assert!(!leads_inward(outward.parse().expect(outward)), "{outward}");
-        }
+        assert_eq!(found(&[]), Err(Unresolved::Unknown));
         assert!(is_local_name("LOCALHOST.") && is_local_name("db.localhost") && !is_local_name("localhost.example"));
+    }
+
+    #[tokio::test]
+    async fn an_address_that_is_granted_as_such_is_meant() {
+        let gate = gate(&["http://169.254.169.254", "tcp://100.100.100.200:80"]);
+        let found = gate.speaks(Scheme::Http, "169.254.169.254", 80).await;
+        assert_eq!(found, Ok(vec!["169.254.169.254".parse().expect("an address")]));
+        assert!(gate.connects(address("100.100.100.200:80")));
+    }
+
+    #[test]
+    fn of_a_name_that_leads_elsewhere_each_time_the_last_addresses_count() {
+        let gate = gate(&["tcp://db.example:5432", "tcp://db.example:5433"]);
+        let at = |n: u32| IpAddr::from(std::net::Ipv4Addr::from(0x0a00_0000 + n));
+        for n in 0..100_000 {
+            gate.remember("db.example".into(), &[at(n)]);
+        }
+        let reached = |n, port| gate.connects(SocketAddr::new(at(n), port));
+        assert!(reached(99_999, 5432) && reached(99_998, 5433) && !reached(99_999, 5434));
+        assert!(!reached(0, 5432), "it is long gone");
+        assert!(
+            gate.0
+                .resolved
+                .lock()
+                .expect("not poisoned")
+                .values()
+                .all(|known| known.len() <= REMEMBERED)
+        );
     }
 }

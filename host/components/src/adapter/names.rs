@@ -54,11 +54,16 @@ pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
             let state = store.data_mut();
             // The network stands for the right to ask; it has to exist.
             state.table.get(&network)?;
-            let gate = state.gate().clone();
-            let looking = tokio::spawn(async move { gate.resolves(&name).await });
-            let stream = Addresses {
-                looking: Some(looking),
-                found: Err(Unresolved::Unknown),
+            // What is not granted is not kept, nor is a task begun for it.
+            let stream = match state.gate().may_resolve(&name) {
+                Ok(lookup) => Addresses {
+                    looking: Some(tokio::spawn(lookup.addresses())),
+                    found: Err(Unresolved::Unknown),
+                },
+                Err(refused) => Addresses {
+                    looking: None,
+                    found: Err(refused),
+                },
             };
             Ok((Ok::<_, ErrorCode>(state.table.push(stream)?),))
         },

@@ -5,15 +5,17 @@
 //! with an entry, the component is compiled as if there were none. An entry comes into being by a rename: readers see all of it or nothing.
 //!
 //! Loading compiled code means trusting it. So the directory must belong to the user of this process and nobody else may write to it;
-//! otherwise it is refused. Who can write there could as well replace this program.
+//! otherwise it is refused. Who can write there could as well replace this program. The directory is held open from the
+//! moment it is checked, and entries are opened in it and checked in the same way: what its path leads to later, or a
+//! link in it, does not matter.
 
+mod directory;
 mod trusted;
 
 use crate::Digest;
+use directory::Directory;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
@@ -23,9 +25,7 @@ const HEADER: usize = MAGIC.len() + 32;
 
 /// A directory of compiled components.
 #[derive(Debug)]
-pub(crate) struct Cache {
-    directory: PathBuf,
-}
+pub(crate) struct Cache(Directory);
 
 /// Why a directory cannot be a cache.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +38,12 @@ pub enum CacheError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// It is a link, which may lead elsewhere tomorrow.
+    #[error("the code cache {path} is a symbolic link: name the directory that it leads to")]
+    Link {
+        /// The link.
+        path: PathBuf,
+    },
     /// Others could put code there.
     #[error("the code cache {path} must belong to the user of this process, and nobody else may write to it: chown it, and chmod go-w")]
     Untrusted {
@@ -49,28 +55,12 @@ pub enum CacheError {
 impl Cache {
     /// The cache in `directory`, which is created if need be.
     pub(crate) fn open(directory: PathBuf) -> Result<Self, CacheError> {
-        let io = |source| CacheError::Io {
-            path: directory.clone(),
-            source,
-        };
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&directory)
-            .map_err(io)?;
-        let metadata = std::fs::metadata(&directory).map_err(io)?;
-        if !metadata.is_dir() {
-            return Err(io(std::io::ErrorKind::NotADirectory.into()));
-        }
-        if metadata.uid() != rustix::process::geteuid().as_raw() || metadata.mode() & 0o022 != 0 {
-            return Err(CacheError::Untrusted { path: directory });
-        }
-        Ok(Self { directory })
+        Directory::open(&directory).map(Self)
     }
 
     /// The compiled component of this digest, if there is one for this engine.
     pub(crate) fn get(&self, engine: &Engine, digest: &Digest) -> Option<Component> {
-        let entry = std::fs::read(self.path(engine, digest)).ok()?;
+        let entry = self.0.read(&name(engine, digest)).ok()?;
         let (header, code) = entry.split_at_checked(HEADER)?;
         let intact = header.starts_with(MAGIC) && &header[MAGIC.len()..] == Digest::of(code).as_bytes();
         if intact { trusted::load(engine, code) } else { None }
@@ -78,27 +68,16 @@ impl Cache {
 
     /// Keeps a compiled component. That this fails harms nothing: it will be compiled again.
     pub(crate) fn put(&self, engine: &Engine, digest: &Digest, component: &Component) {
-        // Nobody can do anything about a full disk here, and nothing is lost.
-        let _ = component
-            .serialize()
-            .map_err(std::io::Error::other)
-            .and_then(|code| self.write(&self.path(engine, digest), &code));
+        if let Ok(code) = component.serialize() {
+            // Nobody can do anything about a full disk here, and nothing is lost.
+            let _ = self.0.write(&name(engine, digest), &[MAGIC, Digest::of(&code).as_bytes(), &code]);
+        }
     }
+}
 
-    fn write(&self, path: &Path, code: &[u8]) -> std::io::Result<()> {
-        // Readable and writable by its owner only, as temporary files are.
-        let mut file = tempfile::NamedTempFile::new_in(&self.directory)?;
-        file.write_all(MAGIC)?;
-        file.write_all(Digest::of(code).as_bytes())?;
-        file.write_all(code)?;
-        file.as_file().sync_all()?;
-        file.persist(path)?;
-        Ok(())
-    }
-
-    fn path(&self, engine: &Engine, digest: &Digest) -> PathBuf {
-        let mut hasher = DefaultHasher::new();
-        engine.precompile_compatibility_hash().hash(&mut hasher);
-        self.directory.join(format!("{digest}-{:016x}.code", hasher.finish()))
-    }
+/// The name of an entry.
+fn name(engine: &Engine, digest: &Digest) -> String {
+    let mut hasher = DefaultHasher::new();
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    format!("{digest}-{:016x}.code", hasher.finish())
 }
