@@ -96,10 +96,11 @@ impl AdapterCoordinator {
             let before = self.pool.belief.begin().map_err(StoreError::HistoryLost)?;
             let held = self.pool.enter(&self.pool.store, call.bytes(), deadline).await;
             let held = held.map_err(Refusal::store)?;
-            let stale = held.stale;
+            let (stale, sent) = (held.stale, held.lane.sent());
             match self.perform(call, held, before, deadline).await {
-                // The connection of a lane that was idle may have been gone before: nothing was done, so another lane may try.
-                Err(StoreError::Unavailable(_)) if stale && again => {
+                // The connection of a lane that was idle may have been gone before. Nothing was done by what was not sent, or only reads: another lane may try. That a
+                // write was *unavailable* is not enough: should the adapter be wrong, it would be made twice.
+                Err(StoreError::Unavailable(_)) if stale && again && (call.expected().is_none() || !sent.anything()) => {
                     again = false;
                     self.pool.store.clear_stale();
                 }

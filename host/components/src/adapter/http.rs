@@ -3,6 +3,7 @@
 
 use super::gate::{Gate, Unresolved};
 use super::grants::{Scheme, split};
+use super::sent;
 use super::state::State;
 use http::uri::PathAndQuery;
 use http::{Request, Response, Uri};
@@ -78,6 +79,7 @@ pub(super) struct Wire(Arc<Inner>);
 struct Inner {
     gate: Gate,
     security: Option<Security>,
+    sent: sent::Sent,
     kept: Mutex<Option<Kept>>,
     connections: Arc<Semaphore>,
     /// Those that move the bytes; they end with the lane.
@@ -98,10 +100,11 @@ struct Target {
 }
 
 impl Wire {
-    pub(super) fn new(gate: Gate, security: Option<Security>) -> Self {
+    pub(super) fn new(gate: Gate, security: Option<Security>, sent: sent::Sent) -> Self {
         Self(Arc::new(Inner {
             gate,
             security,
+            sent,
             kept: Mutex::new(None),
             connections: Arc::new(Semaphore::new(CONNECTIONS)),
             tasks: std::sync::Mutex::default(),
@@ -121,6 +124,7 @@ impl WasiHttpHooks for Wire {
         _: IoFuture,
     ) -> Box<dyn Future<Output = Sent> + Send> {
         let inner = self.0.clone();
+        inner.sent.note();
         Box::new(async move {
             let response = inner.send(request, options).await?;
             let done: IoFuture = Box::new(async { Ok(()) });

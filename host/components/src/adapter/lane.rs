@@ -5,6 +5,7 @@
 
 use super::fault::{self, LaneFault, Spun};
 use super::meter::metered;
+use super::sent::Sent;
 use super::state::{Shared, State};
 use super::world::exports::shardwright::coordinator::{bus, lifecycle, store};
 use super::world::{CoordinatorAdapter, CoordinatorAdapterPre};
@@ -68,6 +69,7 @@ impl Lane {
     }
 
     fn begin(&mut self) -> Instant {
+        self.store.data().sent.begin();
         self.store.set_epoch_deadline(1);
         Instant::now()
     }
@@ -103,6 +105,11 @@ impl Lane {
         let state = self.store.data();
         let had = state.shared.options.budget.memory.saturating_sub(self.began_with);
         state.memory.used() > self.began_with.saturating_add(had / 2)
+    }
+
+    /// Whether its present call has sent anything.
+    pub(super) fn sent(&self) -> Sent {
+        self.store.data().sent.clone()
     }
 
     /// What it asked for and was refused.

@@ -4,6 +4,7 @@
 //! other. It runs the component in *lanes*: each an instance with a connection and one call in flight. From the bottom up:
 //!
 //! - `grants` and `gate`: what a lane may reach, decided at the moment of each connection; `names`, `http` and `tls` are the ways out;
+//! - `sent`: whether a call has sent anything;
 //! - `state` and `lane`: one instance, its budget, its calls; `words`: what it says, with secrets masked; `fault`: how it ended;
 //! - `belief`: what the host knows of the store, and therefore does not believe;
 //! - `supervisor`: how often an adapter may fail, and what becomes of it;
@@ -26,6 +27,7 @@ mod options;
 mod outward;
 mod pool;
 mod refusal;
+mod sent;
 mod state;
 mod status;
 mod supervisor;

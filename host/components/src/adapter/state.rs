@@ -3,6 +3,7 @@
 use super::gate::Gate;
 use super::http::Wire;
 use super::options::AdapterOptions;
+use super::sent::Sent;
 use super::words::{LastWords, Mask, Quota};
 use super::world::shardwright::coordinator::log;
 use crate::limiter::{Limiter, Total};
@@ -45,6 +46,7 @@ pub(super) struct State {
     http: WasiHttpCtx,
     pub(super) wire: Wire,
     pub(super) memory: Limiter,
+    pub(super) sent: Sent,
     pub(super) words: LastWords,
     pub(super) shared: Arc<Shared>,
 }
@@ -52,7 +54,7 @@ pub(super) struct State {
 impl State {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         let gate = Gate::new(shared.options.grants.clone(), shared.mask.clone(), shared.lookups.clone());
-        let words = LastWords::default();
+        let (words, sent) = (LastWords::default(), Sent::default());
         let mut wasi = WasiCtx::builder();
         let checked = gate.clone();
         wasi.stdout(words.clone())
@@ -81,7 +83,8 @@ impl State {
             table,
             wasi: wasi.build(),
             http: WasiHttpCtx::new(),
-            wire: Wire::new(gate, shared.security.clone()),
+            wire: Wire::new(gate, shared.security.clone(), sent.clone()),
+            sent,
             memory: Limiter::sharing(budget.memory, shared.memory.clone()),
             words,
             shared,
@@ -151,6 +154,7 @@ pub(super) fn imports(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Stat
     linker.allow_shadowing(true);
     super::names::add_to_linker(&mut linker)?;
     super::http::add_to_linker(&mut linker)?;
+    super::sent::add_to_linker(&mut linker)?;
     linker.allow_shadowing(false);
     super::tls::add_to_linker(&mut linker)?;
     log::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;
