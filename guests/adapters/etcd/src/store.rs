@@ -193,7 +193,10 @@ fn revision(expected: &Expected) -> u64 {
 /// A refusal before anything was written.
 fn certain(refusal: Refusal) -> Refusal {
     match refusal {
-        Refusal::Doubtful(why) => Refusal::Unavailable(why),
+        Refusal::Doubtful(why) | Refusal::Compacted(why) => Refusal::Unavailable(why),
+        Refusal::TooLong => Refusal::Unavailable(refusal.why()),
+        Refusal::Barred(why) => Refusal::Denied(why),
+        Refusal::Strange(why) => Refusal::Other(why),
         refusal => refusal,
     }
 }
