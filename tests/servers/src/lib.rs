@@ -10,6 +10,7 @@
 //! missing. See [`tools`].
 
 mod authority;
+mod dates;
 mod etcd;
 mod example;
 mod http;

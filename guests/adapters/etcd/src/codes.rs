@@ -27,6 +27,8 @@ pub(crate) enum Refusal {
     Compacted(String),
     /// The store is not the one it was.
     Lost(String),
+    /// The clock of the member may not be used. Nothing was done.
+    Untimely(String),
     /// Anything else that was refused before anything was done.
     Other(String),
     /// We may not, says somebody who may know of it too late.
@@ -139,6 +141,7 @@ impl Refusal {
             | Self::TooLarge(why)
             | Self::Compacted(why)
             | Self::Lost(why)
+            | Self::Untimely(why)
             | Self::Other(why)
             | Self::Barred(why)
             | Self::Strange(why) => why,
@@ -192,6 +195,7 @@ impl Refusal {
             Self::Denied(why) | Self::Unauthenticated(why) | Self::Barred(why) => OpenError::Denied(why),
             Self::Tls(why) => OpenError::Tls(why),
             Self::Lost(why) => OpenError::HistoryLost(why),
+            Self::Untimely(why) => OpenError::UnsafeBackend(why),
             Self::Other(why) | Self::TooLarge(why) | Self::Strange(why) => OpenError::Other(why),
             refusal => OpenError::Unreachable(refusal.why()),
         }

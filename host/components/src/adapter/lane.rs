@@ -11,13 +11,18 @@ use super::world::exports::shardwright::coordinator::{bus, lifecycle, store};
 use super::world::{CoordinatorAdapter, CoordinatorAdapterPre};
 use std::sync::Arc;
 use tokio::time::{Instant, timeout_at};
-use wasmtime::component::ResourceAny;
+use wasmtime::component::{Instance, ResourceAny};
 use wasmtime::{Store, UpdateDeadline};
+
+/// What an adapter may export besides.
+const CLOCK: &str = "shardwright:coordinator/clock@0.1.0";
 
 /// A lane. After a fault it is good for nothing; a call that is given up in the middle leaves it so, too.
 pub(super) struct Lane {
     store: Store<State>,
     world: CoordinatorAdapter,
+    /// The world again, for what not every adapter exports.
+    instance: Instance,
     ear: Option<ResourceAny>,
     /// When its last call ended.
     used: Instant,
@@ -48,10 +53,14 @@ impl Lane {
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|_| Ok(UpdateDeadline::Yield(1)));
         store.set_hostcall_fuel(budget.answer);
-        let world = timeout_at(deadline, metered(budget.cpu, pre.instantiate_async(&mut store))).await;
+        let instantiate = async {
+            let instance = pre.instance_pre().instantiate_async(&mut store).await?;
+            Ok((CoordinatorAdapter::new(&mut store, &instance)?, instance))
+        };
+        let world = timeout_at(deadline, metered(budget.cpu, instantiate)).await;
         let world = world.map_err(|_| LaneFault::Silent { limit: began.elapsed() })?;
         let world = world.map_err(|Spun| LaneFault::Spinning { limit: budget.cpu })?;
-        let world = world.map_err(|error| match fault::explain(&error, budget.answer, words.say(&mask)) {
+        let (world, instance) = world.map_err(|error| match fault::explain(&error, budget.answer, words.say(&mask)) {
             LaneFault::Malformed(why) => LaneFault::Instantiate(why),
             other => other,
         })?;
@@ -59,6 +68,7 @@ impl Lane {
             began_with: store.data().memory.used(),
             store,
             world,
+            instance,
             ear: None,
             used: Instant::now(),
         })
@@ -138,6 +148,18 @@ impl Lane {
         deadline: Instant,
     ) -> Result<Result<lifecycle::Opened, lifecycle::OpenError>, LaneFault> {
         call!(self, deadline, shardwright_coordinator_lifecycle.call_open(context))
+    }
+
+    /// By how many milliseconds its times may be wrong; nothing if it does not say.
+    pub(super) async fn uncertainty(&mut self, deadline: Instant) -> Result<Option<u32>, LaneFault> {
+        let interface = self.instance.get_export_index(&mut self.store, None, CLOCK);
+        let function = interface.and_then(|interface| self.instance.get_export_index(&mut self.store, Some(&interface), "uncertainty"));
+        let Some(function) = function else { return Ok(None) };
+        let typed = self.instance.get_typed_func::<(), (u32,)>(&mut self.store, function);
+        let typed = typed.map_err(|error| self.explain(&error))?;
+        let (began, limit) = (self.begin(), self.cpu());
+        let called = timeout_at(deadline, metered(limit, typed.call_async(&mut self.store, ()))).await;
+        self.end(began, called).map(|(millis,)| Some(millis))
     }
 
     pub(super) async fn examine(&mut self, deadline: Instant) -> Result<Vec<lifecycle::Finding>, LaneFault> {

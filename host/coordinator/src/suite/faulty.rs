@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use shardwright_core::store::{Expected, Listing, Reading, Revision, StoreError, StoreTime, Written};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// Passes everything on, except that one write in four is done and one in four is dropped, and both are answered `Indeterminate`.
 pub struct FaultyCoordinator {
@@ -116,6 +117,10 @@ impl Coordinator for FaultyCoordinator {
 
     fn fresh_is_safe(&self) -> bool {
         self.inner.fresh_is_safe()
+    }
+
+    fn clock_uncertainty(&self) -> Duration {
+        self.inner.clock_uncertainty()
     }
 
     async fn examine(&self) -> Vec<Finding> {
