@@ -1,7 +1,7 @@
 //! The servers that the tests run, installed where they are missing.
 //!
-//! No service is installed, let alone started: Redis comes with its tools, which are the same program; the old NATS server, the old etcd and
-//! PostgreSQL are only unpacked.
+//! No service is installed, let alone started: Redis comes with its tools, which are the same program; the old NATS server, the old etcd,
+//! PostgreSQL and its pooler are only unpacked.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -71,6 +71,8 @@ pub(crate) enum Tool {
     EtcdOld,
     /// PostgreSQL: server and clients.
     Postgres,
+    /// A pooler in front of it.
+    PgBouncer,
 }
 
 impl Tool {
@@ -87,6 +89,7 @@ impl Tool {
         Self::Etcd,
         Self::EtcdOld,
         Self::Postgres,
+        Self::PgBouncer,
     ];
 
     fn find(self) -> Result<()> {
@@ -102,6 +105,7 @@ impl Tool {
             Self::Etcd => tools::etcd().map(drop),
             Self::EtcdOld => tools::etcd_old().map(drop),
             Self::Postgres => tools::postgres().map(drop),
+            Self::PgBouncer => tools::pgbouncer().map(drop),
         }
     }
 
@@ -118,6 +122,7 @@ impl Tool {
             Self::Etcd => etcd(),
             Self::EtcdOld => etcd_old(),
             Self::Postgres => postgres(),
+            Self::PgBouncer => pgbouncer(),
         }
     }
 }
@@ -237,6 +242,17 @@ fn postgres() -> Result<()> {
         let mut libraries = apt::libraries(&POSTGRES)?;
         // It is large, and only compiles queries, which is off.
         libraries.retain(|name| !name.starts_with("libllvm"));
+        apt::install(&libraries.iter().map(String::as_str).collect::<Vec<_>>())?;
+    }
+    Ok(())
+}
+
+fn pgbouncer() -> Result<()> {
+    let folder = emptied("pgbouncer.deb")?;
+    apt::unpack("pgbouncer", &folder)?;
+    take(&folder.join("usr/sbin/pgbouncer"), "pgbouncer")?;
+    if tools::pgbouncer().is_err() {
+        let libraries = apt::libraries(&["pgbouncer"])?;
         apt::install(&libraries.iter().map(String::as_str).collect::<Vec<_>>())?;
     }
     Ok(())

@@ -113,6 +113,13 @@ impl Misdeed {
                 let reached = request.send(Deadline::after(Duration::from_secs(1))).map(|answer| answer.status);
                 return Err(StoreError::Invalid(format!("{reached:?}")));
             }
+            // Says it to another, and then that nothing was done.
+            "shout" if self.calls > 1 => {
+                let said = self
+                    .connect()
+                    .and_then(|mut connection| connection.write(b"x", Deadline::after(Duration::from_secs(1))));
+                return Err(StoreError::Unavailable(format!("{said:?}")));
+            }
             "indeterminate" => return Err(StoreError::Indeterminate("who knows".into())),
             "unavailable" => return Err(StoreError::Unavailable("not now".into())),
             "conflict" => return Err(StoreError::Conflict(None)),

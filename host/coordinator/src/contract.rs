@@ -4,6 +4,7 @@ use crate::finding::Finding;
 use async_trait::async_trait;
 use bytes::Bytes;
 use shardwright_core::store::{Expected, Listing, Reading, Revision, StoreError, StoreTime, Written};
+use std::time::Duration;
 
 /// The store: linearizable per namespace, revisions store-wide and strictly increasing.
 ///
@@ -153,6 +154,12 @@ pub trait Coordinator: Store + Bus {
     /// another. Never returns as long as the handle may come back by itself. Cancel-safe.
     async fn ended(&self) -> String {
         std::future::pending().await
+    }
+
+    /// By how much an age on this backend's clock may be too large at most. `cluster.timing.margin` must not be smaller: a node with a smaller one does
+    /// not start.
+    fn clock_uncertainty(&self) -> Duration {
+        Duration::from_millis(10)
     }
 
     /// Looks at the server behind it: version, safety of its settings, clock, round trips. For the operator; changes nothing.

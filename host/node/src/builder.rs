@@ -154,6 +154,16 @@ impl Builder {
             Some(coordinator) => coordinator,
             None => open(opener).await?,
         };
+        let margin = Duration::from_millis(config.timing.margin);
+        let uncertainty = backend.clock_uncertainty();
+        if margin < uncertainty {
+            let location = backend.location();
+            return Err(StartError::Margin {
+                margin,
+                uncertainty,
+                location,
+            });
+        }
         let coordinator = protect(backend, &namespace, secret.as_ref());
         let info = NodeInfo {
             coordinator: coordinator.kind().to_owned(),

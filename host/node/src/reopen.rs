@@ -12,6 +12,7 @@ use shardwright_coordinator::{Bus, BusError, Coordinator, Delivery, Finding, Sto
 use shardwright_core::store::{Expected, Listing, Reading, Revision, StoreError, StoreTime, Written};
 use shardwright_core::values::Key;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::Instrument;
@@ -220,6 +221,10 @@ impl Coordinator for Reopening {
         }
     }
 
+    fn clock_uncertainty(&self) -> Duration {
+        self.present().coordinator.clock_uncertainty()
+    }
+
     async fn examine(&self) -> Vec<Finding> {
         self.present().coordinator.examine().await
     }
@@ -235,7 +240,6 @@ mod test {
     use crate::testing::{in_memory, lossy, opener, unreachable};
     use shardwright_coordinator::{MemoryBroker, Namespace, SqliteCoordinator};
     use std::sync::atomic::{AtomicBool, Ordering};
-    use std::time::Duration;
 
     const PATIENCE: Duration = Duration::from_secs(30);
 

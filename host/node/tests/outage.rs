@@ -5,16 +5,18 @@ mod common;
 use async_trait::async_trait;
 use bytes::Bytes;
 use common::{Cluster, PATIENCE, event, held, until, work};
-use shardwright::{Coordinator, Message, NodeEvent};
+use shardwright::{Coordinator, Message, NodeEvent, StartError};
 use shardwright_coordinator::{Bus, BusError, MemoryCoordinator, Namespace, Store, Subscription};
 use shardwright_core::store::{Expected, Listing, Reading, Revision, StoreError, Written};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// A store that can be cut off.
 struct Cable {
     inner: MemoryCoordinator,
     cut: Arc<AtomicBool>,
+    uncertainty: Duration,
 }
 
 impl Cable {
@@ -69,6 +71,9 @@ impl Coordinator for Cable {
     fn fresh_is_safe(&self) -> bool {
         true
     }
+    fn clock_uncertainty(&self) -> Duration {
+        self.uncertainty
+    }
     async fn erase(&self) -> Result<(), StoreError<Bytes>> {
         self.inner.erase().await
     }
@@ -79,7 +84,11 @@ async fn a_node_that_is_cut_off_stops_in_time_and_comes_back() {
     let cluster = Cluster::new("{ shards = 4, replicas = 2 }");
     let cut = Arc::new(AtomicBool::new(false));
     let inner = cluster.broker.open(Namespace::new("test").expect("a name"));
-    let cable = Cable { inner, cut: cut.clone() };
+    let cable = Cable {
+        inner,
+        cut: cut.clone(),
+        uncertainty: Duration::ZERO,
+    };
     let a = cluster.builder("a").coordinator(Arc::new(cable)).start().await.expect("a");
     let b = cluster.start("b").await;
     until("both work", &[&a, &b], || held(&[&a, &b]) == [2, 2]).await;
@@ -132,4 +141,29 @@ async fn a_node_that_is_cut_off_stops_in_time_and_comes_back() {
     b.publish("t", "hello again").await.expect("sent");
     let next = tokio::time::timeout(PATIENCE, messages.next()).await.expect("in time");
     assert!(matches!(next, Some(Message::Received { from, .. }) if from == b.id()), "{next:?}");
+}
+
+/// The margin of these tests is 50 ms.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_may_be_wrong_by_more_than_the_margin_is_refused() {
+    let cluster = Cluster::new("{ shards = 4, replicas = 2 }");
+    for (millis, fits) in [(50, true), (51, false)] {
+        let cable = Cable {
+            inner: cluster.broker.open(Namespace::new("test").expect("a name")),
+            cut: Arc::default(),
+            uncertainty: Duration::from_millis(millis),
+        };
+        let started = cluster.builder("a").coordinator(Arc::new(cable)).start().await;
+        match started {
+            Ok(node) => {
+                assert!(fits);
+                node.shutdown().await;
+            }
+            Err(error) => {
+                assert!(!fits && matches!(error, StartError::Margin { .. }), "{error}");
+                let text = error.to_string();
+                assert!(text.contains("50 ms") && text.contains("margin = \"51ms\""), "{text}");
+            }
+        }
+    }
 }

@@ -11,6 +11,7 @@
 
 mod authority;
 mod clock;
+mod dates;
 mod etcd;
 mod example;
 mod http;
@@ -30,7 +31,7 @@ pub use etcd::{EtcdBuilder, EtcdCluster, EtcdServer};
 pub use example::ExampleServer;
 pub use kafka::{KafkaBuilder, KafkaCluster, KafkaServer, Sasl};
 pub use nats::{NatsBuilder, NatsCluster, NatsServer};
-pub use postgres::{PostgresBuilder, PostgresPair, PostgresServer};
+pub use postgres::{PgBouncer, PostgresBuilder, PostgresPair, PostgresServer};
 pub use proxy::Proxy;
 pub use redis::{RedisBuilder, RedisCluster, RedisSentinel, RedisServer};
 pub use server::Server;

@@ -1,7 +1,7 @@
-//! A way to a server that can be cut, slowed down, or made to swallow answers.
+//! A way to a server that can be cut, slowed down, or made to swallow answers or to date them wrongly.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener as Listener};
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU16, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc as blocking};
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
+use crate::dates;
 use crate::port::Port;
 
 /// How much is taken from one side at once, and how many such pieces may be on their way.
@@ -36,6 +37,7 @@ struct Shared {
     requests: AtomicUsize,
     delay_micros: AtomicU64,
     swallow: AtomicBool,
+    date_seconds: AtomicI64,
 }
 
 /// The task that accepts and forwards, while the way is open.
@@ -64,6 +66,7 @@ impl Proxy {
                 requests: AtomicUsize::new(0),
                 delay_micros: AtomicU64::new(0),
                 swallow: AtomicBool::new(false),
+                date_seconds: AtomicI64::new(0),
             }),
             open: Mutex::new(None),
             runtime: Some(runtime),
@@ -134,6 +137,11 @@ impl Proxy {
         self.shared.swallow.store(swallow, Ordering::SeqCst);
     }
 
+    /// By how many seconds the `Date` of what the server says over plain HTTP from now on is put on, or back.
+    pub fn shift_dates(&self, seconds: i64) {
+        self.shared.date_seconds.store(seconds, Ordering::SeqCst);
+    }
+
     /// How many connections were accepted so far.
     #[must_use]
     pub fn connections(&self) -> usize {
@@ -187,11 +195,17 @@ async fn forward(client: TcpStream, shared: &Shared) -> std::io::Result<()> {
     server.set_nodelay(true)?;
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
-    let request = || {
+    let request = |_: &mut [u8]| {
         shared.requests.fetch_add(1, Ordering::SeqCst);
         true
     };
-    let answer = || !shared.swallow.load(Ordering::SeqCst);
+    let answer = |piece: &mut [u8]| {
+        let seconds = shared.date_seconds.load(Ordering::SeqCst);
+        if seconds != 0 {
+            dates::shift(piece, seconds);
+        }
+        !shared.swallow.load(Ordering::SeqCst)
+    };
     tokio::try_join!(
         carry(from_client, to_server, shared, request),
         carry(from_server, to_client, shared, answer),
@@ -199,8 +213,13 @@ async fn forward(client: TcpStream, shared: &Shared) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Carries one direction to its end: each piece that `passes`, as late as it should be.
-async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, shared: &Shared, passes: impl Fn() -> bool) -> std::io::Result<()> {
+/// Carries one direction to its end: each piece that `passes`, as that leaves it, as late as it should be.
+async fn carry(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    shared: &Shared,
+    passes: impl Fn(&mut [u8]) -> bool,
+) -> std::io::Result<()> {
     let (sender, mut receiver) = mpsc::channel::<(Instant, Vec<u8>)>(PIECES);
     let read = async move {
         let mut buffer = vec![0; PIECE];
@@ -210,7 +229,8 @@ async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, shared: &Shared,
                 return Ok(());
             }
             let due = Instant::now() + Duration::from_micros(shared.delay_micros.load(Ordering::SeqCst));
-            if passes() && sender.send((due, buffer[..length].to_vec())).await.is_err() {
+            let mut piece = buffer[..length].to_vec();
+            if passes(&mut piece) && sender.send((due, piece)).await.is_err() {
                 return Ok(());
             }
         }

@@ -139,6 +139,16 @@ pub fn postgres() -> Result<PathBuf> {
 }
 
 /// The first of this name.
+/// PgBouncer.
+///
+/// # Errors
+/// It is not there.
+pub fn pgbouncer() -> Result<PathBuf> {
+    candidates("pgbouncer")
+        .find(|program| version(program, "PgBouncer ").is_some())
+        .context(missing("pgbouncer", "Debian: `apt-get install pgbouncer`"))
+}
+
 fn any(name: &str) -> Option<PathBuf> {
     candidates(name).next()
 }

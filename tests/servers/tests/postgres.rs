@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use shardwright_servers::{Authority, Certificate, PostgresPair, PostgresServer, Proxy, tools};
+use shardwright_servers::{Authority, Certificate, PgBouncer, PostgresPair, PostgresServer, Proxy, tools};
 
 /// Has psql run this at `url`, as any client would.
 fn psql(url: &str, statement: &str) -> Result<String, String> {
@@ -179,4 +179,14 @@ fn a_promoted_standby_lacks_what_it_did_not_hear_of() {
         identity(primary)
     });
     assert_eq!(psql(&primary.url(), "SELECT max(v) FROM t").unwrap(), "2");
+}
+
+#[test]
+fn a_pooler_leads_to_its_server() {
+    let server = PostgresServer::start().unwrap();
+    let pooler = PgBouncer::before(&server, &["pool_mode = transaction"]).unwrap();
+    let through = server.url().replace(&server.port().to_string(), &pooler.port().to_string());
+    assert_eq!(psql(&through, "SELECT 1 + 1").unwrap(), "2");
+    pooler.stop().unwrap();
+    psql(&through, "SELECT 1").unwrap_err();
 }

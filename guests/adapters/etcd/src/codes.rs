@@ -27,8 +27,14 @@ pub(crate) enum Refusal {
     Compacted(String),
     /// The store is not the one it was.
     Lost(String),
-    /// Anything else. Nothing was done.
+    /// The clock of the member may not be used. Nothing was done.
+    Untimely(String),
+    /// Anything else that was refused before anything was done.
     Other(String),
+    /// We may not, says somebody who may know of it too late.
+    Barred(String),
+    /// Anything else, as to which nobody knows.
+    Strange(String),
 }
 
 /// The gateway's word for a refusal: flat in an answer, and in a stream within `error`.
@@ -48,27 +54,41 @@ impl Word {
 }
 
 /// What is to be said about a refusal by the server at `url`.
+///
+/// That nothing was done is believed of those refusals alone that etcd (3.4 to 3.6) raises before it proposes a request to its members, or by which they all refuse
+/// it before its first step:
+///
+/// | refusal | raised |
+/// |---|---|
+/// | no leader, learner, not capable | by the interceptor, before the request is looked at |
+/// | invalid auth token, invalid user ID or password | when the user is looked up, before proposing |
+/// | too many requests, request is too large | when it is about to be proposed |
+/// | other invalid arguments, unimplemented | when the request is checked, before proposing |
+/// | permission denied, user name is empty, auth store is old | by every member alike when it would apply it, before its first step |
+///
+/// `database space exceeded` is raised before proposing, by members that refuse to apply it, and *after it was applied*: one cannot tell. Neither
+/// can one of anything else, so it is doubtful.
 fn meaning(code: i64, message: &str, url: &str) -> Refusal {
     let message: String = message.chars().take(300).collect();
     let has = |part: &str| message.contains(part);
     let text = format!("{url}: {message}");
     match code {
-        _ if has("auth store is old") || has("user name is empty") => Refusal::Unauthenticated(text),
+        3 if has("auth store is old") || has("user name is empty") => Refusal::Unauthenticated(text),
         3 if has("request is too large") => Refusal::TooLarge(text),
         3 if has("invalid user ID or password") => Refusal::Denied(format!("{text}: check `user` and `password`")),
-        3 | 5 | 6 | 12 => Refusal::Other(text),
-        7 => Refusal::Denied(text),
-        8 if has("space exceeded") => Refusal::Unavailable(format!(
-            "{text}; nothing was written: compact and defragment etcd, then disarm the alarm (etcdctl compact, defrag, alarm disarm), \
-             and set --auto-compaction-retention"
+        3 | 12 => Refusal::Other(text),
+        7 if has("permission denied") => Refusal::Denied(text),
+        8 if has("space exceeded") => Refusal::Doubtful(format!(
+            "{text}; compact and defragment etcd, then disarm the alarm (etcdctl compact, defrag, alarm disarm), and set --auto-compaction-retention"
         )),
         8 if has("too many requests") => Refusal::Unavailable(text),
         9 if has("authentication is not enabled") => Refusal::NoUsers(text),
         11 if has("compacted") => Refusal::Compacted(text),
-        9 | 11 => Refusal::Other(text),
-        14 if has("no leader") || has("learner") => Refusal::Unavailable(text),
-        15 => Refusal::Other(format!("{text}: its data is damaged; see the alarms (etcdctl alarm list)")),
-        16 => Refusal::Unauthenticated(text),
+        14 if has("etcdserver: no leader") || has("learner") || has("not capable") => Refusal::Unavailable(text),
+        15 => Refusal::Strange(format!("{text}: its data is damaged; see the alarms (etcdctl alarm list)")),
+        16 if has("invalid auth token") => Refusal::Unauthenticated(text),
+        7 | 16 => Refusal::Barred(text),
+        5 | 6 | 9 | 11 => Refusal::Strange(text),
         _ => Refusal::Doubtful(text),
     }
 }
@@ -90,8 +110,9 @@ pub(crate) fn refusal(url: &str, answer: &Answer) -> Refusal {
         400 if said.contains("CommonName") => Refusal::Denied(format!(
             "{text}: where etcd has users and asks for client certificates, ours must have no common name (CN)"
         )),
-        401 | 403 => Refusal::Denied(text),
-        404 => Refusal::Other(format!("{text}: it does not speak the JSON API of etcd 3.4 or newer")),
+        // Something between may have said so, and to whom?
+        401 | 403 => Refusal::Barred(text),
+        404 => Refusal::Strange(format!("{text}: it does not speak the JSON API of etcd 3.4 or newer")),
         _ => Refusal::Doubtful(text),
     }
 }
@@ -120,7 +141,10 @@ impl Refusal {
             | Self::TooLarge(why)
             | Self::Compacted(why)
             | Self::Lost(why)
-            | Self::Other(why) => why,
+            | Self::Untimely(why)
+            | Self::Other(why)
+            | Self::Barred(why)
+            | Self::Strange(why) => why,
             Self::TooLong => "the answer is longer than anything that was asked for".into(),
         }
     }
@@ -128,9 +152,9 @@ impl Refusal {
     /// As the answer to a read.
     pub(crate) fn read(self) -> StoreError {
         match self {
-            Self::Denied(why) | Self::Unauthenticated(why) => StoreError::Denied(why),
+            Self::Denied(why) | Self::Unauthenticated(why) | Self::Barred(why) => StoreError::Denied(why),
             Self::Lost(why) => StoreError::HistoryLost(why),
-            Self::Other(why) | Self::TooLarge(why) => StoreError::Other(why),
+            Self::Other(why) | Self::TooLarge(why) | Self::Strange(why) => StoreError::Other(why),
             refusal => StoreError::Unavailable(refusal.why()),
         }
     }
@@ -139,7 +163,9 @@ impl Refusal {
     pub(crate) fn written(self, size: usize) -> StoreError {
         match self {
             // Whatever the length of the answer to a write is: it was answered, so it may have been done.
-            Self::Doubtful(_) | Self::TooLong => StoreError::Indeterminate(self.why()),
+            Self::Doubtful(_) | Self::Barred(_) | Self::Strange(_) | Self::Compacted(_) | Self::NoUsers(_) | Self::TooLong => {
+                StoreError::Indeterminate(self.why())
+            }
             Self::TooLarge(_) => StoreError::TooLarge(too_large(size)),
             refusal => refusal.read(),
         }
@@ -156,8 +182,8 @@ impl Refusal {
     /// As the answer to a subscriber.
     pub(crate) fn heard(self) -> BusError {
         match self {
-            Self::Denied(why) | Self::Unauthenticated(why) => BusError::Denied(why),
-            Self::Other(why) => BusError::Other(why),
+            Self::Denied(why) | Self::Unauthenticated(why) | Self::Barred(why) => BusError::Denied(why),
+            Self::Other(why) | Self::Strange(why) => BusError::Other(why),
             // The host opens another lane, which then says if the history is lost.
             refusal => BusError::Unavailable(refusal.why()),
         }
@@ -166,10 +192,11 @@ impl Refusal {
     /// As the answer to the opening of a lane.
     pub(crate) fn opened(self) -> OpenError {
         match self {
-            Self::Denied(why) | Self::Unauthenticated(why) => OpenError::Denied(why),
+            Self::Denied(why) | Self::Unauthenticated(why) | Self::Barred(why) => OpenError::Denied(why),
             Self::Tls(why) => OpenError::Tls(why),
             Self::Lost(why) => OpenError::HistoryLost(why),
-            Self::Other(why) | Self::TooLarge(why) => OpenError::Other(why),
+            Self::Untimely(why) => OpenError::UnsafeBackend(why),
+            Self::Other(why) | Self::TooLarge(why) | Self::Strange(why) => OpenError::Other(why),
             refusal => OpenError::Unreachable(refusal.why()),
         }
     }
@@ -249,14 +276,49 @@ mod test {
         ));
     }
 
+    /// Every refusal by which a write is said not to have been done, and nothing else; see the table at `meaning`.
+    #[test]
+    fn certainly_not_is_said_of_what_was_refused_before_it_was_done() {
+        let certain = [
+            (14, "etcdserver: no leader"),
+            (14, "etcdserver: rpc not supported for learner"),
+            (14, "etcdserver: not capable"),
+            (16, "etcdserver: invalid auth token"),
+            (3, "etcdserver: authentication failed, invalid user ID or password"),
+            (3, "etcdserver: user name is empty"),
+            (3, "etcdserver: revision of auth store is old"),
+            (3, "etcdserver: request is too large"),
+            (3, "etcdserver: duplicate key given in txn request"),
+            (7, "etcdserver: permission denied"),
+            (8, "etcdserver: too many requests"),
+            (12, "unknown method Txn"),
+        ];
+        for code in 1..=16 {
+            let messages = certain.iter().filter(|(of, _)| *of == code).map(|(_, message)| (*message, true));
+            for (message, sure) in messages.chain([("etcdserver: anything else", matches!(code, 3 | 12))]) {
+                let told = meaning(503, &format!(r#"{{"code":{code},"message":"{message}"}}"#)).written(1);
+                let doubtful = matches!(told, StoreError::Indeterminate(_));
+                assert_eq!(!doubtful, sure, "{code} {message}: {told:?}");
+            }
+        }
+        let full = "etcdserver: mvcc: database space exceeded";
+        assert!(matches!(
+            meaning(429, &format!(r#"{{"code":8,"message":"{full}"}}"#)).written(1),
+            StoreError::Indeterminate(_)
+        ));
+        for status in [401, 403, 404, 408, 413, 429, 500, 502, 503, 504] {
+            assert!(
+                matches!(meaning(status, "<html>").written(1), StoreError::Indeterminate(_)),
+                "{status}"
+            );
+        }
+    }
+
     #[test]
     fn every_other_refusal_has_its_kind() {
         let say = |code: i64, message: &str| meaning(400, &format!(r#"{{"code":{code},"message":"etcdserver: {message}"}}"#));
-        let space = say(8, "mvcc: database space exceeded").written(1);
-        assert!(
-            matches!(&space, StoreError::Unavailable(why) if why.contains("defrag")),
-            "{space:?}"
-        );
+        let space = say(8, "mvcc: database space exceeded").why();
+        assert!(space.contains("defrag"), "{space:?}");
         assert!(matches!(say(8, "too many requests").written(1), StoreError::Unavailable(_)));
         assert!(matches!(say(7, "permission denied").written(1), StoreError::Denied(_)));
         assert!(matches!(say(16, "invalid auth token"), Refusal::Unauthenticated(_)));
@@ -269,7 +331,7 @@ mod test {
             say(3, "request is too large").written(9),
             StoreError::TooLarge(TooLarge { size: 9, .. })
         ));
-        assert!(matches!(say(15, "corrupt cluster").written(1), StoreError::Other(_)));
+        assert!(matches!(say(15, "corrupt cluster").read(), StoreError::Other(_)));
         let old = meaning(404, "Not Found\n").opened();
         assert!(matches!(&old, OpenError::Other(why) if why.contains("3.4")), "{old:?}");
         assert!(matches!(meaning(403, "").opened(), OpenError::Denied(_)));

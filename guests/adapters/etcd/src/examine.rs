@@ -1,13 +1,13 @@
 //! What an operator should know of the cluster: version, members, users, clocks, space, compaction, round trips.
 
 use crate::api::{Alarm, Members, Op, RangeAnswer, RangeOp, Release, Status, TxnAnswer, txn};
-use crate::clock::Clock;
+use crate::clock::{Clock, Company, UNCERTAINTY};
 use crate::codec;
 use crate::codes::Refusal;
 use crate::gateway::{ONE_SECOND, SHORT};
 use crate::lane::Lane;
-use crate::open;
 use crate::store::Store;
+use crate::vouch;
 use crate::wire::{Moment, Wire};
 use shardwright_guest::adapter::{Finding, Verdict};
 use std::time::Duration;
@@ -23,7 +23,7 @@ const QUOTA: u64 = 2 * 1024 * 1024 * 1024;
 /// How much of the quota may be used, in percent.
 const FULL: u64 = 80;
 /// Clocks of members that differ by less are as good as equal.
-const SAME: Duration = Duration::from_millis(100);
+const SAME: Duration = Duration::from_millis(50);
 
 fn good(name: &str, detail: String) -> Finding {
     Finding {
@@ -99,7 +99,7 @@ fn members<W: Wire>(store: &mut Store<W>, until: Moment) -> Result<Finding, Refu
     let found: Members = gateway.parse(&answer)?;
     let learners = found.members.iter().filter(|member| member.is_learner).count();
     let voters = found.members.len() - learners;
-    let answering = 1 + open::others(&store.lane, &store.config, || store.lane.gateway.wire.again()).len();
+    let answering = 1 + vouch::others(&store.lane.gateway, &store.lane.keys, &store.config).len();
     Ok(judge_members(voters, learners, store.config.endpoints.len(), answering))
 }
 
@@ -159,8 +159,8 @@ fn is_plain(url: &str) -> bool {
 }
 
 fn clock<W: Wire>(store: &mut Store<W>, until: Moment) -> Result<Finding, Refusal> {
-    let mut others = open::others(&store.lane, &store.config, || store.lane.gateway.wire.again());
-    let spread = open::compare(&mut store.lane, &mut others, until);
+    let mut others = vouch::others(&store.lane.gateway, &store.lane.keys, &store.config);
+    vouch::compare(&mut store.lane.gateway, &store.lane.keys, &mut others, until);
     let Lane { gateway, keys, .. } = &mut store.lane;
     gateway.narrow(&keys.clock, ONE_SECOND, Clock::is_fair, until)?;
     let answer = gateway.ask("/v3/kv/range", Some(&RangeOp::one(&keys.clock).alone()), SHORT, until)?;
@@ -173,30 +173,33 @@ fn clock<W: Wire>(store: &mut Store<W>, until: Moment) -> Result<Finding, Refusa
     let now = gateway.wire.now();
     Ok(judge_clock(
         gateway.clock.width(now),
-        spread,
-        others.len() + 1,
+        gateway.clock.company(now),
         gateway.clock.ahead(now, stored),
     ))
 }
 
-fn judge_clock(width: Duration, spread: Duration, members: usize, ahead: u64) -> Finding {
+fn judge_clock(width: Duration, company: Company, ahead: u64) -> Finding {
+    let Company { known, agree, apart } = company;
     let detail = format!(
-        "known to {:.1} ms; those of {members} members differ by at least {} ms",
+        "known to {:.1} ms; those of {known} members differ by at least {} ms",
         width.as_secs_f64() * 1000.0,
-        spread.as_millis()
+        apart.as_millis()
     );
-    if ahead > 1000 {
-        let detail = format!("{detail}; the stored time is {ahead} ms ahead and stands still for so long");
+    if u128::from(ahead) > UNCERTAINTY.as_millis() {
+        let detail = format!("{detail}; the stored time is {ahead} ms ahead of this member's clock");
         bad(
             "clock",
             detail,
-            "a member's clock was ahead; until then no session is seen to end. Wait, and run NTP on all members",
+            "a clock was ahead: run NTP on all members, and wait until time has come so far; with several members nothing is done until then, with one \
+             no session is seen to end",
         )
-    } else if spread > SAME {
+    } else if agree * 2 <= known {
+        bad("clock", detail, "no node may use this member's clock: run NTP on all members")
+    } else if apart > SAME {
         warning(
             "clock",
             detail,
-            "run NTP on all members: differences count into how long sessions seem to be silent",
+            "run NTP on all members: one that differs from the others by more than 150 ms is not used",
         )
     } else {
         good("clock", detail)
@@ -359,9 +362,15 @@ mod test {
         assert_eq!(verdict(&judge_space(&status(90 << 20, 100 << 20, 1))), WARNING);
         assert_eq!(verdict(&judge_space(&status(0, 0, 0))), BAD);
         let ms = Duration::from_millis;
-        assert_eq!(verdict(&judge_clock(ms(3), ms(0), 1, 0)), GOOD);
-        assert_eq!(verdict(&judge_clock(ms(3), ms(300), 3, 0)), WARNING);
-        assert_eq!(verdict(&judge_clock(ms(3), ms(0), 1, 5000)), BAD);
+        let company = |known, agree, apart| Company {
+            known,
+            agree,
+            apart: ms(apart),
+        };
+        assert_eq!(verdict(&judge_clock(ms(3), company(1, 1, 0), 0)), GOOD);
+        assert_eq!(verdict(&judge_clock(ms(3), company(3, 2, 300), 0)), WARNING);
+        assert_eq!(verdict(&judge_clock(ms(3), company(3, 1, 300), 0)), BAD);
+        assert_eq!(verdict(&judge_clock(ms(3), company(1, 1, 0), 5000)), BAD);
     }
 
     #[test]

@@ -9,14 +9,18 @@ use crate::api::{Compare, Op, RangeOp, TxnAnswer, txn};
 use crate::clock::Clock;
 use crate::codec::{self, base64};
 use crate::codes::Refusal;
+use crate::config::Config;
 use crate::gateway::{Gateway, ONE_SECOND, SHORT};
 use crate::keys::Keys;
+use crate::vouch;
 use crate::wire::{Moment, Wire};
 use std::time::Duration;
 
 /// A member may be behind in its term, for a moment after an election.
 const BEHIND: Duration = Duration::from_secs(3);
 const AGAIN: Duration = Duration::from_millis(100);
+/// How long it may take to begin one: its member's clock must be known, and those of the others.
+const BEGIN: Duration = Duration::from_secs(4);
 /// Tries to begin a history, against others who do.
 const TRIES: u32 = 5;
 
@@ -90,10 +94,17 @@ impl Found {
 ///
 /// # Errors
 /// [`Refusal`]; `Lost` if it is another than `wanted`.
-pub(crate) fn open<W: Wire>(gateway: &mut Gateway<W>, keys: &Keys, wanted: Option<&str>, until: Moment) -> Result<History, Refusal> {
+pub(crate) fn open<W: Wire>(
+    gateway: &mut Gateway<W>,
+    keys: &Keys,
+    config: &Config,
+    wanted: Option<&str>,
+    until: Moment,
+) -> Result<History, Refusal> {
     let lost = |why: String| Refusal::Lost(format!("{}: {why}", keys.root()));
     for _ in 0..TRIES {
         let found = confirmed(gateway, keys, until)?;
+        gateway.clock.saw(found.clock.map_or(0, |(time, _)| time), gateway.wire.now());
         let flaw = match (&found.history, wanted, found.restored()) {
             (Some((history, _)), None, None) => return Ok(enter(gateway, history.clone())),
             (Some((history, _)), Some(wanted), None) if history.name == wanted => return Ok(enter(gateway, history.clone())),
@@ -105,6 +116,9 @@ pub(crate) fn open<W: Wire>(gateway: &mut Gateway<W>, keys: &Keys, wanted: Optio
             (_, Some(_), flaw) => return Err(lost(flaw.unwrap_or_default())),
             (_, None, flaw) => flaw,
         };
+        let until = gateway.after(BEGIN);
+        // Its first stamp is one that all others go on from. Where too few members answer to know, there is nobody yet whom it could harm.
+        vouch::look(gateway, keys, config, until)?;
         if let Some(history) = begin(gateway, keys, &found, until)? {
             if let Some(flaw) = flaw {
                 gateway.wire.warn(&format!("{}: {flaw}; a new history begins", keys.root()));
@@ -162,7 +176,6 @@ fn look<W: Wire>(gateway: &mut Gateway<W>, keys: &Keys, until: Moment) -> Result
 /// Begins a history over what was found; `None` if that is no longer there.
 fn begin<W: Wire>(gateway: &mut Gateway<W>, keys: &Keys, found: &Found, until: Moment) -> Result<Option<History>, Refusal> {
     let history = History::of(&random()?, found.cluster);
-    gateway.clock.saw(found.clock.map_or(0, |(time, _)| time));
     // A first stamp that is late by much of a second would let time stand still for so long.
     gateway.narrow(&keys.clock, ONE_SECOND, Clock::is_fair, until)?;
     let now = gateway.wire.now();

@@ -4,7 +4,8 @@
 //!
 //! - `config`, `open`, `memo`: how a lane begins; `history` is what it must find, and `examine` what an operator should know.
 //! - `store` and `list`: the store; `publish` and `listen`: the bus.
-//! - `lane` and `gateway`: one member of the cluster, as a lane speaks to it. `clock` makes a clock of the dates of its answers.
+//! - `lane` and `gateway`: one member of the cluster, as a lane speaks to it. `clock` makes a clock of the dates of its answers, and
+//!   `vouch` looks whether it may be used.
 //! - `api`, `codes`, `codec`, `keys`, `lines`: what is asked, what refusals mean, and how it is all written.
 //! - `wire`: what is needed of the world, and `host`: the world as the host makes it.
 //!
@@ -30,6 +31,7 @@ mod publish;
 #[cfg(test)]
 mod sim;
 mod store;
+mod vouch;
 mod wire;
 
 use config::Config;

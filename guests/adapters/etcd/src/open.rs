@@ -1,6 +1,6 @@
 //! Opening a lane: the first member that answers, its history, and the members' clocks.
 
-use crate::clock::{Clock, SKEW};
+use crate::clock::Clock;
 use crate::codes::Refusal;
 use crate::config::Config;
 use crate::gateway::{Gateway, ONE_SECOND};
@@ -8,6 +8,7 @@ use crate::history;
 use crate::keys::Keys;
 use crate::lane::{Lane, grant};
 use crate::memo::Memo;
+use crate::vouch::{self, Verdict};
 use crate::wire::{Moment, Wire};
 use shardwright_guest::adapter::{Context, OpenError, Opened};
 use std::time::Duration;
@@ -17,12 +18,8 @@ const ANSWER: Duration = Duration::from_secs(4);
 const ANSWER_ONE: Duration = Duration::from_millis(800);
 /// How long opening may take after that.
 const REST: Duration = Duration::from_secs(6);
-/// How long a further member may take to tell its time.
-const GLANCE: Duration = Duration::from_millis(700);
 /// Bounds of the clock wider than this are of no use.
 const WIDE: Duration = Duration::from_millis(500);
-/// Members whose clocks differ by more are worth a word.
-const APART: Duration = Duration::from_millis(100);
 
 /// A lane and the configuration that it was opened with.
 pub(crate) struct Open<W> {
@@ -36,6 +33,8 @@ impl<W: Wire> Open<W> {
         let memo = Memo {
             endpoint: self.lane.gateway.url().to_owned(),
             clock: self.lane.gateway.clock.memo(),
+            alone: self.lane.gateway.clock.alone,
+            seen: self.lane.gateway.clock.seen().map(|(time, at)| (time, at.0)),
         };
         Opened {
             location: self.lane.gateway.url().to_owned(),
@@ -52,28 +51,59 @@ impl<W: Wire> Open<W> {
 pub(crate) fn plain<W: Wire>(context: &Context, wire: impl Fn() -> W) -> Result<Open<W>, OpenError> {
     let config = Config::parse(&context.config).map_err(OpenError::InvalidConfig)?;
     let memo = Memo::parse(&context.memo);
-    let lane = connect(context, &config, &memo, &wire).map_err(Refusal::opened)?;
+    let lane = connect(context, &config, &config.endpoints, &memo, &wire).map_err(Refusal::opened)?;
     Ok(Open { lane, config })
 }
 
-/// Opens a lane of the store.
+/// Opens a lane of the store: at the first member whose clock may be used.
 ///
 /// # Errors
 /// [`OpenError`].
 pub(crate) fn timed<W: Wire>(context: &Context, wire: impl Fn() -> W) -> Result<Open<W>, OpenError> {
-    let mut open = plain(context, &wire)?;
+    let config = Config::parse(&context.config).map_err(OpenError::InvalidConfig)?;
     let memo = Memo::parse(&context.memo);
-    let until = open.lane.gateway.after(REST);
-    let gateway = &mut open.lane.gateway;
+    let mut endpoints = config.endpoints.clone();
+    let mut untimely = Vec::new();
+    let end = wire().now().plus(ANSWER + REST);
+    while !endpoints.is_empty() && (untimely.is_empty() || wire().now() < end) {
+        let lane = match connect(context, &config, &endpoints, &memo, &wire) {
+            Ok(lane) => lane,
+            // Of what answers, nothing may be used.
+            Err(Refusal::Unavailable(_) | Refusal::Doubtful(_)) if !untimely.is_empty() => break,
+            Err(refusal) => return Err(refusal.opened()),
+        };
+        endpoints.retain(|url| *url != lane.gateway.url());
+        let mut open = Open {
+            lane,
+            config: config.clone(),
+        };
+        match time(&mut open, &memo) {
+            Ok(()) => return Ok(open),
+            Err(OpenError::UnsafeBackend(why)) => untimely.push(why),
+            Err(error) => return Err(error),
+        }
+    }
+    Err(OpenError::UnsafeBackend(untimely.join("; ")))
+}
+
+/// Learns the clock of the lane's member, and whether it may be used.
+fn time<W: Wire>(open: &mut Open<W>, memo: &Memo) -> Result<(), OpenError> {
+    let Open { lane, config } = open;
+    let until = lane.gateway.after(REST);
+    let gateway = &mut lane.gateway;
     let now = gateway.wire.now();
     if gateway.clock.width(now) == Duration::MAX {
         return Err(OpenError::UnsafeBackend(history::undated(gateway.url()).why()));
     }
     gateway.clock.remember(&memo.clock, now);
-    if memo.clock.is_empty() {
-        agree(&mut open.lane, &open.config, &wire, until)?;
+    gateway.clock.alone = memo.alone;
+    let seen = memo.seen.filter(|(_, at)| Moment(*at) <= now);
+    if let Some((time, at)) = seen {
+        gateway.clock.saw(time, Moment(at));
     }
-    let Lane { gateway, keys, .. } = &mut open.lane;
+    // All at once: their seconds end at the same time.
+    let verdict = vouch::look(&mut lane.gateway, &lane.keys, config, until).map_err(Refusal::opened)?;
+    let Lane { gateway, keys, .. } = &mut *lane;
     // Twice: a slow answer at the end of one second is followed by another second.
     for _ in 0..2 {
         gateway
@@ -88,66 +118,23 @@ pub(crate) fn timed<W: Wire>(context: &Context, wire: impl Fn() -> W) -> Result<
             width.as_millis()
         )));
     }
-    Ok(open)
-}
-
-/// Refuses a cluster whose members disagree about the time. Those that do not answer are left out.
-fn agree<W: Wire>(lane: &mut Lane<W>, config: &Config, wire: &impl Fn() -> W, until: Moment) -> Result<(), OpenError> {
-    let mut others = others(lane, config, wire);
-    if others.is_empty() {
-        return Ok(());
+    // Where time is ahead of the member's clock, what others write tells how far it has come since it was written last.
+    let led = seen.is_none() && gateway.clock.alone == Some(false) && gateway.clock.lead(gateway.wire.now()).is_some();
+    if verdict == Verdict::Unknown || led {
+        vouch::watch(lane, until).map_err(Refusal::opened)?;
     }
-    let spread = compare(lane, &mut others, until);
-    if spread > APART {
-        let text = format!("the clocks of its members differ by {} ms", spread.as_millis());
-        if spread > SKEW {
-            return Err(OpenError::UnsafeBackend(format!("{text}: run NTP on all of them")));
-        }
-        lane.gateway
-            .wire
-            .warn(&format!("{}: {text}: run NTP on all of them", lane.gateway.url()));
-    }
-    Ok(())
-}
-
-/// The members of the configuration that answer, but for the one of `lane`.
-pub(crate) fn others<W: Wire>(lane: &Lane<W>, config: &Config, wire: impl Fn() -> W) -> Vec<Gateway<W>> {
-    let urls = config.endpoints.iter().filter(|url| *url != lane.gateway.url());
-    let mut found: Vec<_> = urls.map(|url| lane.gateway.beside(wire(), url)).collect();
-    found.retain_mut(|gateway| gateway.probe(&lane.keys.clock, gateway.after(GLANCE)).is_ok());
-    found
-}
-
-/// Learns the clocks of all these members at once; by how much two of them certainly differ.
-pub(crate) fn compare<W: Wire>(lane: &mut Lane<W>, others: &mut Vec<Gateway<W>>, until: Moment) -> Duration {
-    let Lane { gateway, keys, .. } = lane;
-    let end = gateway.after(ONE_SECOND).min(until);
-    loop {
-        let now = gateway.wire.now();
-        let mut wide = false;
-        others.retain_mut(|other| {
-            let narrow = other.clock.is_fair(now);
-            wide |= !narrow;
-            narrow || other.probe(&keys.clock, other.after(GLANCE)).is_ok()
-        });
-        if !gateway.clock.is_fair(now) {
-            wide = true;
-            // If it does not answer, who goes on with it will see.
-            let _ = gateway.probe(&keys.clock, until);
-        }
-        if !wide || now >= end {
-            break;
-        }
-    }
-    for other in &*others {
-        gateway.clock.adopt(&other.clock);
-    }
-    gateway.clock.spread(gateway.wire.now())
+    vouch::caught_up(lane, config).map_err(Refusal::opened)
 }
 
 /// The first member that answers and has the history.
-fn connect<W: Wire>(context: &Context, config: &Config, memo: &Memo, wire: &impl Fn() -> W) -> Result<Lane<W>, Refusal> {
-    let mut endpoints = config.endpoints.clone();
+fn connect<W: Wire>(
+    context: &Context,
+    config: &Config,
+    endpoints: &[String],
+    memo: &Memo,
+    wire: &impl Fn() -> W,
+) -> Result<Lane<W>, Refusal> {
+    let mut endpoints = endpoints.to_vec();
     // Stable: the one that answered last, and then the order of the configuration.
     endpoints.sort_by_key(|url| *url != memo.endpoint);
     let each = (ANSWER / u32::try_from(endpoints.len()).unwrap_or(u32::MAX)).max(ANSWER_ONE);
@@ -158,7 +145,7 @@ fn connect<W: Wire>(context: &Context, config: &Config, memo: &Memo, wire: &impl
         let until = gateway.after(each);
         let opened = gateway
             .login(until)
-            .and_then(|()| history::open(&mut gateway, &keys, context.history.as_deref(), until));
+            .and_then(|()| history::open(&mut gateway, &keys, config, context.history.as_deref(), until));
         match opened {
             Ok(history) => return Ok(Lane::new(gateway, keys, history)),
             // Another member would say the same.

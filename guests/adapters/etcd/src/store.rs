@@ -1,6 +1,7 @@
 //! The store: every operation is one transaction.
 
 use crate::api::{Compare, Op, RangeOp, txn};
+use crate::clock::UNCERTAINTY;
 use crate::codec::{self, base64};
 use crate::codes::Refusal;
 use crate::config::Config;
@@ -8,15 +9,15 @@ use crate::examine;
 use crate::lane::{LONG, Lane};
 use crate::list;
 use crate::open::Open;
+use crate::vouch::{self, Verdict};
 use crate::wire::{Moment, Wire};
 use shardwright_guest::adapter::{self, Expected, Finding, Listing, Reading, StoreError, TooLarge, Written};
+use std::time::Duration;
 
 /// The largest value: that of the contract, which etcd's default of 1.5 MiB for a request has room for.
 const VALUE: usize = 1024 * 1024 + 64;
 /// Tries of one write against others whose stamps are later.
 const TRIES: u32 = 64;
-/// A stored time that is so far ahead of the member's clock is worth a word, in milliseconds.
-const AHEAD: u64 = 1000;
 
 /// A lane of the store.
 pub struct Store<W> {
@@ -35,10 +36,18 @@ impl<W: Wire> Store<W> {
         }
     }
 
-    /// Looks whether it is time to look at the member's clock.
+    /// Looks whether it is time to look at the member's clock, and whether that may still be used.
     pub(crate) fn settle(&mut self, until: Moment) -> Result<(), Refusal> {
         let Lane { gateway, keys, .. } = &mut self.lane;
-        gateway.settle(&keys.clock, until)
+        gateway.settle(&keys.clock, until)?;
+        let vouched = gateway.clock.vouched().is_some();
+        if vouch::look(gateway, keys, &self.config, until)? == Verdict::Unknown && !vouched {
+            return Err(Refusal::Untimely(format!(
+                "the clock of {} was set, and too few members answer to tell whether it is right",
+                self.lane.gateway.url()
+            )));
+        }
+        vouch::caught_up(&mut self.lane, &self.config)
     }
 
     /// Takes note of the time that was stored in `found`, the key `clock`.
@@ -50,13 +59,15 @@ impl<W: Wire> Store<W> {
             return Err(self.lane.lose(why));
         };
         let gateway = &mut self.lane.gateway;
-        gateway.clock.saw(time);
-        let ahead = gateway.clock.ahead(gateway.wire.now(), time);
-        if ahead > AHEAD && !self.warned {
-            self.warned = true;
-            let url = gateway.url();
+        let now = gateway.wire.now();
+        let ahead = gateway.clock.ahead(now, time);
+        gateway.clock.saw(time, now);
+        vouch::caught_up(&mut self.lane, &self.config)?;
+        let (gateway, limit) = (&self.lane.gateway, UNCERTAINTY.as_millis());
+        if u128::from(ahead) > limit && !std::mem::replace(&mut self.warned, true) {
             gateway.wire.warn(&format!(
-                "the stored time is {ahead} ms ahead of the clock of {url}, and stands still for so long: was a clock set?"
+                "the stored time is {ahead} ms ahead of the clock of {}, and stands still for so long: was a clock set?",
+                gateway.url()
             ));
         }
         Ok(time)
@@ -146,7 +157,7 @@ impl<W: Wire> Store<W> {
             let answer = self.lane.txn(&body, LONG, until).map_err(|refusal| refusal.written(size))?;
             let read = self.lane.read(&answer).map_err(|refusal| refusal.written(size))?;
             if read.succeeded {
-                self.lane.gateway.clock.saw(stamp);
+                self.lane.gateway.clock.saw(stamp, now);
                 return Ok(Written {
                     revision: read.header.revision,
                     now: stamp,
@@ -193,7 +204,10 @@ fn revision(expected: &Expected) -> u64 {
 /// A refusal before anything was written.
 fn certain(refusal: Refusal) -> Refusal {
     match refusal {
-        Refusal::Doubtful(why) => Refusal::Unavailable(why),
+        Refusal::Doubtful(why) | Refusal::Compacted(why) => Refusal::Unavailable(why),
+        Refusal::TooLong => Refusal::Unavailable(refusal.why()),
+        Refusal::Barred(why) => Refusal::Denied(why),
+        Refusal::Strange(why) => Refusal::Other(why),
         refusal => refusal,
     }
 }
@@ -228,6 +242,10 @@ impl<W: Wire> adapter::Store for Store<W> {
 
     fn delete(&mut self, key: &str, expected: Expected) -> Result<Written, StoreError> {
         self.write(key, None, &expected)
+    }
+
+    fn uncertainty(&self) -> Duration {
+        self.lane.gateway.clock.uncertainty()
     }
 
     fn examine(&mut self) -> Vec<Finding> {

@@ -2,7 +2,8 @@
 
 use crate::client::{Client, Failure};
 use crate::config::Config;
-use crate::login::Place;
+use crate::login::{Place, SETTINGS};
+use crate::refusal::POOLER;
 use crate::row::Cells;
 use crate::statement::{self, Statement, Value};
 use crate::wire::Wire;
@@ -69,6 +70,8 @@ struct Facts {
     fsync: bool,
     isolated: bool,
     process: u64,
+    /// How many of the settings that we logged in with are those of this session.
+    settings: u64,
 }
 
 /// Puts the session right, and looks whether the server is.
@@ -89,10 +92,9 @@ fn check<W: Wire>(client: &mut Client<W>, purpose: Purpose, place: &Place) -> Re
         );
     }
     // A pooler may run each transaction in another session, where neither our settings nor our LISTEN hold.
-    if !facts.isolated || client.process.is_none_or(|process| u64::try_from(process) != Ok(facts.process)) {
-        return unsafe_backend(
-            "is a pooler, which answers with other sessions than it has logged us in to; give the address of the server itself",
-        );
+    let ours = client.process.is_some_and(|process| u64::try_from(process) == Ok(facts.process));
+    if !facts.isolated || !ours || facts.settings < SETTINGS.len() as u64 {
+        return unsafe_backend(&format!("does not keep the session that we log in to: {POOLER}"));
     }
     Ok(())
 }
@@ -106,9 +108,14 @@ fn facts<W: Wire>(client: &mut Client<W>, purpose: Purpose) -> Result<Facts, Fai
     // Settings that not every release has.
     let newer =
         "(SELECT count(set_config(s.name, '0', false)) FROM pg_settings s WHERE s.name IN ('idle_session_timeout', 'transaction_timeout'))";
+    let names: Vec<_> = SETTINGS.iter().map(|(name, _)| format!("'{name}'")).collect();
+    let kept = format!(
+        "(SELECT count(*) FROM pg_settings s WHERE s.source IN ('client', 'session') AND s.name IN ({}))",
+        names.join(", ")
+    );
     let text = format!(
         "SELECT current_setting('server_version_num')::int, pg_is_in_recovery(), current_setting('fsync') = 'on', \
-         current_setting('transaction_isolation') = 'read committed', pg_backend_pid(), set_config('synchronous_commit', {commit}, false), {newer}"
+         current_setting('transaction_isolation') = 'read committed', pg_backend_pid(), {kept}, set_config('synchronous_commit', {commit}, false), {newer}"
     );
     let mut found = None;
     client.prepare(&Statement {
@@ -124,6 +131,7 @@ fn facts<W: Wire>(client: &mut Client<W>, purpose: Purpose) -> Result<Facts, Fai
             fsync: Cells::there(row.flag()?)?,
             isolated: Cells::there(row.flag()?)?,
             process: Cells::there(row.number()?)?,
+            settings: Cells::there(row.number()?)?,
         });
         Ok(())
     })?;

@@ -87,12 +87,13 @@ fn opening() -> Vec<Vec<u8>> {
         ready(),
     ];
     let version = 150_000i32.to_be_bytes();
-    let facts: [Option<&[u8]>; 7] = [
+    let facts: [Option<&[u8]>; 8] = [
         Some(&version),
         Some(&[0]),
         Some(&[1]),
         Some(&[1]),
         Some(&[0, 0, 0, 9]),
+        Some(&[0, 0, 0, 0, 0, 0, 0, 15]),
         Some(b"on"),
         Some(&[0; 8]),
     ];
@@ -274,7 +275,17 @@ fn a_server_has_to_prove_that_it_knows_the_password() {
 fn servers_that_cannot_keep_the_promises_are_refused() {
     let with = |cell: usize, value: &[u8]| {
         let version = 150_000i32.to_be_bytes();
-        let mut facts: [Option<&[u8]>; 7] = [Some(&version), Some(&[0]), Some(&[1]), Some(&[1]), Some(&[0, 0, 0, 9]), None, None];
+        let (process, settings) = ([0, 0, 0, 9], [0, 0, 0, 0, 0, 0, 0, 15]);
+        let mut facts: [Option<&[u8]>; 8] = [
+            Some(&version),
+            Some(&[0]),
+            Some(&[1]),
+            Some(&[1]),
+            Some(&process),
+            Some(&settings),
+            None,
+            None,
+        ];
         facts[cell] = Some(value);
         let mut all = opening();
         all[1] = [row(&facts), ready()].concat();
@@ -285,6 +296,7 @@ fn servers_that_cannot_keep_the_promises_are_refused() {
     assert!(matches!(with(2, &[0]), OpenError::UnsafeBackend(why) if why.contains("fsync")));
     assert!(matches!(with(3, &[0]), OpenError::UnsafeBackend(why) if why.contains("pooler")));
     assert!(matches!(with(4, &[0, 0, 0, 8]), OpenError::UnsafeBackend(why) if why.contains("pooler")));
+    assert!(matches!(with(5, &[0, 0, 0, 0, 0, 0, 0, 14]), OpenError::UnsafeBackend(why) if why.contains("pooler")));
 }
 
 /// Everything that a server says in one lane of the store, or one that listens.

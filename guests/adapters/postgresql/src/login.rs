@@ -13,7 +13,7 @@ use shardwright_guest::adapter::OpenError;
 use std::fmt;
 
 /// How every session is, whatever the role or the database is set to. All of it exists since PostgreSQL 12.
-const SETTINGS: [(&str, &str); 15] = [
+pub(crate) const SETTINGS: [(&str, &str); 15] = [
     ("client_encoding", "UTF8"),
     ("search_path", "pg_catalog"),
     // Each statement sees what was committed before it: the functions rely on that.

@@ -5,6 +5,10 @@ use postgres_protocol::message::backend::{ErrorFields, NoticeResponseBody};
 use shardwright_guest::adapter::{BusError, OpenError, StoreError};
 use std::fmt;
 
+/// What to say of whatever is not the server itself.
+pub(crate) const POOLER: &str =
+    "this is a pooler (PgBouncer, say), behind which neither settings nor LISTEN hold; give the address of the server itself";
+
 /// The longest text of the server that is repeated.
 const LONGEST: usize = 300;
 
@@ -61,6 +65,10 @@ impl Refusal {
     /// Why a lane cannot be opened. `who` says who asked whom for what.
     pub(crate) fn opening(self, who: &str) -> OpenError {
         let say = |how: &str| format!("{who}: {self}{how}");
+        // A pooler's own words, in no other language. It would say so again and again.
+        if self.class() == "08" && self.message.contains("unsupported startup parameter") {
+            return OpenError::UnsafeBackend(say(&format!(": {POOLER}")));
+        }
         match (self.class(), self.code.as_str()) {
             ("28", _) => OpenError::Denied(say("; check user, password and the server's pg_hba.conf")),
             (_, "3D000") => OpenError::Denied(say("; create the database")),
@@ -75,12 +83,33 @@ impl Refusal {
         }
     }
 
+    /// Whether it proves that the transaction in which it was raised has changed nothing. A call is one transaction, and PostgreSQL raises no
+    /// plain error once that is committed: what goes wrong then is a warning (standbys that do not confirm), ends the session, or ends the server. But not every
+    /// error is PostgreSQL's own.
+    ///
+    /// | SQLSTATE | because |
+    /// |---|---|
+    /// | 0A to 2F, 34 to 44, 53 to 55 | raised while a statement is looked at or run, or by a check at its commit: all of it is rolled back |
+    /// | 40003 | no: the server itself does not know |
+    /// | 57014 | a statement that is cancelled is rolled back; cancelled while it waits for standbys, it is committed, with a warning |
+    /// | 58030 | reading or writing a table failed; where that happens to the log, the server ends |
+    /// | F0, P0, SW | a function of ours, or a trigger |
+    /// | 08, 57P, 58, XX and all others | no: connections, shutdowns and what cannot be are told by poolers, too, of a server that they have lost |
+    fn proves_nothing_was_done(&self) -> bool {
+        match (self.class(), self.code.as_str()) {
+            (_, "40003") => false,
+            (_, "57014" | "58030") => true,
+            ("0A" | "20" | "21" | "22" | "23" | "24" | "25" | "26" | "27" | "28" | "2B" | "2D" | "2F", _) => true,
+            ("34" | "38" | "39" | "3B" | "3D" | "3F" | "40" | "42" | "44" | "53" | "54" | "55" | "F0" | "P0" | "SW", _) => true,
+            _ => false,
+        }
+    }
+
     /// Why a call of the store failed; `writes` if it was to write.
     pub(crate) fn storing(self, writes: bool) -> StoreError {
         let text = self.to_string();
         match (self.class(), self.code.as_str()) {
-            ("08", _) | (_, "40003") if writes => StoreError::Indeterminate(text),
-            _ if self.fatal && writes => StoreError::Indeterminate(text),
+            _ if writes && (self.fatal || !self.proves_nothing_was_done()) => StoreError::Indeterminate(text),
             _ if self.fatal => StoreError::Unavailable(text),
             _ if self.missing() => StoreError::HistoryLost(format!("the tables of the coordinator are gone: {text}")),
             (_, "42501") => StoreError::Denied(format!("{text}; grant the user what guests/adapters/postgresql/schema.sql names")),
@@ -144,6 +173,11 @@ mod test {
         for code in ["53300", "57P03", "57P01", "55P03", "40P01", "08006"] {
             assert!(matches!(kind(code), OpenError::Unreachable(_)), "{code}");
         }
+        let pooler = Refusal {
+            message: "unsupported startup parameter: search_path".into(),
+            ..refusal("08P01")
+        };
+        assert!(matches!(pooler.opening("x"), OpenError::UnsafeBackend(why) if why.contains("PgBouncer")));
         for code in ["SW002", "42704", "XX000", "", "ü"] {
             assert!(matches!(kind(code), OpenError::Other(_)), "{code}");
         }
@@ -161,15 +195,24 @@ mod test {
             assert!(matches!(fatal.clone().storing(true), StoreError::Indeterminate(_)), "{code}");
             assert!(matches!(fatal.storing(false), StoreError::Unavailable(_)), "{code}");
         }
-        for code in ["08007", "40003"] {
+        for code in [
+            "08000", "08006", "08007", "08P01", "40003", "57000", "57P01", "57P02", "57P03", "57P05", "58000", "58P01", "XX000", "XX001",
+            "01000", "02000", "03000", "72000", "HV000", "", "ü", "XXUUU",
+        ] {
             assert!(matches!(refusal(code).storing(true), StoreError::Indeterminate(_)), "{code}");
+            assert!(!matches!(refusal(code).storing(false), StoreError::Indeterminate(_)), "{code}");
+        }
+        for code in [
+            "0A000", "21000", "22001", "23514", "25P02", "26000", "40002", "42501", "53100", "54000", "55000", "P0001", "SW002",
+        ] {
+            assert!(!matches!(refusal(code).storing(true), StoreError::Indeterminate(_)), "{code}");
         }
         for code in ["42P01", "42883", "3F000"] {
             assert!(matches!(refusal(code).storing(true), StoreError::HistoryLost(_)), "{code}");
         }
         assert!(matches!(refusal("42501").storing(true), StoreError::Denied(_)));
         assert!(matches!(refusal("22021").storing(true), StoreError::Invalid(_)));
-        assert!(matches!(refusal("XX001").storing(true), StoreError::Other(_)));
+        assert!(matches!(refusal("XX001").storing(false), StoreError::Other(_)));
     }
 
     #[test]

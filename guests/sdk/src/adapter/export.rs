@@ -40,6 +40,13 @@ impl<A: Adapter> Lane<A> {
         }
     }
 
+    pub fn uncertainty(&self) -> u32 {
+        match self {
+            Self::Store(store) => u32::try_from(store.uncertainty().as_millis()).unwrap_or(u32::MAX),
+            _ => 0,
+        }
+    }
+
     pub fn examine(&mut self) -> Vec<super::Finding> {
         match self {
             Self::Store(store) => store.examine(),
@@ -77,7 +84,7 @@ macro_rules! export_adapter {
     ($adapter:ty) => {
         #[cfg(target_arch = "wasm32")]
         const _: () = {
-            use $crate::adapter::bindings::exports::shardwright::coordinator::{bus, lifecycle, store};
+            use $crate::adapter::bindings::exports::shardwright::coordinator::{bus, clock, lifecycle, store};
             use $crate::adapter::{Adapter, Lane, Store, with_lane};
 
             ::std::thread_local! {
@@ -138,6 +145,12 @@ macro_rules! export_adapter {
                 }
             }
 
+            impl clock::Guest for Exported {
+                fn uncertainty() -> u32 {
+                    with_lane(&LANE, |lane| lane.uncertainty())
+                }
+            }
+
             impl bus::Guest for Exported {
                 type Subscription = Ear;
 
@@ -156,7 +169,7 @@ macro_rules! export_adapter {
                 }
             }
 
-    $crate::__export_coordinator_adapter_impl!(Exported with_types_in $crate::adapter::bindings);
+    $crate::__export_coordinator_adapter_with_clock_impl!(Exported with_types_in $crate::adapter::bindings);
         };
     };
 }

@@ -15,7 +15,7 @@
 pub mod bindings {
     wit_bindgen::generate!({
         path: "../../wit/coordinator/0.1.0",
-        world: "coordinator-adapter",
+        world: "coordinator-adapter-with-clock",
         pub_export_macro: true,
         default_bindings_module: "shardwright_guest::adapter::bindings",
         additional_derives: [PartialEq, Eq],
@@ -113,6 +113,12 @@ pub trait Store: 'static {
     /// # Errors
     /// [`StoreError`].
     fn delete(&mut self, key: &str, expected: Expected) -> Result<Written, StoreError>;
+
+    /// By how much an age, `now` less `written`, may be too large at most: see `interface clock` of the WIT. A cluster with a smaller `timing.margin` is
+    /// refused.
+    fn uncertainty(&self) -> Duration {
+        Duration::from_millis(10)
+    }
 
     /// Looks at the backend for an operator.
     fn examine(&mut self) -> Vec<Finding> {

@@ -14,14 +14,14 @@ pub(crate) const HOSTS: [&str; 3] = ["alpha", "bravo", "charlie"];
 pub(crate) const ROLE: &str = "fts-indexing";
 pub(crate) const SHARDS: usize = 9;
 pub(crate) const VALIDITY: u64 = 3_000;
-pub(crate) const MARGIN: u64 = 150;
+pub(crate) const MARGIN: u64 = 500;
 
 const SETTINGS: &str = r#"name = "trial"
 
 [cluster.timing]
 validity = "3s"
 renew = "500ms"
-margin = "150ms"
+margin = "500ms"
 settle = "50ms"
 stale-after = "4s"
 stop-timeout = "2s"

@@ -18,6 +18,7 @@ use shardwright_coordinator::limits::{check_key, check_prefix, check_sent, check
 use shardwright_coordinator::{Bus, BusError, Coordinator, Finding, Namespace, Store, Subscription};
 use shardwright_core::store::{Expected, Listing, Reading, Revision, StoreError, Written};
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -25,6 +26,9 @@ use tokio::time::Instant;
 
 /// What looking at the backend, and removing a namespace, may take.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// By how much ages may be wrong at an adapter that says nothing: the contract's "few milliseconds".
+const UNSAID: Duration = Duration::from_millis(10);
 
 /// A namespace on the backend that an adapter speaks to. Dropping it ends its lanes.
 pub struct AdapterCoordinator {
@@ -96,10 +100,11 @@ impl AdapterCoordinator {
             let before = self.pool.belief.begin().map_err(StoreError::HistoryLost)?;
             let held = self.pool.enter(&self.pool.store, call.bytes(), deadline).await;
             let held = held.map_err(Refusal::store)?;
-            let stale = held.stale;
+            let (stale, sent) = (held.stale, held.lane.sent());
             match self.perform(call, held, before, deadline).await {
-                // The connection of a lane that was idle may have been gone before: nothing was done, so another lane may try.
-                Err(StoreError::Unavailable(_)) if stale && again => {
+                // The connection of a lane that was idle may have been gone before. Nothing was done by what was not sent, or only reads: another lane may try. That a
+                // write was *unavailable* is not enough: should the adapter be wrong, it would be made twice.
+                Err(StoreError::Unavailable(_)) if stale && again && (call.expected().is_none() || !sent.anything()) => {
                     again = false;
                     self.pool.store.clear_stale();
                 }
@@ -308,6 +313,10 @@ impl Coordinator for AdapterCoordinator {
 
     fn location(&self) -> String {
         self.pool.location()
+    }
+
+    fn clock_uncertainty(&self) -> Duration {
+        Duration::from_millis(self.pool.uncertainty.load(Ordering::Relaxed)).max(UNSAID)
     }
 
     async fn examine(&self) -> Vec<Finding> {

@@ -4,6 +4,7 @@
 use super::gate::{Gate, Unresolved};
 use super::grants::{Scheme, split};
 use super::kept::{body, headers};
+use super::sent;
 use super::state::CHUNK;
 use http::uri::{Authority, PathAndQuery};
 use http::{Request, Response, Uri};
@@ -42,6 +43,7 @@ pub(super) struct Wire(Arc<Inner>);
 struct Inner {
     gate: Gate,
     security: Option<Security>,
+    sent: sent::Sent,
     kept: Mutex<Option<Kept>>,
     connections: Arc<Semaphore>,
     /// Bytes of the requests that are on their way.
@@ -64,10 +66,11 @@ struct Target {
 }
 
 impl Wire {
-    pub(super) fn new(gate: Gate, security: Option<Security>) -> Self {
+    pub(super) fn new(gate: Gate, security: Option<Security>, sent: sent::Sent) -> Self {
         Self(Arc::new(Inner {
             gate,
             security,
+            sent,
             kept: Mutex::new(None),
             connections: Arc::new(Semaphore::new(CONNECTIONS)),
             sending: AtomicUsize::new(0),
@@ -123,6 +126,7 @@ impl WasiHttpHooks for Wire {
         _: IoFuture,
     ) -> Box<dyn Future<Output = Sent> + Send> {
         let sending = Sending::new(self.0.clone(), &request);
+        sending.inner.sent.note();
         Box::new(async move {
             let response = sending.inner.send(request, options).await?;
             let done: IoFuture = Box::new(async { Ok(()) });

@@ -5,6 +5,7 @@
 
 use super::fault::{LaneFault, Spun, caught};
 use super::meter::metered;
+use super::sent::Sent;
 use super::state::{RESOURCES, Shared, State, cross};
 use super::words::Mask;
 use super::world::exports::shardwright::coordinator::{bus, lifecycle, store};
@@ -12,13 +13,18 @@ use super::world::{CoordinatorAdapter, CoordinatorAdapterPre};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
-use wasmtime::component::ResourceAny;
+use wasmtime::component::{Instance, ResourceAny};
 use wasmtime::{Store, UpdateDeadline};
+
+/// What an adapter may export besides.
+const CLOCK: &str = "shardwright:coordinator/clock@0.1.0";
 
 /// A lane. After a fault it is good for nothing; a call that is given up in the middle leaves it so, too.
 pub(super) struct Lane {
     store: Store<State>,
     world: CoordinatorAdapter,
+    /// The world again, for what not every adapter exports.
+    instance: Instance,
     ear: Option<ResourceAny>,
     /// When its last call ended.
     used: Instant,
@@ -76,8 +82,12 @@ impl Lane {
         // Handles of the guest's own resources, of which it needs one, and those of the host's, which are limited by
         // themselves.
         store.set_max_component_handles(4 * RESOURCES);
-        let world = bounds.hold(deadline, pre.instantiate_async(&mut store)).await?;
-        let world = world.map_err(|error| match store.data().explain(&error) {
+        let instantiate = async {
+            let instance = pre.instance_pre().instantiate_async(&mut store).await?;
+            Ok((CoordinatorAdapter::new(&mut store, &instance)?, instance))
+        };
+        let world = bounds.hold(deadline, instantiate).await?;
+        let (world, instance) = world.map_err(|error: wasmtime::Error| match store.data().explain(&error) {
             LaneFault::Malformed(why) => LaneFault::Instantiate(why),
             other => other,
         })?;
@@ -85,12 +95,14 @@ impl Lane {
             began_with: store.data().memory.used(),
             store,
             world,
+            instance,
             ear: None,
             used: Instant::now(),
         })
     }
 
     fn begin(&mut self) -> Bounds {
+        self.store.data().sent.begin();
         self.store.set_epoch_deadline(1);
         Bounds::of(&self.store.data().shared)
     }
@@ -111,6 +123,11 @@ impl Lane {
         let state = self.store.data();
         let had = state.shared.options.budget.memory.saturating_sub(self.began_with);
         state.memory.used() > self.began_with.saturating_add(had / 2)
+    }
+
+    /// Whether its present call has sent anything.
+    pub(super) fn sent(&self) -> Sent {
+        self.store.data().sent.clone()
     }
 
     /// What it asked for and was refused.
@@ -139,6 +156,18 @@ impl Lane {
         deadline: Instant,
     ) -> Result<Result<lifecycle::Opened, lifecycle::OpenError>, LaneFault> {
         call!(self, deadline, shardwright_coordinator_lifecycle.call_open(context))
+    }
+
+    /// By how many milliseconds its times may be wrong; nothing if it does not say.
+    pub(super) async fn uncertainty(&mut self, deadline: Instant) -> Result<Option<u32>, LaneFault> {
+        let interface = self.instance.get_export_index(&mut self.store, None, CLOCK);
+        let function = interface.and_then(|interface| self.instance.get_export_index(&mut self.store, Some(&interface), "uncertainty"));
+        let Some(function) = function else { return Ok(None) };
+        let typed = self.instance.get_typed_func::<(), (u32,)>(&mut self.store, function);
+        let typed = typed.map_err(|error| self.store.data().explain(&error))?;
+        let bounds = self.begin();
+        let called = bounds.hold(deadline, typed.call_async(&mut self.store, ())).await;
+        self.end(called).map(|(millis,)| Some(millis))
     }
 
     pub(super) async fn examine(&mut self, deadline: Instant) -> Result<Vec<lifecycle::Finding>, LaneFault> {

@@ -4,7 +4,7 @@
 //! other. It runs the component in *lanes*: each an instance with a connection and one call in flight. From the bottom up:
 //!
 //! - `grants`, `gate` and `inward`: what a lane may reach, decided at the moment of each connection; `names`, `http`
-//!   with `requests`, and `tls` are the ways out;
+//!   with `requests`, and `tls` are the ways out; `sent`: whether a call has sent anything;
 //! - `state` and `lane`: one instance, its budget, its calls; `kept`: what the host keeps for it; `words`: what it
 //!   says, with secrets masked; `fault`: how it ended;
 //! - `belief`: what the host knows of the store, and therefore does not believe;
@@ -31,6 +31,7 @@ mod outward;
 mod pool;
 mod refusal;
 mod requests;
+mod sent;
 mod state;
 mod status;
 mod supervisor;

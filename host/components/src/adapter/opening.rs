@@ -7,7 +7,8 @@ use super::pool::{Pool, Present, Purposed, lock};
 use super::refusal::Refusal;
 use super::status::Counters;
 use super::supervisor::{AdapterState, Supervisor};
-use super::world::exports::shardwright::coordinator::lifecycle::{Context, Opened};
+use super::world::exports::shardwright::coordinator::lifecycle::{Context, Opened, Purpose};
+use std::sync::atomic::Ordering;
 use tokio::time::{Instant, sleep_until};
 
 /// The longest memo, in bytes.
@@ -99,6 +100,11 @@ impl Pool {
             .map_err(|error| Refusal::of(error, |why| mask.line(why)))?;
         if opened.memo.len() > MEMO {
             return Err(Refusal::Fault(LaneFault::Lied(format!("a memo has more than {MEMO} bytes"))));
+        }
+        if from.purpose == Purpose::Store
+            && let Some(millis) = lane.uncertainty(deadline).await.map_err(Refusal::Fault)?
+        {
+            self.uncertainty.fetch_max(millis.into(), Ordering::Relaxed);
         }
         Ok((lane, opened))
     }

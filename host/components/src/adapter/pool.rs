@@ -44,6 +44,8 @@ pub(super) struct Pool {
     pub(super) supervisor: Mutex<Supervisor>,
     pub(super) backoff: Mutex<Backoff>,
     pub(super) location: Mutex<String>,
+    /// By how many milliseconds the times of the store may be wrong, as its lanes have said.
+    pub(super) uncertainty: AtomicU64,
     refused: Mutex<BTreeSet<String>>,
 }
 
@@ -156,6 +158,7 @@ impl Pool {
             supervisor: Mutex::default(),
             backoff: Mutex::default(),
             location: Mutex::default(),
+            uncertainty: AtomicU64::new(0),
             refused: Mutex::default(),
         }
     }

@@ -5,6 +5,7 @@ use super::gate::Gate;
 use super::http::Wire;
 use super::kept::{FIELDS, kept};
 use super::options::AdapterOptions;
+use super::sent::Sent;
 use super::words::{LastWords, Mask, Quota};
 use super::world::shardwright::coordinator::log;
 use crate::limiter::{Limiter, Total};
@@ -56,6 +57,7 @@ pub(super) struct State {
     http: WasiHttpCtx,
     pub(super) wire: Wire,
     pub(super) memory: Limiter,
+    pub(super) sent: Sent,
     pub(super) words: LastWords,
     pub(super) shared: Arc<Shared>,
 }
@@ -63,7 +65,7 @@ pub(super) struct State {
 impl State {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         let gate = Gate::new(shared.options.grants.clone(), shared.mask.clone(), shared.lookups.clone());
-        let words = LastWords::default();
+        let (words, sent) = (LastWords::default(), Sent::default());
         let mut wasi = WasiCtx::builder();
         let checked = gate.clone();
         wasi.stdout(words.clone())
@@ -94,7 +96,8 @@ impl State {
             table,
             wasi: wasi.build(),
             http,
-            wire: Wire::new(gate, shared.security.clone()),
+            wire: Wire::new(gate, shared.security.clone(), sent.clone()),
+            sent,
             memory: Limiter::sharing(budget.memory, shared.memory.clone()),
             words,
             shared,
@@ -199,6 +202,7 @@ pub(super) fn imports(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Stat
     linker.allow_shadowing(true);
     super::names::add_to_linker(&mut linker)?;
     super::requests::add_to_linker(&mut linker)?;
+    super::sent::add_to_linker(&mut linker)?;
     linker.allow_shadowing(false);
     super::tls::add_to_linker(&mut linker)?;
     log::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;

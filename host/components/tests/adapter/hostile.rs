@@ -2,7 +2,7 @@
 
 use crate::common::{hostile, open, options};
 use bytes::Bytes;
-use shardwright_components::adapter::{AdapterBudget, AdapterCoordinator, AdapterOptions, AdapterState, FaultKind};
+use shardwright_components::adapter::{AdapterBudget, AdapterCoordinator, AdapterOptions, AdapterState, FaultKind, Grants};
 use shardwright_coordinator::broker::{BrokerError, Password};
 use shardwright_coordinator::{Bus, Delivery, Store};
 use shardwright_core::store::{Expected, Revision, StoreError};
@@ -59,6 +59,43 @@ async fn others_are_well() {
         began.elapsed()
     );
     assert_eq!(well.status().state, AdapterState::Running);
+}
+
+/// An idle lane that sends a write and calls it *unavailable* is not believed: made again, it could be done twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_sent_is_not_sent_again() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let at = listener.local_addr().expect("its address");
+    let options = AdapterOptions {
+        config: Password::new(format!("{{\"misdeed\": \"shout\", \"at\": \"{at}\"}}")),
+        ..misdeed("shout")
+    };
+    let options = AdapterOptions {
+        grants: Grants::parse([format!("tcp://{at}").as_str()]).expect("a grant"),
+        ..options
+    };
+    let coordinator = open(&hostile().await, options).await.expect("it opens");
+    coordinator.get("k").await.expect("read");
+    // So long that its connection may be gone.
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    let outcome = coordinator.put("k", x(), Expected::Any).await;
+    assert!(
+        matches!(&outcome, Err(StoreError::Unavailable(why)) if why.contains("Ok")),
+        "{outcome:?}"
+    );
+}
+
+/// One that sent nothing is replaced, and nobody notices.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_not_sent_is_tried_by_another_lane() {
+    let options = AdapterOptions {
+        config: Password::new("{\"misdeed\": \"shout\", \"at\": \"127.0.0.1:1\"}"),
+        ..misdeed("shout")
+    };
+    let coordinator = open(&hostile().await, options).await.expect("it opens");
+    coordinator.get("k").await.expect("read");
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    coordinator.put("k", x(), Expected::Any).await.expect("written by another lane");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -19,6 +19,7 @@ use secret::Purpose;
 use shardwright_core::store::{Entry, Expected, Listing, Reading, Revision, StoreError, StoreTime, Written};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// `coordinator`, opened for `namespace`, behind the frame. Every node goes through here, with a secret or without one.
 #[must_use]
@@ -156,6 +157,10 @@ impl Coordinator for Protected {
 
     async fn ended(&self) -> String {
         self.inner.ended().await
+    }
+
+    fn clock_uncertainty(&self) -> Duration {
+        self.inner.clock_uncertainty()
     }
 
     async fn examine(&self) -> Vec<Finding> {

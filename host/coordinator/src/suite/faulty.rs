@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use shardwright_core::store::{Expected, Listing, Reading, Revision, StoreError, StoreTime, Written};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// Passes everything on, except that one write in four is done and one in four is dropped, and both are answered `Indeterminate`.
 pub struct FaultyCoordinator {
@@ -120,6 +121,10 @@ impl Coordinator for FaultyCoordinator {
 
     async fn ended(&self) -> String {
         self.inner.ended().await
+    }
+
+    fn clock_uncertainty(&self) -> Duration {
+        self.inner.clock_uncertainty()
     }
 
     async fn examine(&self) -> Vec<Finding> {

@@ -1,6 +1,7 @@
 //! PostgreSQL: one server, or a primary and its standby.
 
 mod pair;
+mod pooler;
 mod recipe;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use crate::server::{Server, text};
 use crate::tools;
 
 pub use pair::PostgresPair;
+pub use pooler::PgBouncer;
 use recipe::{ADMIN, DATABASE, Origin, Postgres, USER};
 
 /// A PostgreSQL server with the database `shardwright`, which belongs to the user `node`.

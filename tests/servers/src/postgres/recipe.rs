@@ -3,7 +3,7 @@
 use std::fs::{self, Permissions};
 use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, chown};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
@@ -40,20 +40,24 @@ pub(super) struct Postgres {
     pub(super) origin: Origin,
 }
 
+/// A program that refuses to run as root: as `nobody` then, with root's right to reach every folder, be it the server's or its own.
+pub(super) fn unprivileged(program: &Path) -> Command {
+    if !geteuid().is_root() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    // Without this bit, asking whether a file may be read would still get the answer for `nobody`.
+    command.arg("--securebits=+no_setuid_fixup");
+    command.arg(format!("--reuid={NOBODY}")).arg(format!("--regid={NOBODY}"));
+    command.args(["--clear-groups", "--inh-caps=+dac_override", "--ambient-caps=+dac_override"]);
+    command.arg(program);
+    command
+}
+
 impl Postgres {
-    /// One of its programs. They refuse to run as root: as `nobody` then, with root's right to reach every folder, be it the server's or their own.
+    /// One of its programs.
     fn program(&self, name: &str) -> Command {
-        let program = self.programs.join(name);
-        if !geteuid().is_root() {
-            return Command::new(program);
-        }
-        let mut command = Command::new("setpriv");
-        // Without this bit, asking whether a file may be read would still get the answer for `nobody`.
-        command.arg("--securebits=+no_setuid_fixup");
-        command.arg(format!("--reuid={NOBODY}")).arg(format!("--regid={NOBODY}"));
-        command.args(["--clear-groups", "--inh-caps=+dac_override", "--ambient-caps=+dac_override"]);
-        command.arg(program);
-        command
+        unprivileged(&self.programs.join(name))
     }
 
     /// The server on its data, with its settings.

@@ -21,10 +21,21 @@
 //! And what is asked for after a reading or a stamp was given never gets an earlier one, whoever asks: a reading that was given is at most S by then, or is
 //! in `clock`; whoever asks later takes an upper bound of S, and no less than `clock`.
 //!
-//! Members have clocks of their own. Their bounds are kept apart, one at a time is used, and a lane is refused if two members certainly differ by more than
-//! [`SKEW`]. A clock that is set by a second or more is noticed with the next answer; by less, with the next look at the end of a second, which a lane
-//! in use takes every minute or so: until then ages are wrong by what it was set. Set forward, ages jump; the engine notices it in the answers and trusts no
-//! age for a while. Set back, time stands still until it has caught up, since no stamp is below `clock`: ages are too small, which is safe.
+//! ## Several members, several clocks
+//!
+//! Members have clocks of their own. Their bounds are kept apart and one at a time is used, so an age may be wrong by what two of them differ. Three rules keep
+//! that below [`UNCERTAINTY`]:
+//!
+//! - A clock is used if it agrees with those of most members: it differs from each of them by [`SKEW`] at most. Two clocks of which that is true have one
+//!   in common, so they differ by twice that. `vouch` looks, whenever a lane has another member, when a clock was set, and every minute or so.
+//! - What `clock` was seen with grows with the local clock, a little slower. No stamp is below that, so whoever uses the slower of two clocks stamps by the
+//!   faster one from when it has seen it, and not only by what that one wrote last.
+//! - A stored time that is further ahead than two clocks may be was written by a clock that agrees with no other: the lane is refused until time has come so far.
+//!
+//! A clock that is set by a second or more is noticed with the next answer; by less, with the next look at the end of a second, which a lane
+//! in use takes every minute or so: until then ages are wrong by what it was set. If it then agrees with the others no longer, it is not used any more. The
+//! clock of a single member is followed. Set forward, ages jump; the engine notices it in the answers and trusts no age for a while. Set back, time stands
+//! still until it has caught up: ages are too small, which is safe.
 //!
 //! A lease's time to live would be a clock too, the leader's. But it also comes in whole seconds, it begins anew with each leader, so that
 //! all nodes would have to agree on its beginning, and it costs a request of its own.
@@ -50,8 +61,19 @@ const GAP: Duration = Duration::from_millis(3);
 const RECENT: Duration = Duration::from_millis(200);
 /// The most members whose clocks are remembered.
 const MEMBERS: usize = 8;
-/// The most by which the clocks of two members may certainly differ.
-pub(crate) const SKEW: Duration = Duration::from_millis(500);
+/// The most by which the clock of a member may certainly differ from that of another with which it agrees.
+pub(crate) const SKEW: Duration = Duration::from_millis(150);
+/// The most by which an age may be too large: two clocks that agree with a third one; the width of what is known of all three, and what they drift in a minute.
+pub(crate) const UNCERTAINTY: Duration = Duration::from_millis(500);
+/// The same where there is one clock: what is known of it, the grain, and what it is slewed.
+const ALONE: Duration = Duration::from_millis(50);
+/// What was seen grows by so much less than the local clock, so that no member's clock is slower: twice what [`Bounds`] allow, as one part in so many.
+const SLOWER: u64 = 5_000;
+/// Stored times that are so far ahead of the member's clock are another clock's, and not only a wider bound.
+const LEAD: u64 = 64;
+/// So long a clock counts that was looked at once, unless it is known less well than this.
+const MEMORY: Duration = Duration::from_secs(600);
+const WIDE: Duration = Duration::from_millis(350);
 
 /// What is known of the members' clocks.
 #[derive(Clone, Debug, Default)]
@@ -59,8 +81,10 @@ pub(crate) struct Clock {
     members: Vec<Member>,
     /// The member that answered last.
     current: u64,
-    /// The latest time that the key `clock` was seen with.
-    floor: u64,
+    /// The latest time that the key `clock` was seen with, and when.
+    seen: Option<(u64, Moment)>,
+    /// Whether the cluster has one member, and so one clock; nothing if that was not asked.
+    pub(crate) alone: Option<bool>,
     /// The shortest round trip.
     trip: Option<Duration>,
 }
@@ -73,7 +97,22 @@ struct Member {
     /// What the answers of the last moments tell by themselves, and since when.
     recent: Bounds,
     since: Moment,
+    /// When it was found to agree with the others, unless it was set since.
+    vouched: Option<Moment>,
 }
+
+/// How the clock in use stands to the others, among `known` members, itself included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Company {
+    pub(crate) known: usize,
+    /// So many agree with it, itself included.
+    pub(crate) agree: usize,
+    /// The most by which it certainly differs from another.
+    pub(crate) apart: Duration,
+}
+
+/// For the next lane: a member, low and high bound, when they were learnt, and when it was vouched for (0 if never).
+pub(crate) type Remembered = (u64, i64, i64, u64, u64);
 
 impl Member {
     fn new(id: u64, bounds: Bounds) -> Self {
@@ -82,6 +121,7 @@ impl Member {
             bounds,
             recent: bounds,
             since: bounds.at,
+            vouched: None,
         }
     }
 
@@ -99,6 +139,7 @@ impl Member {
             // It was set; or it is being slewed, and what was just asked around the end of a second is as good as ever.
             Err(by) => {
                 self.bounds = self.recent;
+                self.vouched = None;
                 Learnt::Step(by / 1_000_000)
             }
         }
@@ -136,34 +177,68 @@ impl Clock {
         Learnt::Fits
     }
 
-    /// The bounds of the member that answered last.
-    fn bounds(&self) -> Option<Bounds> {
-        self.members
-            .iter()
-            .find(|member| member.id == self.current)
-            .map(|member| member.bounds)
+    /// The member that answered last.
+    fn member(&self) -> Option<&Member> {
+        self.members.iter().find(|member| member.id == self.current)
     }
 
-    /// The key `clock` was seen with this time.
-    pub(crate) fn saw(&mut self, time: u64) {
-        self.floor = self.floor.max(time);
+    /// The bounds of its clock.
+    fn bounds(&self) -> Option<Bounds> {
+        self.member().map(|member| member.bounds)
+    }
+
+    /// By how much an age may be too large at most.
+    pub(crate) fn uncertainty(&self) -> Duration {
+        if self.alone == Some(true) { ALONE } else { UNCERTAINTY }
+    }
+
+    /// The key `clock` was seen with this time, or was given it.
+    pub(crate) fn saw(&mut self, time: u64, at: Moment) {
+        if time > self.floor(at) {
+            self.seen = Some((time, at));
+        }
+    }
+
+    /// What it was seen with, and when.
+    pub(crate) fn seen(&self) -> Option<(u64, Moment)> {
+        self.seen
+    }
+
+    /// What the fastest clock in use says at least, as far as it was seen.
+    fn floor(&self, now: Moment) -> u64 {
+        self.seen.map_or(0, |(time, at)| {
+            // One clock that was put back comes to where it was: until then time stands still.
+            if self.alone == Some(true) {
+                return time;
+            }
+            let passed = u64::try_from(now.since(at).as_millis()).unwrap_or(u64::MAX);
+            time.saturating_add(passed - passed.div_ceil(SLOWER))
+        })
+    }
+
+    /// The same, if it is that of another clock than the one in use.
+    pub(crate) fn lead(&self, now: Moment) -> Option<u64> {
+        let (floor, latest) = (self.floor(now), self.bounds().map_or(0, |bounds| bounds.latest(now)));
+        (floor > latest.saturating_add(LEAD)).then_some(floor)
     }
 
     /// What to stamp a write with, in milliseconds since the epoch.
     pub(crate) fn stamp(&self, now: Moment) -> Option<u64> {
         let latest = self.bounds()?.latest(now);
-        Some(latest.next_multiple_of(GRAIN).max(self.floor))
+        Some(latest.next_multiple_of(GRAIN).max(self.floor(now)))
     }
 
     /// The least that a reading may say which is asked for now.
     pub(crate) fn asked(&self, now: Moment) -> u64 {
-        self.bounds().map_or(0, |bounds| bounds.latest(now) / GRAIN * GRAIN)
+        let own = self.bounds().map_or(0, |bounds| bounds.latest(now) / GRAIN * GRAIN);
+        self.lead(now).unwrap_or(own)
     }
 
     /// What to call the time in an answer that came with `stored` in the key `clock`, to what was asked when [`Clock::asked`] said `asked`; and how
     /// long to wait before it may be given.
     pub(crate) fn reading(&self, now: Moment, stored: u64, asked: u64) -> (u64, Duration) {
         let earliest = self.bounds().map_or(0, |bounds| bounds.earliest(now));
+        let earliest = self.lead(now).unwrap_or(earliest);
         let wait = Duration::from_millis(asked.saturating_sub(earliest));
         if asked <= stored {
             (stored, Duration::ZERO)
@@ -172,6 +247,11 @@ impl Clock {
         } else {
             (earliest.max(stored), Duration::ZERO)
         }
+    }
+
+    /// How far the member's clock was certainly ahead of `stored` at that moment, in milliseconds.
+    pub(crate) fn behind(&self, at: Moment, stored: u64) -> u64 {
+        self.bounds().map_or(0, |bounds| bounds.earliest(at).saturating_sub(stored))
     }
 
     /// How far the stored time is certainly ahead of the member's clock, in milliseconds.
@@ -218,47 +298,85 @@ impl Clock {
         self.bounds().map_or((now, now), |bounds| bounds.flip(now))
     }
 
-    /// The most by which the clocks of two members certainly differ.
-    pub(crate) fn spread(&self, now: Moment) -> Duration {
-        let pairs = self
+    /// How the clock in use stands to those of the other members, as far as they are known.
+    pub(crate) fn company(&self, now: Moment) -> Company {
+        let Some(own) = self.bounds() else {
+            return Company {
+                known: 0,
+                agree: 0,
+                apart: Duration::ZERO,
+            };
+        };
+        let known = |member: &&Member| {
+            let fresh = now.since(member.bounds.at) <= MEMORY && member.bounds.width(now) <= WIDE;
+            member.id == self.current || fresh
+        };
+        let apart: Vec<_> = self
             .members
             .iter()
-            .flat_map(|one| self.members.iter().map(move |two| (one.bounds, two.bounds)));
-        pairs.map(|(one, two)| one.apart(two, now)).max().unwrap_or_default()
+            .filter(known)
+            .map(|other| own.apart(other.bounds, now))
+            .collect();
+        Company {
+            known: apart.len(),
+            agree: apart.iter().filter(|apart| **apart <= SKEW).count(),
+            apart: apart.into_iter().max().unwrap_or_default(),
+        }
     }
 
-    /// Takes over what another clock has learnt of its members, if this one knows them worse.
+    /// When the member's clock was found to agree with the others; nothing if it was not, or was set since.
+    pub(crate) fn vouched(&self) -> Option<Moment> {
+        self.member()?.vouched
+    }
+
+    /// It agrees with the others, as far as was known at that moment.
+    pub(crate) fn vouch(&mut self, now: Moment) {
+        if let Some(member) = self.members.iter_mut().find(|member| member.id == self.current) {
+            member.vouched = Some(now);
+        }
+    }
+
+    /// Takes over what another clock has learnt of its members.
     pub(crate) fn adopt(&mut self, other: &Self) {
         for member in &other.members {
             self.adopt_member(member.id, member.bounds);
         }
     }
 
-    fn adopt_member(&mut self, id: u64, bounds: Bounds) {
+    /// Whether it fits what is known here.
+    fn adopt_member(&mut self, id: u64, bounds: Bounds) -> bool {
         if let Some(known) = self.members.iter_mut().find(|known| known.id == id) {
-            // A step since then: what is known here is newer.
-            known.bounds = bounds.meet(known.bounds).unwrap_or(known.bounds);
-        } else if self.members.len() < MEMBERS {
+            let met = bounds.meet(known.bounds);
+            // It was set in between: what is newer counts.
+            let newer = if bounds.at > known.bounds.at { bounds } else { known.bounds };
+            known.bounds = met.unwrap_or(newer);
+            return met.is_ok();
+        }
+        if self.members.len() < MEMBERS {
             self.members.push(Member::new(id, bounds));
         }
+        true
     }
 
-    /// For the next lane: a list of members, each with its bounds.
-    pub(crate) fn memo(&self) -> Vec<(u64, i64, i64, u64)> {
-        let member = |member: &Member| (member.id, member.bounds.low, member.bounds.high, member.bounds.at.0);
+    /// For the next lane.
+    pub(crate) fn memo(&self) -> Vec<Remembered> {
+        let member = |member: &Member| {
+            let Bounds { low, high, at } = member.bounds;
+            (member.id, low, high, at.0, member.vouched.map_or(0, |at| at.0))
+        };
         self.members.iter().map(member).collect()
     }
 
-    /// Takes over the memo of an earlier lane. What cannot be is left out.
-    pub(crate) fn remember(&mut self, memo: &[(u64, i64, i64, u64)], now: Moment) {
-        for (id, low, high, at) in memo.iter().take(MEMBERS) {
-            let bounds = Bounds {
-                low: *low,
-                high: *high,
-                at: Moment(*at),
-            };
-            if low <= high && bounds.at <= now {
-                self.adopt_member(*id, bounds);
+    /// Takes over the memo of an earlier lane. What cannot be is left out, and so is what a clock that was set since no longer fits.
+    pub(crate) fn remember(&mut self, memo: &[Remembered], now: Moment) {
+        for &(id, low, high, at, vouched) in memo.iter().take(MEMBERS) {
+            let bounds = Bounds { low, high, at: Moment(at) };
+            if low > high || bounds.at > now || Moment(vouched) > now {
+                continue;
+            }
+            let fits = self.adopt_member(id, bounds);
+            if let Some(known) = self.members.iter_mut().find(|known| known.id == id).filter(|_| fits && vouched > 0) {
+                known.vouched = Some(Moment(vouched));
             }
         }
     }

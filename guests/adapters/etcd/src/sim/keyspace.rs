@@ -10,6 +10,8 @@ pub(crate) struct Keyspace {
     versions: BTreeMap<Vec<u8>, Vec<Version>>,
     revision: u64,
     compacted: u64,
+    /// The member that answers.
+    member: usize,
 }
 
 struct Version {
@@ -25,8 +27,9 @@ impl Keyspace {
         self.compacted = self.revision;
     }
 
-    /// Status and body.
-    pub(crate) fn answer(&mut self, path: &str, body: &[u8]) -> (u16, String) {
+    /// Status and body, from one of so many members.
+    pub(crate) fn answer(&mut self, path: &str, body: &[u8], member: usize, members: usize) -> (u16, String) {
+        self.member = member;
         let body: Value = serde_json::from_slice(body).unwrap();
         self.revision = self.revision.max(1);
         let answer = match path {
@@ -35,13 +38,14 @@ impl Keyspace {
                 answer
             }),
             "kv/txn" => self.txn(&body),
+            "cluster/member/list" => Ok(json!({ "members": vec![json!({}); members] })),
             path => panic!("{path} is not simulated"),
         };
         answer.map_or_else(|failure| failure, |answer| (200, answer.to_string()))
     }
 
     fn header(&self) -> Value {
-        json!({ "cluster_id": "1", "member_id": "2", "revision": self.revision.to_string(), "raft_term": "2" })
+        json!({ "cluster_id": "1", "member_id": (self.member + 2).to_string(), "revision": self.revision.to_string(), "raft_term": "2" })
     }
 
     /// What is there under `key` at `revision`.

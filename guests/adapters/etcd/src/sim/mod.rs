@@ -1,6 +1,7 @@
-//! A simulated world: an etcd of one member, and machines, each with a clock of its own rate, that reach it over a network of any delay.
+//! A simulated world: an etcd of one member or several, and machines, each with a clock of its own rate, that reach it over a network of any delay.
 
 mod keyspace;
+mod members;
 mod test;
 
 use crate::wire::{Answer, Call, Fault, Moment, Stream, Wire};
@@ -16,9 +17,7 @@ const BEGIN: u64 = 1_700_000_000_123_000_000;
 pub(crate) struct World {
     /// True time, in nanoseconds since [`BEGIN`].
     pub(crate) time: u64,
-    /// How far the server's clock is from true time, in nanoseconds, and how fast it gains on it, in parts per million.
-    pub(crate) offset: i64,
-    pub(crate) rate: i64,
+    pub(crate) members: Vec<Member>,
     /// The longest way, in nanoseconds.
     pub(crate) way: u64,
     pub(crate) keyspace: Keyspace,
@@ -28,7 +27,24 @@ pub(crate) struct World {
     pub(crate) loses: Option<u64>,
     pub(crate) requests: u64,
     pub(crate) warnings: Vec<String>,
+    /// What somebody does every so many nanoseconds while others sleep, and when next.
+    pub(crate) beat: Option<Beat>,
     seed: u64,
+}
+
+pub(crate) struct Beat {
+    pub(crate) every: u64,
+    pub(crate) next: u64,
+    pub(crate) act: Box<dyn FnMut()>,
+}
+
+/// One member.
+#[derive(Clone, Copy)]
+pub(crate) struct Member {
+    /// How far its clock is from true time, in nanoseconds, and how fast it gains on it, in parts per million.
+    pub(crate) offset: i64,
+    pub(crate) rate: i64,
+    pub(crate) down: bool,
 }
 
 impl World {
@@ -46,10 +62,16 @@ impl World {
         self.time += 20_000 + self.random(longest);
     }
 
-    /// The server's clock, in nanoseconds since the epoch.
+    /// A member's clock, in nanoseconds since the epoch.
+    pub(crate) fn clock(&self, member: usize) -> u64 {
+        let Member { offset, rate, .. } = self.members[member];
+        let gained = i64::try_from(self.time / 1_000_000).unwrap() * rate;
+        (BEGIN + self.time).checked_add_signed(offset + gained).unwrap()
+    }
+
+    /// The first one's.
     pub(crate) fn server(&self) -> u64 {
-        let gained = i64::try_from(self.time / 1_000_000).unwrap() * self.rate;
-        (BEGIN + self.time).checked_add_signed(self.offset + gained).unwrap()
+        self.clock(0)
     }
 }
 
@@ -60,32 +82,50 @@ pub(crate) struct Machine {
     /// How fast its clock gains on true time, in parts per million.
     rate: i64,
     origin: u64,
+    /// The members that it does not reach.
+    pub(crate) cut: Vec<usize>,
 }
 
 impl Machine {
     pub(crate) fn first(seed: u64) -> Self {
+        Self::of(1, seed)
+    }
+
+    /// A machine in a world with so many members.
+    pub(crate) fn of(members: usize, seed: u64) -> Self {
+        let member = Member {
+            offset: 0,
+            rate: 0,
+            down: false,
+        };
         Self {
             world: Rc::new(RefCell::new(World {
                 time: 0,
-                offset: 0,
-                rate: 0,
+                members: vec![member; members],
                 way: 4 * MS,
                 keyspace: Keyspace::default(),
                 compact_in: None,
                 loses: None,
                 requests: 0,
                 warnings: Vec::new(),
+                beat: None,
                 seed,
             })),
             rate: 0,
             origin: 5_000_000 * MS,
+            cut: Vec::new(),
         }
     }
 
     /// Another machine, whose clock began elsewhere.
     pub(crate) fn beside(&self, rate: i64, origin: u64) -> Self {
         let world = self.world.clone();
-        Self { world, rate, origin }
+        Self {
+            world,
+            rate,
+            origin,
+            cut: Vec::new(),
+        }
     }
 }
 
@@ -113,6 +153,14 @@ impl Wire for Machine {
         // Never to the nanosecond.
         let late = world.random(100_000);
         world.time += u64::try_from(rest).unwrap() + late;
+        let time = world.time;
+        let due = world.beat.take_if(|beat| beat.next <= time);
+        drop(world);
+        if let Some(mut beat) = due {
+            (beat.act)();
+            beat.next = time + beat.every;
+            self.world.borrow_mut().beat = Some(beat);
+        }
     }
 
     fn warn(&self, text: &str) {
@@ -128,6 +176,12 @@ impl Wire for Machine {
         let mut world = self.world.borrow_mut();
         world.travel();
         world.requests += 1;
+        // `http://h0:1`, and so on.
+        let host = call.url.strip_prefix("http://h").and_then(|rest| rest.split(':').next());
+        let member: usize = host.unwrap().parse().unwrap();
+        if world.members[member].down || self.cut.contains(&member) {
+            return Err(Fault::Unreachable("refused".into()));
+        }
         match &mut world.compact_in {
             Some(0) => {
                 world.compact_in = None;
@@ -137,8 +191,11 @@ impl Wire for Machine {
             None => {}
         }
         let path = call.url.rsplit("/v3/").next().unwrap();
-        let (status, body) = world.keyspace.answer(path, call.body.unwrap_or_default());
-        let date = http_date(world.server() / 1_000_000_000);
+        let (status, body) = {
+            let members = world.members.len();
+            world.keyspace.answer(path, call.body.unwrap_or_default(), member, members)
+        };
+        let date = http_date(world.clock(member) / 1_000_000_000);
         world.travel();
         let lost = world.loses.is_some_and(|one_of| world.random(one_of) == 0);
         drop(world);

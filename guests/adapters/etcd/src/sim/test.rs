@@ -14,7 +14,7 @@ fn open(machine: &Machine, memo: &str) -> (Store<Machine>, String) {
     let context = Context {
         purpose: Purpose::Store,
         namespace: "ns".into(),
-        config: r#"{"endpoints":["http://h:1"]}"#.into(),
+        config: r#"{"endpoints":["http://h0:1"]}"#.into(),
         history: None,
         memo: memo.into(),
     };
@@ -57,7 +57,7 @@ fn play(seed: u64, rates: [i64; 4], way: u64, steps: &[Step]) {
     let first = Machine::first(seed);
     {
         let mut world = first.world.borrow_mut();
-        (world.rate, world.way) = (rates[3], way * MS);
+        (world.members[0].rate, world.way) = (rates[3], way * MS);
     }
     let machines = [
         first.beside(rates[0], 0),
@@ -82,7 +82,7 @@ fn play(seed: u64, rates: [i64; 4], way: u64, steps: &[Step]) {
         match *step {
             Step::Wait(ms) => first.world.borrow_mut().time += ms * MS,
             Step::Set(by) => {
-                first.world.borrow_mut().offset += by * 1_000_000;
+                first.world.borrow_mut().members[0].offset += by * 1_000_000;
                 set += by.unsigned_abs();
             }
             Step::Lane(at) => lanes[at] = open(&machines[at], &lanes[at].1),
@@ -186,7 +186,7 @@ fn the_clock_is_narrow_when_a_lane_is_open_and_a_memo_spares_the_questions() {
 fn a_clock_that_is_slewed_is_followed() {
     let machine = Machine::first(5);
     let (mut store, _) = open(&machine, "");
-    machine.world.borrow_mut().rate = 500;
+    machine.world.borrow_mut().members[0].rate = 500;
     for _ in 0..500 {
         machine.world.borrow_mut().time += 2_000 * MS;
         let put = store.put("k", Vec::new(), Expected::Any).unwrap();

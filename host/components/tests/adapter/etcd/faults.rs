@@ -240,12 +240,50 @@ async fn a_server_without_space_refuses_writes_and_reads_on() {
         handle.put("large", large.clone(), Expected::Any).await.err()
     })
     .await;
-    let StoreError::Unavailable(why) = full else { panic!("{full:?}") };
+    // Some that are answered so were done.
+    let StoreError::Indeterminate(why) = full else { panic!("{full:?}") };
     assert!(why.contains("space exceeded") && why.contains("defrag"), "{why}");
     let there = handle.get("k").await.expect("read").entry.expect("there");
     assert_eq!((there.revision, there.value), (written.revision, VALUE));
     let full = handle.publish("t", large.slice(..1 << 19)).await;
     assert!(matches!(full, Err(BusError::Unavailable(_))), "{full:?}");
+}
+
+/// etcd says that there is no space of writes that it has done, too: many writers pass the check before any of them is applied.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_was_said_not_to_be_written_is_not_there() {
+    let server = EtcdServer::builder()
+        .flag("quota-backend-bytes", "16777216")
+        .start()
+        .expect("a server");
+    let namespace = fresh();
+    let mut writers = tokio::task::JoinSet::new();
+    for writer in 0..8 {
+        let handle = open(&at(server.port()), &namespace).await;
+        writers.spawn(async move {
+            let (mut certain, mut doubtful) = (Vec::new(), 0);
+            for number in 0..20 {
+                let key = format!("w{writer}/{number}");
+                match handle.put(&key, Bytes::from(vec![7; 512 << 10]), Expected::Absent).await {
+                    Ok(_) => {}
+                    Err(StoreError::Indeterminate(_)) => doubtful += 1,
+                    Err(_) => certain.push(key),
+                }
+            }
+            (certain, doubtful)
+        });
+    }
+    let (mut certain, mut doubtful) = (Vec::new(), 0);
+    for (sure, unsure) in writers.join_all().await {
+        certain.extend(sure);
+        doubtful += unsure;
+    }
+    assert!(doubtful > 0, "there was space for all");
+    let reader = open(&at(server.port()), &namespace).await;
+    for key in certain {
+        let found = reader.get(&key).await.expect("read").entry;
+        assert!(found.is_none(), "{key} was said not to be written");
+    }
 }
 
 /// While others write and compact, listings stay whole and consistent, and watchers are given what they are due, or a gap.

@@ -1,6 +1,7 @@
 //! The etcd adapter against real servers: the contract suite, and what happens when things go wrong.
 
 mod access;
+mod clocks;
 mod cluster;
 mod faults;
 mod suite;

@@ -7,7 +7,7 @@ use shardwright_coordinator::broker::{BrokerError, Password, Pem, Tls};
 use shardwright_coordinator::finding::Verdict;
 use shardwright_coordinator::{Coordinator, Store};
 use shardwright_core::store::{Expected, StoreError};
-use shardwright_servers::{Authority, PostgresPair, PostgresServer};
+use shardwright_servers::{Authority, PgBouncer, PostgresPair, PostgresServer};
 
 /// The options for `server`, with `what` in the configuration instead of what is there.
 fn with(server: &PostgresServer, from: &str, what: &str) -> AdapterOptions {
@@ -173,6 +173,29 @@ async fn what_could_lose_writes_is_refused() {
         .await
         .expect_err("refused");
     assert!(matches!(&newer, BrokerError::Invalid(why) if why.contains("format 2")), "{newer:?}");
+}
+
+/// As it is set up by default, it refuses the settings that a session begins with; told to ignore them, it hands out sessions without them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pooler_is_named_and_refused() {
+    let server = server();
+    let all = "ignore_startup_parameters = search_path, default_transaction_isolation, default_transaction_read_only, statement_timeout, lock_timeout, \
+               plan_cache_mode, enable_seqscan, enable_bitmapscan, max_parallel_workers_per_gather, jit, tcp_keepalives_idle, tcp_keepalives_interval, \
+               tcp_keepalives_count, tcp_user_timeout";
+    for settings in [
+        vec!["pool_mode = session"],
+        vec!["pool_mode = transaction"],
+        vec![all, "pool_mode = session"],
+        vec![all, "pool_mode = transaction"],
+        vec![all, "pool_mode = statement"],
+    ] {
+        let pooler = PgBouncer::before(&server, &settings).unwrap();
+        let error = refused(local(pooler.port())).await;
+        assert!(
+            matches!(&error, BrokerError::Unsafe { why, .. } if why.contains("PgBouncer") && why.contains("address of the server itself")),
+            "{settings:?}: {error:?}"
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -216,3 +216,37 @@ async fn standbys_that_do_not_confirm_leave_the_outcome_open() {
     pair.standby().resume().unwrap();
     handle.put("l", VALUE, Expected::Absent).await.unwrap();
 }
+
+/// An error at the commit comes after the row that says it was written. One of PostgreSQL's own proves that it was not; one that a pooler tells of a server that
+/// it has lost proves nothing, whatever it is here.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refused_at_the_commit() {
+    let server = server();
+    let handle = open(&local(server.port()), &fresh()).await;
+    let before = handle.put("k", VALUE, Expected::Absent).await.unwrap().revision;
+    server
+        .sql(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+             RAISE USING ERRCODE = (SELECT code FROM refusal), MESSAGE = 'on purpose'; END $$; \
+             CREATE TABLE refusal (code text); GRANT SELECT ON refusal TO node; ALTER FUNCTION refuse() SECURITY DEFINER SET search_path = public; \
+             CREATE CONSTRAINT TRIGGER refuse AFTER UPDATE ON shardwright.entries DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse()",
+        )
+        .unwrap();
+    for (code, certain) in [
+        ("23514", true),
+        ("53100", true),
+        ("57014", true),
+        ("08006", false),
+        ("57P01", false),
+        ("XX000", false),
+    ] {
+        server
+            .sql(&format!("DELETE FROM refusal; INSERT INTO refusal VALUES ('{code}')"))
+            .unwrap();
+        let outcome = handle.put("k", Bytes::from_static(b"new"), Expected::Revision(before)).await;
+        let doubtful = matches!(outcome, Err(StoreError::Indeterminate(_)));
+        assert!(outcome.is_err() && doubtful != certain, "{code}: {outcome:?}");
+        let entry = handle.get("k").await.unwrap().entry.unwrap();
+        assert_eq!((entry.revision, entry.value), (before, VALUE), "{code}");
+    }
+}

@@ -130,3 +130,27 @@ async fn a_standby_that_was_promoted() {
     assert_eq!(again.get("k").await.unwrap().entry.map(|entry| entry.revision), Some(token));
     next.get("k").await.unwrap();
 }
+
+/// The primary's clock was 6 s ahead of the standby's: after the promotion no stamp goes back, and nothing is older than it is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_standby_that_was_promoted_and_whose_clock_is_behind() {
+    let pair = PostgresPair::start_with(settings()).unwrap();
+    let namespace = fresh();
+    let (handle, _) = written(pair.primary().port(), &namespace).await;
+    pair.primary()
+        .sql("UPDATE shardwright.entries SET written = written + 6000")
+        .unwrap();
+    let ahead = handle.put("k", VALUE, Expected::Any).await.unwrap().now;
+    pair.wait_until_whole().unwrap();
+    pair.primary().kill().unwrap();
+    pair.promote().unwrap();
+    let next = open(&local(pair.standby().port()), &namespace).await;
+    let reading = next.get("k").await.unwrap();
+    assert!(reading.now >= ahead && reading.unsure_before >= ahead, "{reading:?}");
+    let began = std::time::Instant::now();
+    let stamp = next.put("k", VALUE, Expected::Any).await.unwrap().now;
+    assert!(stamp >= ahead);
+    let reading = next.get("k").await.unwrap();
+    let (age, most) = (reading.now.0 - stamp.0, began.elapsed().as_millis());
+    assert!(u128::from(age) <= most + 10, "{age} ms after {most} ms");
+}
