@@ -157,7 +157,10 @@ impl Belief {
             return Err(known.lose(why));
         }
         if known.writes.iter().any(|(_, given)| *given == revision) {
-            let why = format!("two writes were given revision {revision}");
+            let why = format!(
+                "two writes were both given revision {revision}: each must take a revision of its own, in the same indivisible step in which it is made \
+                 (one lock, one transaction or one sequence for the whole namespace)"
+            );
             return Err(known.lose(why));
         }
         known.writes.push_back((hash(key), revision));

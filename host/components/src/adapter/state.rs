@@ -54,7 +54,7 @@ impl State {
         let gate = Gate::new(shared.options.grants.clone(), shared.mask.clone(), shared.lookups.clone());
         let words = LastWords::default();
         let mut wasi = WasiCtx::builder();
-        let checked = gate.clone();
+        let (checked, detour) = (gate.clone(), shared.options.detour.clone());
         wasi.stdout(words.clone())
             .stderr(words.clone())
             .monotonic_clock(Boottime)
@@ -66,7 +66,9 @@ impl State {
                 let allowed = match purpose {
                     // What the system binds by itself in order to connect.
                     wasmtime_wasi::sockets::SocketAddrUse::TcpBind => address.ip().is_unspecified() && address.port() == 0,
-                    wasmtime_wasi::sockets::SocketAddrUse::TcpConnect => checked.connects(address),
+                    wasmtime_wasi::sockets::SocketAddrUse::TcpConnect => {
+                        detour.as_ref().is_some_and(|detour| detour.leads_to(address)) || checked.connects(address)
+                    }
                     _ => false,
                 };
                 Box::pin(async move { allowed })
@@ -81,7 +83,7 @@ impl State {
             table,
             wasi: wasi.build(),
             http: WasiHttpCtx::new(),
-            wire: Wire::new(gate, shared.security.clone()),
+            wire: Wire::new(gate, shared.security.clone(), shared.options.detour.clone()),
             memory: Limiter::sharing(budget.memory, shared.memory.clone()),
             words,
             shared,
@@ -151,6 +153,7 @@ pub(super) fn imports(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Stat
     linker.allow_shadowing(true);
     super::names::add_to_linker(&mut linker)?;
     super::http::add_to_linker(&mut linker)?;
+    super::detour::add_to_linker(&mut linker)?;
     linker.allow_shadowing(false);
     super::tls::add_to_linker(&mut linker)?;
     log::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;
