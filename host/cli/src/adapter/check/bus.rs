@@ -15,8 +15,10 @@ const BATCH: u32 = 512;
 const TURN: Duration = Duration::from_millis(500);
 /// How long what was published may take to come.
 const ARRIVAL: Duration = Duration::from_secs(30);
-/// Messages that nobody takes: so many of so many bytes, more than a host or a backend keeps of them. The second only if it is to be thorough.
-const FLOODS: [(u64, usize); 2] = [(600, 64 << 10), (12_000, 16)];
+/// Large messages that nobody takes: more bytes than a backend or an adapter keeps. How many, and of how many bytes.
+const LARGE: (u64, usize) = (600, 64 << 10);
+/// Small ones: more messages than it keeps; the first if it is to be quick.
+const SMALL: [(u64, usize); 2] = [(2_500, 16), (12_000, 16)];
 
 /// A lane that listens, of whatever history there is.
 async fn ear(subject: &Subject, space: &Namespace, topics: &[&str]) -> Result<Probe, Flaw> {
@@ -69,7 +71,7 @@ pub(super) async fn overflow(subject: &Subject) -> Verdict {
     let space = subject.scratch.space()?;
     let handle = AdapterCoordinator::open(subject.component(), subject.options.clone(), space.clone()).await?;
     let mut seen = Vec::new();
-    for (count, size) in FLOODS.into_iter().take(if subject.quick { 1 } else { FLOODS.len() }) {
+    for (count, size) in [LARGE, SMALL[usize::from(!subject.quick)]] {
         let mut lane = ear(subject, &space, &["flood"]).await?;
         for number in 0..count {
             handle.publish("flood", numbered(number, size)).await?;
