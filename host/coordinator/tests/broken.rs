@@ -2,11 +2,12 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use shardwright_coordinator::suite::{BoxFuture, Factory, Options, Outcome, run};
+use shardwright_coordinator::suite::{BoxFuture, Disturb, Factory, Options, Outcome, run};
 use shardwright_coordinator::{Bus, BusError, Coordinator, Delivery, MemoryBroker, MemoryCoordinator, Namespace, Store, Subscription};
 use shardwright_core::store::{Expected, Listing, Reading, Revision, StoreError, StoreTime, Written};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
 
@@ -36,6 +37,26 @@ enum Fault {
     ClockBack,
     /// The subscription begins some messages late.
     LateSubscription,
+    /// A write whose answer is lost is called unavailable, and was done.
+    DoneAndUnavailable,
+    /// Topics are compared by their beginning: who asks for `t` gets `t/x` too.
+    TopicsUnasked,
+    /// The clock is read some time after the entries.
+    ClockAfterEntries,
+    /// `_` in a prefix stands for any character, as with SQL's LIKE.
+    PrefixPattern,
+    /// Keys are sorted as words: `a` before `B`.
+    SortedAsWords,
+    /// Erasing leaves an entry behind.
+    EraseIncomplete,
+    /// Erasing a namespace erases those whose name begins with its name.
+    EraseTooMuch,
+    /// A namespace shows what is in those whose name begins with its name.
+    NamespacePrefix,
+    /// Each key counts its own revisions.
+    RevisionPerKey,
+    /// The revision is read in one step and given out in another: two writes at once get the same one.
+    RevisionWithoutLock,
 }
 
 struct Broken {
@@ -45,11 +66,28 @@ struct Broken {
     wrote: Arc<Notify>,
     held: tokio::sync::Mutex<Option<(String, Bytes)>>,
     before: std::sync::Mutex<Option<(String, Reading<Bytes>)>>,
+    /// What each key was written how often, for all handles.
+    counts: Arc<std::sync::Mutex<BTreeMap<String, u64>>>,
+    /// Connections are being cut.
+    cut: Arc<AtomicBool>,
+    broker: MemoryBroker,
+    namespace: Namespace,
+    /// All namespaces that were opened.
+    opened: Arc<std::sync::Mutex<BTreeSet<Namespace>>>,
 }
 
 impl Broken {
     fn now_and_then(&self, n: u64) -> bool {
         self.count.fetch_add(1, Ordering::Relaxed) % n == n - 1
+    }
+
+    /// The other namespaces whose name begins with this one's.
+    fn longer(&self) -> Vec<Namespace> {
+        let opened = self.opened.lock().expect("no panic");
+        let longer = opened
+            .iter()
+            .filter(|other| **other != self.namespace && other.as_str().starts_with(self.namespace.as_str()));
+        longer.cloned().collect()
     }
 }
 
@@ -68,6 +106,10 @@ impl Store for Broken {
                     });
                 }
             }
+            Fault::ClockAfterEntries if key == "session" => {
+                tokio::time::sleep(Duration::from_millis(400)).await;
+                reading.now = self.inner.get(key).await?.now;
+            }
             _ => {}
         }
         Ok(reading)
@@ -76,6 +118,17 @@ impl Store for Broken {
     async fn list(&self, prefix: &str, since: Revision) -> Result<Listing<Bytes>, StoreError<Bytes>> {
         let mut listing = self.inner.list(prefix, since).await?;
         match self.fault {
+            Fault::PrefixPattern if prefix.contains('_') => {
+                let fits = |key: &str| key.len() >= prefix.len() && prefix.chars().zip(key.chars()).all(|(p, k)| p == '_' || p == k);
+                listing = self.inner.list("", since).await?;
+                listing.entries.retain(|(key, _)| fits(key));
+            }
+            Fault::SortedAsWords => listing.entries.sort_by_key(|(key, _)| key.to_lowercase()),
+            Fault::NamespacePrefix => {
+                for other in self.longer() {
+                    listing.entries.extend(self.broker.open(other).list(prefix, since).await?.entries);
+                }
+            }
             Fault::ListMisses if listing.entries.len() > 100 => drop(listing.entries.pop()),
             Fault::ListAhead => {
                 // Somebody writes in between, if anybody does.
@@ -107,6 +160,28 @@ impl Store for Broken {
                 let mut written = self.inner.put(key, value, expected).await?;
                 if self.now_and_then(11) {
                     written.revision = Revision(written.revision.0 - 1);
+                }
+                Ok(written)
+            }
+            Fault::RevisionPerKey => {
+                let mut written = self.inner.put(key, value, expected).await?;
+                let mut counts = self.counts.lock().expect("no panic");
+                let count = counts.entry(key.into()).or_default();
+                *count += 1;
+                written.revision = Revision(*count);
+                Ok(written)
+            }
+            Fault::RevisionWithoutLock => {
+                let next = Revision(self.inner.list("nothing/", Revision(0)).await?.revision.0 + 1);
+                tokio::task::yield_now().await;
+                let written = self.inner.put(key, value, expected).await?;
+                // Whoever is alone is none the wiser.
+                Ok(Written { revision: next, ..written })
+            }
+            Fault::DoneAndUnavailable => {
+                let written = self.inner.put(key, value, expected).await?;
+                if self.cut.load(Ordering::SeqCst) {
+                    return Err(StoreError::Unavailable("the connection was lost".into()));
                 }
                 Ok(written)
             }
@@ -162,6 +237,11 @@ impl Bus for Broken {
 
     async fn subscribe(&self, topics: &[&str]) -> Result<Box<dyn Subscription>, BusError> {
         let inner = self.inner.subscribe(topics).await?;
+        if self.fault == Fault::TopicsUnasked {
+            let topics = topics.iter().map(|topic| (*topic).to_owned()).collect();
+            let inner = self.inner.subscribe(&[]).await?;
+            return Ok(Box::new(Loose { inner, topics }));
+        }
         Ok(if self.fault == Fault::LateSubscription {
             Box::new(Late { inner, skip: 2 })
         } else {
@@ -189,6 +269,28 @@ impl Subscription for Late {
     }
 }
 
+/// Compares topics by their beginning.
+struct Loose {
+    inner: Box<dyn Subscription>,
+    topics: Vec<String>,
+}
+
+#[async_trait]
+impl Subscription for Loose {
+    async fn next(&mut self, max: usize) -> Result<Vec<Delivery>, BusError> {
+        loop {
+            let mut batch = self.inner.next(max).await?;
+            batch.retain(|delivery| match delivery {
+                Delivery::Message { topic, .. } => self.topics.is_empty() || self.topics.iter().any(|wanted| topic.starts_with(wanted)),
+                Delivery::Gap { .. } => true,
+            });
+            if !batch.is_empty() {
+                return Ok(batch);
+            }
+        }
+    }
+}
+
 #[async_trait]
 impl Coordinator for Broken {
     fn kind(&self) -> &'static str {
@@ -200,21 +302,50 @@ impl Coordinator for Broken {
     }
 
     async fn erase(&self) -> Result<(), StoreError<Bytes>> {
-        self.inner.erase().await
+        match self.fault {
+            Fault::EraseIncomplete => {
+                let kept = self.inner.get("Z").await?.entry;
+                self.inner.erase().await?;
+                if let Some(entry) = kept {
+                    self.inner.put("Z", entry.value, Expected::Absent).await?;
+                }
+                Ok(())
+            }
+            Fault::EraseTooMuch => {
+                for other in self.longer() {
+                    self.broker.open(other).erase().await?;
+                }
+                self.inner.erase().await
+            }
+            _ => self.inner.erase().await,
+        }
     }
 }
 
-/// Runs the suite on a coordinator with this fault; the checks that found it.
-async fn found(fault: Fault) -> Vec<&'static str> {
+/// Runs the suite on a coordinator with this fault; the checks that found it, with what they say.
+async fn found(fault: Fault) -> BTreeMap<&'static str, String> {
     let broker = MemoryBroker::new();
     let (count, wrote) = (Arc::new(AtomicU64::new(0)), Arc::new(Notify::new()));
+    let counts: Arc<std::sync::Mutex<BTreeMap<String, u64>>> = Arc::default();
+    let opened: Arc<std::sync::Mutex<BTreeSet<Namespace>>> = Arc::default();
+    let cut = Arc::new(AtomicBool::new(false));
+    let cutting = cut.clone();
+    let disturb: Disturb = Arc::new(move || {
+        let cut = cut.clone();
+        Box::pin(async move {
+            cut.store(true, Ordering::SeqCst);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            cut.store(false, Ordering::SeqCst);
+        })
+    });
     let factory: &Factory = &move |namespace| -> BoxFuture<'static, Result<Arc<dyn Coordinator>, String>> {
         let namespace = if fault == Fault::NamespacesMeet {
             Namespace::new("one").expect("valid")
         } else {
             namespace
         };
-        let (inner, count, wrote) = (broker.open(namespace), count.clone(), wrote.clone());
+        opened.lock().expect("no panic").insert(namespace.clone());
+        let (inner, count, wrote) = (broker.open(namespace.clone()), count.clone(), wrote.clone());
         let broken: Arc<dyn Coordinator> = Arc::new(Broken {
             inner,
             fault,
@@ -222,13 +353,19 @@ async fn found(fault: Fault) -> Vec<&'static str> {
             wrote,
             held: Default::default(),
             before: Default::default(),
+            counts: counts.clone(),
+            cut: cutting.clone(),
+            broker: broker.clone(),
+            namespace,
+            opened: opened.clone(),
         });
         Box::pin(async { Ok(broken) })
     };
     let options = Options {
         keys: 500,
         flood: 1500,
-        patience: Duration::from_secs(3),
+        patience: Duration::from_secs(8),
+        disturb: Some(disturb),
         ..Options::default()
     };
     let report = run(factory, options).await;
@@ -237,25 +374,27 @@ async fn found(fault: Fault) -> Vec<&'static str> {
         .rows
         .iter()
         .filter(|row| row.outcome == Outcome::Failed)
-        .map(|row| row.name)
+        .map(|row| (row.name, row.detail.clone()))
         .collect()
 }
 
 macro_rules! faults {
-    ($($test:ident: $fault:ident => $check:literal, not $innocent:literal;)*) => {$(
+    ($($test:ident: $fault:ident => $check:literal $(says $cause:literal)?, not $innocent:literal;)*) => {$(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $test() {
             let found = found(Fault::$fault).await;
-            assert!(found.contains(&$check), "the fault was found by {found:?}");
-            assert!(!found.contains(&$innocent), "what is sound was accused: {found:?}");
+            let said = found.get($check);
+            assert!(said.is_some(), "the fault was found by {found:?}");
+            $(assert!(said.is_some_and(|said| said.contains($cause)), "{said:?}");)?
+            assert!(!found.contains_key($innocent), "what is sound was accused: {found:?}");
         }
     )*};
 }
 
 faults! {
-    a_lost_update: LostUpdate => "cas-one-key", not "bus-order";
+    a_lost_update: LostUpdate => "cas-one-key" says "the expectation is checked in one step and the write made in another", not "bus-order";
     a_repeated_revision: RepeatedRevision => "cas-many-keys", not "bus-order";
-    a_stale_read: StaleRead => "cas-one-key", not "list";
+    a_stale_read: StaleRead => "cas-one-key" says "a copy that is behind", not "list";
     an_empty_conflict: EmptyConflict => "conflict", not "list";
     a_silent_loss: SilentLoss => "bus-slow", not "cas-one-key";
     messages_out_of_order: Reordered => "bus-order", not "cas-one-key";
@@ -265,4 +404,14 @@ faults! {
     namespaces_that_meet: NamespacesMeet => "namespaces", not "time";
     a_clock_that_goes_back: ClockBack => "time", not "cas-one-key";
     a_late_subscription: LateSubscription => "bus-subscribe", not "cas-one-key";
+    a_write_that_was_done_and_called_unavailable: DoneAndUnavailable => "reconnect" says "how locks are held twice", not "cas-one-key";
+    topics_that_nobody_asked_for: TopicsUnasked => "bus-topics" says "which was not subscribed to", not "bus-order";
+    a_clock_that_is_read_after_the_entries: ClockAfterEntries => "ages" says "the clock was read after the entries", not "time";
+    a_prefix_that_is_a_pattern: PrefixPattern => "list" says "prefix \"a_\" lists", not "list-many";
+    keys_that_are_sorted_as_words: SortedAsWords => "list" says "instead of", not "list-many";
+    an_erase_that_is_incomplete: EraseIncomplete => "erase" says "erase is incomplete: it left [\"Z\"]", not "namespaces";
+    an_erase_that_goes_too_far: EraseTooMuch => "erase" says "erase went too far", not "namespaces";
+    a_namespace_that_is_a_prefix: NamespacePrefix => "namespaces" says "whose name begins with its own", not "list";
+    a_revision_for_each_key: RevisionPerKey => "cas-many-keys" says "both given revision", not "bus-order";
+    a_revision_without_a_lock: RevisionWithoutLock => "cas-many-keys" says "in the same indivisible step", not "expectations";
 }

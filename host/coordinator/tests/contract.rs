@@ -1,6 +1,6 @@
 //! The contract suite on our own backends.
 
-use shardwright_coordinator::suite::{BoxFuture, Factory, Options, SuiteReport, run};
+use shardwright_coordinator::suite::{BoxFuture, CHECKS, Factory, Options, SuiteReport, run};
 use shardwright_coordinator::{Coordinator, MemoryBroker, Namespace, Secret, SqliteCoordinator, protect};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ fn verify(report: &SuiteReport, kind: &str) {
         println!("{name:<16} {outcome:<8} {millis:>6} ms  {detail}");
     }
     assert!(report.passed(), "{:#?}", report.failures().collect::<Vec<_>>());
-    assert_eq!((report.kind.as_str(), report.rows.len()), (kind, 20));
+    assert_eq!((report.kind.as_str(), report.rows.len()), (kind, CHECKS));
 }
 
 async fn open_sqlite(path: PathBuf, namespace: Namespace) -> Result<Arc<dyn Coordinator>, String> {

@@ -39,6 +39,12 @@ impl Scratch {
         Ok(Namespace::new(&name)?)
     }
 
+    /// Takes note of a namespace that is opened otherwise.
+    #[cfg(feature = "adapters")]
+    pub(crate) fn note(&self, space: &Namespace) {
+        self.made().insert(space.as_str().to_owned());
+    }
+
     /// A handle to the namespace `space`.
     pub(crate) async fn open(&self, space: &Namespace) -> anyhow::Result<Arc<dyn Coordinator>> {
         // Before it is opened: whoever breaks that off does not know how far it came.

@@ -6,6 +6,7 @@ mod check;
 mod common;
 mod docs;
 mod example;
+mod faulty;
 mod inspect;
 mod new;
 mod workshop;

@@ -16,6 +16,10 @@ const WRITES: usize = 1024;
 /// By how many milliseconds two lanes may differ about the backend's clock without it being called a step.
 const JITTER: u64 = 100;
 
+/// What revisions mean that do not grow.
+const UNLOCKED: &str = "the store was set back, or a revision is not taken in the same indivisible step in which its write is made (one lock, one transaction or \
+     one sequence for the whole namespace)";
+
 /// What is known of one history.
 #[derive(Default)]
 pub(super) struct Belief(Mutex<Known>);
@@ -153,11 +157,14 @@ impl Belief {
         let mut known = self.lock();
         known.check()?;
         if revision <= before.0 {
-            let why = format!("a write was given revision {revision}, and the store was at {} before it", before.0);
+            let why = format!(
+                "a write was given revision {revision}, and the store was at {} before it: {UNLOCKED}",
+                before.0
+            );
             return Err(known.lose(why));
         }
         if known.writes.iter().any(|(_, given)| *given == revision) {
-            let why = format!("two writes were given revision {revision}");
+            let why = format!("two writes were both given revision {revision}: {UNLOCKED}");
             return Err(known.lose(why));
         }
         known.writes.push_back((hash(key), revision));

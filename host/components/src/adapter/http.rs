@@ -1,6 +1,7 @@
 //! `wasi:http` for one lane, through the gate: one connection, kept open between requests, with TLS by the host. Redirects are not followed: what an adapter
 //! makes of one is a request like any other, and has to be granted.
 
+use super::detour::Detour;
 use super::gate::{Gate, Unresolved};
 use super::grants::{Scheme, split};
 use super::kept::{body, headers};
@@ -13,7 +14,7 @@ use hyper::body::Body;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use shardwright_coordinator::broker::{BrokerError, Security};
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -44,6 +45,7 @@ struct Inner {
     gate: Gate,
     security: Option<Security>,
     sent: sent::Sent,
+    detour: Option<Detour>,
     kept: Mutex<Option<Kept>>,
     connections: Arc<Semaphore>,
     /// Bytes of the requests that are on their way.
@@ -66,11 +68,12 @@ struct Target {
 }
 
 impl Wire {
-    pub(super) fn new(gate: Gate, security: Option<Security>, sent: sent::Sent) -> Self {
+    pub(super) fn new(gate: Gate, security: Option<Security>, sent: sent::Sent, detour: Option<Detour>) -> Self {
         Self(Arc::new(Inner {
             gate,
             security,
             sent,
+            detour,
             kept: Mutex::new(None),
             connections: Arc::new(Semaphore::new(CONNECTIONS)),
             sending: AtomicUsize::new(0),
@@ -194,7 +197,7 @@ impl Inner {
                 info_code: None,
             },
         })?;
-        let stream = connect(&addresses, to.port).await?;
+        let stream = connect(&addresses, to.port, self.detour.as_ref()).await?;
         if to.scheme == Scheme::Http {
             return self.drive(stream, permit).await;
         }
@@ -242,10 +245,12 @@ impl Target {
     }
 }
 
-async fn connect(addresses: &[IpAddr], port: u16) -> Result<TcpStream, Error> {
+async fn connect(addresses: &[IpAddr], port: u16, detour: Option<&Detour>) -> Result<TcpStream, Error> {
     let mut last = Error::DestinationNotFound;
     for address in addresses {
-        match TcpStream::connect((*address, port)).await {
+        let address = SocketAddr::new(*address, port);
+        let address = detour.map_or(address, |detour| detour.lead(address));
+        match TcpStream::connect(address).await {
             Ok(stream) => {
                 // Small requests must not wait for each other.
                 let _ = stream.set_nodelay(true);

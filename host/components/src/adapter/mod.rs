@@ -9,11 +9,13 @@
 //!   says, with secrets masked; `fault`: how it ended;
 //! - `belief`: what the host knows of the store, and therefore does not believe;
 //! - `supervisor`: how often an adapter may fail, and what becomes of it;
-//! - `pool`, `opening` and `coordinator`: lanes for the store and the bus, opened when they are needed; `ear`: subscriptions; `upgrade`: another component in its place.
+//! - `pool`, `opening` and `coordinator`: lanes for the store and the bus, opened when they are needed; `ear`: subscriptions; `upgrade`: another component in its place;
+//! - `detour` and `probe`: for whoever tests an adapter, its connections and single lanes.
 
 mod belief;
 mod component;
 mod coordinator;
+mod detour;
 mod ear;
 mod engine;
 mod fault;
@@ -29,6 +31,7 @@ mod opening;
 mod options;
 mod outward;
 mod pool;
+mod probe;
 mod refusal;
 mod requests;
 mod sent;
@@ -44,10 +47,12 @@ mod world;
 
 pub use component::{AdapterComponent, AdapterLoadError, RequiresError, VERSION};
 pub use coordinator::AdapterCoordinator;
+pub use detour::Detour;
 pub use engine::AdapterEngine;
 pub use fault::{FaultKind, LaneFault};
 pub use grants::{Grant, GrantError, Grants, Scheme};
 pub use options::{AdapterBudget, AdapterOptions};
+pub use probe::{LanePurpose, Probe, ProbeError};
 pub use status::AdapterStatus;
 pub use supervisor::AdapterState;
 pub use upgrade::{Differences, UpgradeError};

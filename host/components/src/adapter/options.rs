@@ -1,6 +1,6 @@
 //! What an adapter may have and take, as an operator sets it.
 
-use super::Grants;
+use super::{Detour, Grants};
 use shardwright_coordinator::broker::{Password, Tls};
 use std::time::Duration;
 
@@ -23,6 +23,8 @@ pub struct AdapterOptions {
     pub lanes: usize,
     /// What its lanes may take.
     pub budget: AdapterBudget,
+    /// Where its connections lead instead, if it is being tested.
+    pub detour: Option<Detour>,
 }
 
 /// What the lanes of an adapter may take. Beyond it the lane ends, in the [`LaneFault`](super::LaneFault) named with each limit; the others notice nothing.
@@ -63,6 +65,7 @@ impl AdapterOptions {
             timeout: Duration::from_secs(5),
             lanes: 4,
             budget: AdapterBudget::default(),
+            detour: None,
         }
     }
 }

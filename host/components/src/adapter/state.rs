@@ -67,7 +67,7 @@ impl State {
         let gate = Gate::new(shared.options.grants.clone(), shared.mask.clone(), shared.lookups.clone());
         let (words, sent) = (LastWords::default(), Sent::default());
         let mut wasi = WasiCtx::builder();
-        let checked = gate.clone();
+        let (checked, detour) = (gate.clone(), shared.options.detour.clone());
         wasi.stdout(words.clone())
             .stderr(words.clone())
             .monotonic_clock(Boottime)
@@ -79,7 +79,9 @@ impl State {
                 let allowed = match purpose {
                     // What the system binds by itself in order to connect.
                     wasmtime_wasi::sockets::SocketAddrUse::TcpBind => address.ip().is_unspecified() && address.port() == 0,
-                    wasmtime_wasi::sockets::SocketAddrUse::TcpConnect => checked.connects(address),
+                    wasmtime_wasi::sockets::SocketAddrUse::TcpConnect => {
+                        detour.as_ref().is_some_and(|detour| detour.leads_to(address)) || checked.connects(address)
+                    }
                     _ => false,
                 };
                 Box::pin(async move { allowed })
@@ -96,7 +98,7 @@ impl State {
             table,
             wasi: wasi.build(),
             http,
-            wire: Wire::new(gate, shared.security.clone(), sent.clone()),
+            wire: Wire::new(gate, shared.security.clone(), sent.clone(), shared.options.detour.clone()),
             sent,
             memory: Limiter::sharing(budget.memory, shared.memory.clone()),
             words,
@@ -203,6 +205,7 @@ pub(super) fn imports(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Stat
     super::names::add_to_linker(&mut linker)?;
     super::requests::add_to_linker(&mut linker)?;
     super::sent::add_to_linker(&mut linker)?;
+    super::detour::add_to_linker(&mut linker)?;
     linker.allow_shadowing(false);
     super::tls::add_to_linker(&mut linker)?;
     log::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;

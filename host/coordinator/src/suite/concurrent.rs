@@ -3,7 +3,7 @@
 use super::faulty::FaultyCoordinator;
 use super::history::{Action, Effect, Operation, Recorder, Seen};
 use super::linear::{check_key_history, check_revisions};
-use super::{Context, Flaw, Random, Verdict, ensure};
+use super::{Context, Flaw, Random, Verdict, cause, ensure};
 use crate::contract::Coordinator;
 use shardwright_core::store::Expected;
 use std::collections::BTreeMap;
@@ -90,7 +90,10 @@ async fn contend(cx: &Context<'_>, keys: u64, faulty: bool) -> Verdict {
     let all: Vec<Operation> = histories.values().flatten().copied().collect();
     check_revisions(&all).map_err(Flaw::Broken)?;
     for (key, history) in &histories {
-        check_key_history(history).map_err(|flaw| Flaw::Broken(format!("key {key}: {flaw}")))?;
+        check_key_history(history).map_err(|flaw| {
+            let flaw = cause::of_key(history).unwrap_or(flaw);
+            Flaw::Broken(format!("key {key}: {flaw}"))
+        })?;
     }
     let count = |which: fn(&Effect) -> bool| all.iter().filter(|operation| which(&operation.effect)).count();
     let (written, conflicts) = (

@@ -1,5 +1,6 @@
 //! What clients did and saw, in the order of one logical clock.
 
+use super::cause::explain;
 use crate::contract::Coordinator;
 use bytes::Bytes;
 use shardwright_core::store::{Entry, Expected, Revision, StoreError};
@@ -92,7 +93,7 @@ impl Recorder {
             Err(StoreError::Conflict(entry)) => Effect::Conflict(seen(entry.as_ref())?),
             Err(StoreError::Indeterminate(_)) => Effect::Unknown,
             Err(StoreError::Unavailable(_)) => return Ok(None),
-            Err(error) => return Err(format!("unexpected error: {error}")),
+            Err(error) => return Err(format!("while others wrote, {action:?} failed: {}", explain(&error))),
         };
         let back = if effect == Effect::Unknown { u64::MAX } else { self.tick() };
         Ok(Some(Operation {

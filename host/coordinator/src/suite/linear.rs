@@ -169,7 +169,8 @@ pub fn check_revisions(operations: &[Operation]) -> Result<(), String> {
     writes.sort_by_key(|(revision, _)| *revision);
     if let Some(pair) = writes.windows(2).find(|pair| pair[0].0 == pair[1].0) {
         return Err(format!(
-            "two writes have revision {}: {:?} and {:?}",
+            "two writes were both given revision {}: {:?} and {:?}. Each must take a revision of its own, in the same indivisible step in which it \
+             is made: one lock, one transaction or one sequence for the whole namespace",
             pair[0].0.0, pair[0].1, pair[1].1
         ));
     }
@@ -178,7 +179,8 @@ pub fn check_revisions(operations: &[Operation]) -> Result<(), String> {
     for (_, operation) in writes.iter().rev() {
         if let Some(later) = earliest.filter(|later| later.back < operation.call) {
             return Err(format!(
-                "{later:?} was answered before {operation:?} was asked for, but has the greater revision"
+                "{later:?} was answered before {operation:?} was asked for, but has the greater revision: revisions are not taken in the order \
+                 of the writes, as with a counter for each key, or numbers that are reserved beforehand"
             ));
         }
         if earliest.is_none_or(|e| operation.back < e.back) {

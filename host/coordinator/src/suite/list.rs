@@ -17,12 +17,13 @@ pub(super) async fn ranges(cx: &Context<'_>) -> Verdict {
     let store = cx.open(&cx.space()).await?;
     let empty = store.list("", Revision(0)).await?;
     ensure!(empty.entries.is_empty(), "a fresh namespace lists {:?}", keys(&empty));
-    let names = ["a", "a/", "a/1", "a/10", "a/2", "a0", "ab", "b", "z:", "zz"];
+    // Sorted as bytes: neither as words of a language, nor with a character that stands for any other.
+    let names = ["B", "a", "a/", "a/1", "a/10", "a/2", "a0", "a_", "a_1", "ab", "b", "z:", "zz"];
     let mut revisions = BTreeMap::new();
     for key in names.iter().rev() {
         revisions.insert(*key, store.put(key, Bytes::from(*key), Expected::Absent).await?.revision);
     }
-    for prefix in ["", "a", "a/", "a/1", "z", "zz", "zzz", "b", "-", "+"] {
+    for prefix in ["", "a", "a/", "a/1", "a_", "z", "zz", "zzz", "b", "B", "-", "+", "."] {
         let listing = store.list(prefix, Revision(0)).await?;
         let mut expected: Vec<_> = names.iter().copied().filter(|key| key.starts_with(prefix)).collect();
         expected.sort_unstable();
@@ -65,7 +66,7 @@ pub(super) async fn ranges(cx: &Context<'_>) -> Verdict {
         "nothing was written since, but {:?} are listed",
         keys(&news)
     );
-    Ok(format!("{} keys, 10 prefixes, every revision", names.len()))
+    Ok(format!("{} keys, 13 prefixes, every revision", names.len()))
 }
 
 pub(super) async fn many(cx: &Context<'_>) -> Verdict {

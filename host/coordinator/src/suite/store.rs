@@ -1,10 +1,13 @@
 //! The store's promises, one client at a time.
 
-use super::{Context, Verdict, ensure};
+use super::{Context, Flaw, Verdict, ensure};
 use crate::contract::{BusError, Coordinator};
 use crate::limits::MAX_VALUE;
 use bytes::Bytes;
 use shardwright_core::store::{Expected, Revision, StoreError, StoreTime};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use tokio::task::JoinSet;
 
 /// The three states a key can be in, and how a fourth, a deleted one, equals the first.
 #[derive(Clone, Copy, Debug)]
@@ -150,7 +153,7 @@ pub(super) async fn sizes(cx: &Context<'_>) -> Verdict {
     let store = cx.open(&cx.space()).await?;
     let pattern = |size: usize| Bytes::from((0..size).map(|i| (i * 31 % 251) as u8).collect::<Vec<_>>());
     let Err(StoreError::TooLarge { limit, .. }) = store.put("huge", pattern(4 * MAX_VALUE), Expected::Any).await else {
-        return Err(super::Flaw::Broken("4 MiB were not refused as too large".into()));
+        return Err(Flaw::Broken("4 MiB were not refused as too large".into()));
     };
     ensure!(limit >= MAX_VALUE, "the limit is {limit} bytes, 1 MiB must fit");
     let over = store.put("huge", pattern(limit + 1), Expected::Any).await;
@@ -168,7 +171,8 @@ pub(super) async fn sizes(cx: &Context<'_>) -> Verdict {
 }
 
 pub(super) async fn namespaces(cx: &Context<'_>) -> Verdict {
-    let (one, two) = (cx.open(&cx.space()).await?, cx.open(&cx.space()).await?);
+    let space = cx.space();
+    let (one, two) = (cx.open(&space).await?, cx.open(&cx.beside(&space)).await?);
     one.put("k", Bytes::from_static(b"one"), Expected::Absent).await?;
     ensure!(two.get("k").await?.entry.is_none(), "the other namespace shows the entry");
     ensure!(
@@ -179,12 +183,18 @@ pub(super) async fn namespaces(cx: &Context<'_>) -> Verdict {
     two.delete("k", Expected::Any).await?;
     let value = one.get("k").await?.entry.map(|entry| entry.value);
     ensure!(value.as_deref() == Some(b"one"), "the other namespace's delete left {value:?}");
+    two.put("l", Bytes::from_static(b"two"), Expected::Absent).await?;
+    let listed: Vec<_> = one.list("", Revision(0)).await?.entries.into_iter().map(|(key, _)| key).collect();
+    ensure!(
+        listed == ["k"],
+        "a namespace lists {listed:?} and has \"k\": it finds what is in a namespace whose name begins with its own"
+    );
     Ok("neither sees the other".into())
 }
 
 pub(super) async fn time(cx: &Context<'_>) -> Verdict {
     let space = cx.space();
-    let handles: [std::sync::Arc<dyn Coordinator>; 2] = [cx.open(&space).await?, cx.open(&space).await?];
+    let handles: [Arc<dyn Coordinator>; 2] = [cx.open(&space).await?, cx.open(&space).await?];
     let mut last = StoreTime(0);
     for i in 0..40 {
         let (one, two) = (&handles[i % 2], &handles[(i + 1) % 2]);
@@ -205,20 +215,107 @@ pub(super) async fn time(cx: &Context<'_>) -> Verdict {
     Ok("120 answers of two handles".into())
 }
 
+/// By how many milliseconds an entry may look older than it was. The promise is "a few"; a busy machine is given more.
+const SLACK: u64 = 250;
+/// How often the entry is renewed at least while others look.
+const RENEWALS: u64 = 8;
+
+/// One renews an entry all the time, as a node does its session, and another looks how old it is.
+pub(super) async fn ages(cx: &Context<'_>) -> Verdict {
+    let space = cx.space();
+    let (writer, reader) = (cx.open(&space).await?, cx.open(&space).await?);
+    let first = writer.put("session", Bytes::new(), Expected::Any).await?;
+    let (over, renewed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let (looked, counted) = (over.clone(), renewed.clone());
+    // Ends with this check, however that ends.
+    let mut renewing = JoinSet::new();
+    renewing.spawn(async move {
+        let mut renewals = vec![first];
+        while !looked.load(Ordering::SeqCst) {
+            let renewal = writer.put("session", Bytes::new(), Expected::Any).await;
+            counted.fetch_add(if renewal.is_ok() { 1 } else { RENEWALS }, Ordering::SeqCst);
+            renewals.push(renewal?);
+            tokio::task::yield_now().await;
+        }
+        Ok::<_, Flaw>(renewals)
+    });
+    let mut looks = Vec::new();
+    // However fast one of the two is, they must meet.
+    while looks.len() < 16 || renewed.load(Ordering::SeqCst) < RENEWALS {
+        tokio::task::yield_now().await;
+        let reading = reader.get("session").await?;
+        looks.push(("get", reading.now, reading.entry.map(|entry| entry.revision)));
+        let listing = reader.list("", Revision(0)).await?;
+        let listed = listing.entries.into_iter().find(|(key, _)| key == "session");
+        looks.push(("list", listing.now, listed.map(|(_, entry)| entry.revision)));
+    }
+    over.store(true, Ordering::SeqCst);
+    let (mut renewals, mut most) = (Vec::new(), 0);
+    while let Some(done) = renewing.join_next().await {
+        renewals = done??;
+    }
+    for (what, now, seen) in looks {
+        let Some(seen) = seen else {
+            return Err(Flaw::Broken(format!("{what}: the entry that is renewed all the time is not there")));
+        };
+        // What came next and was not seen had not been written yet, so neither had the clock come that far.
+        if let Some(next) = renewals.iter().find(|written| written.revision > seen) {
+            let late = now.0.saturating_sub(next.now.0);
+            ensure!(
+                late <= SLACK,
+                "{what} shows revision {} as of {}, but revision {} was written {late} ms before that: the clock was read after the entries, or \
+                 the entries are stale; an entry that looks too old is a session taken from a node that lives. Read the clock first, or in the \
+                 same step",
+                seen.0,
+                now.0,
+                next.revision.0
+            );
+            most = most.max(late);
+        }
+    }
+    Ok(format!("{} renewals; at most {most} ms too old", renewals.len()))
+}
+
 /// Also cleans up after the other checks.
 pub(super) async fn erase(cx: &Context<'_>) -> Verdict {
-    let (space, other) = (cx.space(), cx.space());
+    let space = cx.space();
+    let other = cx.beside(&space);
     let (doomed, bystander) = (cx.open(&space).await?, cx.open(&other).await?);
-    for key in ["a", "b/c"] {
+    let before = doomed.put("a", Bytes::from_static(b"x"), Expected::Absent).await?;
+    for key in ["b/c", "Z"] {
         doomed.put(key, Bytes::from_static(b"x"), Expected::Absent).await?;
+    }
+    for key in ["a", "b/c"] {
         bystander.put(key, Bytes::from_static(b"x"), Expected::Absent).await?;
     }
     doomed.erase().await?;
-    let listing = cx.open(&space).await?.list("", Revision(0)).await?;
-    ensure!(listing.entries.is_empty(), "left behind: {:?}", listing.entries);
+    let again = cx.open(&space).await?;
+    let left: Vec<_> = again.list("", Revision(0)).await?.entries.into_iter().map(|(key, _)| key).collect();
+    ensure!(left.is_empty(), "erase is incomplete: it left {left:?} of [\"Z\", \"a\", \"b/c\"]");
+    let entry = again.get("a").await?.entry;
+    ensure!(
+        entry.is_none(),
+        "erase is incomplete: a listing is empty, but \"a\" is still there: {entry:?}"
+    );
+    match again.put("a", Bytes::from_static(b"y"), Expected::Revision(before.revision)).await {
+        Err(StoreError::Conflict(None)) => {}
+        other => ensure!(
+            false,
+            "erase is incomplete: a write over an entry that was erased answered {other:?}"
+        ),
+    }
+    if let Err(StoreError::Conflict(found)) = again.put("a", Bytes::from_static(b"y"), Expected::Absent).await {
+        ensure!(
+            false,
+            "erase is incomplete: \"a\" cannot be read, but stands in the way of a write: {found:?}"
+        );
+    }
     let spared = bystander.list("", Revision(0)).await?.entries.len();
-    ensure!(spared == 2, "another namespace was left with {spared} entries of 2");
-    let spaces = cx.spaces();
+    ensure!(
+        spared == 2,
+        "erase went too far: the namespace {other}, whose name begins with that of the erased one, is left with {spared} entries of 2"
+    );
+    let spaces = cx.spaces().clone();
     for space in &spaces {
         cx.open(space).await?.erase().await?;
     }

@@ -3,7 +3,7 @@
 use super::{boxed, open, options};
 use shardwright_coordinator::Coordinator;
 use shardwright_coordinator::kafka::KafkaOptions;
-use shardwright_coordinator::suite::{BoxFuture, Disturb, Factory, Options, SuiteReport, run};
+use shardwright_coordinator::suite::{BoxFuture, CHECKS, Disturb, Factory, Options, SuiteReport, run};
 use shardwright_servers::KafkaServer;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ fn verify(report: &SuiteReport, disturbed: bool) {
         println!("{name:<16} {outcome:<8} {millis:>6} ms  {detail}");
     }
     assert!(report.passed(), "{:#?}", report.failures().collect::<Vec<_>>());
-    assert_eq!((report.kind.as_str(), report.rows.len()), ("kafka", 20));
+    assert_eq!((report.kind.as_str(), report.rows.len()), ("kafka", CHECKS));
     let skipped = report.table().iter().any(|[_, outcome, ..]| outcome == "skipped");
     assert!(!skipped || !disturbed, "a check was skipped");
 }

@@ -3,7 +3,7 @@
 use crate::common::{open, options};
 use shardwright_coordinator::Coordinator;
 use shardwright_coordinator::nats::NatsOptions;
-use shardwright_coordinator::suite::{BoxFuture, Disturb, Factory, Options, SuiteReport, run};
+use shardwright_coordinator::suite::{BoxFuture, CHECKS, Disturb, Factory, Options, SuiteReport, run};
 use shardwright_servers::{NatsCluster, NatsServer, Proxy};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ fn verify(report: &SuiteReport) {
         println!("{name:<16} {outcome:<8} {millis:>6} ms  {detail}");
     }
     assert!(report.passed(), "{:#?}", report.failures().collect::<Vec<_>>());
-    assert_eq!((report.kind.as_str(), report.rows.len()), ("nats", 20));
+    assert_eq!((report.kind.as_str(), report.rows.len()), ("nats", CHECKS));
     assert!(
         report.table().iter().all(|[_, outcome, ..]| outcome != "skipped"),
         "a check was skipped"

@@ -4,7 +4,7 @@ use crate::common::{secured, single};
 use shardwright_coordinator::Coordinator;
 use shardwright_coordinator::broker::Password;
 use shardwright_coordinator::redis::{RedisCoordinator, RedisOptions, RedisTopology};
-use shardwright_coordinator::suite::{Disturb, Factory, Options, Outcome, run};
+use shardwright_coordinator::suite::{CHECKS, Disturb, Factory, Options, Outcome, run};
 use shardwright_servers::{Authority, Proxy, RedisCluster, RedisSentinel, RedisServer};
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ async fn verify(options: RedisOptions, disturb: impl Fn() + Clone + Send + Sync 
         report.rows.iter().all(|row| row.outcome == Outcome::Passed),
         "something was skipped"
     );
-    assert_eq!((report.kind.as_str(), report.rows.len()), ("redis", 20));
+    assert_eq!((report.kind.as_str(), report.rows.len()), ("redis", CHECKS));
 }
 
 /// All connections are cut, other handles' included. `SHARDWRIGHT_TEST_REDIS_URL` names a server of your own on this machine.

@@ -109,8 +109,6 @@ pub(super) fn adapter(
     let grants = Grants::parse(texts.iter().map(String::as_str)).map_err(|error| BrokerError::Invalid(error.to_string()))?;
     let bytes = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
     Ok(AdapterOptions {
-        id: section.id.clone(),
-        config: password(&section.config),
         secrets: section.secrets.iter().map(password).collect(),
         grants,
         tls: section.tls.as_ref().map(tls),
@@ -122,5 +120,6 @@ pub(super) fn adapter(
             cpu: section.budget.cpu,
             answer: bytes(section.budget.answer),
         },
+        ..AdapterOptions::new(section.id.clone(), password(&section.config))
     })
 }

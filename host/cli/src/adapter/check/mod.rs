@@ -1,6 +1,11 @@
 //! `adapter check`: the contract suite and the tests of the sandbox, on a component and its real backend.
 
+mod answers;
+mod bus;
+mod lives;
 mod sandbox;
+mod watched;
+mod way;
 mod work;
 
 use super::load::{Loaded, load};
@@ -13,9 +18,12 @@ use sandbox::Subject;
 use shardwright_components::adapter::{AdapterCoordinator, AdapterOptions};
 use shardwright_config::{ComponentSection, CoordinatorConfig};
 use shardwright_coordinator::broker::Password;
+use shardwright_coordinator::suite::{self, Row};
 use shardwright_coordinator::{Coordinator, Namespace, Secret, protect};
 use std::path::PathBuf;
 use std::sync::Arc;
+use watched::{Complaints, Watched};
+use way::Way;
 
 /// Arguments of `adapter check`.
 #[derive(Args, Debug)]
@@ -53,12 +61,14 @@ pub(super) fn run(args: &Check) -> anyhow::Result<Exit> {
     // Compiling an adapter with a language's runtime takes seconds, before there is anything to interrupt.
     let (loaded, options, secret) = crate::brief(prepare(args))?;
     let component = loaded.component.clone();
-    let (opened, opening) = (component.clone(), options.clone());
+    let complaints = Complaints::default();
+    let (opened, opening, told) = (component.clone(), options.clone(), complaints.clone());
     let scratch = Arc::new(Scratch::new(move |space: Namespace| {
-        let (component, options, secret) = (opened.clone(), opening.clone(), secret.clone());
+        let (component, options, secret, complaints) = (opened.clone(), opening.clone(), secret.clone(), told.clone());
         Box::pin(async move {
             let secret = secret.as_deref().map(Secret::new).transpose()?;
-            let backend = Arc::new(AdapterCoordinator::open(component, options, space.clone()).await?);
+            let inner = AdapterCoordinator::open(component, options, space.clone()).await?;
+            let backend = Arc::new(Watched { inner, complaints });
             Ok(protect(backend, &space, secret.as_ref()) as Arc<dyn Coordinator>)
         })
     }));
@@ -66,15 +76,47 @@ pub(super) fn run(args: &Check) -> anyhow::Result<Exit> {
         loaded,
         options,
         scratch: scratch.clone(),
+        complaints,
         quick: args.quick,
     };
     let work = async move {
         // First: without a backend there is nothing to find out.
         let mut findings = trial::examine(subject.scratch.clone(), subject.quick).await?;
+        let disturbed = disturbed(&subject).await;
+        for row in &mut findings.report.rows {
+            if let Some(disturbed) = disturbed.iter().find(|disturbed| disturbed.name == row.name) {
+                *row = disturbed.clone();
+            }
+        }
         findings.report.rows.extend(subject.rows().await);
         Ok(findings)
     };
     trial::conduct(&scratch, work, args.json)
+}
+
+/// The check of the suite that has the backend disturbed, with connections that can be cut.
+async fn disturbed(subject: &Subject) -> Vec<Row> {
+    let way = Way::default();
+    let (component, scratch) = (subject.component(), subject.scratch.clone());
+    let options = AdapterOptions {
+        detour: Some(way.detour()),
+        ..subject.options.clone()
+    };
+    let factory = move |space: Namespace| -> suite::BoxFuture<'static, Result<Arc<dyn Coordinator>, String>> {
+        let (component, options) = (component.clone(), options.clone());
+        scratch.note(&space);
+        Box::pin(async move {
+            let opened = AdapterCoordinator::open(component, options, space).await;
+            opened
+                .map(|opened| Arc::new(opened) as Arc<dyn Coordinator>)
+                .map_err(|error| error.to_string())
+        })
+    };
+    let options = suite::Options {
+        disturb: Some(way.disturb()),
+        ..suite::Options::default()
+    };
+    suite::run_some(&factory, options, |check| check == "reconnect").await.rows
 }
 
 /// The adapter, what it is opened with, and the cluster's secret.

@@ -1,11 +1,17 @@
 //! What an adapter must be besides a coordinator: content with its grants, strict about its configuration, the same each time.
 
-use super::work;
+use super::watched::Complaints;
+use super::{answers, bus, lives, work};
 use crate::adapter::load::Loaded;
 use crate::trial::Scratch;
-use shardwright_components::adapter::{AdapterComponent, AdapterCoordinator, AdapterOptions, Grants};
+use bytes::Bytes;
+use shardwright_components::adapter::{
+    AdapterComponent, AdapterCoordinator, AdapterLoadError, AdapterOptions, Grants, ProbeError, RequiresError,
+};
+use shardwright_coordinator::BusError;
 use shardwright_coordinator::broker::{BrokerError, Password};
-use shardwright_coordinator::suite::{Outcome, Row};
+use shardwright_coordinator::suite::{Outcome, Row, explain};
+use shardwright_core::store::StoreError;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,17 +30,31 @@ pub(super) enum Flaw {
     Skip(String),
 }
 
-impl<E: std::fmt::Display> From<E> for Flaw {
-    fn from(error: E) -> Self {
-        Self::Broken(format!("unexpected error: {error:#}"))
+impl From<StoreError<Bytes>> for Flaw {
+    fn from(error: StoreError<Bytes>) -> Self {
+        Self::Broken(explain(&error))
     }
 }
+
+/// Errors that say by themselves what is wrong.
+macro_rules! unexpected {
+    ($($error:ty),*) => {$(
+        impl From<$error> for Flaw {
+            fn from(error: $error) -> Self {
+                Self::Broken(format!("unexpected error: {error:#}"))
+            }
+        }
+    )*};
+}
+unexpected!(BusError, BrokerError, ProbeError, AdapterLoadError, RequiresError, anyhow::Error);
 
 /// The adapter under test.
 pub(super) struct Subject {
     pub(super) loaded: Loaded,
     pub(super) options: AdapterOptions,
     pub(super) scratch: Arc<Scratch>,
+    /// Of the handles of the suite, which has run before.
+    pub(super) complaints: Complaints,
     pub(super) quick: bool,
 }
 
@@ -42,6 +62,12 @@ impl Subject {
     /// Every test, one after the other.
     pub(super) async fn rows(&self) -> Vec<Row> {
         vec![
+            row(
+                "no-faults",
+                "in the whole suite the host had nothing against any answer",
+                self.faultless(),
+            )
+            .await,
             row(
                 "describe",
                 "what it is does not depend on grants or chance, nor does what it requires",
@@ -72,6 +98,25 @@ impl Subject {
                 work::interrupted(self),
             )
             .await,
+            row("halved", "a write that is cut off on its way leaves nothing", answers::halved(self)).await,
+            row(
+                "answer-lost",
+                "a write whose answer is lost is indeterminate unless nothing was written, and a reading whose answer breaks off is none",
+                answers::lost(self),
+            )
+            .await,
+            row(
+                "topics",
+                "a lane that listens delivers what it was asked for, and nothing else",
+                bus::topics(self),
+            )
+            .await,
+            row(
+                "overflow",
+                "what comes while `next` is not called is kept, or a gap is told",
+                bus::overflow(self),
+            )
+            .await,
             row(
                 "memory",
                 "the memory of a lane lasts for a thousand calls and more",
@@ -84,6 +129,13 @@ impl Subject {
                 work::history(self),
             )
             .await,
+            row(
+                "history-dead",
+                "no lane opens with a history that is over, and none that is open goes on",
+                lives::dead(self),
+            )
+            .await,
+            row("history-bus", "no message passes from one history into another", bus::after(self)).await,
         ]
     }
 
@@ -99,6 +151,13 @@ impl Subject {
     /// Exactly the grants that it requires, whatever else the operator allows.
     pub(super) async fn required(&self) -> Result<Grants, Flaw> {
         Ok(self.component().requires(&self.options.config).await?)
+    }
+
+    async fn faultless(&self) -> Verdict {
+        match self.complaints.all().as_slice() {
+            [] => Ok("no lane ended by a fault".into()),
+            complaints => Err(Flaw::Broken(complaints.join("; "))),
+        }
     }
 
     async fn describe(&self) -> Verdict {

@@ -128,6 +128,10 @@ pub(super) async fn history(subject: &Subject) -> Verdict {
     old.put("k", Bytes::from_static(b"old"), Expected::Absent).await?;
     other.erase().await?;
     let new = open().await?;
+    let left: Vec<_> = new.list("", Revision(0)).await?.entries.into_iter().map(|(key, _)| key).collect();
+    if !left.is_empty() {
+        return Err(Flaw::Broken(format!("erase is incomplete: it left {left:?}")));
+    }
     let written = new.put("k", Bytes::from_static(b"new"), Expected::Absent).await?;
     for attempt in ["a first", "a second"] {
         let read = old.get("k").await;

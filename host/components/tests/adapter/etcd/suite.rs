@@ -4,7 +4,7 @@ use super::{etcd, options};
 use shardwright_components::adapter::{AdapterCoordinator, AdapterOptions};
 use shardwright_coordinator::Coordinator;
 use shardwright_coordinator::broker::{Pem, Tls};
-use shardwright_coordinator::suite::{Disturb, Factory, Options, Outcome, run};
+use shardwright_coordinator::suite::{CHECKS, Disturb, Factory, Options, Outcome, run};
 use shardwright_servers::{Authority, EtcdCluster, EtcdServer, Proxy};
 use std::sync::Arc;
 
@@ -38,7 +38,7 @@ async fn verify(options: AdapterOptions, disturb: impl Fn() + Clone + Send + Syn
         report.rows.iter().all(|row| row.outcome == Outcome::Passed),
         "something was skipped"
     );
-    assert_eq!((report.kind.as_str(), report.rows.len()), ("etcd", 20));
+    assert_eq!((report.kind.as_str(), report.rows.len()), ("etcd", CHECKS));
 }
 
 /// All connections are cut, other handles' included.

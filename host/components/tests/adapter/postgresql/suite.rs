@@ -5,7 +5,7 @@ use bytes::Bytes;
 use shardwright_components::adapter::{AdapterCoordinator, AdapterOptions};
 use shardwright_coordinator::broker::{Pem, Tls};
 use shardwright_coordinator::limits::{FRAME_ROOM, MAX_VALUE};
-use shardwright_coordinator::suite::{Disturb, Factory, Options, Outcome, run};
+use shardwright_coordinator::suite::{CHECKS, Disturb, Factory, Options, Outcome, run};
 use shardwright_coordinator::{Coordinator, Store};
 use shardwright_core::store::{Expected, Revision, StoreError};
 use shardwright_servers::{Authority, Proxy};
@@ -41,7 +41,7 @@ async fn verify(options: AdapterOptions, disturb: impl Fn() + Clone + Send + Syn
         report.rows.iter().all(|row| row.outcome == Outcome::Passed),
         "something was skipped"
     );
-    assert_eq!((report.kind.as_str(), report.rows.len()), ("postgresql", 20));
+    assert_eq!((report.kind.as_str(), report.rows.len()), ("postgresql", CHECKS));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
