@@ -54,6 +54,7 @@ mod hostname;
 mod node;
 pub mod places;
 mod policies;
+mod precheck;
 mod reopen;
 mod role;
 mod shared;
@@ -76,6 +77,7 @@ pub use health::{Health, HealthState};
 pub use hostname::{HostnameError, VARIABLES as HOSTNAME_VARIABLES};
 pub use node::{Node, NodeStats};
 pub use policies::PolicyFileError;
+pub use precheck::precheck;
 pub use role::{Role, UnknownRole};
 pub use state_dir::StateDirError;
 
