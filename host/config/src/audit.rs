@@ -284,6 +284,7 @@ impl<'a> Audit<'a> {
             Member::Label { .. } => None,
         }));
         let place = |key: &str| parsed.places.get(key).copied();
+        let first_role = parsed.role_places.values().min().copied();
         let (span, message) = if let Some(span) = place("gossip") {
             (
                 span,
@@ -291,7 +292,7 @@ impl<'a> Audit<'a> {
             )
         } else if let Some(span) = place("coordinator") {
             (span, "`cluster.coordinator` is blank, which is as if it were unset".to_owned())
-        } else if let (true, Some(span)) = (first && ids.len() > 1, place("roles").or(place("node-id"))) {
+        } else if let (true, Some(span)) = (first && ids.len() > 1, first_role.or(place("node-id"))) {
             (
                 span,
                 format!("{} are meant to work together, and no coordinator is named", show_ids(&ids)),
