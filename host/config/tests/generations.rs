@@ -13,7 +13,9 @@ const KINDS: [&str; 3] = ["generation-", "store-", "ids-"];
 
 fn cases() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/cases/configs");
-    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let files = std::fs::read_dir(folder)
+        .expect("the cases")
+        .map(|entry| entry.expect("a case").path());
     let is_case = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         KINDS.iter().any(|kind| name.starts_with(kind)) && name.ends_with(".toml")
@@ -37,7 +39,7 @@ fn with_variable(text: &str, place: &Path) -> String {
     let Some((name, value)) = header(text, "With").and_then(|with| with.split_once('=')) else {
         return text.to_owned();
     };
-    std::fs::write(place, value).unwrap();
+    std::fs::write(place, value).expect("written");
     text.replace(&format!("%{{env:{name}}}%"), &format!("%{{file:{}}}%", place.display()))
 }
 
