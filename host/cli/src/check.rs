@@ -4,7 +4,7 @@ use crate::cluster::check_usable;
 use crate::exit::Exit;
 use crate::output::{colors, line, painted};
 use clap::{Args, ValueEnum};
-use shardwright_config::CheckOptions;
+use shardwright_config::{CheckOptions, ClusterConfig, Code, Report, Severity};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -32,8 +32,19 @@ enum CheckFormat {
 }
 
 /// Reads, checks and compares the files.
-pub(crate) fn run(args: &Check) -> anyhow::Result<Exit> {
-    let report = shardwright_config::check(&args.files, &CheckOptions::default());
+pub(crate) async fn run(args: &Check) -> anyhow::Result<Exit> {
+    let mut report = shardwright_config::check(&args.files, &CheckOptions::default());
+    let mut notes = Vec::new();
+    for file in &args.files {
+        let Ok((config, found)) = shardwright_config::load(file) else {
+            continue;
+        };
+        match check_usable(&config.coordinator) {
+            Ok(()) => start(file, &config, &found, &mut report).await,
+            // What is right about the file, and `run` cannot do.
+            Err(refusal) => notes.push(format!("note: {}: `run` refuses this file: {refusal}", file.display())),
+        }
+    }
     match args.format {
         CheckFormat::Json => line(&report.render_json())?,
         CheckFormat::Text => {
@@ -43,7 +54,7 @@ pub(crate) fn run(args: &Check) -> anyhow::Result<Exit> {
             } else {
                 painted(text.trim_end())?;
             }
-            for note in args.files.iter().filter_map(|file| note(file)) {
+            for note in notes {
                 line(&note)?;
             }
         }
@@ -52,11 +63,17 @@ pub(crate) fn run(args: &Check) -> anyhow::Result<Exit> {
     Ok(if failed { Exit::Error } else { Exit::Ok })
 }
 
-/// What is right about the file, and `run` cannot do.
-fn note(file: &Path) -> Option<String> {
-    let (config, _) = shardwright_config::load(file).ok()?;
-    let refusal = check_usable(&config.coordinator).err()?;
-    Some(format!("note: {}: `run` refuses this file: {refusal}", file.display()))
+/// Adds to `report` what a start with the file would refuse. Only a warning where files are missing: it may be meant for another machine.
+async fn start(file: &Path, config: &ClusterConfig, found: &Report, report: &mut Report) {
+    let missing = [Code::MissingPolicyFile, Code::MissingAdapterFile, Code::MissingTlsFile];
+    let severity = match missing.iter().any(|code| found.has(*code)) {
+        true => Severity::Warning,
+        false => Severity::Error,
+    };
+    let name = file.display().to_string();
+    for refusal in shardwright::precheck(config).await {
+        report.add_refusal(&name, severity, &refusal.to_string());
+    }
 }
 
 fn plural(n: usize, what: &str) -> String {

@@ -4,7 +4,7 @@ use crate::place;
 use anyhow::{Context, bail};
 use bytes::Bytes;
 use clap::Args;
-use shardwright_config::{ClusterConfig, CoordinatorConfig};
+use shardwright_config::{ClusterConfig, CoordinatorConfig, Report};
 use shardwright_coordinator::{Coordinator, Messenger, Namespace, Protected, Secret, Store, protect};
 use shardwright_core::clock::BackendClock;
 use shardwright_core::codec;
@@ -47,9 +47,14 @@ impl Which {
 
     /// The configuration that is named, or found in a default place.
     pub(crate) fn config(&self) -> anyhow::Result<Option<ClusterConfig>> {
+        Ok(self.read()?.map(|(config, _)| config))
+    }
+
+    /// As [`Which::config`], with the warnings about it.
+    pub(crate) fn read(&self) -> anyhow::Result<Option<(ClusterConfig, Report)>> {
         let found = || DEFAULT_CONFIGS.iter().map(PathBuf::from).find(|path| path.exists());
         match self.config.clone().or_else(|| self.store.is_none().then(found).flatten()) {
-            Some(path) => load(&path).map(Some),
+            Some(path) => read(&path).map(Some),
             None => Ok(None),
         }
     }
@@ -91,8 +96,13 @@ impl Which {
 
 /// The configuration in a file; its warnings are for `check` to tell.
 pub(crate) fn load(path: &Path) -> anyhow::Result<ClusterConfig> {
+    read(path).map(|(config, _)| config)
+}
+
+/// The configuration in a file, with the warnings about it.
+fn read(path: &Path) -> anyhow::Result<(ClusterConfig, Report)> {
     match shardwright_config::load(path) {
-        Ok((config, _)) => Ok(config),
+        Ok(read) => Ok(read),
         Err(report) => bail!("the configuration cannot be used\n\n{}", report.render_text(false).trim_end()),
     }
 }

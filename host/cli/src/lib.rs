@@ -46,7 +46,7 @@ pub fn main() -> ExitCode {
 
 fn dispatch(command: Command) -> anyhow::Result<Exit> {
     match command {
-        Command::Check(args) => check::run(&args),
+        Command::Check(args) => brief(check::run(&args)),
         Command::Completions(args) => completions::print(args.shell),
         Command::Policy(args) => policy::run(&args),
         Command::Adapter(args) => adapter::run(&args),

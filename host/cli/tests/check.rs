@@ -89,6 +89,122 @@ fn a_coordinator_that_this_build_cannot_reach_is_noted_and_refused_by_run() {
     }
 }
 
+/// What a node refuses at its start without having asked any server, as the section of its coordinator or its roles, and a word of the reason.
+fn refused() -> Vec<(&'static str, String, &'static str)> {
+    let store = |lines: &str| format!("coordinator = \"x\"\n[store.x]\n{lines}\n");
+    let component = Path::new(env!("CARGO_MANIFEST_DIR")).join("../components/bundled/balanced.wasm");
+    let policy = |path: &Path, more: &str, role: &str| {
+        format!("[policy.mine]\npath = {path:?}\n{more}\n[cluster.roles]\nfts-indexing = {{ policy = \"mine\"{role} }}\n")
+    };
+    let pem = "tls.ca = \"\"\"\n-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n\"\"\"";
+    vec![
+        (
+            "a password that is no UTF-8",
+            store("type = \"redis\"\nurl = \"redis://u:%FF@127.0.0.1:1\""),
+            "address 1",
+        ),
+        (
+            "an address of everywhere",
+            store("type = \"redis\"\nurl = \"redis://0.0.0.0:1\""),
+            "address 1",
+        ),
+        (
+            "no certificate for redis",
+            store(&format!("type = \"redis\"\nurl = \"rediss://127.0.0.1:1\"\n{pem}")),
+            "tls.ca",
+        ),
+        (
+            "no certificate for nats",
+            store(&format!("type = \"nats\"\naddress = \"127.0.0.1:1\"\n{pem}")),
+            "tls.ca",
+        ),
+        (
+            "an adapter without its settings",
+            store("type = \"component\"\nadapter = \"etcd\""),
+            "endpoints",
+        ),
+        (
+            "an adapter without its grants",
+            store("type = \"component\"\nadapter = \"etcd\"\nconfig = { endpoints = [\"http://127.0.0.1:1\"] }"),
+            "http://127.0.0.1:1",
+        ),
+        (
+            "a component that is no adapter",
+            store(&format!("type = \"component\"\npath = {component:?}")),
+            "the adapter cannot be used",
+        ),
+        (
+            "a policy of another digest",
+            policy(&component, &format!("digest = \"sha256:{}\"", "00".repeat(32)), ""),
+            "SHA-256",
+        ),
+        (
+            "a policy that takes no settings",
+            policy(&component, "", ", config = { a = 1 }"),
+            "no options",
+        ),
+        (
+            "a policy that is no component",
+            policy(Path::new(file!()).file_name().map(Path::new).expect("a name"), "", ""),
+            "mine",
+        ),
+    ]
+}
+
+#[test]
+fn what_a_start_would_refuse_is_an_error() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // The name of this file, in the folder of the configuration.
+    std::fs::write(folder.path().join("check.rs"), "no component").expect("written");
+    for (what, text, says) in refused() {
+        let path = folder.path().join("x.toml");
+        std::fs::write(&path, format!("{GOOD}{text}")).expect("written");
+        let told = |args: &[&str]| {
+            let mut command = command();
+            command.args(args).arg(&path).env("SHARDWRIGHT_HOSTNAME", "refused");
+            let output = command.env("XDG_STATE_HOME", folder.path()).output();
+            common::Answer::from(output.expect("it runs"))
+        };
+        let checked = told(&["check"]);
+        assert_eq!(checked.code, Some(1), "{what}: {checked:?}");
+        let checked = checked.says("refused").says(says);
+        let json = told(&["check", "--format", "json"]).code(1).json();
+        assert_eq!(json[0]["code"], "refused", "{what}: {json} {checked:?}");
+        told(&["run", "--config"]).code(1).says(says);
+    }
+}
+
+#[test]
+fn files_of_another_machine_are_warned_of() {
+    for text in [
+        "[policy.mine]\npath = \"absent.wasm\"\n[cluster.roles]\nfts-indexing = { policy = \"mine\" }\n",
+        "coordinator = \"x\"\n[store.x]\ntype = \"redis\"\nurl = \"rediss://127.0.0.1:1\"\ntls.ca = \"absent.pem\"\n",
+        "coordinator = \"x\"\n[store.x]\ntype = \"component\"\npath = \"absent.wasm\"\n",
+    ] {
+        let file = file(&format!("{GOOD}{text}"));
+        let path = file.path().to_str().expect("UTF-8");
+        run(&["check", path]).code(0).says("warning[missing-").says("warning[refused]");
+        run(&["check", "--deny-warnings", path]).code(1);
+    }
+}
+
+#[test]
+fn run_tells_what_check_warns_of() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("x.toml");
+    // It ends at its missing policy, and has spoken before.
+    let roles = "merge-threads = [\"1,2\"]\nfts-indexing = { policy = \"mine\" }\n[policy.mine]\npath = \"absent.wasm\"\n";
+    std::fs::write(&path, format!("{GOOD}[cluster.roles]\n{roles}")).expect("written");
+    run(&["check", path.to_str().expect("UTF-8")]).code(0).says("no-coordinator");
+    let mut command = command();
+    command.args(["run", "--config"]).arg(&path).env("SHARDWRIGHT_HOSTNAME", "warned");
+    let output = command.env("XDG_STATE_HOME", folder.path()).output();
+    common::Answer::from(output.expect("it runs"))
+        .code(1)
+        .says("no-coordinator")
+        .says("absent.wasm");
+}
+
 #[test]
 fn colours_on_a_terminal_only_and_only_if_nobody_objects() {
     let file = file(WARNED);

@@ -2,7 +2,7 @@
 
 use crate::known::{CRITICAL, HEAVY, LATENCY, VISIBLE};
 use crate::members::show_groups;
-use crate::model::NodeConfig;
+use crate::model::{CoordinatorConfig, NodeConfig};
 use crate::parse::Parsed;
 use crate::problem::{Code, Problem, Severity, Span};
 use shardwright_core::role::{Member, Mode, Placement, Replicas, RoleSpec};
@@ -268,6 +268,43 @@ impl<'a> Audit<'a> {
             );
             self.warn(Code::HeavyWithLatency, span, message, "move one of them to other nodes");
         }
+    }
+
+    /// Whether the nodes have somewhere to meet: several of them, and nothing but the default file of one machine. What several files have in
+    /// common is said of the `first`.
+    pub(crate) fn coordinator(mut self, first: bool) -> Self {
+        let parsed = self.parsed;
+        if parsed.has_errors() || parsed.config.coordinator != (CoordinatorConfig::Sqlite { path: None }) {
+            return self;
+        }
+        let mut ids: BTreeSet<u32> = self.nodes.ids.clone();
+        let members = self.set().flat_map(|(role, _)| groups(role).iter().flatten());
+        ids.extend(members.filter_map(|member| match member {
+            Member::Node(id) => Some(*id),
+            Member::Label { .. } => None,
+        }));
+        let place = |key: &str| parsed.places.get(key).copied();
+        let first_role = parsed.role_places.values().min().copied();
+        let (span, message) = if let Some(span) = place("gossip") {
+            (
+                span,
+                "nodes that found each other by gossip need a coordinator now, and none is named".to_owned(),
+            )
+        } else if let Some(span) = place("coordinator") {
+            (span, "`cluster.coordinator` is blank, which is as if it were unset".to_owned())
+        } else if let (true, Some(span)) = (first && ids.len() > 1, first_role.or(place("node-id"))) {
+            (
+                span,
+                format!("{} are meant to work together, and no coordinator is named", show_ids(&ids)),
+            )
+        } else {
+            return self;
+        };
+        let message = format!("{message}: only processes of one machine meet, in a local file");
+        let help = "add a section of a server that all nodes reach, as in `[store.\"redis\"]`, and name it: `cluster.coordinator = \"redis\"`; \
+                    or, if one machine is meant, a section of type \"sqlite\"";
+        self.warn(Code::NoCoordinator, span, message, help);
+        self
     }
 
     /// Advice about single nodes: this file's own, and those of which only the id is known.

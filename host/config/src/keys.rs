@@ -3,6 +3,9 @@
 /// Keys of `[cluster]`.
 pub const CLUSTER: &[&str] = &["name", "node-id", "max-node-id", "coordinator", "secret", "timing", "roles"];
 
+/// Keys of `[cluster]` from the time when nodes found each other by gossip, up to the mail server's release 0.11: they have no effect.
+pub const GOSSIP: &[&str] = &["bind-addr", "bind-port", "advertise-addr", "seed-nodes", "key", "heartbeat"];
+
 /// Keys of `[cluster.timing]`.
 pub const TIMING: &[&str] = &[
     "validity",
@@ -171,7 +174,7 @@ pub const COORDINATORS: &[Backend] = &[
     Backend {
         kind: "nats",
         settings: &[
-            required("address").or(&["addresses"]),
+            required("address").or(&["addresses", "urls"]),
             read("user").or(&["auth-username"]),
             read("password").or(&["auth-secret"]),
             read("token"),

@@ -26,6 +26,7 @@ mod mask;
 mod members;
 mod model;
 mod node;
+mod numbered;
 mod parse;
 mod policy;
 mod problem;
@@ -125,13 +126,10 @@ fn examine(opened: Vec<Opened>, options: &CheckOptions, report: &mut Report) -> 
     let nodes = known_nodes(&files, options, unread);
     let mut audited = BTreeSet::new();
     for file in &files {
-        let audit = Audit::new(file, &nodes).nodes();
         // Files that share their roles share what there is to say about them.
-        let audit = if audited.insert(fingerprint(&file.config)) {
-            audit.roles()
-        } else {
-            audit
-        };
+        let first = audited.insert(fingerprint(&file.config));
+        let audit = Audit::new(file, &nodes).coordinator(first).nodes();
+        let audit = if first { audit.roles() } else { audit };
         report.extend(audit.finish());
     }
     report.extend(cross::compare(&files));

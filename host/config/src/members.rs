@@ -1,5 +1,6 @@
 //! The members of a shard, as in `"1,4"`, `"1-4,7"` or `"zone=eu"`.
 
+use crate::cluster::COUNTS_FROM_0;
 use crate::problem::{Code, Span};
 use crate::reader::{Item, Reader};
 use shardwright_core::role::Member;
@@ -121,7 +122,11 @@ impl<'r, 's> MemberReader<'r, 's> {
                 Code::OutOfRange,
                 span,
                 message,
-                "ids begin at 1; `cluster.max-node-id` sets the upper limit",
+                if id.bytes().all(|b| b == b'0') {
+                    COUNTS_FROM_0
+                } else {
+                    "`cluster.max-node-id` sets the upper limit"
+                },
             );
         }
         number

@@ -1,7 +1,6 @@
 //! One file, from its text to a [`ClusterConfig`] and all of its problems.
 
 use crate::cluster;
-use crate::keys;
 use crate::members::MemberReader;
 use crate::model::{ClusterConfig, CoordinatorConfig, DEFAULT_MAX_NODE_ID, HIGHEST_MAX_NODE_ID, NodeConfig};
 use crate::node;
@@ -9,7 +8,6 @@ use crate::policy;
 use crate::problem::{Problem, Severity, Span};
 use crate::reader::{Item, Reader};
 use crate::roles::{RoleReader, Roles};
-use crate::section::Section;
 use crate::source::Source;
 use crate::stores;
 use shardwright_core::time::Timing;
@@ -82,11 +80,7 @@ fn read(reader: &Reader<'_>, root: &DeTable<'_>, places: &mut BTreeMap<&'static 
         server_hostname: server_hostname(reader, top("server").as_ref()),
     };
     let mut roles = Roles::default();
-    let cluster = top("cluster").and_then(|item| {
-        reader
-            .table(&item)
-            .map(|table| Section::new(reader, table, &item.path, keys::CLUSTER))
-    });
+    let cluster = top("cluster").and_then(|item| reader.table(&item).map(|table| cluster::section(reader, table, &item, places)));
     if let Some(section) = cluster {
         let mut get = |key: &'static str| section.get(key).inspect(|item| _ = places.insert(key, item.span));
         if let Some(name) = get("name").and_then(|item| cluster::name(reader, &item)) {
@@ -95,7 +89,7 @@ fn read(reader: &Reader<'_>, root: &DeTable<'_>, places: &mut BTreeMap<&'static 
         if let Some(max) = get("max-node-id").and_then(|item| reader.integer32(&item, 1..=HIGHEST_MAX_NODE_ID)) {
             config.max_node_id = max;
         }
-        config.node_id = get("node-id").and_then(|item| reader.integer32(&item, 1..=config.max_node_id));
+        config.node_id = get("node-id").and_then(|item| cluster::node_id(reader, &item, config.max_node_id));
         config.secret = get("secret").and_then(|item| cluster::secret(reader, &item));
         if let Some(timing) = get("timing").and_then(|item| cluster::timing(reader, &item)) {
             config.timing = timing;

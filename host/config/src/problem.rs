@@ -69,12 +69,18 @@ codes! {
     UnknownStoreType = "unknown-store-type",
     /// A key that has no effect here.
     IgnoredKey = "ignored-key",
+    /// Several nodes are meant, and no coordinator is named where they could meet.
+    NoCoordinator = "no-coordinator",
     /// Several servers are listed, and one of them keeps everything.
     SingleReplica = "single-replica",
     /// An adapter is granted something twice.
     DuplicateGrant = "duplicate-grant",
     /// An adapter's file does not exist on this machine.
     MissingAdapterFile = "missing-adapter-file",
+    /// A file for TLS does not exist on this machine.
+    MissingTlsFile = "missing-tls-file",
+    /// A node that starts with the file refuses it.
+    Refused = "refused",
     /// Two durations contradict each other.
     TimingConflict = "timing-conflict",
     /// A role that is neither known nor declared as one of your own.

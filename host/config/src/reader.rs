@@ -1,6 +1,7 @@
 //! Walks a TOML tree, takes typed values out of it, and collects what is wrong instead of stopping at it.
 
 use crate::keys;
+use crate::numbered;
 use crate::problem::{Code, Problem, Severity, Span};
 use crate::secret::{self, FetchError, Origin, Secret};
 use crate::source::Source;
@@ -42,10 +43,15 @@ impl<'t> Item<'t> {
         }
     }
 
-    /// The elements of a list, or the value itself as the only one.
+    /// The elements of a list, numbered keys or not, or the value itself as the only one.
     pub(crate) fn elements(&self) -> Vec<Self> {
+        let element = |value: &'t Spanned<DeValue<'t>>| Item::new(self.path.clone(), value.span().into(), value);
         match self.value {
-            DeValue::Array(array) => array.iter().map(|v| Item::new(self.path.clone(), v.span().into(), v)).collect(),
+            DeValue::Array(array) => array.iter().map(element).collect(),
+            DeValue::Table(table) => match numbered::elements(table) {
+                Some(elements) => elements.into_iter().map(|(_, value)| element(value)).collect(),
+                None => vec![self.clone()],
+            },
             _ => vec![self.clone()],
         }
     }
@@ -250,7 +256,7 @@ impl<'s> Reader<'s> {
             range,
             units::duration,
             "a duration",
-            "write a number with its unit (ms, s, m, h, d), as in `\"15s\"`",
+            "write one number with its unit (ms, s, m, h, d), as in `\"15s\"` or `\"90m\"`",
         )
     }
 

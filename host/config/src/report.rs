@@ -32,6 +32,14 @@ impl Report {
         self.problems.dedup();
     }
 
+    /// Adds what a node refuses that is to start with the file called `name`; only a warning where the file may be meant for another machine.
+    pub fn add_refusal(&mut self, name: &str, severity: Severity, message: &str) {
+        let help = "correct what it names: a node that starts with this file refuses it before it asks any server";
+        let problem =
+            Source::new(name, String::new()).problem(severity, Code::Refused, None, format!("{name}: {message}"), help.to_owned());
+        self.extend(vec![problem]);
+    }
+
     /// The problems; of each file, at most the first thousand.
     #[must_use]
     pub fn problems(&self) -> &[Problem] {

@@ -43,6 +43,10 @@ pub(crate) fn read<'t>(context: &RoleReader<'_, '_>, item: &Item<'t>, table: &'t
         Replicas::Count(1)
     };
     let usual_policy = if groups.is_some() { known::STATIC_GROUPS } else { known::BALANCED };
+    // One that is named and unknown has been reported.
+    if policy.is_some() || section.get("policy").is_none() {
+        check_settings(&section, policy.as_deref().unwrap_or(usual_policy), config.as_deref());
+    }
     section.sound(RoleSpec {
         name: name.to_owned(),
         shards: match &groups {
@@ -70,6 +74,17 @@ fn mode(section: &Section<'_, '_, '_>, item: &Item<'_>, name: &str) -> Option<Mo
         return None;
     }
     Some(mode)
+}
+
+/// The policies that come along take no settings, and refuse any.
+fn check_settings(section: &Section<'_, '_, '_>, policy: &str, config: Option<&str>) {
+    let given = section.get("config").filter(|_| config.is_some_and(|config| config != "{}"));
+    if let (Some(item), true) = (given, known::BUNDLED_POLICIES.contains(&policy)) {
+        let message = format!("the policy \"{policy}\" takes no settings");
+        let help = "remove `config`, or name a policy of your own with `policy`";
+        section.reader.error(Code::InvalidValue, item.key_span, message, help);
+        section.fail();
+    }
 }
 
 /// A role of one's own must have a proper name that is no near miss of a known one.

@@ -3,6 +3,7 @@
 use crate::keys;
 use crate::known;
 use crate::members::{MemberReader, bare, show_groups};
+use crate::numbered;
 use crate::problem::{Code, Span};
 use crate::reader::{Item, Reader};
 use crate::role_table;
@@ -68,8 +69,8 @@ impl RoleReader<'_, '_> {
             // Empty is as if it were absent.
             DeValue::Array(list) if known && list.is_empty() => return,
             DeValue::Table(table) if known && table.is_empty() => return,
-            DeValue::Array(_) | DeValue::String(_) | DeValue::Integer(_) if known => self.list(item, name),
-            DeValue::Array(_) | DeValue::String(_) | DeValue::Integer(_) => return self.unknown_role(item, name),
+            _ if is_list_form(item.value) && known => self.list(item, name),
+            _ if is_list_form(item.value) => return self.unknown_role(item, name),
             DeValue::Table(table) if known => match table.iter().find(|(key, _)| is_own_name(key.get_ref(), name)) {
                 Some((key, _)) => return self.under_own_name(table, item, key.get_ref(), name, roles),
                 None => role_table::read(self, item, table, name),
@@ -78,7 +79,7 @@ impl RoleReader<'_, '_> {
                 return self.children(table, item, name, roles);
             }
             DeValue::Table(table) => role_table::read(self, item, table, name),
-            DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) => {
+            _ => {
                 let help = "write the shards as in [\"1,4\", \"2,3\"]";
                 self.reader.wrong_type(item, "a list or a table", help);
                 None
@@ -222,6 +223,15 @@ impl RoleReader<'_, '_> {
             help,
         );
         None
+    }
+}
+
+/// Whether a role's value is one of the list forms: a list, its elements under numbered keys, or a lone element.
+fn is_list_form(value: &DeValue<'_>) -> bool {
+    match value {
+        DeValue::Array(_) | DeValue::String(_) | DeValue::Integer(_) => true,
+        DeValue::Table(table) => numbered::is_list(table),
+        DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) => false,
     }
 }
 

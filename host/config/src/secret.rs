@@ -46,7 +46,7 @@ impl fmt::Display for FetchError {
             Self::NoVariable(name) => write!(f, "the environment variable `{name}` is not set"),
             Self::VariableNotText(name) => write!(f, "the environment variable `{name}` is not UTF-8"),
             Self::File(path, error) => write!(f, "the file `{path}` cannot be used: {error}"),
-            Self::Macro(class) => write!(f, "`%{{{class}:…}}%` is not known here"),
+            Self::Macro(name) => write!(f, "the macro `%{{{name}}}%` is not known here"),
         }
     }
 }
@@ -56,7 +56,10 @@ impl FetchError {
         match self {
             Self::NoVariable(_) | Self::VariableNotText(_) => "set the variable for this process, or use a file: `%{file:/path}%`",
             Self::File(..) => "check the path, and that this user may read the file; it is at most 64 KiB of UTF-8",
-            Self::Macro(_) => "use `%{env:NAME}%` or `%{file:/path}%`",
+            Self::Macro(_) => {
+                "write here what it stands for, or use `%{env:NAME}%` or `%{file:/path}%`; \
+                 `[macros]` is of the mail server's releases up to 0.5, and `%{cfg:…}%` is for the mail server alone"
+            }
         }
     }
 }
@@ -115,6 +118,16 @@ pub(crate) fn has_macro(text: &str) -> bool {
     text.split_once("%{").is_some_and(|(_, rest)| rest.contains("}%"))
 }
 
+/// How to call a macro that is none: by its class, or by its name if it looks like one.
+fn macro_name(inner: &str, parts: Option<(&str, &str)>) -> String {
+    let plain = |name: &str| name.len() <= 64 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b));
+    match parts {
+        Some((class, _)) if plain(class) => format!("{class}:…"),
+        None if plain(inner) => inner.to_owned(),
+        _ => "…".to_owned(),
+    }
+}
+
 /// Replaces each `%{env:NAME}%` and `%{file:/path}%` in `text`; what they bring in is not looked at again.
 pub(crate) fn expand(text: &str) -> Result<String, FetchError> {
     expand_noting(text, |_| {})
@@ -131,7 +144,7 @@ pub(crate) fn expand_noting(text: &str, mut note: impl FnMut(&str)) -> Result<St
             Some(("env", name)) => from_env(name)?,
             // `%{file://path}%` is written too, as if it were an address.
             Some(("file", path)) => from_file(path.strip_prefix("//").unwrap_or(path))?,
-            other => return Err(FetchError::Macro(other.map_or(inner, |(class, _)| class).to_owned())),
+            other => return Err(FetchError::Macro(macro_name(inner, other))),
         };
         note(&value);
         out.push_str(&value);

@@ -26,8 +26,20 @@ pub(crate) struct Section<'r, 's, 't> {
 impl<'r, 's, 't> Section<'r, 's, 't> {
     /// The section in `table`; every key that is not among `keys` is reported.
     pub(crate) fn new(reader: &'r Reader<'s>, table: &'t DeTable<'t>, path: &str, keys: &'static [&'static str]) -> Self {
+        Self::besides(reader, table, path, keys, &[])
+    }
+
+    /// As [`Section::new`], beside keys that somebody else looks at.
+    pub(crate) fn besides(
+        reader: &'r Reader<'s>,
+        table: &'t DeTable<'t>,
+        path: &str,
+        keys: &'static [&'static str],
+        others: &[&str],
+    ) -> Self {
         let mut failed = false;
-        for key in table.keys().filter(|k| !keys.contains(&k.get_ref().as_ref())) {
+        let known = |key: &str| keys.contains(&key) || others.contains(&key);
+        for key in table.keys().filter(|k| !known(k.get_ref())) {
             unknown_key(reader, key.get_ref(), key.span().into(), path, keys.iter().copied());
             failed = true;
         }

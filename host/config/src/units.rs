@@ -1,8 +1,11 @@
 //! Durations and sizes as people write them.
 
-/// Milliseconds of a text such as `15s`, `500ms`, `24h`; units are ms, s, m, h, d. `None` if malformed.
+/// Milliseconds of a text such as `15s`, `500ms`, `24h`; units are ms, s, m, h, d, in either case. `None` if malformed.
 pub(crate) fn duration(text: &str) -> Option<u64> {
-    scaled(text, &[("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)])
+    scaled(
+        &text.to_ascii_lowercase(),
+        &[("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)],
+    )
 }
 
 /// Bytes of a text such as `64MiB`; units are B, KiB, MiB, GiB. `None` if malformed.
@@ -26,6 +29,7 @@ mod test {
     fn reads_units() {
         assert_eq!(duration("15s"), Some(15_000));
         assert_eq!(duration(" 2 m "), Some(120_000));
+        assert_eq!((duration("3H"), duration("7 MS")), (Some(10_800_000), Some(7)));
         assert_eq!(size("64MiB"), Some(64 << 20));
         assert_eq!(size("1 B"), Some(1));
     }
@@ -39,6 +43,7 @@ mod test {
             "1.5s",
             "-1s",
             "1 week",
+            "1h30m",
             "99999999999999999999s",
             "18446744073709551615d",
             "1mb",

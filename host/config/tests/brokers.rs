@@ -423,7 +423,6 @@ fn kafka_in_either_key_style() {
 fn kafka_refusals() {
     let h = |lines: &str| format!("brokers = \"h:9092\"\n{lines}");
     refused("kafka", "brokers = «\"kafka://h:9092\"»", Code::InvalidValue, "is to have none");
-    refused("kafka", "brokers = «\"a:9092,b:9092\"»", Code::InvalidValue, "several");
     refused("kafka", "brokers = «\"me@a:9092\"»", Code::InvalidValue, "keys of their own");
     refused("kafka", "brokers = «\"a:9092/x\"»", Code::InvalidValue, "after its port");
     refused("kafka", &h("replication = «0»"), Code::OutOfRange, "from 1 to 100");

@@ -75,7 +75,7 @@ fn all_that_can_be_said() {
     let written = format!(
         "path = \"Cargo.toml\"\ndigest = \"sha256:{digest}\"\nallow = [\"http://10.0.0.5:2379\", \"tls://db.example:5432\", \"env:NAME\"]\n\
          timeout = \"100ms\"\nlanes = 64\nbudget = {{ memory = \"4GiB\", total-memory = \"256GiB\", cpu = \"1m\", answer = \"1GiB\" }}\n\
-         config = {{ endpoints = [\"http://10.0.0.5:2379\"], user = \"node\", password = \"p\" }}\ntls.ca = \"ca.pem\"\n"
+         config = {{ endpoints = [\"http://10.0.0.5:2379\"], user = \"node\", password = \"p\" }}\ntls.ca = \"Cargo.toml\"\n"
     );
     let wanted = ComponentSection {
         id: "main".into(),
@@ -99,7 +99,7 @@ fn all_that_can_be_said() {
         config: Secret::new(r#"{"endpoints":["http://10.0.0.5:2379"],"password":"p","user":"node"}"#),
         secrets: vec![Secret::new("p")],
         tls: Some(TlsSection {
-            ca: Some(Pem::File(PathBuf::from("ca.pem"))),
+            ca: Some(Pem::File(PathBuf::from("Cargo.toml"))),
             identity: None,
             server_name: None,
         }),
@@ -110,7 +110,7 @@ fn all_that_can_be_said() {
     let other = format!(
         "path = \"Cargo.toml\"\ndigest = \"sha256:{digest}\"\nallow = [\"http://10.0.0.5:2379\", \"tls://db.example:5432\", \"env:NAME\"]\n\
          timeout = 100\nlanes = \"64\"\nbudgetMemory = 4294967296\nbudget_total_memory = \"256GiB\"\nbudget-cpu = 60000\n\
-         [store.main.budget]\nanswer = \"1GiB\"\n[store.main.tls]\nca = \"ca.pem\"\n\
+         [store.main.budget]\nanswer = \"1GiB\"\n[store.main.tls]\nca = \"Cargo.toml\"\n\
          [store.main.config]\nuser = \"node\"\npassword = \"p\"\nendpoints = [\"http://10.0.0.5:2379\"]\n"
     );
     assert_eq!(component(&other), wanted, "in the other spellings");
@@ -622,7 +622,12 @@ fn stores_that_an_adapter_speaks_to() {
         Code::NotACoordinator,
         "a section with `type = \"component\"` and `adapter = \"postgresql\"`",
     );
-    for (kind, adapter) in [("etcd", "etcd"), ("postgres", "postgresql"), ("Postgresql", "postgresql")] {
+    error(
+        "cluster.coordinator = «\"main\"»\n[store.main]\ntype = \"PostgreSQL\"",
+        Code::NotACoordinator,
+        "adapter = \"postgresql\"",
+    );
+    for (kind, adapter) in [("etcd", "etcd"), ("postgres", "postgresql"), ("postgresq", "postgresql")] {
         error(
             &format!("cluster.coordinator = \"main\"\n[store.main]\ntype = «\"{kind}\"»"),
             Code::UnknownStoreType,

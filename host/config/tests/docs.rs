@@ -28,6 +28,7 @@ fn first_column(heading: &str) -> Vec<&'static str> {
 #[test]
 fn sections_have_the_keys_that_are_read() {
     assert_eq!(first_column("### `[cluster]`"), keys::CLUSTER);
+    assert_eq!(first_column("#### Keys of older releases"), keys::GOSSIP);
     assert_eq!(first_column("### `[cluster.timing]`"), keys::TIMING);
     assert_eq!(first_column("### The table form"), keys::ROLE);
     assert_eq!(first_column("### `[node]`"), keys::NODE);
@@ -76,6 +77,8 @@ fn examples() -> Vec<String> {
             block
                 .replace("CLUSTER_SECRET", "CARGO_PKG_NAME")
                 .replace("/etc/shardwright/secret", secret)
+                // Any number will do.
+                .replace("%{env:POD_INDEX}%", "0")
         })
         .collect()
 }

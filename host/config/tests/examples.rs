@@ -17,17 +17,18 @@ fn kinds(report: &Report) -> Vec<&'static str> {
 #[test]
 fn every_example_is_sound_and_its_warnings_are_known() {
     let expected = BTreeMap::from([
-        ("balanced.toml", vec!["missing-policy-file"]),
+        ("balanced.toml", vec!["no-coordinator", "missing-policy-file"]),
         ("coordinator-etcd.toml", vec![]),
         ("coordinator-kafka.toml", vec!["ignored-key"]),
         ("coordinator-nats.toml", vec!["single-replica", "ignored-key"]),
-        ("coordinator-postgresql.toml", vec![]),
+        ("coordinator-postgresql.toml", vec!["missing-tls-file"]),
         ("coordinator-redis.toml", vec!["ignored-key"]),
         ("coordinator-zenoh.toml", vec![]),
         ("hostname.toml", vec![]),
         (
             "integer-roles.toml",
             vec![
+                "no-coordinator",
                 "integer-list",
                 "integer-list",
                 "single-node-role",
@@ -39,7 +40,13 @@ fn every_example_is_sound_and_its_warnings_are_known() {
         ("node-id.toml", vec![]),
         (
             "roles.toml",
-            vec!["heavy-with-latency", "heavy-with-latency", "single-node-role", "single-node-role"],
+            vec![
+                "no-coordinator",
+                "heavy-with-latency",
+                "heavy-with-latency",
+                "single-node-role",
+                "single-node-role",
+            ],
         ),
     ]);
     let mut seen = 0;

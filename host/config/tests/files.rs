@@ -129,7 +129,7 @@ fn json_for_machines() {
         "end-line": 4,
         "end-column": 12,
         "message": "`cluster.node-id` must be from 1 to 511",
-        "help": "write a whole number from 1 to 511, without quotes",
+        "help": "ids begin at 1; where pods count from 0, `node-id = \"%{env:POD_INDEX}%+1\"` makes pod 0 node 1",
     });
     assert!(all.contains(&expected), "{json:#}");
 }

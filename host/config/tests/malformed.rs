@@ -9,9 +9,17 @@ use shardwright_config::{Code, Severity};
 fn node_id() {
     let cluster = |value: &str| format!("[cluster]\nnode-id = {value}\n");
     error(&cluster("«0»"), Code::OutOfRange, "from 1 to 511");
+    error(&cluster("«0»"), Code::OutOfRange, "`node-id = \"%{env:POD_INDEX}%+1\"`");
     error(&cluster("«-3»"), Code::OutOfRange, "from 1 to 511");
     error(&cluster("«1.5»"), Code::WrongType, "not a fraction");
-    error(&cluster("«\"1\"»"), Code::WrongType, "without quotes");
+    error(&cluster("«\"x\"»"), Code::WrongType, "an integer");
+    error(&cluster("«\"\"»"), Code::WrongType, "an integer");
+    error(&cluster("«\"0\"»"), Code::OutOfRange, "POD_INDEX");
+    error(&cluster("«\"512\"»"), Code::OutOfRange, "max-node-id");
+    error(&cluster("«\"511+1\"»"), Code::OutOfRange, "max-node-id");
+    for odd in ["+1", "1+", "1+1+1", "-1+2", "1-1", "0x1"] {
+        error(&cluster(&format!("«\"{odd}\"»")), Code::WrongType, "an integer");
+    }
     error(&cluster("«512»"), Code::OutOfRange, "from 1 to 511");
     error(&cluster("«99999999999999999999»"), Code::OutOfRange, "from 1 to 511");
     error(&cluster("«[1]»"), Code::WrongType, "not a list");
@@ -64,7 +72,7 @@ fn unknown_keys() {
     error("[cluster]\n«node_id» = 1", Code::UnknownKey, "did you mean `node-id`?");
     error("[cluster]\n«nodeid» = 1", Code::UnknownKey, "did you mean `node-id`?");
     error("cluster.«coordnator» = \"x\"", Code::UnknownKey, "did you mean `coordinator`?");
-    error("[cluster]\n«bind-addr» = \"x\"", Code::UnknownKey, "one of the keys of `cluster`");
+    error("[cluster]\n«backend» = \"x\"", Code::UnknownKey, "one of the keys of `cluster`");
     error("[cluster.timing]\n«valdity» = \"1s\"", Code::UnknownKey, "did you mean `validity`?");
     error("[node]\n«lables» = {}", Code::UnknownKey, "did you mean `labels`?");
     error(
@@ -139,6 +147,17 @@ fn role_tables() {
     error(&role("policy = «\"mine-alone\"»"), Code::UnknownPolicy, "add a section");
     error(&role("config = «1»"), Code::WrongType, "a table");
     error(&role("config = { a = [«nan»] }"), Code::OutOfRange, "JSON");
+    error(&role("«config» = { a = 1 }"), Code::InvalidValue, "\"balanced\" takes no settings");
+    error(
+        &role("groups = [\"1\"], «config» = { a = 1 }"),
+        Code::InvalidValue,
+        "\"static-groups\" takes no settings",
+    );
+    error(
+        &role("policy = \"rendezvous\", «config».a = 1"),
+        Code::InvalidValue,
+        "name a policy of your own",
+    );
     error(&role("nodes = [«1», \"2\"]"), Code::WrongType, "a string");
     error(&role("nodes = «[]»"), Code::EmptyShard, "names no node");
     error(&role("nodes = [\"1-3\", «\"2\"»]"), Code::DuplicateMember, "node 2");

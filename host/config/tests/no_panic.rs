@@ -56,6 +56,12 @@ const PIECES: &[&str] = &[
     "99999999999999999999",
     "\\u0041",
     "nan",
+    ".0000 = ",
+    "00",
+    "unix:/x?db=",
+    "#insecure",
+    ",redis://",
+    "+",
 ];
 
 fn read(text: &str) {

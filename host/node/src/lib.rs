@@ -57,6 +57,7 @@ mod losing;
 mod node;
 pub mod places;
 mod policies;
+mod precheck;
 mod reopen;
 mod role;
 mod shared;
@@ -79,6 +80,7 @@ pub use health::{Health, HealthState};
 pub use hostname::{HostnameError, VARIABLES as HOSTNAME_VARIABLES};
 pub use node::{Node, NodeStats};
 pub use policies::PolicyFileError;
+pub use precheck::precheck;
 pub use role::{Role, UnknownRole};
 pub use state_dir::StateDirError;
 

@@ -50,9 +50,12 @@ pub(crate) struct Run {
 /// Runs the node until it is told to stop.
 pub(crate) async fn run(args: Run) -> anyhow::Result<Exit> {
     logs::init(args.log_format);
-    let Some(config) = Which::of(args.config).config()? else {
+    let Some((config, report)) = Which::of(args.config).read()? else {
         bail!("there is no configuration: name one with --config FILE, or write ./shardwright.toml or /etc/shardwright/config.toml");
     };
+    for problem in report.problems() {
+        tracing::warn!(code = problem.code.as_str(), help = problem.help, "{}", problem.message);
+    }
     cluster::check_usable(&config.coordinator)?;
     let mut stop = Stop::new(args.until_stdin_ends)?;
     let mut hangup = signal(SignalKind::hangup()).context("SIGHUP cannot be listened for")?;

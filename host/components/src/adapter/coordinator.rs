@@ -57,8 +57,22 @@ impl AdapterCoordinator {
     /// # Errors
     /// [`BrokerError`]: `Denied` names each grant that is missing, with the line to add; only `Unreachable` may pass by itself. It is tried once.
     pub async fn open(component: AdapterComponent, options: AdapterOptions, namespace: Namespace) -> Result<Self, BrokerError> {
-        let id = options.id.clone();
-        let location = || format!("[store.\"{id}\"]");
+        Self::check(&component, &options).await?;
+        let location = format!("[store.\"{}\"]", options.id);
+        let kind = interned(component.name());
+        let pool = Arc::new(Pool::new(component, Arc::new(Shared::new(options)?), namespace));
+        let deadline = pool.deadline();
+        let lane = pool.enter(&pool.store, 0, deadline).await;
+        lane.map_err(|refusal| refusal.broker(location))?.give_back();
+        Ok(Self { pool, kind })
+    }
+
+    /// Whether `component` takes its configuration, and is granted what it requires then. It opens nothing.
+    ///
+    /// # Errors
+    /// `Invalid` or `Denied`, as [`AdapterCoordinator::open`].
+    pub async fn check(component: &AdapterComponent, options: &AdapterOptions) -> Result<(), BrokerError> {
+        let location = || format!("[store.\"{}\"]", options.id);
         let wanted = component.requires_masked(&options.config, &options.secrets).await;
         let wanted = wanted.map_err(|error| BrokerError::Invalid(format!("{}: {error}", location())))?;
         let missing = options.grants.missing(&wanted);
@@ -73,12 +87,7 @@ impl AdapterCoordinator {
                 ),
             });
         }
-        let kind = interned(component.name());
-        let pool = Arc::new(Pool::new(component, Arc::new(Shared::new(options)?), namespace));
-        let deadline = pool.deadline();
-        let lane = pool.enter(&pool.store, 0, deadline).await;
-        lane.map_err(|refusal| refusal.broker(location()))?.give_back();
-        Ok(Self { pool, kind })
+        Ok(())
     }
 
     /// How the adapter is.

@@ -52,6 +52,7 @@ const FORM: Form = Form {
     schemes: &[],
     bare: true,
     login: false,
+    redis: false,
     example: "host:9092",
 };
 

@@ -7,8 +7,10 @@ mod grant;
 mod kafka;
 mod nats;
 mod redis;
+mod redis_address;
 mod settings;
 mod tls;
+mod words;
 
 pub use component::{AdapterBudget, AdapterSource, ComponentSection};
 pub use grant::{Grant, GrantScheme};
@@ -22,6 +24,7 @@ use crate::known::BUNDLED_ADAPTERS;
 use crate::model::{CoordinatorConfig, ZenohSection};
 use crate::problem::Code;
 use crate::reader::{Item, Reader};
+use crate::secret;
 use settings::Settings;
 use std::path::Path;
 use toml::de::DeTable;
@@ -29,6 +32,19 @@ use toml::de::DeTable;
 /// The coordinator that `named` (the value of `cluster.coordinator`) means, among the sections of `root`.
 pub(crate) fn coordinator(reader: &Reader<'_>, root: &DeTable<'_>, named: &Item<'_>, base: &Path) -> Option<CoordinatorConfig> {
     let id = reader.text(named)?;
+    if id.trim().is_empty() {
+        // Blank is how the mail server has it switched off. A source that holds nothing is a mistake more likely than meant.
+        if named.value.as_str().is_some_and(secret::has_macro) {
+            let help = "set the variable, or fill the file; to meet in a file of this machine, remove the key";
+            reader.error(
+                Code::InvalidValue,
+                named.span,
+                "what `cluster.coordinator` is taken from is empty",
+                help,
+            );
+        }
+        return None;
+    }
     let stores = root.get("store").and_then(|v| v.get_ref().as_table());
     let Some((key, value)) = stores.and_then(|stores| stores.get_key_value(id.as_str())) else {
         if !reader.is_broken() {
@@ -64,7 +80,9 @@ pub(crate) fn coordinator(reader: &Reader<'_>, root: &DeTable<'_>, named: &Item<
 
 fn unknown(reader: &Reader<'_>, named: &Item<'_>, id: &str, stores: Option<&DeTable<'_>>) {
     let ids = stores.into_iter().flatten().map(|(key, _)| key.get_ref().as_ref());
+    let none = ["none", "false", "off", "disable", "disabled", "never"].contains(&id.to_ascii_lowercase().as_str());
     let help = match keys::suggest(id, ids) {
+        _ if none => "to have no coordinator but a file of this machine, remove the key".to_owned(),
         Some(meant) => format!("did you mean \"{meant}\"?"),
         None => format!(
             "add a section `[store.\"{}\"]` with its `type`; without `cluster.coordinator`, a local file is used",
@@ -88,7 +106,8 @@ fn backend(reader: &Reader<'_>, named: &Item<'_>, section: &Item<'_>, table: &De
         return None;
     };
     let item = Item::new(format!("{}.type", section.path), key.span().into(), value);
-    let text = reader.text(&item)?;
+    // The mail server folds the case of types, too.
+    let text = reader.text(&item)?.to_ascii_lowercase();
     if let Some(found) = COORDINATORS.iter().find(|backend| backend.kind == text) {
         return Some(found);
     }

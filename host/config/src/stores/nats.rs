@@ -61,6 +61,7 @@ const FORM: Form = Form {
     schemes: &["nats", "tls"],
     bare: true,
     login: true,
+    redis: false,
     example: "nats://host:4222",
 };
 

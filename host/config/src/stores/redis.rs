@@ -14,7 +14,8 @@ pub struct RedisSection {
     pub id: String,
     /// How the servers stand to each other.
     pub topology: RedisTopology,
-    /// The addresses, which may hold user and password, except the sentinels', and, for a single server, a database number.
+    /// The addresses, which may hold user and password, except the sentinels', and, for a single server, a database number. A single
+    /// server may be at a socket: `unix:///path`, with `?db=…&user=…&pass=…` as far as given.
     pub urls: Vec<Secret>,
     /// The ACL user, if the addresses name none.
     pub user: Option<String>,
@@ -47,14 +48,18 @@ pub enum RedisTopology {
 }
 
 const FORM: Form = Form {
-    schemes: &["redis", "rediss"],
+    schemes: &["redis", "rediss", "valkey", "valkeys"],
     bare: false,
     login: true,
+    redis: true,
     example: "redis://host:6379",
 };
 
 /// What the mail server calls the service of Sentinel unless told otherwise.
 const SERVICE: &str = "mymaster";
+
+/// Why the protocol cannot be chosen.
+const RESP3: &str = "messages come over RESP3 only, which every supported server speaks";
 
 /// The settings that only Sentinel has.
 const SENTINEL: [&str; 3] = ["service-name", "sentinel-user", "sentinel-password"];
@@ -66,11 +71,11 @@ pub(super) fn read(settings: &Settings<'_, '_, '_>, id: String) -> RedisSection 
     let (user, password) = login(settings, "user", "password");
     let (sentinel_user, sentinel_password) = login(settings, "sentinel-user", "sentinel-password");
     check_logins(settings, kind, &addresses);
+    check_extras(settings, &addresses);
     if let Some(item) = settings.get("protocol-version")
         && settings.word("protocol-version", &["resp2", "resp3"]) == Some("resp2")
     {
-        let why = "messages come over RESP3 only, which every supported server speaks";
-        settings.ignore(item.key_span, &item.path, why);
+        settings.ignore(item.key_span, &item.path, RESP3);
     }
     if let Some(item) = settings.get("read-from-replicas")
         && settings.flag("read-from-replicas") == Some(true)
@@ -113,6 +118,24 @@ fn check(settings: &Settings<'_, '_, '_>, kind: &str, addresses: &[Address<'_>])
             help,
         );
     }
+    for socket in addresses.iter().filter(|address| address.scheme == Some("unix")) {
+        if kind != "single" {
+            let message = format!(
+                "an address in `{}` is a socket of this machine, where only a single server can be",
+                socket.item.path
+            );
+            let help = "write the addresses of the servers in the network, as in `redis://host:6379`";
+            settings.error(Code::InvalidValue, socket.item.span, message, help);
+        }
+        let on = settings.get("tls.enable").filter(|_| settings.flag("tls.enable") == Some(true));
+        if let Some(item) = tls::detail(settings).or(on) {
+            settings.conflict(
+                item,
+                "the address of a socket",
+                "remove it: nothing leaves this machine, and sockets have no TLS",
+            );
+        }
+    }
     for address in addresses.iter().filter(|address| !address.path.is_empty()) {
         let flaw = match address.path.parse::<u8>() {
             Ok(0) => continue,
@@ -129,6 +152,16 @@ fn check(settings: &Settings<'_, '_, '_>, kind: &str, addresses: &[Address<'_>])
         for item in SENTINEL.iter().filter_map(|name| settings.get(name)) {
             settings.ignore(item.key_span, &item.path, "it is for `redis-type = \"sentinel\"` only");
         }
+    }
+}
+
+/// What addresses say besides where the servers are, and what has no effect.
+fn check_extras(settings: &Settings<'_, '_, '_>, addresses: &[Address<'_>]) {
+    if let Some(address) = addresses.iter().find(|address| address.extras.insecure) {
+        settings.ignore_part(address.item.span, &format!("`#insecure` in `{}`", address.item.path), tls::VERIFIED);
+    }
+    if let Some(address) = addresses.iter().find(|address| address.extras.resp2) {
+        settings.ignore_part(address.item.span, &format!("`protocol=resp2` in `{}`", address.item.path), RESP3);
     }
 }
 

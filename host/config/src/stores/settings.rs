@@ -1,6 +1,7 @@
 //! The settings of one coordinator section: found under any of their names, read as what they must be.
 
 use super::address::{self, Address};
+use super::words;
 use crate::keys::{self, Backend, Use};
 use crate::problem::{Code, Span};
 use crate::reader::{Item, Reader};
@@ -157,9 +158,13 @@ impl<'r, 's, 't> Settings<'r, 's, 't> {
 
     /// Says that the key `path` has no effect, and why.
     pub(super) fn ignore(&self, span: Span, path: &str, why: &str) {
+        self.ignore_part(span, &format!("`{path}`"), why);
+    }
+
+    /// Says that `what` has no effect, and why.
+    pub(super) fn ignore_part(&self, span: Span, what: &str, why: &str) {
         let help = format!("{why}. Remove it, or leave it if the mail server reads this section too");
-        self.reader
-            .warn(Code::IgnoredKey, span, format!("`{path}` has no effect here"), help);
+        self.reader.warn(Code::IgnoredKey, span, format!("{what} has no effect here"), help);
     }
 
     /// `value`, unless something was wrong in the section.
@@ -195,47 +200,28 @@ impl<'r, 's, 't> Settings<'r, 's, 't> {
 
     /// `true` or `false`.
     pub(super) fn flag(&self, name: &'static str) -> Option<bool> {
-        self.with(name, |reader, item| reader.flag(item))
+        self.with(name, words::flag)
     }
 
-    /// The one of `words` that the setting is.
+    /// The one of `words` that the setting is, in whatever case it is written.
     pub(super) fn word(&self, name: &'static str, words: &[&'static str]) -> Option<&'static str> {
-        self.with(name, |reader, item| reader.word(item, words).map(|i| words[i]))
+        self.with(name, |reader, item| words::word(reader, item, words))
     }
 
     /// A duration.
     pub(super) fn duration(&self, name: &'static str) -> Option<Duration> {
-        self.with(name, |reader, item| reader.duration(item, DURATIONS))
+        self.with(name, |reader, item| words::duration(reader, item, DURATIONS))
             .map(Duration::from_millis)
     }
 
-    /// Whether the setting is `false`, which turns a limit off.
+    /// Whether the setting turns a limit off.
     pub(super) fn is_off(&self, name: &'static str) -> bool {
-        let off = |item: &Item<'_>| match item.value {
-            DeValue::Boolean(flag) => !flag,
-            DeValue::String(text) => text == "false",
-            _ => false,
-        };
-        self.get(name).is_some_and(off)
+        self.get(name).is_some_and(|item| words::is_off(item))
     }
 
     /// A whole number; quoted is accepted in store sections, as the mail server does.
     pub(super) fn number(&self, name: &'static str, range: RangeInclusive<u32>) -> Option<u32> {
-        self.with(name, |reader, item| {
-            let quoted = item
-                .value
-                .as_str()
-                .filter(|text| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()));
-            let Some(text) = quoted else {
-                return reader.integer32(item, range);
-            };
-            let number = text.parse().ok().filter(|number| range.contains(number));
-            if number.is_none() {
-                let message = format!("`{}` must be from {} to {}", item.path, range.start(), range.end());
-                reader.error(Code::OutOfRange, item.span, message, "write a number within these limits");
-            }
-            number
-        })
+        self.with(name, |reader, item| words::number(reader, item, range))
     }
 
     /// Addresses of servers, at least one, each checked at its place. They may hold passwords.
@@ -245,9 +231,13 @@ impl<'r, 's, 't> Settings<'r, 's, 't> {
             if elements.is_empty() {
                 let message = format!("`{}` is empty", item.path);
                 reader.error(Code::InvalidValue, item.span, message, "give at least one address");
+                return None;
             }
-            let read: Vec<_> = elements.iter().filter_map(|item| Address::read(reader, item, form)).collect();
-            (!read.is_empty() && read.len() == elements.len()).then_some(read)
+            // All of them, so that every problem is reported.
+            let read: Vec<_> = elements.iter().map(|item| Address::read_all(reader, item, form)).collect();
+            read.into_iter()
+                .collect::<Option<Vec<_>>>()
+                .map(|all| all.into_iter().flatten().collect())
         };
         self.with(name, read).unwrap_or_default()
     }

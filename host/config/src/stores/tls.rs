@@ -4,7 +4,7 @@ use super::address::Address;
 use super::settings::Settings;
 use crate::problem::Code;
 use crate::reader::Item;
-use crate::secret::Secret;
+use crate::secret::{self, Secret};
 use std::path::PathBuf;
 
 /// Use TLS, and how. The server's certificate is always verified.
@@ -27,6 +27,10 @@ pub enum Pem {
     Text(Secret),
 }
 
+/// Why nothing turns the verification of certificates off.
+pub(super) const VERIFIED: &str = "certificates are always verified, since whoever could pose as the coordinator could hand out every \
+                                   shard twice; for a certificate of your own authority, or a pinned one, set `tls.ca`";
+
 /// The first setting that says how to use TLS.
 pub(super) fn detail<'s, 't>(settings: &'s Settings<'_, '_, 't>) -> Option<&'s Item<'t>> {
     let names = ["tls.ca", "tls.certificate", "tls.key", "tls.server-name"];
@@ -38,9 +42,7 @@ pub(super) fn details(settings: &Settings<'_, '_, '_>) -> TlsSection {
     if settings.flag("tls.allow-invalid-certs") == Some(true)
         && let Some(item) = settings.get("tls.allow-invalid-certs")
     {
-        let why = "certificates are always verified, since whoever could pose as the coordinator could hand out every shard twice; \
-                   for a certificate of your own authority, set `tls.ca`";
-        settings.ignore(item.key_span, &item.path, why);
+        settings.ignore(item.key_span, &item.path, VERIFIED);
     }
     for (given, other) in [("tls.certificate", "tls.key"), ("tls.key", "tls.certificate")] {
         if let (Some(given), None) = (settings.get(given), settings.get(other)) {
@@ -98,7 +100,16 @@ fn pem(settings: &Settings<'_, '_, '_>, name: &'static str, label: &str) -> Opti
         if text.trim().is_empty() || text.contains(['\n', '\0']) {
             return flaw("is neither a path nor PEM");
         }
-        Some(Pem::File(settings.base.join(text)))
+        let path = settings.base.join(text);
+        if !path.is_file() {
+            // What a macro brings in may be anything: it is not shown.
+            let plain = item.value.as_str().is_some_and(|raw| !secret::has_macro(raw));
+            let name = if plain { format!(", `{}`,", path.display()) } else { String::new() };
+            let message = format!("the file that `{}` names{name} is not on this machine", item.path);
+            let help = "a relative path begins at the configuration file; a node without the file cannot meet the others";
+            reader.warn(Code::MissingTlsFile, item.key_span, message, help);
+        }
+        Some(Pem::File(path))
     })
 }
 

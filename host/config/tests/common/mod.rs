@@ -16,6 +16,11 @@ pub(crate) fn report(text: &str) -> Report {
     }
 }
 
+/// Whether there is nothing to say about `report` but, at most, that nodes have nowhere to meet: most texts name nodes and nothing else.
+pub(crate) fn is_quiet(report: &Report) -> bool {
+    report.problems().iter().all(|p| p.code == Code::NoCoordinator)
+}
+
 /// The role `name` of `config`.
 pub(crate) fn role<'c>(config: &'c ClusterConfig, name: &str) -> &'c RoleSpec {
     config
@@ -46,7 +51,9 @@ fn unmark(text: &str) -> (String, (usize, usize), (usize, usize)) {
 pub(crate) fn only(marked: &str, severity: Severity, code: Code) -> Problem {
     let (text, start, end) = unmark(marked);
     let report = report(&text);
-    let found: Vec<_> = report.problems().iter().filter(|p| p.severity == severity).collect();
+    // As with `is_quiet`, unless it is asked for.
+    let matters = |p: &&Problem| p.severity == severity && (p.code != Code::NoCoordinator || code == Code::NoCoordinator);
+    let found: Vec<_> = report.problems().iter().filter(matters).collect();
     let [problem] = found.as_slice() else {
         panic!("one {severity:?} expected:\n{text}\n{report}")
     };

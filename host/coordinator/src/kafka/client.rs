@@ -130,7 +130,7 @@ impl Common {
 }
 
 /// The settings of every client.
-fn base(options: &KafkaOptions) -> Result<ClientConfig, BrokerError> {
+pub(super) fn base(options: &KafkaOptions) -> Result<ClientConfig, BrokerError> {
     if options.brokers.is_empty() {
         return Err(BrokerError::Invalid("there is no Kafka broker to connect to".into()));
     }

@@ -1,6 +1,7 @@
 //! How to reach Kafka brokers.
 
-use crate::broker::{Password, Tls};
+use super::client;
+use crate::broker::{BrokerError, Password, Tls};
 use std::time::Duration;
 
 /// Where and how, as [`super::KafkaCoordinator::open`] takes it.
@@ -18,6 +19,16 @@ pub struct KafkaOptions {
     pub timeout_message: Duration,
     /// After how long without answer a broker counts as gone (`socket.timeout.ms`).
     pub timeout_session: Duration,
+}
+
+impl KafkaOptions {
+    /// Whether they lead anywhere, as far as can be told without a broker: what opening refuses before it connects.
+    ///
+    /// # Errors
+    /// `Invalid`.
+    pub fn check(&self) -> Result<(), BrokerError> {
+        client::base(self).map(drop)
+    }
 }
 
 /// Who we are to Kafka: SASL.

@@ -1,6 +1,8 @@
 //! How to reach a NATS server.
 
-use crate::broker::{Password, Tls};
+use super::connect::Target;
+use super::tls;
+use crate::broker::{BrokerError, Password, Tls};
 use std::time::Duration;
 
 /// Where and how, as [`super::NatsCoordinator::open`] takes it.
@@ -28,6 +30,21 @@ pub struct NatsOptions {
     pub capacity_read_buffer: u16,
     /// How often to reconnect before giving up; `None` for ever.
     pub max_reconnects: Option<usize>,
+}
+
+impl NatsOptions {
+    /// Whether they lead anywhere, as far as can be told without a server: what opening refuses before it connects.
+    ///
+    /// # Errors
+    /// `Invalid`.
+    pub fn check(&self) -> Result<(), BrokerError> {
+        Target::new(self)?;
+        // Without `ca` it is the system's authorities that are looked for, which another machine may have.
+        match self.tls.as_ref().filter(|tls| tls.ca.is_some()) {
+            Some(tls) => tls::configure(tls).map(drop),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Who we are to a NATS server.

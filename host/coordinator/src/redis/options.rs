@@ -1,6 +1,7 @@
 //! How to reach a Redis server.
 
-use crate::broker::{Password, Tls};
+use super::address::Addresses;
+use crate::broker::{BrokerError, Password, Security, Tls};
 use std::time::Duration;
 
 /// Where and how, as [`super::RedisCoordinator::open`] takes it.
@@ -22,6 +23,21 @@ pub struct RedisOptions {
     pub min_replicas: u32,
     /// TLS beyond what `rediss://` means; its presence turns TLS on for every address.
     pub tls: Option<Tls>,
+}
+
+impl RedisOptions {
+    /// Whether they lead anywhere, as far as can be told without a server: what opening refuses before it connects.
+    ///
+    /// # Errors
+    /// `Invalid`.
+    pub fn check(&self) -> Result<(), BrokerError> {
+        Addresses::of(self)?;
+        // Without `ca` it is the system's authorities that are looked for, which another machine may have.
+        match self.tls.as_ref().filter(|tls| tls.ca.is_some()) {
+            Some(tls) => Security::new(tls).map(drop),
+            None => Ok(()),
+        }
+    }
 }
 
 /// How the servers stand to each other.

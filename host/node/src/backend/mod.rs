@@ -5,12 +5,14 @@ mod adapters;
 #[cfg(any(feature = "adapters", feature = "redis", feature = "nats", feature = "kafka"))]
 mod options;
 mod patience;
+mod precheck;
 
 #[cfg(feature = "adapters")]
 pub use adapters::{adapter_component, open_adapter, open_component};
 #[cfg(feature = "adapters")]
 pub(crate) use patience::Opened;
 pub(crate) use patience::{Opener, persist};
+pub(crate) use precheck::precheck;
 
 use crate::places;
 use shardwright_config::{ClusterConfig, CoordinatorConfig};

@@ -1,0 +1,38 @@
+//! What opening a coordinator refuses before it connects to anything.
+
+#[cfg(any(feature = "redis", feature = "nats", feature = "kafka", feature = "adapters"))]
+use super::options;
+use super::{BackendError, available};
+use shardwright_config::{ClusterConfig, CoordinatorConfig};
+
+/// Whether the configured coordinator could be opened, as far as this machine knows by itself.
+///
+/// # Errors
+/// [`BackendError`].
+pub(crate) async fn precheck(config: &ClusterConfig) -> Result<(), BackendError> {
+    available(&config.coordinator)?;
+    #[cfg(any(feature = "redis", feature = "nats", feature = "kafka"))]
+    let broker = |id: &str, error| BackendError::Broker { id: id.to_owned(), error };
+    match &config.coordinator {
+        #[cfg(feature = "redis")]
+        CoordinatorConfig::Redis(section) => options::redis(section).check().map_err(|error| broker(&section.id, error)),
+        #[cfg(feature = "nats")]
+        CoordinatorConfig::Nats(section) => options::nats(section).check().map_err(|error| broker(&section.id, error)),
+        #[cfg(feature = "kafka")]
+        CoordinatorConfig::Kafka(section) => options::kafka(section).check().map_err(|error| broker(&section.id, error)),
+        #[cfg(feature = "adapters")]
+        CoordinatorConfig::Component(section) => {
+            use shardwright_components::adapter::AdapterCoordinator;
+            let component = super::adapter_component(section).await?;
+            let checked = match options::adapter(section) {
+                Ok(options) => AdapterCoordinator::check(&component, &options).await,
+                Err(error) => Err(error),
+            };
+            checked.map_err(|error| BackendError::Broker {
+                id: section.id.clone(),
+                error,
+            })
+        }
+        _ => Ok(()),
+    }
+}
