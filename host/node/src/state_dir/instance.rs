@@ -8,13 +8,15 @@ use std::io;
 use std::path::Path;
 
 const FILE: &str = "instance";
+/// The largest that is read; it takes less than a hundred bytes.
+const LARGEST: u64 = 4 << 10;
 
 /// The instance of this folder: the one it has, or a fresh one if it has none or is a copy.
 pub(super) fn read_or_make(path: &Path) -> Result<InstanceId, StateDirError> {
     let file = path.join(FILE);
     let make = || make(path).map_err(failed("write", &file));
     let malformed = || StateDirError::Malformed { path: file.clone() };
-    let text = match std::fs::read_to_string(&file) {
+    let text = match shardwright_files::read_text(&file, LARGEST) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return make(),
         Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(malformed()),

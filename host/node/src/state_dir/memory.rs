@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 const FILE: &str = "memory.json";
+/// The largest that is read: 65,535 ids with long names.
+const LARGEST: u64 = 32 << 20;
 /// The only format so far.
 const FORMAT: u32 = 1;
 
@@ -45,7 +47,7 @@ impl Store {
     /// What was remembered of this cluster. What cannot be read is as good as forgotten.
     pub(super) fn recall(&self, cluster: &str) -> Memory {
         let path = self.folder.join(FILE);
-        let text = match std::fs::read_to_string(&path) {
+        let text = match shardwright_files::read_text(&path, LARGEST) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Memory::default(),
             Err(error) => {

@@ -160,7 +160,7 @@ fn exclusive(lock: &File) -> Result<(), Errno> {
 /// If the lock cannot be opened.
 #[cfg(feature = "adapters")]
 pub(crate) fn holder(path: &Path) -> io::Result<Option<Option<u32>>> {
-    let lock = match File::open(path.join("lock")) {
+    let lock = match shardwright_files::open(&path.join("lock")) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         other => other?,
     };

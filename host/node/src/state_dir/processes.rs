@@ -10,6 +10,8 @@ use shardwright_core::id::ProcessId;
 use std::path::Path;
 
 const FILE: &str = "processes";
+/// The largest that is read.
+const LARGEST: u64 = 4 << 10;
 /// As many as may have ended without leaving a session of their own behind the present one.
 const KEPT: usize = 16;
 
@@ -21,7 +23,7 @@ pub(super) fn enter(path: &Path) -> Result<(ProcessId, Vec<ProcessId>), StateDir
     let process = ProcessId((bits & u128::from(u64::MAX)) as u64);
     let here = place(path);
     // What cannot be read proves nothing, and a wait is all that it costs.
-    let text = std::fs::read_to_string(&file).unwrap_or_default();
+    let text = shardwright_files::read_text(&file, LARGEST).unwrap_or_default();
     let mut lines = text.lines();
     let mut predecessors = Vec::new();
     if here.is_some() && lines.next() == here.as_deref() {
