@@ -2,7 +2,6 @@
 
 use crate::cluster;
 use crate::dialect;
-use crate::keys;
 use crate::members::MemberReader;
 use crate::model::{ClusterConfig, CoordinatorConfig, DEFAULT_MAX_NODE_ID, HIGHEST_MAX_NODE_ID, NodeConfig};
 use crate::node;
@@ -11,7 +10,6 @@ use crate::problem::{Problem, Severity, Span};
 use crate::reader::{Item, Reader};
 use crate::registry;
 use crate::roles::{RoleReader, Roles};
-use crate::section::Section;
 use crate::similar;
 use crate::source::Source;
 use crate::stores;

@@ -24,8 +24,12 @@ impl Values {
     pub(crate) fn add(&mut self, span: Span, value: &str) {
         let known = self.by_place.entry((span.start, span.end)).or_default();
         let new = |value: &str| !value.is_empty() && !known.iter().any(|known| known.expose() == value);
-        let forms = [value, value.trim(), &value.escape_debug().to_string()].map(str::to_owned);
-        let fresh: Vec<_> = forms.into_iter().filter(|form| new(form)).map(Secret::new).collect();
+        // Words are folded before they are looked at, and so are they shown.
+        let folded = value.to_ascii_lowercase();
+        let spellings = [value, value.trim(), &folded, folded.trim()];
+        let escaped = [value, &folded].map(|text| text.escape_debug().to_string());
+        let forms = spellings.map(str::to_owned).into_iter().chain(escaped);
+        let fresh: Vec<_> = forms.filter(|form| new(form)).map(Secret::new).collect();
         known.extend(fresh);
     }
 

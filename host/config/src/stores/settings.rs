@@ -216,7 +216,7 @@ impl<'r, 's, 't> Settings<'r, 's, 't> {
 
     /// Whether the setting turns a limit off.
     pub(super) fn is_off(&self, name: &'static str) -> bool {
-        self.get(name).is_some_and(|item| words::is_off(item))
+        self.get(name).is_some_and(|item| words::is_off(self.reader, item))
     }
 
     /// A whole number; quoted is accepted in store sections, as the mail server does.

@@ -31,13 +31,16 @@ pub(super) fn word(reader: &Reader<'_>, item: &Item<'_>, words: &[&'static str])
 }
 
 /// Whether `item` turns a limit off.
-pub(super) fn is_off(item: &Item<'_>) -> bool {
+pub(super) fn is_off(reader: &Reader<'_>, item: &Item<'_>) -> bool {
     let off = |text: &str| text.is_empty() || text == "0" || OFF.iter().any(|word| word.eq_ignore_ascii_case(text));
     match item.value {
         DeValue::Boolean(flag) => !flag,
         DeValue::Integer(number) => number.as_str() == "0",
         // An empty source is an unset variable, more likely than meant.
-        DeValue::String(raw) if secret::has_macro(raw) => secret::expand(raw).is_ok_and(|text| !text.trim().is_empty() && off(text.trim())),
+        DeValue::String(raw) if secret::has_macro(raw) => {
+            let text = reader.expand(item, raw, |_| {});
+            text.is_ok_and(|text| !text.trim().is_empty() && off(text.trim()))
+        }
         DeValue::String(raw) => off(raw.trim()),
         _ => false,
     }

@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::clock::Clock;
 use crate::authority::{Authority, Certificate};
+use crate::clock::Clock;
 use crate::port::Port;
 use crate::server::{Folder, Recipe, Server, text};
 use crate::tools;
