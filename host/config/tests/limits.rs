@@ -121,3 +121,39 @@ fn secrets_over_lines_are_masked() {
         assert!(!shown.is_empty() && !shown.contains("hunter2"), "{text}\n{shown}");
     }
 }
+
+/// What the tolerant reader gives up, it does not read again and again: nothing here is quadratic.
+#[test]
+fn hostile_dialect_is_read_quickly() {
+    let size = 256 << 10;
+    let patterns = [
+        "x=[\n",
+        "x = \"a\n",
+        "x = 'a\n",
+        "x={a={\n",
+        "x=\"\"\"\n",
+        "x='''\n",
+        "[[x]]\n",
+        "[a.b.c]\n",
+        "[x]\n",
+        "x=[{\"\n",
+        "x=://a:b",
+        "token=[\n",
+        "a.b=c\n",
+        "x=[1,\n",
+        "]\n",
+        "x=\"\\\n",
+    ];
+    for pattern in patterns {
+        let head = "[cluster]\nname = mail\n[other]\n";
+        let text: String = head.chars().chain(pattern.chars().cycle()).take(size).collect();
+        let started = Instant::now();
+        let report = report(&text);
+        assert!(!report.render_text(false).is_empty(), "{pattern:?}");
+        assert!(
+            started.elapsed() < Duration::from_secs(60),
+            "{pattern:?} took {:?}",
+            started.elapsed()
+        );
+    }
+}

@@ -24,12 +24,14 @@ pub(super) struct Stop {
 pub(super) struct Cursor<'i> {
     pub(super) text: &'i str,
     pub(super) at: usize,
+    /// How many bytes were looked through for the end of a text that has none.
+    pub(super) lost: usize,
 }
 
 impl<'i> Cursor<'i> {
     pub(super) fn new(text: &'i str) -> Self {
         let mark = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
-        Self { text, at: mark }
+        Self { text, at: mark, lost: 0 }
     }
 
     pub(super) fn rest(&self) -> &'i str {
@@ -152,6 +154,7 @@ impl<'i> Cursor<'i> {
                     return Ok(());
                 }
                 _ => {
+                    self.lost += self.at - start;
                     self.at = start;
                     return self.stop("this text is not closed");
                 }

@@ -25,6 +25,9 @@ use toml::de::DeTable;
 /// The most findings that are kept of one file.
 const MAX_FINDINGS: usize = 1_000;
 
+/// How often a file may be read again, on the average, for statements that had to be given up.
+const MAX_REREADS: usize = 4;
+
 /// What is to be said about the way our sections are written.
 pub(crate) struct Finding {
     pub(crate) severity: Severity,
@@ -77,6 +80,8 @@ struct Parser<'i, 'o> {
     suspects: Vec<usize>,
     /// Whether a statement had to be given up.
     gave_up: bool,
+    /// How many bytes were read for nothing.
+    wasted: usize,
     /// Whether the last statement was given up, and was not ours: what follows may be the rest of it.
     adrift: bool,
     /// Up to where nothing more is said, since it belongs to a statement that has been reported.
@@ -98,6 +103,7 @@ impl<'i, 'o> Parser<'i, 'o> {
             doubt: None,
             suspects: Vec::new(),
             gave_up: false,
+            wasted: 0,
             adrift: false,
             silent: 0,
         }
@@ -106,6 +112,11 @@ impl<'i, 'o> Parser<'i, 'o> {
     fn run(mut self) -> (DeTable<'i>, Vec<Finding>) {
         loop {
             self.cursor.gap();
+            if self.wasted + self.cursor.lost > MAX_REREADS * self.cursor.text.len() {
+                let at = self.cursor.at;
+                self.syntax(at..at, "so much before this place cannot be read that the rest was not looked at");
+                break;
+            }
             match self.cursor.peek() {
                 None => break,
                 Some(b'[') => self.header(),
@@ -169,6 +180,7 @@ impl<'i, 'o> Parser<'i, 'o> {
         let mut read = self.assignment(&mut path, &mut keyed);
         if self.had_literal && read.as_ref().is_err_and(|stop| !stop.hides) {
             self.forget(kept);
+            self.wasted += self.cursor.at - start;
             (self.cursor.at, self.server_quotes) = (start, true);
             path.truncate(section);
             let again = self.assignment(&mut path, &mut keyed);
@@ -222,6 +234,7 @@ impl<'i, 'o> Parser<'i, 'o> {
 
     /// Goes on at the line after `start`, and reports what stopped the statement there if it matters.
     fn give_up(&mut self, start: usize, stop: Stop, ours: bool) {
+        self.wasted += self.cursor.at - start;
         self.cursor.at = start;
         let closing = matches!(self.cursor.peek(), Some(b']' | b'}'));
         self.cursor.line_end();
