@@ -35,25 +35,39 @@ impl Mask {
         Self(Arc::new(secrets))
     }
 
-    fn longest(&self) -> usize {
-        self.0.first().map_or(0, |secret| secret.expose().len())
-    }
-
     /// `text` in one line of at most [`LINE`] bytes, without control characters and secrets.
     pub(super) fn line(&self, text: &str) -> String {
-        // Enough for a line and a secret across its end; what is longer need not be looked through.
-        let mut text = text[..text.floor_char_boundary(LINE + self.longest())].to_owned();
-        for secret in self.0.iter() {
-            if text.contains(secret.expose()) {
-                text = text.replace(secret.expose(), "***");
+        let mut line = String::new();
+        let mut rest = text;
+        // A secret is hidden as a whole before the line is cut: what is left of one that was cut could not be told from other text.
+        while line.len() <= LINE {
+            let secret = self.0.iter().find(|secret| rest.starts_with(secret.expose()));
+            let Some(first) = rest.chars().next() else {
+                line.truncate(line.trim_end().len());
+                return line;
+            };
+            let length = secret.map_or(first.len_utf8(), |secret| secret.expose().len());
+            match secret {
+                Some(_) => line.push_str("***"),
+                None if first.is_whitespace() && line.is_empty() => {}
+                None => line.push(if first.is_control() { ' ' } else { first }),
             }
+            rest = &rest[length..];
         }
-        let mut line: String = text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        if line.len() > LINE {
-            line.truncate(line.floor_char_boundary(LINE));
-            line.push('…');
-        }
+        line.truncate(line.floor_char_boundary(LINE));
+        line.push('…');
         line
+    }
+
+    /// The end of a text, of which the beginning was lost: without what is left of a secret there.
+    fn without_half_a_secret<'t>(&self, text: &'t [u8]) -> &'t [u8] {
+        let left = |secret: &Password| {
+            let bytes = secret.expose().as_bytes();
+            (1..bytes.len())
+                .find(|&from| text.starts_with(&bytes[from..]))
+                .map(|from| bytes.len() - from)
+        };
+        &text[self.0.iter().filter_map(left).max().unwrap_or(0)..]
     }
 }
 
@@ -99,20 +113,33 @@ impl Quota {
 
 /// The last words of one lane.
 #[derive(Clone, Default)]
-pub(super) struct LastWords(Arc<Mutex<VecDeque<u8>>>);
+pub(super) struct LastWords(Arc<Mutex<Kept>>);
+
+#[derive(Default)]
+struct Kept {
+    bytes: VecDeque<u8>,
+    /// Whether something came before them.
+    cut: bool,
+}
 
 impl LastWords {
     fn keep(&self, bytes: &[u8]) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.extend(&bytes[bytes.len().saturating_sub(LAST)..]);
-        let surplus = kept.len().saturating_sub(LAST);
-        kept.drain(..surplus);
+        let skipped = bytes.len().saturating_sub(LAST);
+        kept.bytes.extend(&bytes[skipped..]);
+        let surplus = kept.bytes.len().saturating_sub(LAST);
+        kept.bytes.drain(..surplus);
+        kept.cut |= skipped + surplus > 0;
     }
 
     /// What was written last, as one line; `None` if nothing was.
     pub(super) fn say(&self, mask: &Mask) -> Option<String> {
-        let bytes: Vec<u8> = self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect();
-        let line = mask.line(&String::from_utf8_lossy(&bytes));
+        let (bytes, cut) = {
+            let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            (kept.bytes.iter().copied().collect::<Vec<u8>>(), kept.cut)
+        };
+        let whole = if cut { mask.without_half_a_secret(&bytes) } else { &bytes };
+        let line = mask.line(&String::from_utf8_lossy(whole));
         (!line.is_empty()).then_some(line)
     }
 }
@@ -179,6 +206,32 @@ mod test {
         assert_eq!(mask.line(" a\nhunter2-long b hunter2\u{7} x "), "a *** b ***  x");
         let long = mask.line(&"ä".repeat(LINE));
         assert!(long.len() <= LINE + '…'.len_utf8() && long.ends_with('…'));
+    }
+
+    /// The first ones, which become short, must not bring what is left of a later one into the line.
+    #[test]
+    fn a_secret_across_the_end_of_a_line_is_masked() {
+        let secret = "0123456789abcdef".repeat(40);
+        let mask = Mask::new(&[Password::new(secret.clone())]);
+        for before in 0..2 * LINE {
+            let line = mask.line(&format!("{secret} {} {secret}{secret}", "-".repeat(before)));
+            assert!(!line.contains("0123"), "{before}: {line}");
+            assert!(line.len() <= LINE + '…'.len_utf8());
+        }
+    }
+
+    #[test]
+    fn a_secret_across_the_beginning_of_the_last_words_is_masked() {
+        let secret = "0123456789abcdef".repeat(4);
+        let mask = Mask::new(&[Password::new(secret.clone())]);
+        for after in LAST - 2 * secret.len()..=LAST {
+            let words = LastWords::default();
+            words.keep(secret.as_bytes());
+            words.keep(" ".repeat(after).as_bytes());
+            words.keep(b".");
+            let said = words.say(&mask).expect("words");
+            assert!(said == "." || said.trim_start_matches("***").trim() == ".", "{after}: {said}");
+        }
     }
 
     #[test]
