@@ -6,14 +6,12 @@ use shardwright_core::check::check;
 use shardwright_core::snapshot::{Answer, Snapshot};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-/// The most bytes read from a policy's file; the loader says what its limit is.
-const MAX_BYTES: u64 = (64 << 20) + 1;
+/// The largest policy's file that is read: what the loader accepts.
+const MAX_BYTES: u64 = 64 << 20;
 
 /// A policy that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -212,12 +210,7 @@ impl Source {
             Self::Bundled(bytes) => return Ok(Cow::Borrowed(bytes)),
             Self::File { path, digest } => (path, digest),
         };
-        let read = || -> io::Result<Vec<u8>> {
-            let mut bytes = Vec::new();
-            File::open(path)?.take(MAX_BYTES).read_to_end(&mut bytes)?;
-            Ok(bytes)
-        };
-        let bytes = read().map_err(|error| self.error(name, &error))?;
+        let bytes = shardwright_files::read(path, MAX_BYTES).map_err(|error| self.error(name, &error))?;
         let found = Digest::of(&bytes);
         if digest.is_some_and(|wanted| wanted != *found.as_bytes()) {
             return Err(self.error(

@@ -13,6 +13,9 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// The largest `instance` that is read; it takes less than a hundred bytes.
+const MAX_INSTANCE: u64 = 4 << 10;
+
 /// What a node says of its adapter.
 pub(crate) const REPORT: &str = "coordinator.json";
 /// How often a lock is tried that somebody holds: it may be somebody who only looks whether it is held.
@@ -103,7 +106,7 @@ impl StateDir {
         let _ = std::fs::remove_file(path.join(REPORT));
 
         let instance_path = path.join("instance");
-        let instance = match std::fs::read_to_string(&instance_path) {
+        let instance = match shardwright_files::read_text(&instance_path, MAX_INSTANCE) {
             Ok(text) => match parse(&text).ok_or_else(|| StateDirError::Malformed {
                 path: instance_path.clone(),
             })? {
@@ -144,7 +147,7 @@ fn exclusive(lock: &File) -> Result<(), Errno> {
 /// If the lock cannot be opened.
 #[cfg(feature = "adapters")]
 pub(crate) fn holder(path: &Path) -> io::Result<Option<Option<u32>>> {
-    let lock = match File::open(path.join("lock")) {
+    let lock = match shardwright_files::open(&path.join("lock")) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         other => other?,
     };

@@ -1,5 +1,6 @@
 //! `adapter build`: the component of the adapter in a folder.
 
+use super::load::MAX_FILE;
 use super::project::{Language, Project};
 use super::toolchain;
 use crate::exit::Exit;
@@ -32,7 +33,7 @@ pub(super) fn run(args: &Build) -> anyhow::Result<Exit> {
         Language::Javascript => javascript(&args.folder, &component)?,
         Language::Python => python(&args.folder, &component)?,
     }
-    let bytes = fs::read(&component).with_context(|| format!("{} was not built", component.display()))?;
+    let bytes = shardwright_files::read(&component, MAX_FILE).with_context(|| format!("{} was not built", component.display()))?;
     let digest: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     line(&format!(
         "{}: {} bytes, sha256:{digest}",

@@ -8,7 +8,10 @@ use clap::Args;
 use serde::Serialize;
 use shardwright_components::adapter::VERSION;
 use shardwright_coordinator::broker::Password;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+/// The largest configuration of an adapter that is read.
+const MAX_CONFIG: u64 = 1 << 20;
 
 /// What each kind of import lets an adapter do. The first that fits a name, counts.
 const MEANINGS: [(&str, &str); 15] = [
@@ -143,5 +146,6 @@ fn read(config: &str) -> anyhow::Result<String> {
     if config.trim_start().starts_with('{') {
         return Ok(config.to_owned());
     }
-    std::fs::read_to_string(config).with_context(|| format!("--config: {config:?} is neither a JSON object nor a file that can be read"))
+    shardwright_files::read_text(Path::new(config), MAX_CONFIG)
+        .with_context(|| format!("--config: {config:?} is neither a JSON object nor a file that can be read"))
 }

@@ -1,14 +1,12 @@
 //! An adapter from a file.
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use shardwright_components::EngineError;
 use shardwright_components::adapter::{AdapterComponent, AdapterEngine};
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
-/// The largest component that is read: what the loader accepts, and one byte to see that there is more.
-const MAX_FILE: u64 = (64 << 20) + 1;
+/// The largest component that is read: what the loader accepts.
+pub(super) const MAX_FILE: u64 = 64 << 20;
 
 /// An adapter, and what it was loaded from.
 pub(super) struct Loaded {
@@ -34,11 +32,5 @@ pub(super) async fn load(path: &Path) -> anyhow::Result<Loaded> {
 }
 
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let file = File::open(path)?;
-    if file.metadata()?.is_dir() {
-        bail!("it is a directory");
-    }
-    file.take(MAX_FILE).read_to_end(&mut bytes)?;
-    Ok(bytes)
+    Ok(shardwright_files::read(path, MAX_FILE)?)
 }

@@ -2,10 +2,12 @@
 
 use anyhow::{Context, bail};
 use clap::ValueEnum;
-use std::fs;
 use std::path::Path;
 use toml::Spanned;
 use toml::de::DeTable;
+
+/// The largest manifest that is read: a hundred times what one takes.
+const MAX_MANIFEST: u64 = 1 << 20;
 
 /// The languages that `adapter new` and `adapter build` know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -55,7 +57,7 @@ impl Project {
             );
         };
         let manifest = folder.join(language.manifest());
-        let text = fs::read_to_string(&manifest).with_context(|| format!("cannot read {}", manifest.display()))?;
+        let text = shardwright_files::read_text(&manifest, MAX_MANIFEST).with_context(|| format!("cannot read {}", manifest.display()))?;
         let name = name(language, &text).with_context(|| format!("{} does not say what the adapter is called", manifest.display()))?;
         // It becomes the name of a file.
         super::name::check(&name).with_context(|| manifest.display().to_string())?;
@@ -86,7 +88,7 @@ mod test {
     fn find(files: &[(&str, &str)]) -> Result<Project, String> {
         let folder = tempfile::tempdir().unwrap();
         for (name, text) in files {
-            fs::write(folder.path().join(name), text).unwrap();
+            std::fs::write(folder.path().join(name), text).unwrap();
         }
         Project::find(folder.path()).map_err(|error| format!("{error:#}"))
     }

@@ -14,6 +14,9 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+/// The largest component that is read: what the loader accepts.
+const MAX_FILE: u64 = 64 << 20;
+
 /// Arguments of `coordinator upgrade`.
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -194,7 +197,7 @@ fn show(differences: &Differences) -> anyhow::Result<()> {
 fn replace(path: &Path, new: &Path, digest: Digest) -> anyhow::Result<PathBuf> {
     // A link stays one: what it leads to is replaced.
     let path = fs::canonicalize(path).with_context(|| path.display().to_string())?;
-    let bytes = fs::read(new).with_context(|| new.display().to_string())?;
+    let bytes = shardwright_files::read(new, MAX_FILE).with_context(|| new.display().to_string())?;
     if Digest::of(&bytes) != digest {
         bail!("{} has changed while it was tried: run this again", new.display());
     }

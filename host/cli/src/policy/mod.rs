@@ -6,15 +6,13 @@ mod list;
 mod snapshot;
 
 use crate::exit::Exit;
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::{Args, Subcommand};
 use shardwright_components::{Budget, PolicyComponent, PolicyEngine, bundled};
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
-/// The largest component that is read: what the loader accepts, and one byte to see that there is more.
-const MAX_FILE: u64 = (64 << 20) + 1;
+/// The largest component that is read: what the loader accepts.
+const MAX_FILE: u64 = 64 << 20;
 
 /// Arguments of `policy`.
 #[derive(Args, Debug)]
@@ -57,13 +55,7 @@ fn bytes(name: &str) -> anyhow::Result<Vec<u8>> {
 }
 
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let file = File::open(path)?;
-    if file.metadata()?.is_dir() {
-        bail!("it is a directory");
-    }
-    file.take(MAX_FILE).read_to_end(&mut bytes)?;
-    Ok(bytes)
+    Ok(shardwright_files::read(path, MAX_FILE)?)
 }
 
 fn load(bytes: &[u8], budget: &Budget) -> anyhow::Result<PolicyComponent> {

@@ -3,7 +3,6 @@
 use anyhow::{Context, bail};
 use shardwright_core::role::MAX_SHARDS;
 use shardwright_core::snapshot::Snapshot;
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -25,7 +24,7 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Snapshot> {
     let source: Box<dyn Read> = if from_stdin {
         Box::new(std::io::stdin())
     } else {
-        Box::new(File::open(path).with_context(|| format!("cannot read the snapshot {name}"))?)
+        Box::new(shardwright_files::open(path).with_context(|| format!("cannot read the snapshot {name}"))?)
     };
     source
         .take(MAX_BYTES + 1)

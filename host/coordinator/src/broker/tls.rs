@@ -3,6 +3,9 @@
 use super::{BrokerError, Password};
 use std::path::PathBuf;
 
+/// The largest file of certificates or of a key: 4 MiB, some ten times what an operating system trusts.
+const MAX_PEM: u64 = 4 << 20;
+
 /// Certificates or a key in PEM.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Pem {
@@ -30,7 +33,7 @@ impl Pem {
     pub fn load(&self, what: &str) -> Result<Password, BrokerError> {
         match self {
             Self::Text(text) => Ok(text.clone()),
-            Self::File(path) => match std::fs::read_to_string(path) {
+            Self::File(path) => match shardwright_files::read_text(path, MAX_PEM) {
                 Ok(text) if text.contains("-----BEGIN") => Ok(Password::new(text)),
                 Ok(_) => Err(BrokerError::Invalid(format!("{what}: {} holds nothing in PEM", path.display()))),
                 Err(error) => Err(BrokerError::Invalid(format!("{what}: {} cannot be read: {error}", path.display()))),

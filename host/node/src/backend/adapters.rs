@@ -8,14 +8,12 @@ use shardwright_config::{AdapterSource, ClusterConfig, ComponentSection, Coordin
 use shardwright_coordinator::Namespace;
 use shardwright_coordinator::broker::BrokerError;
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::Read;
 use std::sync::{Mutex, PoisonError};
 
 /// How many components are kept that nobody may be running any more.
 const KEPT: usize = 16;
-/// The most bytes read from an adapter's file; the loader says what its limit is.
-const MAX_BYTES: u64 = (64 << 20) + 1;
+/// The largest adapter's file that is read: what the loader accepts.
+const MAX_BYTES: u64 = 64 << 20;
 
 /// What has been loaded, and the engine that it runs on: one for the process, made when it is needed first.
 static LOADED: Mutex<Option<Loaded>> = Mutex::new(None);
@@ -107,11 +105,7 @@ async fn read(section: &ComponentSection) -> Result<Vec<u8>, BackendError> {
         AdapterSource::File { path, .. } => path.clone(),
     };
     let shown = path.display().to_string();
-    let reading = tokio::task::spawn_blocking(move || {
-        let mut bytes = Vec::new();
-        File::open(path)?.take(MAX_BYTES).read_to_end(&mut bytes)?;
-        Ok::<_, std::io::Error>(bytes)
-    });
+    let reading = tokio::task::spawn_blocking(move || shardwright_files::read(&path, MAX_BYTES));
     let read = reading.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
     read.map_err(|error| unusable(section, format!("{shown} cannot be read: {error}")))
 }
