@@ -1,6 +1,7 @@
 //! One file, from its text to a [`ClusterConfig`] and all of its problems.
 
 use crate::cluster;
+use crate::dialect;
 use crate::keys;
 use crate::members::MemberReader;
 use crate::model::{ClusterConfig, CoordinatorConfig, DEFAULT_MAX_NODE_ID, HIGHEST_MAX_NODE_ID, NodeConfig};
@@ -8,8 +9,10 @@ use crate::node;
 use crate::policy;
 use crate::problem::{Problem, Severity, Span};
 use crate::reader::{Item, Reader};
+use crate::registry;
 use crate::roles::{RoleReader, Roles};
 use crate::section::Section;
+use crate::similar;
 use crate::source::Source;
 use crate::stores;
 use shardwright_core::time::Timing;
@@ -37,23 +40,38 @@ impl Parsed {
 
 /// Reads `source`, completely, whatever is wrong with it.
 pub(crate) fn parse(source: Source) -> Parsed {
-    let (root, errors) = DeTable::parse_recoverable(&source.text);
     let mut reader = Reader::new(&source);
-    for error in &errors {
-        reader.syntax(error);
-    }
+    let root = tree(&mut reader, &source.text);
     let mut places = BTreeMap::new();
-    let (config, roles) = read(&reader, root.get_ref(), &mut places);
-    let (problems, secrets) = reader.finish();
+    let (config, roles) = read(&reader, &root, &mut places);
+    let (problems, secrets, values) = reader.finish();
     let role_places = roles.set.into_iter().map(|(name, (_, span))| (name, span)).collect();
     drop(root);
     Parsed {
         config,
         places,
         role_places,
-        source: source.masked(&secrets),
+        source: source.masked(&secrets, values),
         problems,
     }
+}
+
+/// The tree of the file: as TOML has it, or else as the mail server's reader would.
+fn tree<'t>(reader: &mut Reader<'_>, text: &'t str) -> DeTable<'t> {
+    if let Some((message, help)) = registry::explain(text) {
+        reader.refuse(message, help);
+        return DeTable::new();
+    }
+    let (root, errors) = DeTable::parse_recoverable(text);
+    if errors.is_empty() && !dialect::has_other_case(root.get_ref()) {
+        return root.into_inner();
+    }
+    drop(root);
+    let (root, findings) = dialect::read(text, &errors);
+    for finding in findings {
+        reader.found(finding);
+    }
+    root
 }
 
 fn read(reader: &Reader<'_>, root: &DeTable<'_>, places: &mut BTreeMap<&'static str, Span>) -> (ClusterConfig, Roles) {
@@ -63,6 +81,7 @@ fn read(reader: &Reader<'_>, root: &DeTable<'_>, places: &mut BTreeMap<&'static 
             .map(|(key, value)| Item::new(key.get_ref().to_string(), key.span().into(), value))
     };
 
+    similar::check(reader, root);
     let policies = top("policy").map(|item| policy::read(reader, &item, &base)).unwrap_or_default();
     // A policy that is wrong is still meant by the roles that name it.
     let named = top("policy").and_then(|item| item.value.as_table());

@@ -45,6 +45,10 @@ codes! {
     NotUtf8 = "not-utf8",
     /// The file is not TOML.
     Syntax = "syntax",
+    /// It is not TOML, and was read as the mail server reads it.
+    Dialect = "dialect",
+    /// A section that is not read, with a name like that of one that is.
+    SimilarSection = "similar-section",
     /// A value of another type is required.
     WrongType = "wrong-type",
     /// A number, duration or size outside its limits.

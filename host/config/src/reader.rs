@@ -1,8 +1,10 @@
 //! Walks a TOML tree, takes typed values out of it, and collects what is wrong instead of stopping at it.
 
+use crate::dialect::Finding;
 use crate::keys;
 use crate::problem::{Code, Problem, Severity, Span};
-use crate::secret::{self, FetchError, Origin, Secret};
+use crate::redact::Values;
+use crate::secret::{self, Budget, FetchError, Origin, Secret};
 use crate::source::Source;
 use crate::units;
 use std::cell::RefCell;
@@ -19,6 +21,9 @@ pub(crate) struct Reader<'s> {
     pub(crate) source: &'s Source,
     problems: RefCell<Vec<Problem>>,
     secrets: RefCell<Vec<Span>>,
+    /// What came from elsewhere.
+    values: RefCell<Values>,
+    budget: Budget,
     /// Lines with a syntax error: what was made of them means nothing.
     broken_lines: BTreeSet<usize>,
 }
@@ -79,23 +84,23 @@ impl<'s> Reader<'s> {
             source,
             problems: RefCell::default(),
             secrets: RefCell::default(),
+            values: RefCell::default(),
+            budget: Budget::default(),
             broken_lines: BTreeSet::new(),
         }
     }
 
-    /// Records what the TOML parser found.
-    pub(crate) fn syntax(&mut self, error: &toml::de::Error) {
-        let end = self.source.text.len();
-        let span: Span = error.span().unwrap_or(end..end).into();
-        let message = format!("this is not valid TOML: {}", error.message());
-        self.report(
-            Severity::Error,
-            Code::Syntax,
-            span,
-            message,
-            "correct the line; strings are quoted, lists are in brackets".into(),
-        );
-        self.broken_lines.insert(self.source.line(span.start));
+    /// Records what was found about the way a section is written.
+    pub(crate) fn found(&mut self, finding: Finding) {
+        let broken = (finding.code == Code::Syntax).then(|| self.source.line(finding.span.start));
+        self.report(finding.severity, finding.code, finding.span, finding.message, finding.help);
+        self.broken_lines.extend(broken);
+    }
+
+    /// Records that the file as a whole is none that can be read. Nothing of it is shown.
+    pub(crate) fn refuse(&mut self, message: String, help: String) {
+        let problem = self.source.problem(Severity::Error, Code::Syntax, None, message, help);
+        self.problems.borrow_mut().push(problem);
     }
 
     /// Whether the file is broken, so that something may seem absent that is not.
@@ -106,6 +111,8 @@ impl<'s> Reader<'s> {
     fn report(&self, severity: Severity, code: Code, span: Span, message: String, help: String) {
         let mut problems = self.problems.borrow_mut();
         if problems.len() < MAX_PROBLEMS && !self.broken_lines.contains(&self.source.line(span.start)) {
+            let values = self.values.borrow();
+            let (message, help) = (values.redact(Some(span), message), values.redact(Some(span), help));
             problems.push(self.source.problem(severity, code, Some(span), message, help));
         }
     }
@@ -122,8 +129,27 @@ impl<'s> Reader<'s> {
         self.secrets.borrow_mut().push(span);
     }
 
-    pub(crate) fn finish(self) -> (Vec<Problem>, Vec<Span>) {
-        (self.problems.into_inner(), self.secrets.into_inner())
+    pub(crate) fn finish(self) -> (Vec<Problem>, Vec<Span>, Values) {
+        (self.problems.into_inner(), self.secrets.into_inner(), self.values.into_inner())
+    }
+
+    /// The text of `item`, macros replaced. What they bring in is never shown; `note` is told of it.
+    pub(crate) fn expand(&self, item: &Item<'_>, text: &str, mut note: impl FnMut(&str)) -> Result<String, FetchError> {
+        let expanded = secret::expand_noting(text, &self.budget, |part| {
+            self.values.borrow_mut().add(item.span, part);
+            note(part);
+        })?;
+        if secret::has_macro(text) {
+            self.values.borrow_mut().add(item.span, &expanded);
+        }
+        Ok(expanded)
+    }
+
+    /// The value of `item`, which stands at `origin`. It is never shown.
+    pub(crate) fn fetch(&self, item: &Item<'_>, origin: Origin<'_>) -> Result<String, FetchError> {
+        let value = origin.fetch(&self.budget)?;
+        self.values.borrow_mut().add(item.span, &value);
+        Ok(value)
     }
 
     /// Reports that `item` is not `wanted`.
@@ -151,7 +177,7 @@ impl<'s> Reader<'s> {
     /// The text that `item` must be, macros expanded.
     pub(crate) fn text(&self, item: &Item<'_>) -> Option<String> {
         match item.value {
-            DeValue::String(text) => self.fetched(item, secret::expand(text)),
+            DeValue::String(text) => self.fetched(item, self.expand(item, text, |_| {})),
             _ => {
                 self.wrong_type(item, "a string", "put it in quotes");
                 None
@@ -164,10 +190,10 @@ impl<'s> Reader<'s> {
         let fetched = match item.value {
             DeValue::String(text) => {
                 self.hide(item.span);
-                secret::expand(text)
+                self.expand(item, text, |_| {})
             }
             DeValue::Table(table) => match origin(table) {
-                Some(origin) => origin.fetch(),
+                Some(origin) => self.fetch(item, origin),
                 None => {
                     self.hide(item.span);
                     let message = format!("`{}` must be a string or name one source", item.path);

@@ -1,11 +1,32 @@
 //! Values that must not be seen, and the places outside the file that they come from.
 
+use std::cell::Cell;
 use std::fmt;
-use std::fs::File;
-use std::io::Read;
+use std::path::Path;
 
 /// The largest file that a value may be read from: 64 KiB.
 const MAX_SECRET_BYTES: u64 = 64 << 10;
+
+/// The most bytes that all macros and sources of one file may bring in: 1 MiB.
+const MAX_FETCHED_BYTES: usize = 1 << 20;
+
+/// What the macros and sources of one file may still bring in.
+pub(crate) struct Budget(Cell<usize>);
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self(Cell::new(MAX_FETCHED_BYTES))
+    }
+}
+
+impl Budget {
+    /// `value`, if there is room for it.
+    fn take(&self, value: String) -> Result<String, FetchError> {
+        let left = self.0.get().checked_sub(value.len()).ok_or(FetchError::TooMuch)?;
+        self.0.set(left);
+        Ok(value)
+    }
+}
 
 /// A value that never reaches a log: it has no `Display`, and its `Debug` is `***`.
 #[derive(Clone, PartialEq, Eq)]
@@ -38,6 +59,8 @@ pub(crate) enum FetchError {
     VariableNotText(String),
     File(String, String),
     Macro(String),
+    OldMacro(String),
+    TooMuch,
 }
 
 impl fmt::Display for FetchError {
@@ -47,6 +70,11 @@ impl fmt::Display for FetchError {
             Self::VariableNotText(name) => write!(f, "the environment variable `{name}` is not UTF-8"),
             Self::File(path, error) => write!(f, "the file `{path}` cannot be used: {error}"),
             Self::Macro(class) => write!(f, "`%{{{class}:…}}%` is not known here"),
+            Self::OldMacro(name) => write!(
+                f,
+                "`%{{{name}}}%` is a macro of early releases, which took its value from `[macros]`"
+            ),
+            Self::TooMuch => write!(f, "the macros of this file bring in more than {MAX_FETCHED_BYTES} bytes (1 MiB)"),
         }
     }
 }
@@ -55,8 +83,10 @@ impl FetchError {
     pub(crate) fn help(&self) -> &'static str {
         match self {
             Self::NoVariable(_) | Self::VariableNotText(_) => "set the variable for this process, or use a file: `%{file:/path}%`",
-            Self::File(..) => "check the path, and that this user may read the file; it is at most 64 KiB of UTF-8",
+            Self::File(..) => "check the path, and that this user may read it; it is a regular file of at most 64 KiB of UTF-8",
             Self::Macro(_) => "use `%{env:NAME}%` or `%{file:/path}%`",
+            Self::OldMacro(_) => "write the value itself, or have it from elsewhere with `%{env:NAME}%` or `%{file:/path}%`",
+            Self::TooMuch => "are these the right files? A secret takes a few hundred bytes, a certificate a few thousand",
         }
     }
 }
@@ -71,12 +101,13 @@ pub(crate) enum Origin<'a> {
 }
 
 impl Origin<'_> {
-    /// The value.
-    pub(crate) fn fetch(self) -> Result<String, FetchError> {
-        match self {
+    /// The value, within `budget`.
+    pub(crate) fn fetch(self, budget: &Budget) -> Result<String, FetchError> {
+        let value = match self {
             Self::Env(name) => from_env(name),
             Self::File(path) => from_file(path),
-        }
+        };
+        budget.take(value?)
     }
 }
 
@@ -94,15 +125,8 @@ fn from_env(name: &str) -> Result<String, FetchError> {
 
 /// The content of a file, without one line end at its end: editors and `echo` add it.
 pub(crate) fn from_file(path: &str) -> Result<String, FetchError> {
-    let fail = |error: String| FetchError::File(path.to_owned(), error);
-    let mut text = String::new();
-    let file = File::open(path).map_err(|e| fail(e.to_string()))?;
-    file.take(MAX_SECRET_BYTES + 1)
-        .read_to_string(&mut text)
-        .map_err(|e| fail(e.to_string()))?;
-    if text.len() as u64 > MAX_SECRET_BYTES {
-        return Err(fail("it is too large".to_owned()));
-    }
+    let read = shardwright_files::read_text(Path::new(path), MAX_SECRET_BYTES);
+    let mut text = read.map_err(|error| FetchError::File(path.to_owned(), error.to_string()))?;
     let end = text
         .strip_suffix('\n')
         .map_or(text.len(), |t| t.strip_suffix('\r').unwrap_or(t).len());
@@ -115,24 +139,26 @@ pub(crate) fn has_macro(text: &str) -> bool {
     text.split_once("%{").is_some_and(|(_, rest)| rest.contains("}%"))
 }
 
-/// Replaces each `%{env:NAME}%` and `%{file:/path}%` in `text`; what they bring in is not looked at again.
-pub(crate) fn expand(text: &str) -> Result<String, FetchError> {
-    expand_noting(text, |_| {})
+/// Replaces each `%{env:NAME}%` and `%{file:/path}%` in `text`, within `budget`; what they bring in is not looked at again.
+pub(crate) fn expand(text: &str, budget: &Budget) -> Result<String, FetchError> {
+    expand_noting(text, budget, |_| {})
 }
 
 /// As [`expand`]; `note` is told all that is brought in.
-pub(crate) fn expand_noting(text: &str, mut note: impl FnMut(&str)) -> Result<String, FetchError> {
+pub(crate) fn expand_noting(text: &str, budget: &Budget, mut note: impl FnMut(&str)) -> Result<String, FetchError> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("%{") {
         let Some((inner, tail)) = after.split_once("}%") else { break };
         out.push_str(before);
-        let value = match inner.split_once(':') {
-            Some(("env", name)) => from_env(name)?,
+        let origin = match inner.split_once(':') {
+            Some(("env", name)) => Origin::Env(name),
             // `%{file://path}%` is written too, as if it were an address.
-            Some(("file", path)) => from_file(path.strip_prefix("//").unwrap_or(path))?,
-            other => return Err(FetchError::Macro(other.map_or(inner, |(class, _)| class).to_owned())),
+            Some(("file", path)) => Origin::File(path.strip_prefix("//").unwrap_or(path)),
+            Some((class, _)) => return Err(FetchError::Macro(class.to_owned())),
+            None => return Err(FetchError::OldMacro(inner.to_owned())),
         };
+        let value = origin.fetch(budget)?;
         note(&value);
         out.push_str(&value);
         rest = tail;

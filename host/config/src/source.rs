@@ -2,8 +2,8 @@
 
 use crate::mask;
 use crate::problem::{Code, Problem, Severity, Span};
-use std::fs::File;
-use std::io::Read;
+use crate::redact::Values;
+use std::io;
 use std::path::Path;
 
 /// The largest configuration file that is read: 1 MiB.
@@ -15,6 +15,8 @@ pub(crate) struct Source {
     pub(crate) name: String,
     pub(crate) text: String,
     line_starts: Vec<usize>,
+    /// What must not be shown in messages.
+    values: Values,
 }
 
 /// A file that cannot be read, with as much of its text as there is to show.
@@ -30,17 +32,18 @@ impl Source {
             name: name.to_owned(),
             text,
             line_starts,
+            values: Values::default(),
         }
     }
 
     /// The file at `path`, or what is wrong with it as a whole.
     ///
-    /// Never reads more than the limit, whatever the file claims to be.
+    /// Never reads more than the limit, whatever the file claims to be, and never waits for one that is none.
     pub(crate) fn read(path: &Path) -> Result<Self, Box<Refused>> {
         let name = path.display().to_string();
-        let mut bytes = Vec::new();
-        match File::open(path).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)) {
-            Ok(_) => Self::checked(&name, bytes),
+        match shardwright_files::read(path, MAX_FILE_BYTES) {
+            Ok(bytes) => Self::checked(&name, bytes),
+            Err(error) if error.kind() == io::ErrorKind::FileTooLarge => Err(Self::too_large(&name)),
             Err(error) => {
                 let help = "check the path, and that this user may read the file";
                 Err(Self::refused(
@@ -56,13 +59,7 @@ impl Source {
     /// The source in `bytes`, or what is wrong with them as a whole.
     pub(crate) fn checked(name: &str, bytes: Vec<u8>) -> Result<Self, Box<Refused>> {
         if bytes.len() as u64 > MAX_FILE_BYTES {
-            let message = format!("{name} is larger than {MAX_FILE_BYTES} bytes (1 MiB)");
-            return Err(Self::refused(
-                name,
-                Code::FileTooLarge,
-                message,
-                "is this the right file? A configuration takes a few kilobytes",
-            ));
+            return Err(Self::too_large(name));
         }
         String::from_utf8(bytes).map(|text| Self::new(name, text)).map_err(|error| {
             let at = error.utf8_error().valid_up_to();
@@ -81,10 +78,16 @@ impl Source {
                 "save the file as UTF-8".to_owned(),
             );
             Box::new(Refused {
-                source: source.masked(&[]),
+                source: source.masked(&[], Values::default()),
                 problem,
             })
         })
+    }
+
+    fn too_large(name: &str) -> Box<Refused> {
+        let message = format!("{name} is larger than {MAX_FILE_BYTES} bytes (1 MiB)");
+        let help = "is this the right file? A configuration takes a few kilobytes";
+        Self::refused(name, Code::FileTooLarge, message, help)
     }
 
     /// A file that is refused as a whole.
@@ -106,8 +109,8 @@ impl Source {
             column,
             end_line,
             end_column,
-            message,
-            help,
+            message: self.values.redact(span, message),
+            help: self.values.redact(span, help),
             span,
         }
     }
@@ -134,9 +137,11 @@ impl Source {
         (line, start..end)
     }
 
-    /// The same source with every secret in it replaced by asterisks, byte for byte, so that spans still fit.
-    pub(crate) fn masked(mut self, secrets: &[Span]) -> Self {
+    /// The same source with every secret in it replaced by asterisks, byte for byte, so that spans still fit; `values` are kept out
+    /// of whatever will be said about it.
+    pub(crate) fn masked(mut self, secrets: &[Span], values: Values) -> Self {
         mask::hide(&mut self.text, secrets);
+        self.values = values;
         self
     }
 }

@@ -95,3 +95,87 @@ proptest! {
         read(&format!("cluster.secret = \"{text}\"\ncluster.\"{text}\" = 1\n"));
     }
 }
+
+/// Files in the mail server's dialect, which the tolerant reader reads.
+const DIALECT: &[&str] = &[
+    include_str!("../../../tests/cases/configs/dialect-backslashes-in-expressions.toml"),
+    include_str!("../../../tests/cases/configs/dialect-bare-words-of-ours.toml"),
+    include_str!("../../../tests/cases/configs/dialect-broken-beyond-help-elsewhere.toml"),
+    include_str!("../../../tests/cases/configs/dialect-our-section-in-an-unclosed-text.toml"),
+    include_str!("../../../tests/cases/configs/dialect-sets-and-tables-over-lines.toml"),
+    include_str!("../../../tests/cases/configs/dialect-tables-opened-twice.toml"),
+    include_str!("../../../tests/cases/configs/dialect-text-and-table-in-another-section.toml"),
+    include_str!("../../../tests/cases/configs/dialect-texts-over-lines.toml"),
+];
+
+/// What somebody may have left in a section that is not ours.
+const JUNK: &[&str] = &[
+    "\"",
+    "'",
+    "\"\"\"",
+    "'''",
+    "[",
+    "]",
+    "[[",
+    "]]",
+    "{",
+    "}",
+    "=",
+    ",",
+    ".",
+    "\n",
+    "\r\n",
+    "#",
+    " ",
+    "\\",
+    "a",
+    "b = ",
+    "\nc = ",
+    "\n[d]\n",
+    "\n[d.e]\n",
+    "1",
+    "é",
+    "\nf = \"",
+    "\"\n",
+    "\ng = [",
+    "\nh = { i = 1,",
+    "'\n",
+    "= =",
+];
+
+/// What follows the junk.
+const OURS: &str = "\n[cluster]\nname = \"mail\"\nnode-id = 7\ncoordinator = \"s\"\n[cluster.roles]\npurge.stores = [\"1,2\", '3']\n\
+                    [store.s]\ntype = \"memory\"\n[node]\nzone = 'a'\n";
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn damaged_dialect(
+        example in 0..DIALECT.len(),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), 0usize..40, 0..PIECES.len() + JUNK.len()), 1..6),
+    ) {
+        let mut text: Vec<char> = DIALECT[example].chars().collect();
+        for (at, removed, piece) in changes {
+            let at = at.index(text.len() + 1);
+            let end = (at + removed).min(text.len());
+            let piece = PIECES.get(piece).or_else(|| JUNK.get(piece.saturating_sub(PIECES.len()))).copied().unwrap_or_default();
+            text.splice(at..end, piece.chars());
+        }
+        read(&text.into_iter().collect::<String>());
+    }
+
+    /// Whatever stands in another section: our sections mean what they mean without it, or it is said that they may not.
+    ///
+    /// Except for a text in three quotes that is properly closed behind them: then they are text, as TOML has it.
+    #[test]
+    fn junk_elsewhere_changes_nothing_silently(junk in prop::collection::vec(0..JUNK.len(), 0..12), tail in prop::collection::vec(0..JUNK.len(), 0..6)) {
+        let clean = parse(OURS, "fuzz.toml").expect("sound").0;
+        let pieces = |chosen: &[usize]| chosen.iter().map(|&i| JUNK[i]).collect::<String>();
+        let tail: Vec<_> = tail.into_iter().filter(|&i| JUNK[i].len() < 3).collect();
+        let text = format!("[other]\n{}{OURS}[other.tail]\n{}", pieces(&junk), pieces(&tail));
+        if let Ok((config, _)) = parse(&text, "fuzz.toml") {
+            prop_assert_eq!(config, clean, "{}", text);
+        }
+    }
+}

@@ -84,7 +84,7 @@ impl Converter<'_, '_> {
         match item.value {
             DeValue::String(raw) => self.text(item, raw, secret),
             DeValue::Table(table) => match reader::origin(table) {
-                Some(origin) => self.fetched(item, origin.fetch()),
+                Some(origin) => self.fetched(item, self.reader.fetch(item, origin)),
                 None => self.nested(item, depth, secret),
             },
             DeValue::Array(_) => self.nested(item, depth, secret),
@@ -130,7 +130,7 @@ impl Converter<'_, '_> {
             self.reader.hide(item.span);
         }
         let mut parts = Vec::new();
-        let text = secret::expand_noting(raw, |part| parts.push(part.to_owned()));
+        let text = self.reader.expand(item, raw, |part| parts.push(part.to_owned()));
         let Some(text) = self.reader.fetched(item, text) else {
             self.failed = true;
             return Value::Null;
