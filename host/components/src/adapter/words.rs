@@ -230,7 +230,7 @@ mod test {
             words.keep(" ".repeat(after).as_bytes());
             words.keep(b".");
             let said = words.say(&mask).expect("words");
-            assert!(said == "." || said.trim_start_matches("***").trim() == ".", "{after}: {said}");
+            assert!(said.chars().all(|c| "*. …".contains(c)), "{after}: {said}");
         }
     }
 
