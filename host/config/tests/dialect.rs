@@ -185,7 +185,11 @@ fn what_is_not_clear_is_not_read() {
         ("[clustr\nnode-id = 3\n", 1),
     ] {
         let errors = places(&report(text), Severity::Error);
-        assert_eq!(errors.iter().map(|p| (p.0, p.2)).collect::<Vec<_>>(), [(line, Code::Syntax)], "{text}");
+        assert_eq!(
+            errors.iter().map(|p| (p.0, p.2)).collect::<Vec<_>>(),
+            [(line, Code::Syntax)],
+            "{text}"
+        );
     }
     // A backslash that the server drops, and TOML refuses.
     let report = report("[node]\nzone = \"a\\.b\"\n");
