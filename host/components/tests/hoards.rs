@@ -11,6 +11,7 @@ use shardwright_components::adapter::{
 use shardwright_coordinator::Store;
 use shardwright_coordinator::broker::Password;
 use shardwright_core::store::StoreError;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -23,8 +24,8 @@ const SAYS: &str = "hoarded: ";
 
 /// Memory of a lane and of all.
 const MEMORY: usize = 12 << 20;
-/// By how much the process may grow: the lane, what it passes into calls, and what allocators and threads keep. Some of
-/// these asked for a hundred and fifty mebibytes and more, and got them.
+/// By how much the process may grow: the lane, what it passes into calls, and what allocators and threads keep. Two
+/// hundred texts or bodies that were kept beside the lane's memory would be a hundred and fifty mebibytes and more.
 const BOUND: usize = 64 << 20;
 
 const OUT_OF_MEMORY: &[&str] = &["OutOfMemory"];
@@ -111,7 +112,7 @@ fn the_child_measures_itself() {
         let before = memory("VmRSS:");
         let end = end(component, &name).await;
         let grown = memory("VmHWM:").saturating_sub(before);
-        println!("{SAYS}{grown} {end}");
+        writeln!(std::io::stdout(), "{SAYS}{grown} {end}").expect("somebody reads it");
         if name.is_empty() {
             assert_eq!(end, "well");
         }
