@@ -62,6 +62,7 @@ impl Policy for Hostile {
                     unplaced: unplaced.collect(),
                 }));
             }
+            "long-refusal" => return Err(PolicyError::Other("ä".repeat(200 << 10))),
             "long-error" => return Err(PolicyError::Other("x".repeat(8 << 20))),
             "not-utf8" => return Err(PolicyError::Other(unsafe { String::from_utf8_unchecked(vec![0xff, 0xfe]) })),
             "invalid" => return Err(PolicyError::InvalidConfig("validate lied".into())),

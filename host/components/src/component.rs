@@ -134,7 +134,7 @@ impl PolicyComponent {
         let mut call = self.enter()?;
         let function: TypedFunc<(), wire::Describe> = call.function(self.loaded.exports.describe)?;
         let (description,) = call.run(&function, ())?;
-        Ok(description)
+        Ok(description.shortened())
     }
 
     /// Compares the types of all functions with the contract.

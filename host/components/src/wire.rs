@@ -224,9 +224,34 @@ impl From<AnswerOut> for Answer {
 impl From<ErrorOut> for Refusal {
     fn from(error: ErrorOut) -> Self {
         match error {
-            ErrorOut::InvalidConfig(reason) => Self::InvalidConfig(reason),
-            ErrorOut::Unsatisfiable(reason) => Self::Unsatisfiable(reason),
-            ErrorOut::Other(reason) => Self::Other(reason),
+            ErrorOut::InvalidConfig(reason) => Self::InvalidConfig(short(&reason)),
+            ErrorOut::Unsatisfiable(reason) => Self::Unsatisfiable(short(&reason)),
+            ErrorOut::Other(reason) => Self::Other(short(&reason)),
         }
     }
+}
+
+impl Description {
+    /// What is kept of it.
+    pub(crate) fn shortened(&self) -> Self {
+        Self {
+            name: short(&self.name),
+            version: short(&self.version),
+            summary: short(&self.summary),
+            honours: self.honours.iter().take(HONOURS).map(|word| short(word)).collect(),
+        }
+    }
+}
+
+/// The longest text of a policy that is kept, in bytes: these go into logs and to operators.
+const TEXT: usize = 1024;
+/// The most words about what it takes into account.
+const HONOURS: usize = 64;
+
+/// The beginning of `text`, if it is long.
+fn short(text: &str) -> String {
+    if text.len() <= TEXT {
+        return text.to_owned();
+    }
+    format!("{}…", &text[..text.floor_char_boundary(TEXT)])
 }

@@ -142,6 +142,14 @@ fn refusals_keep_their_kind_and_reason() {
 }
 
 #[test]
+fn what_is_kept_of_a_long_refusal_is_its_beginning() {
+    let Err(PolicyFault::Refused(Refusal::Other(reason))) = misdeed("long-refusal") else {
+        panic!("it refuses")
+    };
+    assert!(reason.starts_with("ää") && reason.ends_with("ä…") && reason.len() <= 1024 + '…'.len_utf8());
+}
+
+#[test]
 fn nothing_is_left_from_call_to_call() {
     let policy = load(&budget());
     let first = policy.assign_twice("fickle", &snapshot()).expect("the same answer twice");

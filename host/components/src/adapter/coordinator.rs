@@ -375,14 +375,33 @@ impl std::fmt::Debug for AdapterCoordinator {
     }
 }
 
-/// `name` for as long as this process lives. There are as many as there are names of adapters.
+/// The most names that are kept for as long as this process lives.
+const NAMES: usize = 64;
+
+/// `name` for as long as this process lives. There are as many as there are names of adapters; who calls itself
+/// something else each time is called what it is.
 fn interned(name: &str) -> &'static str {
-    static NAMES: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
-    let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+    static KNOWN: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+    let mut names = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(known) = names.get(name) {
         return known;
+    }
+    if names.len() >= NAMES {
+        return "adapter";
     }
     let kept: &'static str = name.to_owned().leak();
     names.insert(kept);
     kept
+}
+
+#[cfg(test)]
+mod test {
+    use super::*;
+
+    #[test]
+    fn names_do_not_add_up_for_ever() {
+        assert_eq!(interned("kv"), "kv");
+        let others: Vec<_> = (0..=NAMES).map(|n| interned(&format!("kv-{n}"))).collect();
+        assert_eq!((others.last(), interned("kv")), (Some(&"adapter"), "kv"));
+    }
 }
