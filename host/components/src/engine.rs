@@ -1,6 +1,7 @@
 //! The engine: how policies are compiled and timed.
 
 use crate::cache::Cache;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, OnceLock};
@@ -96,9 +97,11 @@ impl Timed {
         let (stop, stopped) = channel::<()>();
         let ticking = engine.clone();
         let run = move || {
-            while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
-                ticking.increment_epoch();
-            }
+            persist(|| {
+                while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+                    ticking.increment_epoch();
+                }
+            });
         };
         let thread = std::thread::Builder::new()
             .name("wasm-clock".into())
@@ -112,11 +115,18 @@ impl Timed {
     }
 }
 
+/// Does `work` until it ends by itself; when it panics, anew. Without the clock no component could be stopped any more.
+fn persist(work: impl Fn()) {
+    while catch_unwind(AssertUnwindSafe(&work)).is_err() {
+        std::thread::sleep(TICK);
+    }
+}
+
 impl Drop for Timed {
     fn drop(&mut self) {
         self.stop.take();
         if let Some(thread) = self.thread.take() {
-            // It has nothing that could panic.
+            // It has seen to its panics itself.
             let _ = thread.join();
         }
     }
@@ -144,4 +154,20 @@ fn config(fuel: bool) -> Config {
         .cranelift_nan_canonicalization(true)
         .relaxed_simd_deterministic(true);
     config
+}
+
+#[cfg(test)]
+mod test {
+    use super::*;
+    use std::cell::Cell;
+
+    #[test]
+    fn a_clock_that_panics_goes_on() {
+        let begun = Cell::new(0);
+        persist(|| {
+            begun.set(begun.get() + 1);
+            assert!(begun.get() == 3, "planted");
+        });
+        assert_eq!(begun.get(), 3);
+    }
 }
