@@ -2,6 +2,7 @@
 //! benchmarks of the host run it.
 #![allow(unsafe_code, reason = "some misdeeds need it")]
 
+mod hoard;
 mod memory;
 mod misdeed;
 
@@ -27,7 +28,14 @@ impl Adapter for Hostile {
     }
 
     fn requires(config: &str) -> Result<Vec<String>, String> {
-        match Misdeed::of(config).name.as_str() {
+        let misdeed = Misdeed::of(config);
+        // Whoever only looks at an adapter runs this.
+        if let Some(name) = misdeed.name.strip_prefix("inspected-") {
+            return Err(hoard::hoard(name).unwrap_or_default());
+        }
+        match misdeed.name.as_str() {
+            "require-much" => Ok((0..1_000_000).map(|n| format!("tcp://host-{n}:1")).collect()),
+            "require-many" => Ok((0..1_000).map(|n| format!("tcp://host-{n}:1")).collect()),
             "refuse" => Err("the configuration is not to its liking".into()),
             "want-grants" => Ok(vec!["tcp://10.0.0.1:1".into(), "env:SECRET".into()]),
             "want-nonsense" => Ok(vec!["everything".into()]),

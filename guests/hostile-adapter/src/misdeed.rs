@@ -1,5 +1,6 @@
 //! What can be done wrong, by name.
 
+use crate::hoard::hoard;
 use shardwright_guest::adapter::net::Connection;
 use shardwright_guest::adapter::{
     BusError, Context, Deadline, Delivery, Listed, Listing, Message, OpenError, StoreError, Written, http, log,
@@ -76,6 +77,9 @@ impl Misdeed {
     /// Before each call of the store.
     pub fn call(&mut self) -> Result<(), StoreError> {
         self.calls += 1;
+        if let Some(outcome) = hoard(&self.name) {
+            return Err(StoreError::Invalid(outcome));
+        }
         match self.name.as_str() {
             "spin" => forever(),
             "sleep" => Deadline::after(Duration::from_secs(3600)).sleep(),
@@ -86,6 +90,7 @@ impl Misdeed {
                 }
             }
             "leak" => drop(black_box(vec![1u8; 1 << 20].leak())),
+            "say" => log::info("said in a call"),
             "recurse" => drop(recurse(1)),
             "trap-third" if self.calls == 3 => panic!("every third call"),
             "trap" => panic!("on purpose, and the password is hunter2"),

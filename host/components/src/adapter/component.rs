@@ -26,6 +26,11 @@ const INTERFACES: [&str; 3] = [
 /// The version of the contract that this host speaks; every 0.1.x fits.
 pub const VERSION: &str = "0.1.0";
 
+/// The most bytes that an adapter may say of itself or of what it requires.
+const ABOUT: usize = 1 << 20;
+/// The most grants that it may require.
+const GRANTS: usize = 256;
+
 /// Why bytes are no adapter.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -80,6 +85,14 @@ pub enum RequiresError {
     /// It asks for something that is no grant.
     #[error("the adapter asks for a grant that is none: {0}")]
     Grant(String),
+    /// It asks for more than anybody could judge.
+    #[error("the adapter asks for {wanted} grants, where {limit} are the most")]
+    TooMany {
+        /// How many.
+        wanted: usize,
+        /// The most.
+        limit: usize,
+    },
     /// It failed.
     #[error("the adapter failed when asked what it requires: {0}")]
     Fault(String),
@@ -199,6 +212,12 @@ impl AdapterComponent {
             .await
             .map_err(masked)?;
         let wanted = wanted.map_err(|why| RequiresError::Config(mask.line(&why)))?;
+        if wanted.len() > GRANTS {
+            return Err(RequiresError::TooMany {
+                wanted: wanted.len(),
+                limit: GRANTS,
+            });
+        }
         let grants = Grants::parse(wanted.iter().map(String::as_str));
         grants.map_err(|error| RequiresError::Grant(mask.line(&error.to_string())))
     }
@@ -217,7 +236,8 @@ impl std::fmt::Debug for AdapterComponent {
 impl Inner {
     /// An instance without grants, to be asked what the adapter is.
     async fn bare(&self, secrets: &[Password]) -> Result<Lane, LaneFault> {
-        let options = AdapterOptions::new(&self.description.name, Password::new("{}"));
+        let mut options = AdapterOptions::new(&self.description.name, Password::new("{}"));
+        options.budget.answer = ABOUT;
         let shared = Shared {
             memory: Arc::new(Total::new(options.budget.total_memory)),
             mask: Mask::new(secrets),

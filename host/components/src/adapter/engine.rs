@@ -3,6 +3,7 @@
 use crate::EngineError;
 use crate::cache::Cache;
 use crate::engine::{self, Timed};
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -28,7 +29,10 @@ impl AdapterEngine {
     pub fn new(cache: Option<PathBuf>) -> Result<Self, EngineError> {
         let cache = cache.map(Cache::open).transpose()?;
         let mut config = engine::common();
-        config.async_stack_size(FIBER);
+        config
+            .async_stack_size(FIBER)
+            // So that an error tells whether it happened inside of the guest or when its answer was read.
+            .wasm_backtrace_max_frames(NonZero::new(1));
         let timed = Timed::start(&config)?;
         Ok(Self {
             inner: Arc::new(Inner { timed, cache }),

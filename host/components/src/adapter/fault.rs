@@ -1,11 +1,16 @@
 //! Why a lane ended.
 
+use super::kept::FIELDS;
+use super::state::ARGUMENT;
 use crate::limiter::Exceeded;
+use futures_util::FutureExt;
 use serde::Serialize;
+use std::panic::AssertUnwindSafe;
 use std::str::Utf8Error;
 use std::time::Duration;
-use wasmtime::Trap;
 use wasmtime::component::ResourceTableError;
+use wasmtime::{Trap, WasmBacktrace};
+use wasmtime_wasi_http::FieldMapError;
 
 /// Why a lane ended. None of these harms the host or another lane: the instance is gone, another is opened in its place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -48,12 +53,21 @@ pub enum LaneFault {
         /// The budget.
         limit: usize,
     },
+    /// It passed too much to a function of the host.
+    #[error("the adapter gave a function of the host more than the {limit} bytes that it takes: it must give less, or piece by piece")]
+    ArgumentTooLong {
+        /// The most.
+        limit: usize,
+    },
     /// Its answer is not what its type says.
     #[error("the adapter's answer cannot be read: {0}; build the component with current tools")]
     Malformed(String),
     /// Its answer contradicts itself or the contract.
     #[error("the adapter breaks the contract: {0}")]
     Lied(String),
+    /// The host itself failed in one of the functions that it calls.
+    #[error("the host failed in a function that the adapter called: {0}; that is a mistake of the host: please report it")]
+    HostFailed(String),
     /// No instance could be made.
     #[error("no instance of the adapter could be made: {0}")]
     Instantiate(String),
@@ -71,8 +85,10 @@ pub enum FaultKind {
     TooManyResources,
     StackOverflow,
     AnswerTooLong,
+    ArgumentTooLong,
     Malformed,
     Lied,
+    HostFailed,
     Instantiate,
 }
 
@@ -88,8 +104,10 @@ impl LaneFault {
             Self::TooManyResources => FaultKind::TooManyResources,
             Self::StackOverflow => FaultKind::StackOverflow,
             Self::AnswerTooLong { .. } => FaultKind::AnswerTooLong,
+            Self::ArgumentTooLong { .. } => FaultKind::ArgumentTooLong,
             Self::Malformed(_) => FaultKind::Malformed,
             Self::Lied(_) => FaultKind::Lied,
+            Self::HostFailed(_) => FaultKind::HostFailed,
             Self::Instantiate(_) => FaultKind::Instantiate,
         }
     }
@@ -105,13 +123,27 @@ impl LaneFault {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Spun;
 
-/// What an error of a call means, by its type.
+/// What `job` comes to, or what the host said when it panicked in it. Whatever the job worked on is good for nothing
+/// then.
+pub(super) async fn caught<T>(job: impl Future<Output = T>) -> Result<T, String> {
+    let ended = AssertUnwindSafe(job).catch_unwind().await;
+    ended.map_err(|panic| {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        text.or_else(|| panic.downcast_ref().cloned())
+            .unwrap_or_else(|| "it panicked".into())
+    })
+}
+
+/// What an error of a call means, by its type. `answer` is how many bytes an answer may have.
 pub(super) fn explain(error: &wasmtime::Error, answer: usize, words: Option<String>) -> LaneFault {
     if let Some(&Exceeded { wanted, limit }) = error.downcast_ref() {
         return LaneFault::OutOfMemory { wanted, limit };
     }
     if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) {
         return LaneFault::TooManyResources;
+    }
+    if let Some(FieldMapError::TotalSizeTooBig | FieldMapError::TooManyFields) = error.downcast_ref() {
+        return LaneFault::ArgumentTooLong { limit: FIELDS };
     }
     let said = |text: String| match &words {
         Some(words) => format!("{text}; its last words: {words}"),
@@ -121,14 +153,24 @@ pub(super) fn explain(error: &wasmtime::Error, answer: usize, words: Option<Stri
         Some(Trap::StackOverflow) => LaneFault::StackOverflow,
         Some(trap) => LaneFault::Trap(said(trap.to_string())),
         None if error.is::<wasmtime_wasi::I32Exit>() => LaneFault::Trap(said("it ended itself".into())),
-        None if error.is::<Utf8Error>() => LaneFault::Malformed(format!("{error:#}")),
+        None if error.is::<Utf8Error>() => LaneFault::Malformed(error.root_cause().to_string()),
         None => {
-            let text = format!("{error:#}");
-            // Wasmtime keeps the type of this error to itself.
-            if text.contains("fuel allocated for hostcalls") {
-                LaneFault::AnswerTooLong { limit: answer }
+            // What happened while it ran has a place in it.
+            let inside = error.is::<WasmBacktrace>();
+            let text = if inside {
+                error.root_cause().to_string()
             } else {
+                format!("{error:#}")
+            };
+            // Wasmtime keeps the types of these errors to itself.
+            if text.contains("handle limit exceeded") {
+                LaneFault::TooManyResources
+            } else if !text.contains("fuel allocated for hostcalls") {
                 LaneFault::Malformed(text)
+            } else if inside {
+                LaneFault::ArgumentTooLong { limit: ARGUMENT }
+            } else {
+                LaneFault::AnswerTooLong { limit: answer }
             }
         }
     }

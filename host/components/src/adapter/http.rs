@@ -3,14 +3,17 @@
 
 use super::gate::{Gate, Unresolved};
 use super::grants::{Scheme, split};
-use super::state::State;
-use http::uri::PathAndQuery;
+use super::kept::{body, headers};
+use super::state::CHUNK;
+use http::uri::{Authority, PathAndQuery};
 use http::{Request, Response, Uri};
 use http_body_util::BodyExt;
+use hyper::body::Body;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use shardwright_coordinator::broker::{BrokerError, Security};
 use std::io;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -18,47 +21,8 @@ use tokio::net::TcpStream;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use wasmtime::StoreContextMut;
-use wasmtime::component::{Linker, Resource};
 use wasmtime_wasi_http::io::TokioIo;
-use wasmtime_wasi_http::p2::bindings::http::outgoing_handler::Host as _;
-use wasmtime_wasi_http::p2::bindings::http::types::{self, Host as _};
-use wasmtime_wasi_http::p2::types::HostOutgoingRequest;
-use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks, WasiHttpView};
-
-/// The longest name of an HTTP method.
-const METHOD: usize = 32;
-
-/// Replaces two functions of Wasmtime's: `handle`, which keeps the options of each request for as long as the lane lives, and `set-method`, which keeps a name of
-/// any length.
-pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    linker.instance("wasi:http/types@0.2.12")?.func_wrap(
-        "[method]outgoing-request.set-method",
-        |mut store: StoreContextMut<'_, State>, (request, method): (Resource<HostOutgoingRequest>, types::Method)| {
-            if matches!(&method, types::Method::Other(name) if name.len() > METHOD) {
-                return Ok((Err(()),));
-            }
-            let mut http = store.data_mut().http();
-            Ok((types::HostOutgoingRequest::set_method(&mut http, request, method)?,))
-        },
-    )?;
-    let mut handler = linker.instance("wasi:http/outgoing-handler@0.2.12")?;
-    handler.func_wrap(
-        "handle",
-        |mut store: StoreContextMut<'_, State>, (request, options): (Resource<HostOutgoingRequest>, Option<Resource<RequestOptions>>)| {
-            let mut http = store.data_mut().http();
-            let given = options.as_ref().map(Resource::rep);
-            let sent = http.handle(request, options);
-            if let Some(given) = given {
-                http.table.delete(Resource::<RequestOptions>::new_own(given))?;
-            }
-            match sent {
-                Ok(future) => Ok((Ok(future),)),
-                Err(error) => Ok((Err(http.convert_error_code(error)?),)),
-            }
-        },
-    )
-}
+use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 /// The most connections that one lane may have at once: one that is kept, and those whose answers are still coming.
 const CONNECTIONS: usize = 8;
@@ -80,6 +44,8 @@ struct Inner {
     security: Option<Security>,
     kept: Mutex<Option<Kept>>,
     connections: Arc<Semaphore>,
+    /// Bytes of the requests that are on their way.
+    sending: AtomicUsize,
     /// Those that move the bytes; they end with the lane.
     tasks: std::sync::Mutex<JoinSet<()>>,
 }
@@ -104,6 +70,7 @@ impl Wire {
             security,
             kept: Mutex::new(None),
             connections: Arc::new(Semaphore::new(CONNECTIONS)),
+            sending: AtomicUsize::new(0),
             tasks: std::sync::Mutex::default(),
         }))
     }
@@ -111,18 +78,53 @@ impl Wire {
     pub(super) fn gate(&self) -> &Gate {
         &self.0.gate
     }
+
+    /// Bytes of the requests that are on their way.
+    pub(super) fn sending(&self) -> usize {
+        self.0.sending.load(Ordering::Relaxed)
+    }
+}
+
+/// A request that is on its way, for as long as there is no answer.
+struct Sending {
+    inner: Arc<Inner>,
+    bytes: usize,
+}
+
+impl Sending {
+    fn new(inner: Arc<Inner>, request: &Request<WasiBody>) -> Self {
+        let uri = request.uri();
+        let texts = [
+            uri.authority().map(Authority::as_str),
+            uri.path_and_query().map(PathAndQuery::as_str),
+        ];
+        let texts: usize = texts.into_iter().flatten().map(str::len).sum();
+        let bytes = texts + headers(request.headers()) + body(!request.body().is_end_stream());
+        inner.sending.fetch_add(bytes, Ordering::Relaxed);
+        Self { inner, bytes }
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        self.inner.sending.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
 }
 
 impl WasiHttpHooks for Wire {
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        CHUNK
+    }
+
     fn send_request(
         &mut self,
         request: Request<WasiBody>,
         options: Option<RequestOptions>,
         _: IoFuture,
     ) -> Box<dyn Future<Output = Sent> + Send> {
-        let inner = self.0.clone();
+        let sending = Sending::new(self.0.clone(), &request);
         Box::new(async move {
-            let response = inner.send(request, options).await?;
+            let response = sending.inner.send(request, options).await?;
             let done: IoFuture = Box::new(async { Ok(()) });
             Ok((response, done))
         })

@@ -3,12 +3,14 @@
 //! What a call computes is measured from outside: the processor time that it takes, in its own code and in the host's functions that it calls. The clock
 //! of the engine only makes it let go of the worker at every tick.
 
-use super::fault::{self, LaneFault, Spun};
+use super::fault::{LaneFault, Spun, caught};
 use super::meter::metered;
-use super::state::{Shared, State};
+use super::state::{RESOURCES, Shared, State, cross};
+use super::words::Mask;
 use super::world::exports::shardwright::coordinator::{bus, lifecycle, store};
 use super::world::{CoordinatorAdapter, CoordinatorAdapterPre};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use wasmtime::component::ResourceAny;
 use wasmtime::{Store, UpdateDeadline};
@@ -27,30 +29,55 @@ pub(super) struct Lane {
 /// Makes one call of an exported function, within the budget and until `$deadline`.
 macro_rules! call {
     ($lane:ident, $deadline:expr, $interface:ident . $function:ident ( $($argument:expr),* )) => {{
-        let began = $lane.begin();
-        let limit = $lane.cpu();
+        let bounds = $lane.begin();
         let call = $lane.world.$interface().$function(&mut $lane.store, $($argument),*);
-        let called = timeout_at($deadline, metered(limit, call)).await;
-        $lane.end(began, called)
+        let called = bounds.hold($deadline, call).await;
+        $lane.end(called)
     }};
+}
+
+/// What holds a call.
+struct Bounds {
+    cpu: Duration,
+    mask: Mask,
+}
+
+impl Bounds {
+    fn of(shared: &Shared) -> Self {
+        Self {
+            cpu: shared.options.budget.cpu,
+            mask: shared.mask.clone(),
+        }
+    }
+
+    /// What `call` comes to, within its time and its share of the processor. Nothing that happens in it ends more than
+    /// the lane.
+    async fn hold<T>(self, deadline: Instant, call: impl Future<Output = T>) -> Result<T, LaneFault> {
+        let began = Instant::now();
+        match timeout_at(deadline, metered(self.cpu, caught(call))).await {
+            Ok(Ok(Ok(called))) => Ok(called),
+            Ok(Ok(Err(why))) => Err(LaneFault::HostFailed(self.mask.line(&why))),
+            Ok(Err(Spun)) => Err(LaneFault::Spinning { limit: self.cpu }),
+            Err(_) => Err(LaneFault::Silent { limit: began.elapsed() }),
+        }
+    }
 }
 
 impl Lane {
     /// A new instance, not opened yet.
     pub(super) async fn start(pre: &CoordinatorAdapterPre<State>, shared: Arc<Shared>, deadline: Instant) -> Result<Self, LaneFault> {
-        let (budget, began) = (shared.options.budget, Instant::now());
+        let bounds = Bounds::of(&shared);
         let state = State::new(shared);
-        let words = state.words.clone();
-        let mask = state.shared.mask.clone();
         let mut store = Store::new(pre.engine(), state);
         store.limiter(|state| &mut state.memory);
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|_| Ok(UpdateDeadline::Yield(1)));
-        store.set_hostcall_fuel(budget.answer);
-        let world = timeout_at(deadline, metered(budget.cpu, pre.instantiate_async(&mut store))).await;
-        let world = world.map_err(|_| LaneFault::Silent { limit: began.elapsed() })?;
-        let world = world.map_err(|Spun| LaneFault::Spinning { limit: budget.cpu })?;
-        let world = world.map_err(|error| match fault::explain(&error, budget.answer, words.say(&mask)) {
+        store.call_hook(cross);
+        // Handles of the guest's own resources, of which it needs one, and those of the host's, which are limited by
+        // themselves.
+        store.set_max_component_handles(4 * RESOURCES);
+        let world = bounds.hold(deadline, pre.instantiate_async(&mut store)).await?;
+        let world = world.map_err(|error| match store.data().explain(&error) {
             LaneFault::Malformed(why) => LaneFault::Instantiate(why),
             other => other,
         })?;
@@ -63,37 +90,18 @@ impl Lane {
         })
     }
 
-    fn cpu(&self) -> std::time::Duration {
-        self.store.data().shared.options.budget.cpu
-    }
-
-    fn begin(&mut self) -> Instant {
+    fn begin(&mut self) -> Bounds {
         self.store.set_epoch_deadline(1);
-        Instant::now()
+        Bounds::of(&self.store.data().shared)
     }
 
-    fn end<T>(
-        &mut self,
-        began: Instant,
-        called: Result<Result<wasmtime::Result<T>, Spun>, tokio::time::error::Elapsed>,
-    ) -> Result<T, LaneFault> {
+    fn end<T>(&mut self, called: Result<wasmtime::Result<T>, LaneFault>) -> Result<T, LaneFault> {
         self.used = Instant::now();
-        match called {
-            Ok(Ok(Ok(answer))) => Ok(answer),
-            Ok(Ok(Err(error))) => Err(self.explain(&error)),
-            Ok(Err(Spun)) => Err(LaneFault::Spinning { limit: self.cpu() }),
-            Err(_) => Err(LaneFault::Silent { limit: self.used - began }),
-        }
-    }
-
-    fn explain(&self, error: &wasmtime::Error) -> LaneFault {
-        let state = self.store.data();
-        let budget = state.shared.options.budget;
-        fault::explain(error, budget.answer, state.words.say(&state.shared.mask))
+        called?.map_err(|error| self.store.data().explain(&error))
     }
 
     /// How long ago its last call ended.
-    pub(super) fn idle(&self) -> std::time::Duration {
+    pub(super) fn idle(&self) -> Duration {
         self.used.elapsed()
     }
 
@@ -191,14 +199,10 @@ impl Lane {
         let Some(ear) = self.ear else {
             return Err(LaneFault::Lied("there is no subscription".into()));
         };
-        let began = self.begin();
-        let limit = self.cpu();
-        let bus = self.world.shardwright_coordinator_bus();
-        let called = timeout_at(
-            deadline,
-            metered(limit, bus.subscription().call_next(&mut self.store, ear, max, timeout)),
-        )
-        .await;
-        self.end(began, called)
+        let bounds = self.begin();
+        let subscription = self.world.shardwright_coordinator_bus().subscription();
+        let call = subscription.call_next(&mut self.store, ear, max, timeout);
+        let called = bounds.hold(deadline, call).await;
+        self.end(called)
     }
 }

@@ -3,8 +3,10 @@
 //! An [`AdapterComponent`] is loaded once; an [`AdapterCoordinator`] opens it for one namespace, as [`AdapterOptions`] say, and is a coordinator like any
 //! other. It runs the component in *lanes*: each an instance with a connection and one call in flight. From the bottom up:
 //!
-//! - `grants`, `gate` and `inward`: what a lane may reach, decided at the moment of each connection; `names`, `http` and `tls` are the ways out;
-//! - `state` and `lane`: one instance, its budget, its calls; `words`: what it says, with secrets masked; `fault`: how it ended;
+//! - `grants`, `gate` and `inward`: what a lane may reach, decided at the moment of each connection; `names`, `http`
+//!   with `requests`, and `tls` are the ways out;
+//! - `state` and `lane`: one instance, its budget, its calls; `kept`: what the host keeps for it; `words`: what it
+//!   says, with secrets masked; `fault`: how it ended;
 //! - `belief`: what the host knows of the store, and therefore does not believe;
 //! - `supervisor`: how often an adapter may fail, and what becomes of it;
 //! - `pool`, `opening` and `coordinator`: lanes for the store and the bus, opened when they are needed; `ear`: subscriptions; `upgrade`: another component in its place.
@@ -19,6 +21,7 @@ mod gate;
 mod grants;
 mod http;
 mod inward;
+mod kept;
 mod lane;
 mod meter;
 mod names;
@@ -27,6 +30,7 @@ mod options;
 mod outward;
 mod pool;
 mod refusal;
+mod requests;
 mod state;
 mod status;
 mod supervisor;

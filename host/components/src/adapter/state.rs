@@ -1,7 +1,9 @@
 //! What one lane has in the host: its view of WASI, its gate, and what it has used.
 
+use super::fault::{self, LaneFault};
 use super::gate::Gate;
 use super::http::Wire;
+use super::kept::{FIELDS, kept};
 use super::options::AdapterOptions;
 use super::words::{LastWords, Mask, Quota};
 use super::world::shardwright::coordinator::log;
@@ -11,12 +13,21 @@ use shardwright_coordinator::clock;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use wasmtime::component::{HasSelf, Linker, ResourceTable};
+use wasmtime::{CallHook, StoreContextMut};
 use wasmtime_wasi::clocks::HostMonotonicClock;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 /// The most resources that one lane may hold: sockets, streams, requests, bodies. A thousand sockets are not for it.
-const RESOURCES: usize = 256;
+pub(super) const RESOURCES: usize = 256;
+/// The most sockets among them.
+const SOCKETS: usize = 32;
+/// The most sockets of a lane that may not connect to anything.
+const SOCKETS_UNGRANTED: usize = 4;
+/// The most bytes that wait in one stream or body before they are sent, or after they were read.
+pub(super) const CHUNK: usize = 64 << 10;
+/// The most bytes that one call of a host function may be given: they are copied before the function can look at them.
+pub(super) const ARGUMENT: usize = 1 << 20;
 
 /// The most random bytes that it may ask for at once.
 const RANDOM: u64 = 64 << 10;
@@ -76,16 +87,38 @@ impl State {
         }
         let mut table = ResourceTable::new();
         table.set_max_capacity(RESOURCES);
+        let mut http = WasiHttpCtx::new();
+        http.set_field_size_limit(FIELDS);
         let budget = &shared.options.budget;
         Self {
             table,
             wasi: wasi.build(),
-            http: WasiHttpCtx::new(),
+            http,
             wire: Wire::new(gate, shared.security.clone()),
             memory: Limiter::sharing(budget.memory, shared.memory.clone()),
             words,
             shared,
         }
+    }
+
+    /// What an error of a call means. Nothing that it says holds a secret.
+    pub(super) fn explain(&self, error: &wasmtime::Error) -> LaneFault {
+        let mask = &self.shared.mask;
+        match fault::explain(error, self.shared.options.budget.answer, self.words.say(mask)) {
+            LaneFault::Malformed(why) => LaneFault::Malformed(mask.line(&why)),
+            other => other,
+        }
+    }
+
+    /// Counts anew what the host keeps for this lane.
+    ///
+    /// # Errors
+    /// `Exceeded` if that is more than there is room for, `Full` if there are too many sockets: the end of the lane.
+    pub(super) fn settle(&mut self) -> wasmtime::Result<()> {
+        let may_connect = self.shared.options.grants.sockets().next().is_some();
+        let sockets = if may_connect { SOCKETS } else { SOCKETS_UNGRANTED };
+        let bytes = kept(&mut self.table, sockets)? + self.wire.sending();
+        Ok(self.memory.keeps(bytes)?)
     }
 
     pub(super) fn gate(&self) -> &Gate {
@@ -104,6 +137,21 @@ impl HostMonotonicClock for Boottime {
     fn now(&self) -> u64 {
         clock::boottime_nanos()
     }
+}
+
+/// At each crossing between a lane and the host: how much may be copied by the next call or answer, and what the host
+/// keeps by now.
+pub(super) fn cross(mut store: StoreContextMut<'_, State>, crossing: CallHook) -> wasmtime::Result<()> {
+    match crossing {
+        CallHook::CallingWasm => {}
+        CallHook::CallingHost => store.set_hostcall_fuel(ARGUMENT),
+        CallHook::ReturningFromHost => store.data_mut().settle()?,
+        CallHook::ReturningFromWasm => {
+            let answer = store.data().shared.options.budget.answer;
+            store.set_hostcall_fuel(answer);
+        }
+    }
+    Ok(())
 }
 
 impl WasiView for State {
@@ -150,7 +198,7 @@ pub(super) fn imports(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Stat
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     linker.allow_shadowing(true);
     super::names::add_to_linker(&mut linker)?;
-    super::http::add_to_linker(&mut linker)?;
+    super::requests::add_to_linker(&mut linker)?;
     linker.allow_shadowing(false);
     super::tls::add_to_linker(&mut linker)?;
     log::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;

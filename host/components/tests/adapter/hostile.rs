@@ -122,6 +122,21 @@ async fn memory_is_limited_for_a_lane_and_for_all() {
     until(|| all.status().memory < 16 << 20).await;
 }
 
+/// What it only holds in the host counts like its own memory; `tests/hoards.rs` has all the ways.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_host_keeps_for_a_lane_counts_and_is_shown() {
+    let coordinator = opened("keep-some").await;
+    let before = coordinator.status().memory;
+    coordinator.get("k").await.expect("it is not much yet");
+    let each = coordinator.status().memory - before;
+    assert!(each > 20 * (128 << 10), "twenty requests with bodies are {each} bytes");
+    while coordinator.get("k").await.is_ok() {
+        assert!(coordinator.status().memory <= 16 << 20);
+    }
+    assert_eq!(counted(&coordinator, FaultKind::OutOfMemory), 1, "{:?}", coordinator.status());
+    until(|| coordinator.status().memory == 0).await;
+}
+
 /// A megabyte for each call: another lane takes over before the memory of this one is used up.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leak_costs_a_lane_now_and_then_and_no_call() {
