@@ -1,9 +1,9 @@
 //! Subscriptions: each a lane of its own, whose deliveries a task moves into a bounded queue. When the lane ends, another one is opened in its place, and a gap
-//! stands where messages may be missing.
+//! stands where messages may be missing. When the task itself fails, it begins anew in the same way.
 
-use super::fault::LaneFault;
+use super::fault::{LaneFault, caught};
 use super::pool::{Held, Pool};
-use super::refusal::Refusal;
+use super::refusal::{Refusal, lost};
 use super::translate;
 use super::world::exports::shardwright::coordinator::bus as wit;
 use shardwright_coordinator::broker::Backoff;
@@ -28,14 +28,16 @@ const HASTY: u32 = 100;
 
 /// Begins to receive `topics`.
 pub(super) async fn subscribe(pool: &Arc<Pool>, topics: &[&str]) -> Result<Box<dyn Subscription>, BusError> {
+    let (heard, begun) = tokio::sync::oneshot::channel();
     let mut subscribers = Subscribers::default();
     let subscription = subscribers.add(topics);
     let ear = Ear {
         topics: topics.iter().map(|topic| (*topic).to_owned()).collect(),
         subscribers,
+        heard: Some(heard),
+        backoff: Backoff::default(),
     };
-    let (heard, begun) = tokio::sync::oneshot::channel();
-    tokio::spawn(ear.run(pool.clone(), heard));
+    tokio::spawn(ear.run(pool.clone()));
     match begun.await {
         Ok(Ok(())) => Ok(Box::new(subscription)),
         Ok(Err(error)) => Err(error),
@@ -47,6 +49,9 @@ struct Ear {
     topics: Vec<String>,
     /// The one that this ear is for, until it is gone.
     subscribers: Subscribers,
+    /// Told when it listens for the first time, or does not.
+    heard: Option<Begun>,
+    backoff: Backoff,
 }
 
 impl Drop for Ear {
@@ -59,26 +64,32 @@ impl Drop for Ear {
 type Begun = tokio::sync::oneshot::Sender<Result<(), BusError>>;
 
 impl Ear {
-    async fn run(mut self, pool: Arc<Pool>, heard: Begun) {
+    async fn run(mut self, pool: Arc<Pool>) {
         let mut closed = pool.closed.subscribe();
         tokio::select! {
             biased;
             _ = closed.wait_for(|closed| *closed) => {}
-            () = self.work(&pool, heard) => return,
+            () = self.persist(&pool) => return,
         }
         self.close(BusError::Closed);
     }
 
-    async fn work(&mut self, pool: &Pool, heard: Begun) {
-        let mut first = Some(heard);
-        let mut backoff = Backoff::default();
+    /// Works until there is nothing more to do; when it panics, it begins anew.
+    async fn persist(&mut self, pool: &Pool) {
+        while let Err(why) = caught(self.work(pool)).await {
+            tracing::error!(why, "a subscription failed by a mistake of the host, and is begun again");
+            tokio::time::sleep(self.backoff.next_wait()).await;
+        }
+    }
+
+    async fn work(&mut self, pool: &Pool) {
         loop {
-            if pool.is_over() {
-                return self.close(BusError::Unavailable("the store lost its history".into()));
+            if let Err(why) = pool.belief.begin() {
+                return self.close(BusError::Unavailable(lost(&why)));
             }
             match self.listen(pool).await {
                 Ok(held) => {
-                    match first.take() {
+                    match self.heard.take() {
                         Some(heard) => {
                             // If nobody waits for it any more, the queue has no subscriber either.
                             let _ = heard.send(Ok(()));
@@ -91,11 +102,11 @@ impl Ear {
                     }
                     // One that breaks off at once is begun again later and later.
                     if began.elapsed() >= LASTING {
-                        backoff.reset();
+                        self.backoff.reset();
                     }
                 }
                 Err(refusal) => {
-                    if let Some(heard) = first.take() {
+                    if let Some(heard) = self.heard.take() {
                         let _ = heard.send(Err(refusal));
                         return;
                     }
@@ -104,7 +115,7 @@ impl Ear {
             if !self.subscribers.any() {
                 return;
             }
-            tokio::time::sleep(backoff.next_wait()).await;
+            tokio::time::sleep(self.backoff.next_wait()).await;
         }
     }
 

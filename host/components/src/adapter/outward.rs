@@ -42,7 +42,19 @@ impl Outward {
     }
 }
 
-async fn send(mut writer: impl AsyncWrite + Unpin, mut taken: mpsc::UnboundedReceiver<Bytes>, shared: Arc<Shared>) {
+/// Wakes whoever waits when nothing is sent any more, whatever the reason.
+struct Ending(Arc<Shared>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.sent.notify_one();
+    }
+}
+
+async fn send(mut writer: impl AsyncWrite + Unpin, taken: mpsc::UnboundedReceiver<Bytes>, shared: Arc<Shared>) {
+    // What is declared last is dropped first: the queue is closed when they wake.
+    let _ending = Ending(shared.clone());
+    let mut taken = taken;
     while let Some(bytes) = taken.recv().await {
         // Nothing is kept back: whoever wrote it waits for an answer.
         if writer.write_all(&bytes).await.is_err() || writer.flush().await.is_err() {
@@ -51,12 +63,14 @@ async fn send(mut writer: impl AsyncWrite + Unpin, mut taken: mpsc::UnboundedRec
         shared.waiting.fetch_sub(bytes.len(), Ordering::Release);
         shared.sent.notify_one();
     }
-    taken.close();
-    shared.sent.notify_one();
 }
 
 impl OutputStream for Outward {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        if bytes.is_empty() {
+            // It would take a place in the queue and no room.
+            return self.flush();
+        }
         if bytes.len() > self.room() {
             return Err(StreamError::trap("more was written than there was room for"));
         }
@@ -89,5 +103,52 @@ impl Pollable for Outward {
 impl Drop for Outward {
     fn drop(&mut self) {
         self.task.abort();
+    }
+}
+
+#[cfg(test)]
+mod test {
+    use super::*;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    /// A connection on whose first byte the host panics.
+    struct Broken;
+
+    impl AsyncWrite for Broken {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<std::io::Result<usize>> {
+            panic!("planted")
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_a_sender_that_panicked_is_told() {
+        let mut stream = Outward::new(Broken);
+        stream.write(Bytes::from(vec![0; AHEAD])).expect("there is room");
+        stream.ready().await;
+        assert!(matches!(stream.check_write(), Err(StreamError::Closed)));
+    }
+
+    #[tokio::test]
+    async fn nothing_takes_no_place_in_the_queue() {
+        let (queue, taken) = mpsc::unbounded_channel();
+        let shared = Arc::new(Shared {
+            waiting: AtomicUsize::new(0),
+            sent: Notify::new(),
+        });
+        let task = tokio::spawn(std::future::pending());
+        let mut stream = Outward { queue, shared, task };
+        for bytes in [Bytes::new(), Bytes::from_static(b"x"), Bytes::new()] {
+            stream.write(bytes).expect("there is room");
+        }
+        assert_eq!(taken.len(), 1);
     }
 }

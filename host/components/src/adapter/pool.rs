@@ -194,13 +194,16 @@ impl Pool {
                 AdapterState::Restarting => tracing::warn!(adapter, why, "a lane of the adapter failed and is replaced"),
                 AdapterState::Unreachable => tracing::warn!(adapter, why, "the adapter's backend cannot be reached; it is tried again"),
                 AdapterState::Quarantined => tracing::error!(adapter, why, "the adapter failed too often and is quarantined"),
-                AdapterState::Lost => tracing::error!(adapter, "the store behind the adapter lost its history"),
+                AdapterState::Lost => tracing::error!(adapter, why, "the store behind the adapter lost its history"),
             }
         }
         told
     }
 
     fn why(&self) -> String {
+        if let Err(lost) = self.belief.begin() {
+            return lost;
+        }
         let supervisor = lock(&self.supervisor);
         let why = supervisor.unreachable().or(supervisor.last_fault());
         why.unwrap_or_default().to_owned()

@@ -34,7 +34,8 @@ impl Refusal {
     /// Its text.
     pub(super) fn why(&self) -> String {
         match self {
-            Self::Later(why) | Self::Denied(why) | Self::Tls(why) | Self::Unsafe(why) | Self::Invalid(why) | Self::Lost(why) => why.clone(),
+            Self::Later(why) | Self::Denied(why) | Self::Tls(why) | Self::Unsafe(why) | Self::Invalid(why) => why.clone(),
+            Self::Lost(why) => lost(why),
             Self::Fault(fault) => fault.to_string(),
         }
     }
@@ -57,7 +58,8 @@ impl Refusal {
     /// As the error of a coordinator that could not be opened.
     pub(super) fn broker(self, location: String) -> BrokerError {
         match self {
-            Self::Later(why) | Self::Lost(why) => BrokerError::Unreachable { location, why },
+            Self::Later(why) => BrokerError::Unreachable { location, why },
+            Self::Lost(why) => BrokerError::Unreachable { location, why: lost(&why) },
             Self::Fault(fault) if fault.is_counted() => BrokerError::Unsafe {
                 location,
                 why: fault.to_string(),
@@ -72,4 +74,9 @@ impl Refusal {
             Self::Invalid(why) => BrokerError::Invalid(why),
         }
     }
+}
+
+/// That the history is lost, and how, where there is no error of its own for it.
+pub(super) fn lost(why: &str) -> String {
+    format!("the store lost its history: {why}")
 }

@@ -4,5 +4,6 @@ mod common;
 mod echo;
 mod etcd;
 mod hostile;
+mod planted;
 mod postgresql;
 mod versions;
