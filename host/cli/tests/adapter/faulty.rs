@@ -14,71 +14,125 @@ use tempfile::TempDir;
 const CHANGES: &[(&str, &str, &str)] = &[
     (
         "server",
-        "    token: Option<String>,\n",
-        "    token: Option<String>,\n    pub fault: Option<String>,\n",
+        r"    token: Option<String>,
+",
+        r"    token: Option<String>,
+    pub fault: Option<String>,
+",
     ),
     (
         "server",
-        "    pub fn url(&self)",
-        "    /// Whether the configuration wants this fault.\n    pub fn fault(&self, name: &str) -> bool {\n        self.config.fault.as_deref() == Some(name)\n    }\n\n    pub fn url(&self)",
+        r"    pub fn url(&self)",
+        r"    /// Whether the configuration wants this fault.
+    pub fn fault(&self, name: &str) -> bool {
+        self.config.fault.as_deref() == Some(name)
+    }
+
+    pub fn url(&self)",
     ),
     // A write whose answer is lost is called unavailable.
     (
         "lib",
-        "        Failure::Lost(why) => StoreError::Indeterminate(why),\n",
-        "        Failure::Lost(why) if server.fault(\"lost-is-unavailable\") => StoreError::Unavailable(why),\n        Failure::Lost(why) if server.fault(\"impatient\") && why.contains(\"in time\") => StoreError::Unavailable(why),\n        Failure::Lost(why) => StoreError::Indeterminate(why),\n",
+        r"        Failure::Lost(why) => StoreError::Indeterminate(why),
+",
+        r#"        Failure::Lost(why) if server.fault("lost-is-unavailable") => StoreError::Unavailable(why),
+        Failure::Lost(why) if server.fault("impatient") && why.contains("in time") => StoreError::Unavailable(why),
+        Failure::Lost(why) => StoreError::Indeterminate(why),
+"#,
     ),
     // A write whose answer is lost is made once more.
     (
         "lib",
-        "    let answer = server.ask(method, what, query, value, Duration::ZERO).map_err(|failure| match failure {\n",
-        "    let mut answer = server.ask(method, what, query, value, Duration::ZERO);\n    if server.fault(\"repeats\") && matches!(answer, Err(Failure::Lost(_))) {\n        answer = server.ask(method, what, query, value, Duration::ZERO);\n    }\n    let answer = answer.map_err(|failure| match failure {\n",
+        r"    let answer = server.ask(method, what, query, value, Duration::ZERO).map_err(|failure| match failure {
+",
+        r#"    let mut answer = server.ask(method, what, query, value, Duration::ZERO);
+    if server.fault("repeats") && matches!(answer, Err(Failure::Lost(_))) {
+        answer = server.ask(method, what, query, value, Duration::ZERO);
+    }
+    let answer = answer.map_err(|failure| match failure {
+"#,
     ),
     // A listing that breaks off is taken for an empty one.
     (
         "lib",
-        "        let Many { entries, revision, now } = read(&self.0, \"/entries\", &query)?;\n",
-        "        let many = read(&self.0, \"/entries\", &query);\n        if self.0.fault(\"broken-off-is-empty\") && matches!(many, Err(StoreError::Unavailable(_))) {\n            return Ok(Listing { entries: Vec::new(), revision: since.max(1), now: 1, unsure_before: 0 });\n        }\n        let Many { entries, revision, now } = many?;\n",
+        r#"        let Many { entries, revision, now } = read(&self.0, "/entries", &query)?;
+"#,
+        r#"        let many = read(&self.0, "/entries", &query);
+        if self.0.fault("broken-off-is-empty") && matches!(many, Err(StoreError::Unavailable(_))) {
+            return Ok(Listing { entries: Vec::new(), revision: since.max(1), now: 1, unsure_before: 0 });
+        }
+        let Many { entries, revision, now } = many?;
+"#,
     ),
     // All topics are delivered, whatever was asked for.
     (
         "lib",
-        "        let topics = self.topics.clone();\n",
-        "        let topics = if self.server.fault(\"topics\") { Vec::new() } else { self.topics.clone() };\n",
+        r"        let topics = self.topics.clone();
+",
+        r#"        let topics = if self.server.fault("topics") { Vec::new() } else { self.topics.clone() };
+"#,
     ),
     // What the server says was lost is kept to itself.
     (
         "lib",
-        "        if news.lost {\n",
-        "        if news.lost && !self.server.fault(\"gap-untold\") {\n",
+        r"        if news.lost {
+",
+        r#"        if news.lost && !self.server.fault("gap-untold") {
+"#,
     ),
     // The namespace is made again, under the old name.
     (
         "lib",
-        "    let method = if context.history.is_some() { \"GET\" } else { \"POST\" };\n    let answer = server.ask(",
-        "    let dead = server.fault(\"history-made-again\");\n    if dead {\n        server.belong_to(\"\");\n    }\n    let method = if context.history.is_some() && !dead { \"GET\" } else { \"POST\" };\n    let answer = server.ask(",
+        r#"    let method = if context.history.is_some() { "GET" } else { "POST" };
+    let answer = server.ask("#,
+        r#"    let dead = server.fault("history-made-again");
+    if dead {
+        server.belong_to("");
+    }
+    let method = if context.history.is_some() && !dead { "GET" } else { "POST" };
+    let answer = server.ask("#,
     ),
     (
         "lib",
-        "    server.belong_to(&history);\n",
-        "    let history = context.history.clone().filter(|_| dead).unwrap_or(history);\n    server.belong_to(if dead || server.fault(\"history-looked-at-once\") { \"\" } else { &history });\n",
+        r"    server.belong_to(&history);
+",
+        r#"    let history = context.history.clone().filter(|_| dead).unwrap_or(history);
+    server.belong_to(if dead || server.fault("history-looked-at-once") { "" } else { &history });
+"#,
     ),
     // Erasing is only said to be done.
     (
         "lib",
-        "        write::<serde::de::IgnoredAny>(&self.0, \"DELETE\", \"\", &[], &[]).map(drop)\n",
-        "        if self.0.fault(\"erases-nothing\") {\n            return Ok(());\n        }\n        write::<serde::de::IgnoredAny>(&self.0, \"DELETE\", \"\", &[], &[]).map(drop)\n",
+        r#"        write::<serde::de::IgnoredAny>(&self.0, "DELETE", "", &[], &[]).map(drop)
+"#,
+        r#"        if self.0.fault("erases-nothing") {
+            return Ok(());
+        }
+        write::<serde::de::IgnoredAny>(&self.0, "DELETE", "", &[], &[]).map(drop)
+"#,
     ),
     // Subscribers of every history hear the same.
     (
         "lib",
-        "    let wait = server.ask(method, \"/messages\", query, payload, patience);\n",
-        "    let anyone = Server::new(server::Config::read(&server.raw()).map_err(BusError::Other)?, server.namespace(), None);\n    let server = if server.fault(\"bus-of-any-history\") { &anyone } else { server };\n    let wait = server.ask(method, \"/messages\", query, payload, patience);\n",
+        r#"    let wait = server.ask(method, "/messages", query, payload, patience);
+"#,
+        r#"    let anyone = Server::new(server::Config::read(&server.raw()).map_err(BusError::Other)?, server.namespace(), None);
+    let server = if server.fault("bus-of-any-history") { &anyone } else { server };
+    let wait = server.ask(method, "/messages", query, payload, patience);
+"#,
     ),
     (
         "server",
-        "    pub fn url(&self)",
-        "    pub fn raw(&self) -> String {\n        format!(\"{{\\\"url\\\":\\\"{}\\\"}}\", self.config.url)\n    }\n\n    pub fn namespace(&self) -> &str {\n        &self.namespace\n    }\n\n    pub fn url(&self)",
+        r"    pub fn url(&self)",
+        r#"    pub fn raw(&self) -> String {
+        format!("{{\"url\":\"{}\"}}", self.config.url)
+    }
+
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    pub fn url(&self)"#,
     ),
 ];
 

@@ -1,6 +1,8 @@
-//! A way round: whoever tests an adapter stands between it and its backend, on the connections that the host makes for it.
+//! A way round: whoever tests an adapter stands between it and its backend, on the connections that the host makes
+//! for it.
 //!
-//! The gate judges where an adapter wants to go, as ever; only then the connection is led elsewhere. Nothing else leads anywhere else.
+//! The gate judges where an adapter wants to go, as ever; only then the connection is led elsewhere. Nothing else
+//! leads anywhere else.
 
 use super::state::State;
 use std::collections::BTreeSet;
@@ -13,7 +15,8 @@ use wasmtime_wasi::p2::bindings::sockets::network::{ErrorCode, IpSocketAddress, 
 use wasmtime_wasi::p2::bindings::sockets::tcp::HostTcpSocket;
 use wasmtime_wasi::sockets::WasiSocketsView;
 
-/// Where the connections of an adapter lead instead of where it wants to go: to somebody who passes on what is said, or does not.
+/// Where the connections of an adapter lead instead of where it wants to go: to somebody who passes on what is said,
+/// or does not.
 #[derive(Clone)]
 pub struct Detour {
     way: Arc<dyn Fn(SocketAddr) -> SocketAddr + Send + Sync>,

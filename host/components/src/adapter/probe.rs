@@ -1,7 +1,10 @@
-//! One lane in the hands of whoever tests an adapter: what the host's own precautions make good in a cluster is seen here as it is.
+//! One lane in the hands of whoever tests an adapter: what the host's own precautions make good in a cluster is seen
+//! here as it is.
 //!
-//! A coordinator reads back, subscribes again and remembers that a history is lost; it never opens a lane with a history that it knows to be over. So
-//! it hides what an adapter does when its host has forgotten, or has not looked yet. Nothing is believed here either, and nothing is made good.
+//! A coordinator reads back, subscribes again and remembers that a history is lost; it never opens a lane with a
+//! history that it knows to be over. So
+//! it hides what an adapter does when its host has forgotten, or has not looked yet. Nothing is believed here either,
+//! and nothing is made good.
 
 use super::component::AdapterComponent;
 use super::fault::LaneFault;

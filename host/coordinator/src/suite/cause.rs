@@ -1,4 +1,5 @@
-//! What is behind a violation, in words: the error of a step that should have succeeded, or a history that no order explains.
+//! What is behind a violation, in words: the error of a step that should have succeeded, or a history that no order
+//! explains.
 
 use super::history::{Action, Effect, Operation};
 use bytes::Bytes;
@@ -9,13 +10,14 @@ use shardwright_core::store::{Entry, Expected, Revision, StoreError};
 pub fn explain(error: &StoreError<Bytes>) -> String {
     match error {
         StoreError::Conflict(Some(entry)) => format!(
-            "a write was refused because of an entry that should not be there: {}; either something that was erased or deleted is left, or two namespaces \
+            "a write was refused because of an entry that should not be there: {}; either something that was erased \
+             or deleted is left, or two namespaces \
              meet, or the expectation is judged wrongly",
             brief(entry)
         ),
-        StoreError::Conflict(None) => {
-            "a write was refused because there is no entry where one should be: either it was never stored, or somebody removed it".into()
-        }
+        StoreError::Conflict(None) => "a write was refused because there is no entry where one should be: either it was never stored, or \
+             somebody removed it"
+            .into(),
         StoreError::HistoryLost(why) => {
             format!("the store is said to have lost what it had acknowledged, and nothing was disturbed: {why}")
         }
@@ -47,8 +49,10 @@ fn two_winners(operations: &[Operation]) -> Option<String> {
     won.sort_unstable();
     let pair = won.windows(2).find(|pair| pair[0].0 == pair[1].0)?;
     Some(format!(
-        "two writes that both expected revision {} were done, as revisions {} and {}: the expectation is checked in one step and the write made in \
-         another, with room for a second writer between them. One statement, one transaction or one lock must hold both",
+        "two writes that both expected revision {} were done, as revisions {} and {}: the expectation is checked in \
+         one step and the write made in \
+         another, with room for a second writer between them. One statement, one transaction or one lock must hold \
+         both",
         pair[0].0.0, pair[0].1.0, pair[1].1.0
     ))
 }
@@ -60,7 +64,8 @@ fn groundless(operations: &[Operation]) -> Option<String> {
             if wanted == found =>
         {
             Some(format!(
-                "a write that expected revision {} was refused with a conflict that carries that revision: what is there was read in another step than the \
+                "a write that expected revision {} was refused with a conflict that carries that revision: what is \
+                 there was read in another step than the \
                  one in which the expectation was judged",
                 wanted.0
             ))
@@ -84,7 +89,8 @@ fn stale(operations: &[Operation]) -> Option<String> {
         let removed = operations.iter().any(|other| matches!(other.action, Action::Delete(_)));
         (seen < newest && (seen.0 > 0 || !removed)).then(|| {
             format!(
-                "a read that was asked for after revision {} had been acknowledged shows revision {}: it was answered from a copy that is behind, or from \
+                "a read that was asked for after revision {} had been acknowledged shows revision {}: it was \
+                 answered from a copy that is behind, or from \
                  memory. Reads must see every acknowledged write",
                 newest.0, seen.0
             )

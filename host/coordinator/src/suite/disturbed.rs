@@ -1,4 +1,5 @@
-//! What must hold while the backend is disturbed: no lost message goes untold, and no write is done that was called unavailable.
+//! What must hold while the backend is disturbed: no lost message goes untold, and no write is done that was called
+//! unavailable.
 
 use super::bus::{Follower, message};
 use super::history::{decode, encode};
@@ -181,13 +182,16 @@ impl Writer {
         let value = decode(&entry.value).map_err(Flaw::Broken)?;
         ensure!(
             !self.refused.contains(&value),
-            "a write was reported as unavailable, which says that nothing was written and nothing will be; but it was done, as revision {}. Whatever may \
-             have been sent when its answer was lost is `indeterminate`: a wrong `unavailable` is how locks are held twice",
+            "a write was reported as unavailable, which says that nothing was written and nothing will be; but it \
+             was done, as revision {}. Whatever may \
+             have been sent when its answer was lost is `indeterminate`: a wrong `unavailable` is how locks are held \
+             twice",
             entry.revision.0
         );
         ensure!(
             self.unknown.contains(&value) && revision > self.there,
-            "under {:?} there was {:?}, acknowledged, and now there is {revision:?} with {value}, which nobody wrote over it",
+            "under {:?} there was {:?}, acknowledged, and now there is {revision:?} with {value}, which nobody wrote \
+             over it",
             self.key,
             self.there
         );

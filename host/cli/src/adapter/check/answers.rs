@@ -1,4 +1,5 @@
-//! What an adapter makes of answers that do not come: of a write it must say that nobody knows, and of a read that it is unavailable.
+//! What an adapter makes of answers that do not come: of a write it must say that nobody knows, and of a read that it
+//! is unavailable.
 
 use super::sandbox::{Flaw, Subject, Verdict};
 use super::way::{Loss, Way};
@@ -92,7 +93,8 @@ pub(super) async fn lost(subject: &Subject) -> Verdict {
     }
     let reads = reads(subject, &ground).await?;
     Ok(format!(
-        "{trials} answers to writes were lost, {done} of the writes were done, and none was denied; {reads} answers to reads broke off"
+        "{trials} answers to writes were lost, {done} of the writes were done, and none was denied; {reads} answers \
+         to reads broke off"
     ))
 }
 
@@ -167,7 +169,8 @@ fn happened(seen: Option<&Entry<Bytes>>, base: Option<Revision>, wanted: Option<
     }
     let length = seen.map(|entry| entry.value.len());
     Err(Flaw::Broken(format!(
-        "a write of {:?} bytes that was broken off left {length:?} bytes: neither what was there nor what was written. Half a request counts as none",
+        "a write of {:?} bytes that was broken off left {length:?} bytes: neither what was there nor what was \
+         written. Half a request counts as none",
         wanted.map(<[u8]>::len)
     )))
 }
@@ -178,17 +181,21 @@ fn judge(what: &str, outcome: &Result<Written, StoreError<Bytes>>, done: bool, w
     match outcome {
         Ok(written) if !done => broken(format!("it was acknowledged, as revision {}, and was not done", written.revision.0)),
         Ok(_) | Err(StoreError::Indeterminate(_)) => Ok(()),
-        Err(StoreError::Conflict(found)) if found.as_ref().map(|entry| &*entry.value) == wanted && done => {
-            broken("the adapter repeated it, and its own first write stood in the way. After a lost answer, say `indeterminate`: the host reads back".into())
-        }
+        Err(StoreError::Conflict(found)) if found.as_ref().map(|entry| &*entry.value) == wanted && done => broken(
+            "the adapter repeated it, and its own first write stood in the way. After a lost answer, say \
+             `indeterminate`: the host reads back"
+                .into(),
+        ),
         Err(StoreError::Conflict(_)) => broken("it was called a conflict, and nobody else writes there".into()),
         Err(StoreError::HistoryLost(why)) => broken(format!("it was called a lost history, and only a connection was lost: {why}")),
         Err(StoreError::Unavailable(why)) if done => broken(format!(
-            "it was reported as unavailable ({why}), which says that nothing was written and nothing will be; but it was done. Whatever may have been sent is \
+            "it was reported as unavailable ({why}), which says that nothing was written and nothing will be; but it \
+             was done. Whatever may have been sent is \
              `indeterminate`: a wrong `unavailable` is how locks are held twice"
         )),
         Err(error) if done => broken(format!(
-            "it was refused ({error}), which says that nothing was written; but it was done. Whatever may have been sent is `indeterminate`"
+            "it was refused ({error}), which says that nothing was written; but it was done. Whatever may have been \
+             sent is `indeterminate`"
         )),
         Err(_) => Ok(()),
     }
@@ -220,7 +227,8 @@ async fn reads(subject: &Subject, ground: &Ground) -> Result<u32, Flaw> {
             match seen {
                 Ok(seen) if seen != all => {
                     return Err(Flaw::Broken(format!(
-                        "the connection was cut in the middle of the answer to {what}, and it came with {seen} of {all}: the end of a connection was taken \
+                        "the connection was cut in the middle of the answer to {what}, and it came with {seen} of \
+                         {all}: the end of a connection was taken \
                          for the end of the answer"
                     )));
                 }

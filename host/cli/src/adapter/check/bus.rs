@@ -1,4 +1,5 @@
-//! The bus of single lanes, where nothing stands between the adapter and the check: what comes unasked, and what its own queue loses.
+//! The bus of single lanes, where nothing stands between the adapter and the check: what comes unasked, and what its
+//! own queue loses.
 
 use super::sandbox::{Flaw, Subject, Verdict};
 use bytes::Bytes;
@@ -43,7 +44,8 @@ pub(super) async fn topics(subject: &Subject) -> Verdict {
                 match delivery {
                     Delivery::Message { topic, .. } if !asked.contains(&&*topic) => {
                         return Err(Flaw::Broken(format!(
-                            "a message to {topic:?} was delivered, and only {asked:?} were subscribed to. The host ends a lane that does this, and quarantines an \
+                            "a message to {topic:?} was delivered, and only {asked:?} were subscribed to. The host \
+                             ends a lane that does this, and quarantines an \
                              adapter that goes on: filter by topic, and compare whole names, byte by byte"
                         )));
                     }
@@ -88,7 +90,8 @@ fn numbered(number: u64, size: usize) -> Bytes {
     payload.into()
 }
 
-/// Takes everything up to a message with the number `count`, which is published again and again, for it may be lost as well.
+/// Takes everything up to a message with the number `count`, which is published again and again, for it may be lost
+/// as well.
 async fn drain(lane: &mut Probe, handle: &AdapterCoordinator, count: u64) -> Result<String, Flaw> {
     let (mut next, mut received, mut gap, mut gaps) = (0, 0, false, 0);
     let until = Instant::now() + ARRIVAL;
@@ -97,7 +100,9 @@ async fn drain(lane: &mut Probe, handle: &AdapterCoordinator, count: u64) -> Res
         let batch = match lane.next(BATCH, TURN).await {
             Ok(batch) => batch,
             // The host opens another lane, and tells a gap.
-            Err(BusError::Unavailable(why)) => return Ok(format!("{received} came, then the lane ended, which is told as a gap: {why}")),
+            Err(BusError::Unavailable(why)) => {
+                return Ok(format!("{received} came, then the lane ended, which is told as a gap: {why}"));
+            }
             Err(error) => return Err(error.into()),
         };
         if batch.is_empty() {
@@ -121,7 +126,8 @@ async fn drain(lane: &mut Probe, handle: &AdapterCoordinator, count: u64) -> Res
             }
             if number > next && !gap {
                 return Err(Flaw::Broken(format!(
-                    "messages {next} to {} were published while nobody called `next`, and are missing, and the adapter told no gap: what comes between two calls is \
+                    "messages {next} to {} were published while nobody called `next`, and are missing, and the \
+                     adapter told no gap: what comes between two calls is \
                      kept, or a gap stands where it is missing. Its queue, or that of its backend, overflowed unseen",
                     number - 1
                 )));
@@ -134,7 +140,8 @@ async fn drain(lane: &mut Probe, handle: &AdapterCoordinator, count: u64) -> Res
     }
 }
 
-/// What lanes of the bus do when their history is over: they deliver nothing of the next, and nothing of theirs is delivered there.
+/// What lanes of the bus do when their history is over: they deliver nothing of the next, and nothing of theirs is
+/// delivered there.
 pub(super) async fn after(subject: &Subject) -> Verdict {
     let space = subject.scratch.space()?;
     let open = || AdapterCoordinator::open(subject.component(), subject.options.clone(), space.clone());
@@ -158,13 +165,17 @@ pub(super) async fn after(subject: &Subject) -> Verdict {
     let (fresh, _) = messages(&mut listens, b"new").await?;
     if fresh.contains(&b"late"[..]) {
         return Err(Flaw::Broken(
-            "a message that was published in a lane of a history that is over was delivered to a subscriber of the next history".into(),
+            "a message that was published in a lane of a history that is over was delivered to a subscriber of the \
+             next history"
+                .into(),
         ));
     }
     let (stale, ended) = messages(&mut heard, b"new").await?;
     if stale.contains(&b"new"[..]) {
         return Err(Flaw::Broken(
-            "a message of the new history was delivered in a lane that belongs to the one before, as if nothing had happened".into(),
+            "a message of the new history was delivered in a lane that belongs to the one before, as if nothing had \
+             happened"
+                .into(),
         ));
     }
     let ended = if ended { "ended" } else { "stayed silent" };

@@ -21,13 +21,16 @@ async fn refused(subject: &Subject, space: &Namespace, history: &str, why: &str)
             Err(ProbeError::Lost(_)) => {}
             Err(ProbeError::Refused(other)) => {
                 return Err(Flaw::Broken(format!(
-                    "a lane ({purpose:?}) was opened with a history {why}: it must answer `history-lost`, and answered: {other}"
+                    "a lane ({purpose:?}) was opened with a history {why}: it must answer `history-lost`, and \
+                     answered: {other}"
                 )));
             }
             Ok(opened) => {
                 return Err(Flaw::Broken(format!(
-                    "a lane ({purpose:?}) was opened with a history {why}, and it opened, as {}: it was made again under the old name, or not looked for. Nodes that \
-                     were away go on as if nothing had been lost. With `context.history` given, make nothing, and answer `history-lost`",
+                    "a lane ({purpose:?}) was opened with a history {why}, and it opened, as {}: it was made again \
+                     under the old name, or not looked for. Nodes that \
+                     were away go on as if nothing had been lost. With `context.history` given, make nothing, and \
+                     answer `history-lost`",
                     opened.history()
                 )));
             }
@@ -51,7 +54,8 @@ async fn over(lane: &mut Probe, when: &str) -> Result<(), Flaw> {
         ] {
             if !lost {
                 return Err(Flaw::Broken(format!(
-                    "{when}, the {attempt} `{what}` in a lane that was open before answered {seen}: every call must answer `history-lost`, compared in the same step"
+                    "{when}, the {attempt} `{what}` in a lane that was open before answered {seen}: every call must \
+                     answer `history-lost`, compared in the same step"
                 )));
             }
         }
@@ -86,7 +90,8 @@ pub(super) async fn dead(subject: &Subject) -> Verdict {
     let mut new = lane(subject, &space, LanePurpose::Store, None).await?;
     if new.history() == history {
         return Err(Flaw::Broken(format!(
-            "the data were removed, and what was made in their place has the same history, {history}: take 128 random bits each time, and keep them beside the data"
+            "the data were removed, and what was made in their place has the same history, {history}: take 128 \
+             random bits each time, and keep them beside the data"
         )));
     }
     refused(subject, &space, &history, "that was followed by another").await?;
@@ -94,7 +99,8 @@ pub(super) async fn dead(subject: &Subject) -> Verdict {
     let left = new.keys("").await?;
     if !left.is_empty() {
         return Err(Flaw::Broken(format!(
-            "the new history has {left:?}, which nobody wrote in it: erase left it, or a lane of the older history wrote"
+            "the new history has {left:?}, which nobody wrote in it: erase left it, or a lane of the older history \
+             wrote"
         )));
     }
     let again = new.write("k", Some(b"new"), Expected::Absent).await?;

@@ -1,6 +1,8 @@
-//! The way between an adapter and its backend, with the check in the middle: it passes on what is said, until it is told to lose something.
+//! The way between an adapter and its backend, with the check in the middle: it passes on what is said, until it is
+//! told to lose something.
 //!
-//! Nobody here understands what is said. An *exchange* is bytes from the adapter and the bytes that come back; an answer that is lost was given, so the backend
+//! Nobody here understands what is said. An *exchange* is bytes from the adapter and the bytes that come back; an
+//! answer that is lost was given, so the backend
 //! has done what it was asked for.
 
 use shardwright_components::adapter::Detour;
@@ -134,7 +136,8 @@ async fn serve(listener: TcpListener, to: SocketAddr, way: Way) {
     }
 }
 
-/// Passes on what is said both ways, until one side has enough or something is to be lost. Dropping both connections cuts them.
+/// Passes on what is said both ways, until one side has enough or something is to be lost. Dropping both connections
+/// cuts them.
 async fn pass_on(mut near: TcpStream, to: SocketAddr, way: &Way) -> io::Result<()> {
     let mut far = TcpStream::connect(to).await?;
     near.set_nodelay(true)?;
