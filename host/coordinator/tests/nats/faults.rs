@@ -4,7 +4,7 @@ use crate::common::{eventually, open, options, put, space};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use shardwright_coordinator::nats::{NatsCoordinator, NatsOptions};
-use shardwright_coordinator::{Coordinator, Delivery, Store, Subscription};
+use shardwright_coordinator::{Coordinator, Delivery, Store, Subscription, protect};
 use shardwright_core::store::{Expected, Revision, StoreError};
 use shardwright_servers::{NatsServer, Proxy};
 use std::time::{Duration, Instant};
@@ -194,7 +194,8 @@ async fn a_client_that_has_given_up_is_told_as_the_end_and_no_other_is() {
         max_reconnects: Some(3),
         ..settings.clone()
     };
-    let limited = open(limited, space("end")).await.unwrap();
+    // Whoever wraps it hands it on.
+    let limited = protect(open(limited, space("end")).await.unwrap(), &space("end"), None);
     let patient = open(settings, space("end")).await.unwrap();
     put(&*patient, "k", "before").await;
     assert!(limited.ended().now_or_never().is_none());
