@@ -2,6 +2,7 @@
 
 use crate::output::lines;
 use std::io::Write;
+use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 
 /// The exit codes; usage errors end with 2, which is clap's.
@@ -19,6 +20,13 @@ impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)
     }
+}
+
+/// What `command` comes to; a panic is an error like others, and no exit code of its own.
+pub(crate) fn guarded(command: impl FnOnce() -> anyhow::Result<Exit>) -> anyhow::Result<Exit> {
+    // Nothing that it had is looked at afterwards.
+    std::panic::catch_unwind(AssertUnwindSafe(command))
+        .unwrap_or_else(|_| Err(anyhow::anyhow!("the program panicked, as said above: please report it")))
 }
 
 /// The exit code of a command, its error told on stderr.
@@ -42,4 +50,16 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
         let json = cause.downcast_ref::<serde_json::Error>().and_then(serde_json::Error::io_error_kind);
         io.or(json) == Some(std::io::ErrorKind::BrokenPipe)
     })
+}
+
+#[cfg(test)]
+mod test {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_an_error() {
+        assert!(matches!(guarded(|| Ok(Exit::Unhealthy)), Ok(Exit::Unhealthy)));
+        let error = guarded(|| panic!("planted")).expect_err("an error").to_string();
+        assert!(error.contains("panicked"), "{error}");
+    }
 }

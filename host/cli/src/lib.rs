@@ -35,7 +35,7 @@ use std::process::ExitCode;
 #[must_use]
 pub fn main() -> ExitCode {
     match Cli::try_parse() {
-        Ok(cli) => exit::conclude(dispatch(cli.command)),
+        Ok(cli) => exit::conclude(exit::guarded(|| dispatch(cli.command))),
         Err(error) => {
             // If nobody can be told, the exit code still says it.
             let _ = error.print();
