@@ -194,7 +194,7 @@ impl Pool {
                 AdapterState::Restarting => tracing::warn!(adapter, why, "a lane of the adapter failed and is replaced"),
                 // Before it was ever open, whoever opens it says so: not at every try.
                 AdapterState::Unreachable if location.is_empty() => {
-                    tracing::debug!(adapter, why, "the adapter's backend cannot be reached yet")
+                    tracing::debug!(adapter, why, "the adapter's backend cannot be reached yet");
                 }
                 AdapterState::Unreachable => tracing::warn!(adapter, why, "the adapter's backend cannot be reached; it is tried again"),
                 AdapterState::Quarantined => tracing::error!(adapter, why, "the adapter failed too often and is quarantined"),
