@@ -115,7 +115,7 @@ impl Driver {
         let watching = async move {
             let why = bus.ended().await;
             shared.fail(format!("the coordinator has ended for good: {why}"));
-            std::future::pending().await
+            std::future::pending::<()>().await;
         };
         crew.spawn("watches the coordinator", life.follow(watching));
         let echo = Echo::new(parts.bus.clone(), parts.pulse.clone());
