@@ -98,12 +98,13 @@ pub struct Meta {
 }
 
 impl Meta {
-    /// A new history created at `now`. A revision takes 2²⁰ steps per millisecond of base: no store writes that fast.
+    /// A new history created at `now`, whose tokens are all above `known`. A revision takes 2²⁰ steps per millisecond of base: no store writes
+    /// that fast. The clock of a store that was made anew may be behind that of the one that was lost.
     #[must_use]
-    pub fn create(history: HistoryId, now: StoreTime, coordinator: &str) -> Self {
+    pub fn create(history: HistoryId, now: StoreTime, known: u64, coordinator: &str) -> Self {
         Self {
             history,
-            base: now.0 << 20,
+            base: (now.0 << 20).max(known),
             coordinator: coordinator.to_owned(),
         }
     }

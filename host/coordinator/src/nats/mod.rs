@@ -42,6 +42,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use shardwright_core::store::{Expected, Listing, Reading, Revision, StoreError, Written};
 use std::sync::Arc;
+use std::time::Duration;
+
+/// By how many milliseconds the clock of one server may be wrong about an age.
+const ONE_CLOCK: u64 = 10;
 
 /// A handle to NATS, opened for one namespace. Dropping it ends its tasks, its subscriptions and its connection.
 pub struct NatsCoordinator {
@@ -49,6 +53,8 @@ pub struct NatsCoordinator {
     store: store::Store,
     bus: Arc<bus::Bus>,
     end: End,
+    /// Whether one server may lead after another.
+    replicated: bool,
     _tasks: Tasks,
 }
 
@@ -116,6 +122,7 @@ impl NatsCoordinator {
             shared,
             bus,
             end: end.clone(),
+            replicated: options.replicas > 1,
             _tasks: tasks,
         };
         coordinator.store.catch_up().await.map_err(|error| match error {
@@ -196,6 +203,10 @@ impl Coordinator for NatsCoordinator {
 
     async fn ended(&self) -> String {
         self.end.wait().await
+    }
+
+    fn clock_uncertainty(&self) -> Duration {
+        Duration::from_millis(if self.replicated { clocks::LIMIT } else { ONE_CLOCK })
     }
 
     async fn examine(&self) -> Vec<Finding> {

@@ -155,6 +155,11 @@ impl Engine {
             Some(_) if self.regressed => return self.found_history(read.now, Expected::Revision(revision), now),
             _ => {}
         }
+        // Whoever made this history did not know how high the tokens of the lost one were. While it is young, nobody acts in it.
+        let young = read.now.since(written) < self.set.timing.taker();
+        if self.is_new(meta.history) && young && meta.base < self.token_above_all() {
+            return self.found_history(read.now, Expected::Revision(revision), now);
+        }
         self.regressed = false;
         self.highest = revision;
         self.history = Some((meta.history, meta.base_after(self.heard)));
@@ -181,7 +186,8 @@ impl Engine {
 
     fn found_history(&mut self, store_now: crate::store::StoreTime, expected: Expected, now: Instant) {
         let history = HistoryId(self.random());
-        let value = Value::Meta(Meta::create(history, store_now, &self.set.info.coordinator));
+        let known = self.token_above_all();
+        let value = Value::Meta(Meta::create(history, store_now, known, &self.set.info.coordinator));
         self.send(
             Op::WriteMeta,
             Request::Put {
@@ -319,6 +325,7 @@ impl Engine {
     pub(super) fn lose_history(&mut self, reason: String, now: Instant) {
         let Some(mine) = self.mine.take() else { return };
         self.memory.held = Some(mine.id);
+        self.note_tokens();
         if let Some((known, _)) = self.history.filter(|_| self.regressed) {
             self.notice(Notice::HistoryLost { known, reason });
         }

@@ -3,7 +3,7 @@
 
 use super::entry::Phase;
 use super::{Command, Engine, Op};
-use crate::id::NodeId;
+use crate::id::{HistoryId, NodeId};
 use crate::join::{Answer, Former, Outcome, Request};
 use crate::memory::{Memory, Remembered};
 use crate::store::{Entry, Expected, Revision, StoreError, StoreTime};
@@ -39,9 +39,10 @@ pub(super) struct MemoryState {
 
 impl MemoryState {
     pub(super) fn new(known: Memory) -> Self {
+        let token = if known.token == 0 { 0 } else { known.token + Memory::SINCE };
         Self {
             told: known.clone(),
-            known,
+            known: Memory { token, ..known },
             ..Self::default()
         }
     }
@@ -75,7 +76,29 @@ impl Engine {
         self.tell_memory();
     }
 
+    /// Takes down how high tokens may be by now. Only for who holds an id: a history in which this node never acted may be given up for another.
+    pub(super) fn note_tokens(&mut self) {
+        if let Some((history, base)) = self.history {
+            self.memory.known.history = Some(history);
+            self.memory.known.token = self.memory.known.token.max(base.saturating_add(self.highest.0));
+        }
+    }
+
+    /// A token above all that this node knows of; 0 if it knows none.
+    pub(super) fn token_above_all(&self) -> u64 {
+        match self.memory.known.token {
+            0 => 0,
+            known => known.saturating_add(1),
+        }
+    }
+
+    /// Whether `history` is another one than that in which this node acted last.
+    pub(super) fn is_new(&self, history: HistoryId) -> bool {
+        self.memory.known.history != Some(history)
+    }
+
     fn tell_memory(&mut self) {
+        self.note_tokens();
         let MemoryState { known, told, .. } = &self.memory;
         let same = known.ids.len() == told.ids.len()
             && known.former == told.former

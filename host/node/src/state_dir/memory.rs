@@ -17,7 +17,6 @@ struct Stored {
     format: u32,
     /// The cluster's name: what was known of another says nothing here.
     cluster: String,
-    #[serde(flatten)]
     memory: Memory,
 }
 
@@ -106,7 +105,7 @@ fn write(folder: &Path, waiting: &Mutex<Next>) {
 #[cfg(test)]
 mod test {
     use super::*;
-    use shardwright_core::id::NodeId;
+    use shardwright_core::id::{HistoryId, NodeId};
     use shardwright_core::join::Former;
     use shardwright_core::memory::Remembered;
     use shardwright_core::store::StoreTime;
@@ -125,6 +124,8 @@ mod test {
                 hostname,
                 used: StoreTime(7),
             }],
+            history: Some(HistoryId(1 << 100)),
+            token: 1 << 60,
         }
     }
 
@@ -148,14 +149,15 @@ mod test {
     fn the_file_is_a_contract_and_damage_is_as_good_as_nothing() {
         let temp = tempfile::tempdir().expect("a folder");
         let (store, file) = (Store::open(temp.path()), temp.path().join(FILE));
-        let text = r#"{"format":1,"cluster":"mail","former":{"id":3,"hostname":"mail-1"},
-            "ids":[{"id":3,"hostname":"mail-1","used":7}]}"#;
+        let text = r#"{"format":1,"cluster":"mail","memory":{"former":{"id":3,"hostname":"mail-1"},
+            "ids":[{"id":3,"hostname":"mail-1","used":7}],
+            "history":1267650600228229401496703205376,"token":1152921504606846976}}"#;
         std::fs::write(&file, text).expect("written");
         assert_eq!(store.recall("mail"), memory(3));
         for bad in [
             "",
             "{",
-            r#"{"format":2,"cluster":"mail","ids":[]}"#,
+            r#"{"format":2,"cluster":"mail","memory":{"ids":[]}}"#,
             &text.replace("\"id\":3", "\"id\":0"),
         ] {
             std::fs::write(&file, bad).expect("written");

@@ -91,3 +91,52 @@ fn a_store_lost_twice_keeps_the_ids_too() {
     w.run(12_000);
     assert_eq!([id(&w, "h2"), id(&w, "h3"), id(&w, "a-newcomer")], [Some(2), Some(3), Some(4)]);
 }
+
+/// The highest token that anybody holds.
+fn highest(w: &World) -> Token {
+    let held = w.nodes.values().flat_map(|node| node.held.values());
+    held.copied().max().expect("somebody holds something")
+}
+
+#[test]
+fn tokens_grow_though_the_clock_of_a_new_store_is_behind() {
+    let mut w = cluster();
+    let before = highest(&w);
+    wipe(&mut w);
+    w.store.behind = 900_000;
+    // Whoever is there first knows nothing, and makes the history.
+    w.start("a-newcomer", 9);
+    w.run(20_000);
+    assert_eq!(w.total(), 12);
+    let lowest = w.nodes.values().flat_map(|node| node.held.values()).min();
+    assert!(lowest > Some(&before), "{lowest:?} after {before:?}");
+}
+
+#[test]
+fn tokens_grow_though_the_whole_cluster_was_restarted_meanwhile() {
+    let mut w = cluster();
+    let before = highest(&w);
+    let memory = w.nodes["h2"].memory.clone();
+    w.nodes.clear();
+    wipe(&mut w);
+    w.store.behind = 900_000;
+    w.start_with("h2", 2, memory);
+    w.run(20_000);
+    let lowest = w.nodes["h2"].held.values().min();
+    assert!(lowest > Some(&before), "{lowest:?} after {before:?}");
+}
+
+#[test]
+fn a_restart_in_a_young_history_leaves_it_as_it_is() {
+    let mut w = World::new(vec![role("a", 12, Mode::Primary)]);
+    w.start("h1", 1);
+    w.run(3_300);
+    let memory = w.nodes["h1"].memory.clone();
+    assert!(memory.token > 0);
+    let meta = w.store.entries["meta"].clone();
+    w.nodes.remove("h1");
+    w.start_with("h1", 1, memory);
+    w.run(1_000);
+    assert_eq!(w.store.entries["meta"], meta);
+    assert_eq!(w.total(), 12);
+}

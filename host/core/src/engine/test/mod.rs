@@ -26,6 +26,8 @@ struct Store {
     revision: u64,
     /// When it may have lost something.
     unsure_before: StoreTime,
+    /// By how much its clock is behind that of the first store.
+    behind: u64,
 }
 
 impl Store {
@@ -38,7 +40,7 @@ impl Store {
     }
 
     fn perform(&mut self, request: Request, now: u64) -> Outcome {
-        let now = StoreTime(1_000_000 + now);
+        let now = StoreTime(1_000_000 + now - self.behind);
         match request {
             Request::Get(key) => Ok(Answer::Reading(Reading {
                 entry: self.entries.get(&key.to_string()).cloned(),
