@@ -4,7 +4,7 @@ use super::{Command, Engine, Notice, Op, Refusal};
 use crate::id::{HistoryId, SessionId};
 use crate::join::{Answer, Held, Join, Next, Outcome, Request};
 use crate::rules::Rule;
-use crate::store::{Expected, Reading, Revision, StoreError};
+use crate::store::{Expected, Reading, Revision, StoreError, StoreTime};
 use crate::time::Instant;
 use crate::values::{Key, Leader, Meta, Session, Value};
 
@@ -160,6 +160,7 @@ impl Engine {
         if self.is_new(meta.history) && young && meta.base < self.token_above_all() {
             return self.found_history(read.now, Expected::Revision(revision), now);
         }
+        self.memory.young_until = StoreTime(if young { written.0 + self.set.timing.taker() } else { 0 });
         self.regressed = false;
         self.highest = revision;
         self.history = Some((meta.history, meta.base_after(self.heard)));
@@ -219,6 +220,10 @@ impl Engine {
         if self.mine.is_some() {
             let changes = self.duty.rebase(self.base());
             self.perform(changes);
+        }
+        // It was given by the store as it was before.
+        if let Some(mine) = &mut self.mine {
+            mine.proof = None;
         }
         let ago = if jumped { 0 } else { backend.since(unsure) };
         let wait = self.set.timing.taker().saturating_sub(ago);

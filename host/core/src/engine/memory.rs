@@ -31,6 +31,8 @@ pub(super) struct MemoryState {
     told: Memory,
     /// The id that this node held when the store was lost. Whoever claims it in the new one had not heard of that yet.
     pub held: Option<NodeId>,
+    /// Until when nobody can rightly have claimed an id in the present history, by the store's clock: as long as it was young when it was read.
+    pub young_until: StoreTime,
     /// When to look for what the store has forgotten.
     due: Option<Instant>,
     missing: VecDeque<Remembered>,
@@ -170,7 +172,8 @@ impl Engine {
 
     fn is_taken_from_me(&self, id: NodeId, found: &Entry<Value>) -> bool {
         let other = matches!(&found.value, Value::Id(owner) if owner.hostname != self.set.identity.hostname);
-        other && self.memory.held == Some(id) && matches!(self.phase, Phase::Grace(_))
+        let early = found.written < self.memory.young_until;
+        other && early && self.memory.held == Some(id) && matches!(self.phase, Phase::Grace(_))
     }
 
     pub(super) fn reserved(&mut self, op: &ReserveOp, outcome: Outcome, now: Instant) {

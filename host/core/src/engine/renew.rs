@@ -26,7 +26,7 @@ pub(super) struct Mine {
     not_before: Instant,
     writing: bool,
     /// When `meta` was asked for that showed, after the deadline had passed, that the store is still the same.
-    proof: Option<Instant>,
+    pub proof: Option<Instant>,
     /// When the earliest renewal was sent whose outcome is unknown.
     unresolved: Option<Instant>,
 }
