@@ -158,12 +158,12 @@ fn what_a_start_would_refuse_is_an_error() {
     std::fs::write(folder.path().join("check.rs"), "no component").expect("written");
     for (what, text, says) in refused() {
         let path = folder.path().join("x.toml");
-        std::fs::write(&path, format!("{GOOD}{text}")).expect("written");
+        let state = folder.path().join("state");
+        std::fs::write(&path, format!("{GOOD}{text}\n[node]\nstate-dir = {state:?}\n")).expect("written");
         let told = |args: &[&str]| {
             let mut command = command();
             command.args(args).arg(&path).env("SHARDWRIGHT_HOSTNAME", "refused");
-            let output = command.env("XDG_STATE_HOME", folder.path()).output();
-            common::Answer::from(output.expect("it runs"))
+            common::Answer::from(command.output().expect("it runs"))
         };
         let checked = told(&["check"]);
         assert_eq!(checked.code, Some(1), "{what}: {checked:?}");
@@ -194,12 +194,12 @@ fn run_tells_what_check_warns_of() {
     let path = folder.path().join("x.toml");
     // It ends at its missing policy, and has spoken before.
     let roles = "merge-threads = [\"1,2\"]\nfts-indexing = { policy = \"mine\" }\n[policy.mine]\npath = \"absent.wasm\"\n";
-    std::fs::write(&path, format!("{GOOD}[cluster.roles]\n{roles}")).expect("written");
+    let state = folder.path().join("state");
+    std::fs::write(&path, format!("{GOOD}[cluster.roles]\n{roles}[node]\nstate-dir = {state:?}\n")).expect("written");
     run(&["check", path.to_str().expect("UTF-8")]).code(0).says("no-coordinator");
     let mut command = command();
     command.args(["run", "--config"]).arg(&path).env("SHARDWRIGHT_HOSTNAME", "warned");
-    let output = command.env("XDG_STATE_HOME", folder.path()).output();
-    common::Answer::from(output.expect("it runs"))
+    common::Answer::from(command.output().expect("it runs"))
         .code(1)
         .says("no-coordinator")
         .says("absent.wasm");

@@ -13,7 +13,7 @@ pub(crate) const CALM: &str = r#"name = "test"
 [cluster.timing]
 validity = "12s"
 renew = "4s"
-margin = "200ms"
+margin = "500ms"
 settle = "50ms"
 stop-timeout = "2s"
 

@@ -8,6 +8,7 @@ mod event;
 mod info;
 mod lead;
 mod memory;
+mod op;
 mod peers;
 mod plans;
 mod renew;
@@ -29,9 +30,10 @@ use crate::store::{Revision, StoreError, StoreTime};
 use crate::time::Instant;
 use crate::view::View;
 use entry::Phase;
-use info::{InfoOp, InfoState};
+use info::InfoState;
 use lead::Lead;
-use memory::{MemoryState, ReserveOp};
+use memory::MemoryState;
+use op::{Op, Pending, revision_of, time_of};
 use renew::Mine;
 use sight::Sight;
 use std::collections::BTreeMap;
@@ -82,54 +84,6 @@ pub struct Engine {
     /// The time of the event that is being handled.
     now: Instant,
     out: Vec<Command>,
-}
-
-/// An operation under way.
-#[derive(Clone, Debug)]
-struct Pending {
-    op: Op,
-    sent: Instant,
-    floor: Revision,
-    writes: bool,
-}
-
-/// What an operation was for.
-#[derive(Clone, Debug)]
-enum Op {
-    ReadMeta,
-    WriteMeta,
-    Join,
-    Claim {
-        claim: Box<Request>,
-    },
-    Seal,
-    Prove,
-    Renew {
-        applied: Revision,
-    },
-    List {
-        full: bool,
-    },
-    Info(InfoOp),
-    Reserve(ReserveOp),
-    Probe {
-        node: NodeId,
-        seen: Revision,
-    },
-    End {
-        node: NodeId,
-        ended: Box<crate::values::Session>,
-    },
-    Lead {
-        value: crate::values::Leader,
-    },
-    Resign,
-    Plan {
-        role: usize,
-        part: u32,
-        plan: Arc<crate::plan::PlanPart>,
-    },
-    Bye,
 }
 
 impl Engine {
@@ -416,26 +370,5 @@ impl Engine {
     fn retry(&mut self) -> u64 {
         let ms = (self.set.timing.renew / 8).clamp(20, 1_000);
         self.jitter(ms)
-    }
-}
-
-fn time_of(outcome: &Outcome) -> Option<StoreTime> {
-    use crate::join::Answer;
-    match outcome {
-        Ok(Answer::Reading(r)) => Some(r.now),
-        Ok(Answer::Listing(l)) => Some(l.now),
-        Ok(Answer::Written(w)) => Some(w.now),
-        Err(_) => None,
-    }
-}
-
-fn revision_of(outcome: &Outcome) -> Option<Revision> {
-    use crate::join::Answer;
-    match outcome {
-        Ok(Answer::Reading(r)) => r.entry.as_ref().map(|e| e.revision),
-        Ok(Answer::Listing(l)) => Some(l.revision),
-        Ok(Answer::Written(w)) => Some(w.revision),
-        Err(StoreError::Conflict(e)) => e.as_ref().map(|e| e.revision),
-        Err(_) => None,
     }
 }

@@ -51,6 +51,12 @@ fn parse(text: &str) -> Option<(InstanceId, Option<Folder>)> {
             let numbers: Option<Vec<u64>> = line.strip_prefix("folder ")?.split(' ').map(|n| n.parse().ok()).collect();
             match numbers?[..] {
                 [inode, born, filesystem] => Some(Folder { inode, born, filesystem }),
+                // As it was written at first.
+                [inode] => Some(Folder {
+                    inode,
+                    born: 0,
+                    filesystem: 0,
+                }),
                 _ => return None,
             }
         }

@@ -347,9 +347,12 @@ impl Clock {
     fn adopt_member(&mut self, id: u64, bounds: Bounds) -> bool {
         if let Some(known) = self.members.iter_mut().find(|known| known.id == id) {
             let met = bounds.meet(known.bounds);
-            // It was set in between: what is newer counts.
-            let newer = if bounds.at > known.bounds.at { bounds } else { known.bounds };
-            known.bounds = met.unwrap_or(newer);
+            known.bounds = met.unwrap_or_else(|_| {
+                // It was set in between: what is newer counts, and nobody has vouched for that.
+                let newer = if bounds.at > known.bounds.at { bounds } else { known.bounds };
+                (known.recent, known.since, known.vouched) = (newer, newer.at, None);
+                newer
+            });
             return met.is_ok();
         }
         if self.members.len() < MEMBERS {
