@@ -57,14 +57,15 @@ fn fresh() -> Namespace {
 /// A handle, as soon as one can be had.
 async fn open(options: &AdapterOptions, namespace: &Namespace) -> AdapterCoordinator {
     let component = etcd().await;
-    eventually("a handle", async || {
+    let begun = Instant::now();
+    loop {
         match AdapterCoordinator::open(component.clone(), options.clone(), namespace.clone()).await {
-            Ok(handle) => Some(handle),
-            Err(error) if error.is_transient() => None,
-            Err(error) => panic!("{error}"),
+            Ok(handle) => return handle,
+            Err(error) if error.is_transient() && begun.elapsed() < PATIENCE => {}
+            Err(error) => panic!("no handle after {:?}: {error}", begun.elapsed()),
         }
-    })
-    .await
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// Why no handle can be had.
