@@ -15,7 +15,7 @@ const LARGEST: u64 = 4 << 10;
 /// As many as may have ended without leaving a session of their own behind the present one.
 const KEPT: usize = 16;
 
-/// A new process begins here: its number, on disk before it is used, and its predecessors.
+/// A new process begins here: its number, on disk before it is used if there is room, and its predecessors.
 pub(super) fn enter(path: &Path) -> Result<(ProcessId, Vec<ProcessId>), StateDirError> {
     let file = path.join(FILE);
     // The lower half: any bits are as random as the others.
@@ -33,7 +33,10 @@ pub(super) fn enter(path: &Path) -> Result<(ProcessId, Vec<ProcessId>), StateDir
     predecessors.drain(..first);
     let all = predecessors.iter().chain([&process]);
     let all: String = all.map(|process| format!("{:016x}\n", process.0)).collect();
-    replace(path, FILE, &format!("{}\n{all}", here.unwrap_or_default())).map_err(failed("write", &file))?;
+    if let Err(error) = replace(path, FILE, &format!("{}\n{all}", here.unwrap_or_default())) {
+        let path = file.display();
+        tracing::warn!(%path, %error, "cannot be written: if this process is killed, the next one waits for its lease as for a stranger's");
+    }
     Ok((process, predecessors))
 }
 
