@@ -12,15 +12,6 @@ fn state(cluster: &Cluster, host: &str) -> PathBuf {
     cluster.yard.path().join(format!("state-{host}"))
 }
 
-fn remove_store(cluster: &Cluster) {
-    for suffix in ["", "-wal", "-shm", "-bus", "-bus-wal", "-bus-shm"] {
-        let mut name = cluster.yard.store().into_os_string();
-        name.push(suffix);
-        // Not every companion exists at every moment.
-        let _ = std::fs::remove_file(name);
-    }
-}
-
 fn stated(id: u32) -> String {
     SETTINGS.replacen("name = \"test\"", &format!("name = \"test\"\nnode-id = {id}"), 1)
 }
@@ -39,7 +30,7 @@ fn ids_outlast_the_store() {
     });
 
     let before = cluster.told.len();
-    remove_store(&cluster);
+    cluster.remove_store();
     for host in ["alpha", "bravo"] {
         cluster.event(host, "history-lost", before);
     }

@@ -364,12 +364,7 @@ fn a_wrong_secret_is_named() {
 fn a_store_that_is_removed_is_noticed_and_the_cluster_comes_back() {
     let mut cluster = Cluster::of(&["alpha", "bravo"]);
     let before = cluster.told.len();
-    for suffix in ["", "-wal", "-shm", "-bus", "-bus-wal", "-bus-shm"] {
-        let mut name = cluster.yard.store().into_os_string();
-        name.push(suffix);
-        // Not every companion exists at every moment.
-        let _ = std::fs::remove_file(name);
-    }
+    cluster.remove_store();
     for host in ["alpha", "bravo"] {
         cluster.event(host, "history-lost", before);
         cluster.event(host, "losing", before);

@@ -185,6 +185,16 @@ impl Cluster {
         cluster
     }
 
+    /// Removes the file in which the nodes meet, and its companions.
+    pub(crate) fn remove_store(&self) {
+        for suffix in ["", "-wal", "-shm", "-bus", "-bus-wal", "-bus-shm"] {
+            let mut name = self.yard.store().into_os_string();
+            name.push(suffix);
+            // Not every companion exists at every moment.
+            let _ = std::fs::remove_file(name);
+        }
+    }
+
     pub(crate) fn start(&mut self, host: &str) {
         let node = self.yard.start(host, self.tell.clone()).expect("it starts");
         self.nodes.push(node);
