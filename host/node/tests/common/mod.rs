@@ -1,6 +1,7 @@
 //! A cluster of real nodes inside one process, each with its own state directory, on one memory broker.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
 
+pub mod ledger;
 pub mod wire;
 
 use shardwright::{Builder, Node, NodeEvent, Role};
@@ -91,8 +92,11 @@ pub async fn until(what: &str, nodes: &[&Node], mut condition: impl FnMut() -> b
     };
     assert!(
         tokio::time::timeout(PATIENCE, waiting).await.is_ok(),
-        "{what}: not within {PATIENCE:?}; held: {:?}",
-        held(nodes)
+        "{what}: not within {PATIENCE:?}; shards held: {:?}",
+        nodes
+            .iter()
+            .map(|node| node.roles().map(|role| role.shards().count()).sum())
+            .collect::<Vec<usize>>()
     );
 }
 
