@@ -71,7 +71,8 @@ impl Engine {
 
     pub(super) fn turn_entry(&mut self, now: Instant) {
         // A renewal under way could make the session outlive its end.
-        let over = self.duty.is_idle() && !self.is_renewing();
+        // Who sees the end before the successor is named would have to look once more.
+        let over = self.duty.is_idle() && !self.is_renewing() && !self.is_resigning();
         match &mut self.phase {
             Phase::Stopping if self.duty.is_idle() => {
                 self.phase = Phase::Before(now);
@@ -370,6 +371,10 @@ impl Engine {
             self.send(Op::Resign, request, now);
         }
         self.resign();
+    }
+
+    fn is_resigning(&self) -> bool {
+        self.ops.values().any(|pending| matches!(pending.op, Op::Resign))
     }
 
     fn say_bye(&mut self, now: Instant) {

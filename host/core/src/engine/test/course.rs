@@ -1,6 +1,7 @@
 //! The ordinary course of things.
 
 use super::*;
+use crate::values::Key;
 
 #[test]
 fn three_nodes_share_lose_one_and_take_it_back() {
@@ -81,6 +82,56 @@ fn whoever_leaves_is_followed_within_three_trips_to_the_store() {
         w.run(500);
         assert_eq!(w.claims, claims, "its place as a leader was handed over as well");
         assert_eq!(w.nodes.values().filter(|node| node.engine.is_leading()).count(), 1);
+    }
+}
+
+/// Else the others could see that nobody leads, and would have to look once more.
+#[test]
+fn whoever_leads_names_its_successor_before_it_ends_its_session() {
+    for answered in [true, false] {
+        let mut w = World::new(vec![role("a", 12, Mode::Primary)]);
+        w.start("h1", 1);
+        w.run(STEP);
+        w.start("h2", 2);
+        w.run(5_000);
+        let mut nodes = w.nodes.values_mut();
+        let node = nodes.find(|node| node.engine.is_leading()).expect("one leads");
+        let mut events = vec![Event::Leave];
+        let (mut resigning, mut ending) = (Vec::new(), 0);
+        while let Some(event) = events.pop() {
+            for command in node.engine.handle(event, Instant(w.now)) {
+                match command {
+                    Command::Stop { stop, .. } => events.push(Event::Stopped(stop)),
+                    Command::Store {
+                        op,
+                        request: Request::Put { key: Key::Leader, .. },
+                        ..
+                    } => resigning.push(op),
+                    Command::Store {
+                        request: Request::Put { key: Key::Session(_), .. },
+                        ..
+                    } => ending += 1,
+                    _ => {}
+                }
+            }
+        }
+        assert_eq!((resigning.len(), ending), (1, 0), "nothing but the successor is named");
+        let (revision, now) = (Revision(w.store.revision + 1), StoreTime(1_000_000 + w.now));
+        let outcome = match answered {
+            true => Ok(Answer::Written(Written { revision, now })),
+            false => Err(StoreError::Unavailable("down".to_owned())),
+        };
+        let commands = node.engine.handle(Event::Stored { op: resigning[0], outcome }, Instant(w.now));
+        let ends = |command: &&Command| {
+            matches!(
+                command,
+                Command::Store {
+                    request: Request::Put { key: Key::Session(_), .. },
+                    ..
+                }
+            )
+        };
+        assert_eq!(commands.iter().filter(ends).count(), 1, "{commands:?}");
     }
 }
 
