@@ -10,10 +10,14 @@ use shardwright_servers::RedisServer;
 use std::path::{Path, PathBuf};
 
 fn builder(url: &str, more: &str, folder: &Path, host: &str) -> Builder {
+    timed(url, more, TIMING, folder, host)
+}
+
+fn timed(url: &str, more: &str, timing: &str, folder: &Path, host: &str) -> Builder {
     let timeout = if more.contains("timeout") { "" } else { "timeout = \"2s\"" };
     let config = format!(
         "[cluster]\nname = \"test\"\ncoordinator = \"main\"\n[store.main]\ntype = \"redis\"\nurl = \"{url}\"\n{timeout}\n{more}\n\
-         [cluster.roles]\nwork = {{ shards = 4 }}\n{TIMING}"
+         [cluster.roles]\nwork = {{ shards = 4 }}\n{timing}"
     );
     Node::builder()
         .config_str(config)
@@ -157,4 +161,46 @@ async fn a_node_whose_writes_no_replica_has_stops_and_does_not_go_on() {
     assert!(resumed.await.is_err(), "it goes on although no replica has its session");
     let _replica = blocking(move || replica.resume().map(|()| replica)).await;
     until("all is done again", &[&node], || work(&node).shards().count() == 4).await;
+}
+
+/// Every entry is an hour old then, by the server's clock: also for a node that comes right after, and has nothing to compare
+/// it with.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_whose_clock_steps_forward_costs_nobody_his_session() {
+    const CALM: &str =
+        "[cluster.timing]\nvalidity = \"6s\"\nrenew = \"1s\"\nmargin = \"100ms\"\nsettle = \"20ms\"\nstale-after = \"10s\"\n";
+    let temp = tempfile::tempdir().expect("a folder");
+    let server = blocking(|| RedisServer::builder().clock_ahead_by(0).start()).await;
+    let url = server.url();
+    let start = async |host: &str| timed(&url, "", CALM, temp.path(), host).start().await.expect(host);
+    let (a, b) = tokio::join!(start("a"), start("b"));
+    until("they share the work", &[&a, &b], || {
+        [&a, &b].iter().all(|node| work(node).shards().count() == 2)
+    })
+    .await;
+    let (mut events, mut others) = (a.events(), b.events());
+    let server = blocking(move || server.shift_clock(3_600_000).map(|()| server)).await;
+    let c = start("c").await;
+    // The newcomer has its share, and has been there for longer than anybody may be silent.
+    until("all share the work", &[&a, &b, &c], || {
+        [&a, &b, &c].iter().all(|node| (1..=2).contains(&work(node).shards().count()))
+    })
+    .await;
+    for events in [&mut events, &mut others] {
+        let mut jumped = false;
+        let watching = tokio::time::timeout(std::time::Duration::from_secs(8), async {
+            while let Some(event) = events.next().await {
+                let lost = matches!(
+                    event,
+                    NodeEvent::SessionLost | NodeEvent::HistoryLost { .. } | NodeEvent::Ended { .. }
+                );
+                assert!(!lost, "{event:?}");
+                jumped |= matches!(event, NodeEvent::ClockJumped { by } if by > 3_590_000);
+            }
+        });
+        assert!(watching.await.is_err(), "the node goes on");
+        assert!(jumped, "it saw the step");
+    }
+    assert_eq!([&a, &b, &c].iter().map(|node| work(node).shards().count()).sum::<usize>(), 4);
+    drop(server);
 }
