@@ -1,7 +1,10 @@
 //! `adapter inspect`.
 
-use crate::common::run;
+use crate::common::{command, run};
 use crate::workshop::{built, config};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 #[test]
 fn every_language_makes_an_adapter_that_says_what_it_is_and_needs() {
@@ -86,4 +89,46 @@ fn what_is_no_adapter_and_what_is_no_configuration_is_refused() {
     let file = dir.path().join("config.json");
     std::fs::write(&file, config("https://db.example:443")).expect("written");
     inspect(file.to_str().expect("UTF-8")).code(0).says("https://db.example:443");
+}
+
+/// The most memory that a look at the hostile adapter takes while it does this, in KiB.
+fn peak(adapter: &Path, misdeed: &str) -> u64 {
+    let mut command = command();
+    command.args(["adapter", "inspect"]).arg(adapter);
+    command.args(["--config", &format!("{{\"misdeed\": \"{misdeed}\"}}")]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it runs");
+    let status = format!("/proc/{}/status", child.id());
+    let mut peak = 0;
+    while child.try_wait().expect("a child").is_none() {
+        // The mark only rises. A process that has ended has none.
+        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        let mark = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let mark = mark.and_then(|mark| mark.trim().strip_suffix(" kB")?.parse().ok());
+        peak = peak.max(mark.unwrap_or(0));
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert!(peak > 0, "{misdeed}: nothing was measured");
+    peak
+}
+
+#[test]
+fn what_an_adapter_hoards_while_it_is_looked_at_costs_next_to_nothing() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let target = root.join("target/guests");
+    let status = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--locked", "--lib", "--package", "shardwright-hostile-adapter"])
+        .args(["--profile", "guest", "--target", "wasm32-wasip2", "--target-dir"])
+        .arg(&target)
+        .current_dir(&root)
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .env_remove("RUSTFLAGS")
+        .status();
+    assert!(status.expect("cargo runs").success(), "the hostile adapter does not build");
+    let adapter = target.join("wasm32-wasip2/guest/shardwright_hostile_adapter.wasm");
+    // Compiling it is what a look costs anyway.
+    let honest = peak(&adapter, "");
+    for misdeed in ["inspected-keep-authority", "inspected-pass-bytes", "require-much"] {
+        let took = peak(&adapter, misdeed);
+        assert!(took < honest + (100 << 10), "{misdeed}: {took} KiB, and {honest} KiB without it");
+    }
 }
