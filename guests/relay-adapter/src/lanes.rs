@@ -11,6 +11,9 @@ use std::time::Duration;
 /// How long the server has for an answer.
 const PATIENCE: Duration = Duration::from_secs(4);
 
+/// By how much more the times may be wrong in a version that says so.
+const ROUGH: Duration = Duration::from_secs(2);
+
 /// What the server says of a call.
 enum Answer {
     Done(Reader),
@@ -26,6 +29,8 @@ pub(crate) struct Relay {
     come: Vec<u8>,
     namespace: String,
     history: String,
+    /// Milliseconds by which the server says that its times may be wrong.
+    uncertainty: u64,
 }
 
 /// Opens a lane of any purpose.
@@ -39,10 +44,14 @@ pub(crate) fn connect(context: &Context) -> Result<(Relay, Opened), OpenError> {
         come: Vec::new(),
         namespace: context.namespace.clone(),
         history: context.history.clone().unwrap_or_default(),
+        uncertainty: 0,
     };
     let open = relay.frame(1);
     match relay.ask(open, PATIENCE) {
-        Ok(Answer::Done(mut answer)) => relay.history = answer.text(),
+        Ok(Answer::Done(mut answer)) => {
+            relay.history = answer.text();
+            relay.uncertainty = answer.number();
+        }
         Ok(Answer::Lost(why)) => return Err(OpenError::HistoryLost(why)),
         Ok(Answer::Failed(why)) => return Err(OpenError::Unreachable(why)),
         Ok(Answer::Conflict(_)) => return Err(OpenError::Other("opening is no write".into())),
@@ -132,6 +141,11 @@ fn entry(answer: &mut Reader) -> Option<Entry> {
 }
 
 impl Store for Relay {
+    fn uncertainty(&self) -> Duration {
+        let said = Duration::from_millis(self.uncertainty);
+        if crate::version().ends_with('7') { said + ROUGH } else { said }
+    }
+
     fn get(&mut self, key: &str) -> Result<Reading, StoreError> {
         let mut answer = self.read(self.frame(2).text(key))?;
         Ok(Reading {

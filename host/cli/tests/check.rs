@@ -97,6 +97,7 @@ fn refused() -> Vec<(&'static str, String, &'static str)> {
         format!("[policy.mine]\npath = {path:?}\n{more}\n[cluster.roles]\nfts-indexing = {{ policy = \"mine\"{role} }}\n")
     };
     let pem = "tls.ca = \"\"\"\n-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n\"\"\"";
+    let margin = "[cluster.timing]\nmargin = \"499ms\"";
     vec![
         (
             "a password that is no UTF-8",
@@ -117,6 +118,16 @@ fn refused() -> Vec<(&'static str, String, &'static str)> {
             "no certificate for nats",
             store(&format!("type = \"nats\"\naddress = \"127.0.0.1:1\"\n{pem}")),
             "tls.ca",
+        ),
+        (
+            "several servers' clocks and a small margin",
+            store(&format!("type = \"nats\"\naddress = \"127.0.0.1:1\"\nreplicas = 3\n{margin}")),
+            "margin = \"500ms\"",
+        ),
+        (
+            "several brokers' clocks and a small margin",
+            store(&format!("type = \"kafka\"\nbrokers = [\"127.0.0.1:1\"]\nreplication = 3\n{margin}")),
+            "margin = \"500ms\"",
         ),
         (
             "an adapter without its settings",

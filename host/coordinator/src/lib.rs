@@ -16,6 +16,7 @@ pub mod finding;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod limits;
+mod margin;
 pub mod memory;
 pub mod messenger;
 #[cfg(feature = "nats")]
@@ -36,6 +37,7 @@ pub use contract::{Bus, BusError, Coordinator, Delivery, Store, Subscription};
 pub use envelope::Envelope;
 pub use finding::{Finding, Verdict};
 pub use limits::Namespace;
+pub use margin::MarginError;
 pub use memory::{MemoryBroker, MemoryCoordinator};
 pub use messenger::{Inbox, Incoming, Messenger, MessengerStats, Own, REMEMBERED, Resync};
 pub use sealed::{Protected, Secret, protect};

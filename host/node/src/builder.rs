@@ -2,7 +2,7 @@
 
 #[cfg(feature = "adapters")]
 use crate::adapter::{AdapterSlot, Watch, Who};
-use crate::backend::{self, Opener, persist};
+use crate::backend::{self, Opener, covers, declared, persist, within};
 use crate::bus::Bus;
 use crate::crew::failure;
 use crate::driver::{Driver, Parts};
@@ -150,20 +150,17 @@ impl Builder {
         let opener = opener(config.clone());
         #[cfg(feature = "adapters")]
         let opener = slot.as_ref().map_or(opener, AdapterSlot::opener);
-        let backend = match given {
-            Some(coordinator) => coordinator,
-            None => open(opener).await?,
-        };
         let margin = Duration::from_millis(config.timing.margin);
-        let uncertainty = backend.clock_uncertainty();
-        if margin < uncertainty {
-            let location = backend.location();
-            return Err(StartError::Margin {
-                margin,
-                uncertainty,
-                location,
-            });
-        }
+        let backend = match given {
+            Some(coordinator) => {
+                covers(margin, &*coordinator)?;
+                coordinator
+            }
+            None => {
+                declared(&config)?;
+                open(within(margin, opener)).await?
+            }
+        };
         let coordinator = protect(backend, &namespace, secret.as_ref());
         let info = NodeInfo {
             coordinator: coordinator.kind().to_owned(),
@@ -196,7 +193,7 @@ impl Builder {
         let life = Life::new(&config.name, &hostname);
         let parts = Parts {
             shared: shared.clone(),
-            store: Arc::new(StoreCalls::new(coordinator.clone(), limit)),
+            store: Arc::new(StoreCalls::new(coordinator.clone(), limit, margin)),
             policies: policies.clone(),
             bus: bus.clone(),
             pulse: pulse.clone(),
@@ -300,7 +297,9 @@ struct Prepared {
 #[cfg(feature = "adapters")]
 fn adapter(config: &ClusterConfig, namespace: &Namespace) -> Option<AdapterSlot> {
     match &config.coordinator {
-        shardwright_config::CoordinatorConfig::Component(section) => Some(AdapterSlot::new(section.clone(), namespace.clone())),
+        shardwright_config::CoordinatorConfig::Component(section) => {
+            Some(AdapterSlot::new(section.clone(), namespace.clone(), config.timing.margin))
+        }
         _ => None,
     }
 }

@@ -38,19 +38,6 @@ pub enum StartError {
     /// The coordinator cannot be opened, and trying again would not help.
     #[error(transparent)]
     Backend(#[from] BackendError),
-    /// The coordinator's clock may be wrong by more than the safety distance.
-    #[error(
-        "`cluster.timing.margin` is {} ms, and the times of {location} may be wrong by {} ms: a session could be ended while its node acts; set margin = \"{}ms\" or more",
-        margin.as_millis(), uncertainty.as_millis(), uncertainty.as_millis()
-    )]
-    Margin {
-        /// `cluster.timing.margin`.
-        margin: Duration,
-        /// The least that it may be.
-        uncertainty: Duration,
-        /// Which coordinator.
-        location: String,
-    },
     /// The operating system refused a thread or randomness.
     #[error("the operating system refused what a node needs: {0}")]
     System(io::Error),

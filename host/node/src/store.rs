@@ -1,5 +1,6 @@
 //! Store operations of the engine, performed on the coordinator: typed values in, bytes out, and every one ends in time.
 
+use crate::backend::{BackendError, covers};
 use bytes::Bytes;
 use shardwright_coordinator::Coordinator;
 use shardwright_core::codec;
@@ -7,7 +8,7 @@ use shardwright_core::join::{Answer, Outcome, Request};
 use shardwright_core::store::{Entry, Listing, Reading, StoreError, StoreTime, Written};
 use shardwright_core::values::{Key, Value};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// The store as the engine uses it.
@@ -15,15 +16,21 @@ pub(crate) struct StoreCalls {
     coordinator: Arc<dyn Coordinator>,
     /// After this long an operation counts as failed, or, if it writes, as indeterminate.
     limit: Duration,
+    /// What the backend's times may be wrong by.
+    margin: Duration,
+    /// Whether they are known to be wrong by more.
+    doubted: AtomicBool,
     /// The backend's time of this node's last session write.
     session_written: AtomicU64,
 }
 
 impl StoreCalls {
-    pub(crate) fn new(coordinator: Arc<dyn Coordinator>, limit: Duration) -> Self {
+    pub(crate) fn new(coordinator: Arc<dyn Coordinator>, limit: Duration, margin: Duration) -> Self {
         Self {
             coordinator,
             limit,
+            margin,
+            doubted: AtomicBool::new(false),
             session_written: AtomicU64::new(0),
         }
     }
@@ -36,17 +43,33 @@ impl StoreCalls {
     /// Performs `request` for somebody who was told of no later partial loss than `heard`.
     pub(crate) async fn perform(&self, request: Request, heard: StoreTime) -> Outcome {
         let writes = matches!(request, Request::Put { .. });
-        match tokio::time::timeout(self.limit, self.call(request, heard)).await {
-            Ok(outcome) => outcome,
-            Err(_) => {
-                let text = format!("no answer within {} ms", self.limit.as_millis());
-                Err(if writes {
-                    StoreError::Indeterminate(text)
-                } else {
-                    StoreError::Unavailable(text)
-                })
-            }
+        let failed = |text: String| match writes {
+            true => StoreError::Indeterminate(text),
+            false => StoreError::Unavailable(text),
+        };
+        if writes {
+            // What would be written was decided by its times.
+            self.trust().map_err(|error| StoreError::Unavailable(error.to_string()))?;
         }
+        let outcome = tokio::time::timeout(self.limit, self.call(request, heard)).await;
+        match outcome.unwrap_or_else(|_| Err(failed(format!("no answer within {} ms", self.limit.as_millis())))) {
+            outcome @ (Ok(_) | Err(StoreError::Conflict(_))) => match self.trust() {
+                Ok(()) => outcome,
+                Err(error) => Err(failed(error.to_string())),
+            },
+            failure => failure,
+        }
+    }
+
+    /// Whether the margin covers by how much the backend's times may be wrong. A backend that was one server can become
+    /// several, and a connection made later knows.
+    fn trust(&self) -> Result<(), BackendError> {
+        let trust = covers(self.margin, &*self.coordinator);
+        let news = self.doubted.swap(trust.is_err(), Ordering::Relaxed) != trust.is_err();
+        if let (Err(error), true) = (&trust, news) {
+            tracing::error!(%error, "the coordinator's times are too inexact by now: this node does nothing by them");
+        }
+        trust
     }
 
     async fn call(&self, request: Request, heard: StoreTime) -> Outcome {
@@ -115,9 +138,12 @@ mod test {
     use shardwright_core::store::{Expected, Revision};
     use shardwright_core::values::IdOwner;
 
+    const LIMIT: Duration = Duration::from_secs(5);
+    const MARGIN: Duration = Duration::from_millis(50);
+
     fn calls() -> (StoreCalls, Arc<dyn Coordinator>) {
         let coordinator: Arc<dyn Coordinator> = Arc::new(MemoryBroker::new().open(Namespace::new("test").expect("a name")));
-        (StoreCalls::new(coordinator.clone(), Duration::from_secs(5)), coordinator)
+        (StoreCalls::new(coordinator.clone(), LIMIT, MARGIN), coordinator)
     }
 
     async fn perform(calls: &StoreCalls, request: Request) -> Outcome {
@@ -176,7 +202,7 @@ mod test {
 
     #[tokio::test(start_paused = true)]
     async fn silence_is_indeterminate_for_writes_and_unavailable_for_reads() {
-        let calls = StoreCalls::new(Arc::new(crate::testing::Mute), Duration::from_secs(5));
+        let calls = StoreCalls::new(Arc::new(crate::testing::Mute), LIMIT, MARGIN);
         assert!(matches!(
             perform(&calls, put(1, Expected::Any).1).await,
             Err(StoreError::Indeterminate(_))

@@ -5,7 +5,7 @@ mod common;
 use async_trait::async_trait;
 use bytes::Bytes;
 use common::{Cluster, PATIENCE, event, held, until, work};
-use shardwright::{Coordinator, Message, NodeEvent, StartError};
+use shardwright::{BackendError, Coordinator, Message, NodeEvent, StartError};
 use shardwright_coordinator::{Bus, BusError, MemoryCoordinator, Namespace, Store, Subscription};
 use shardwright_core::store::{Expected, Listing, Reading, Revision, StoreError, Written};
 use std::sync::Arc;
@@ -160,7 +160,7 @@ async fn a_clock_that_may_be_wrong_by_more_than_the_margin_is_refused() {
                 node.shutdown().await;
             }
             Err(error) => {
-                assert!(!fits && matches!(error, StartError::Margin { .. }), "{error}");
+                assert!(!fits && matches!(error, StartError::Backend(BackendError::Margin(_))), "{error}");
                 let text = error.to_string();
                 assert!(text.contains("50 ms") && text.contains("margin = \"51ms\""), "{text}");
             }

@@ -6,8 +6,10 @@ use crate::output::{self, Table, line, plain};
 use clap::Args;
 use serde_json::json;
 use shardwright::backend::BackendError;
+use shardwright_config::ClusterConfig;
 use shardwright_coordinator::broker::BrokerError;
-use shardwright_coordinator::{Coordinator, Finding, Verdict};
+use shardwright_coordinator::{Coordinator, Finding, MarginError, Verdict};
+use std::time::Duration;
 
 /// Arguments of `coordinator doctor`.
 #[derive(Args, Debug)]
@@ -24,7 +26,11 @@ pub(super) struct Doctor {
 pub(super) async fn run(args: &Doctor) -> anyhow::Result<Exit> {
     let (config, _) = args.which.meant()?;
     let (kind, location, findings) = match cluster::connect(&config).await {
-        Ok(coordinator) => (coordinator.kind(), coordinator.location(), coordinator.examine().await),
+        Ok(coordinator) => {
+            let mut findings = coordinator.examine().await;
+            findings.push(margin(&config, &*coordinator));
+            (coordinator.kind(), coordinator.location(), findings)
+        }
         Err(error) => {
             let (location, findings) = refused(error)?;
             (config.coordinator.kind(), location, findings)
@@ -48,6 +54,18 @@ pub(super) async fn run(args: &Doctor) -> anyhow::Result<Exit> {
         show(&findings)?;
     }
     Ok(if worst == Some(Verdict::Bad) { Exit::Unhealthy } else { Exit::Ok })
+}
+
+/// Whether the cluster's safety distance covers by how much the server's times may be wrong.
+fn margin(config: &ClusterConfig, coordinator: &dyn Coordinator) -> Finding {
+    let (margin, uncertainty) = (Duration::from_millis(config.timing.margin), coordinator.clock_uncertainty());
+    match MarginError::check(margin, uncertainty, || coordinator.location()) {
+        Ok(()) => Finding::good("margin", format!("{margin:?}, and its times may be wrong by {uncertainty:?}")),
+        Err(error) => {
+            let found = format!("{margin:?}, but its times may be wrong by {uncertainty:?}: nodes refuse it");
+            Finding::bad("margin", found, error.remedy())
+        }
+    }
 }
 
 /// What the backend found when it was opened, if that is why it was not. Anything else is an error: nobody could be asked.

@@ -13,6 +13,7 @@ use shardwright_coordinator::broker::Password;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The largest component that is read: what the loader accepts.
 const MAX_FILE: u64 = 64 << 20;
@@ -171,7 +172,8 @@ async fn judge(
     line("\nTrying it in scratch namespaces …")?;
     let adapter = open_component(section, old, Namespace::new(&config.name)?).await;
     let adapter = adapter.context("the present component cannot be opened, so nothing can be tried beside it")?;
-    match adapter.upgrade(new.clone(), args.accept_grants).await {
+    let margin = Duration::from_millis(config.timing.margin);
+    match adapter.upgrade(new.clone(), args.accept_grants, margin).await {
         Ok(_) => {
             line("It keeps the contract, and opens the cluster's own namespace.")?;
             Ok(Verdict::Fine { more })

@@ -2,6 +2,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod margin;
 mod relay;
 mod status;
 mod upgrade;

@@ -14,6 +14,8 @@ use std::time::Duration;
 pub(crate) const BUILT: &str = "7.0.1000";
 /// A later one.
 pub(crate) const NEWER: &str = "7.0.1001";
+/// One whose times may be wrong by two seconds.
+pub(crate) const ROUGH: &str = "7.0.1007";
 /// One that writes whatever is expected.
 pub(crate) const BROKEN: &str = "7.0.1008";
 /// One that asks for `env:MORE`.
@@ -64,6 +66,8 @@ struct State {
     mood: Mood,
     broker: MemoryBroker,
     lives: u32,
+    /// Milliseconds by which its times may be wrong.
+    uncertainty: u64,
 }
 
 /// The server. Its threads end with the test.
@@ -80,6 +84,7 @@ impl Relay {
             mood: Mood::Fine,
             broker: MemoryBroker::new(),
             lives: 1,
+            uncertainty: 0,
         };
         let relay = Self {
             state: Arc::new(Mutex::new(state)),
@@ -104,6 +109,11 @@ impl Relay {
         self.state.lock().expect("no panic").mood = mood;
     }
 
+    /// Connections that are made from now on hear that the times may be wrong by so many milliseconds.
+    pub(crate) fn doubt(&self, millis: u64) {
+        self.state.lock().expect("no panic").uncertainty = millis;
+    }
+
     /// Everything that is stored is gone.
     pub(crate) fn wipe(&self) {
         let mut state = self.state.lock().expect("no panic");
@@ -126,14 +136,14 @@ impl Relay {
             if stream.read_exact(&mut frame).is_err() {
                 return;
             }
-            let (mood, broker, history) = {
+            let (mood, broker, history, uncertainty) = {
                 let state = self.state.lock().expect("no panic");
-                (state.mood, state.broker.clone(), format!("life-{}", state.lives))
+                (state.mood, state.broker.clone(), format!("life-{}", state.lives), state.uncertainty)
             };
             let answer = match mood {
                 Mood::Down => Frame::of(4).text("the server is down"),
                 Mood::Traps => Frame::of(3),
-                Mood::Fine => runtime.block_on(answer(frame, &broker, &history, &mut subscription)),
+                Mood::Fine => runtime.block_on(answer(frame, &broker, (&history, uncertainty), &mut subscription)),
             };
             let mut answer = answer.0;
             let length = u32::try_from(answer.len()).expect("short").to_le_bytes();
@@ -145,7 +155,13 @@ impl Relay {
     }
 }
 
-async fn answer(frame: Vec<u8>, broker: &MemoryBroker, history: &str, subscription: &mut Option<Box<dyn Subscription>>) -> Frame {
+/// To a call of somebody; `history` is the present one, and by how much its times may be wrong.
+async fn answer(
+    frame: Vec<u8>,
+    broker: &MemoryBroker,
+    (history, uncertainty): (&str, u64),
+    subscription: &mut Option<Box<dyn Subscription>>,
+) -> Frame {
     let mut frame = Reader(frame.into_iter());
     let (kind, namespace, known) = (frame.byte(), frame.text(), frame.text());
     if !known.is_empty() && known != history {
@@ -153,7 +169,7 @@ async fn answer(frame: Vec<u8>, broker: &MemoryBroker, history: &str, subscripti
     }
     let store: MemoryCoordinator = broker.open(Namespace::new(&namespace).expect("a namespace"));
     match kind {
-        1 => Frame::of(0).text(history),
+        1 => Frame::of(0).text(history).number(uncertainty),
         2 => {
             // Before the entry is read.
             let listing = store.list("no-such-prefix", Revision(0)).await.expect("memory does not fail");

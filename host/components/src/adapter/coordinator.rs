@@ -28,7 +28,7 @@ use tokio::time::Instant;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// By how much ages may be wrong at an adapter that says nothing: the contract's "few milliseconds".
-const UNSAID: Duration = Duration::from_millis(10);
+pub(super) const UNSAID: Duration = Duration::from_millis(10);
 
 /// A namespace on the backend that an adapter speaks to. Dropping it ends its lanes.
 pub struct AdapterCoordinator {

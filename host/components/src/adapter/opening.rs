@@ -1,6 +1,7 @@
 //! How a lane is opened: when the supervisor lets it be, in the history that is known, with what the last one learnt.
 
 use super::belief::Doubt;
+use super::coordinator::UNSAID;
 use super::fault::LaneFault;
 use super::lane::Lane;
 use super::pool::{Pool, Present, Purposed, lock};
@@ -9,6 +10,7 @@ use super::status::Counters;
 use super::supervisor::{AdapterState, Supervisor};
 use super::world::exports::shardwright::coordinator::lifecycle::{Context, Opened, Purpose};
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
 /// The longest memo, in bytes.
@@ -56,19 +58,21 @@ impl Pool {
 
     /// A lane of the present component, which belongs to the history that is known.
     async fn open_known(&self, present: &Present, from: &Purposed, deadline: Instant) -> Result<Lane, Refusal> {
-        let (lane, opened) = self.try_open(present, from, deadline).await?;
+        let (lane, opened, uncertainty) = self.try_open(present, from, deadline).await?;
         self.belief.opened(&opened.history).map_err(|doubt| match doubt {
             Doubt::Lost(why) => Refusal::Lost(why),
             Doubt::Fault(fault) => Refusal::Fault(fault),
         })?;
         *lock(&from.memo) = opened.memo;
+        self.uncertainty.fetch_max(uncertainty, Ordering::Relaxed);
         *lock(&self.location) = self.shared.mask.line(&opened.location);
         Ok(lane)
     }
 
     /// A lane of the store of another component than the present one, as a trial: whatever comes of it, the present one goes on as before.
-    pub(super) async fn open_beside(&self, other: &Present, deadline: Instant) -> Result<(), Refusal> {
-        let (lane, opened) = self.try_open(other, &self.store, deadline).await?;
+    /// Returns by how much its times may be wrong.
+    pub(super) async fn open_beside(&self, other: &Present, deadline: Instant) -> Result<Duration, Refusal> {
+        let (lane, opened, uncertainty) = self.try_open(other, &self.store, deadline).await?;
         drop(lane);
         match self.belief.history() {
             Some(known) if known != opened.history => {
@@ -78,11 +82,12 @@ impl Pool {
                 );
                 Err(Refusal::Invalid(why))
             }
-            _ => Ok(()),
+            _ => Ok(Duration::from_millis(uncertainty).max(UNSAID)),
         }
     }
 
-    async fn try_open(&self, present: &Present, from: &Purposed, deadline: Instant) -> Result<(Lane, Opened), Refusal> {
+    /// A lane, what it found, and by how many milliseconds its times may be wrong, if it says that.
+    async fn try_open(&self, present: &Present, from: &Purposed, deadline: Instant) -> Result<(Lane, Opened, u64), Refusal> {
         let mask = &self.shared.mask;
         let started = Lane::start(present.component.pre(), self.shared.clone(), deadline).await;
         let mut lane = started.map_err(Refusal::Fault)?;
@@ -101,11 +106,10 @@ impl Pool {
         if opened.memo.len() > MEMO {
             return Err(Refusal::Fault(LaneFault::Lied(format!("a memo has more than {MEMO} bytes"))));
         }
-        if from.purpose == Purpose::Store
-            && let Some(millis) = lane.uncertainty(deadline).await.map_err(Refusal::Fault)?
-        {
-            self.uncertainty.fetch_max(millis.into(), Ordering::Relaxed);
-        }
-        Ok((lane, opened))
+        let uncertainty = match from.purpose {
+            Purpose::Store => lane.uncertainty(deadline).await.map_err(Refusal::Fault)?,
+            _ => None,
+        };
+        Ok((lane, opened, uncertainty.unwrap_or(0).into()))
     }
 }

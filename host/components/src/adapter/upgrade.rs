@@ -6,7 +6,7 @@ use super::pool::{Pool, Present};
 use super::status::Counters;
 use shardwright_coordinator::broker::Password;
 use shardwright_coordinator::suite::{self, BoxFuture, Factory, Options};
-use shardwright_coordinator::{Coordinator, Namespace};
+use shardwright_coordinator::{Coordinator, MarginError, Namespace};
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -44,6 +44,9 @@ pub enum UpgradeError {
     /// It does not keep the contract.
     #[error("the new component does not keep the contract in a scratch namespace: {0}")]
     Contract(String),
+    /// Its times may be wrong by more than the cluster's margin.
+    #[error("the new component: {0}")]
+    Margin(#[from] MarginError),
     /// It could not be opened beside the present one.
     #[error("the new component cannot be opened: {0}")]
     Open(String),
@@ -84,8 +87,9 @@ impl AdapterCoordinator {
     /// Whatever fails, the present one goes on.
     ///
     /// # Errors
-    /// [`UpgradeError`]. `More` unless `accept_more`.
-    pub async fn upgrade(&self, component: AdapterComponent, accept_more: bool) -> Result<Differences, UpgradeError> {
+    /// [`UpgradeError`]. `More` unless `accept_more`; `Margin` unless the cluster's `margin` covers by how much its times may be
+    /// wrong.
+    pub async fn upgrade(&self, component: AdapterComponent, accept_more: bool, margin: Duration) -> Result<Differences, UpgradeError> {
         let pool = &self.pool;
         let present = pool.present();
         let (old, new) = (present.component.name().to_owned(), component.name().to_owned());
@@ -110,9 +114,9 @@ impl AdapterCoordinator {
             number: present.number + 1,
         };
         let deadline = pool.deadline();
-        pool.open_beside(&next, deadline)
-            .await
-            .map_err(|refusal| UpgradeError::Open(refusal.why()))?;
+        let beside = pool.open_beside(&next, deadline).await;
+        let uncertainty = beside.map_err(|refusal| UpgradeError::Open(refusal.why()))?;
+        MarginError::check(margin, uncertainty, || self.location())?;
         let taken = {
             let mut held = pool.present.write().unwrap_or_else(PoisonError::into_inner);
             let same = held.number == present.number;

@@ -51,11 +51,6 @@ use tokio::time::timeout;
 /// How many duties may wait: more are left to others.
 const DUTIES: usize = 4;
 
-/// By how much the clock of one broker may be wrong about an age.
-const ONE_CLOCK: Duration = Duration::from_millis(10);
-/// By how much those of several brokers may, which cannot be asked: as far apart as docs/kafka.md permits them to be.
-const SEVERAL_CLOCKS: Duration = Duration::from_millis(500);
-
 /// A handle to Kafka, opened for one namespace. Dropping it ends its clients and its subscriptions.
 pub struct KafkaCoordinator {
     common: Arc<Common>,
@@ -217,13 +212,8 @@ impl Coordinator for KafkaCoordinator {
         self.end.wait().await
     }
 
-    /// Whoever leads the log dates its records, by a clock of its own.
     fn clock_uncertainty(&self) -> Duration {
-        if self.common.options.replication > 1 {
-            SEVERAL_CLOCKS
-        } else {
-            ONE_CLOCK
-        }
+        self.common.options.clock_uncertainty()
     }
 
     async fn examine(&self) -> Vec<Finding> {

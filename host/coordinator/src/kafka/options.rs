@@ -4,6 +4,11 @@ use super::client;
 use crate::broker::{BrokerError, Password, Tls};
 use std::time::Duration;
 
+/// By how much the clock of one broker may be wrong about an age.
+const ONE_CLOCK: Duration = Duration::from_millis(10);
+/// By how much those of several brokers may, which cannot be asked: as far apart as docs/kafka.md permits them to be.
+const SEVERAL_CLOCKS: Duration = Duration::from_millis(500);
+
 /// Where and how, as [`super::KafkaCoordinator::open`] takes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KafkaOptions {
@@ -28,6 +33,13 @@ impl KafkaOptions {
     /// `Invalid`.
     pub fn check(&self) -> Result<(), BrokerError> {
         client::base(self).map(drop)
+    }
+
+    /// By how much ages may be wrong on brokers so set up.
+    #[must_use]
+    pub fn clock_uncertainty(&self) -> Duration {
+        // Whoever leads the log dates its records, by a clock of its own.
+        if self.replication > 1 { SEVERAL_CLOCKS } else { ONE_CLOCK }
     }
 }
 

@@ -44,17 +44,13 @@ use shardwright_core::store::{Expected, Listing, Reading, Revision, StoreError, 
 use std::sync::Arc;
 use std::time::Duration;
 
-/// By how many milliseconds the clock of one server may be wrong about an age.
-const ONE_CLOCK: u64 = 10;
-
 /// A handle to NATS, opened for one namespace. Dropping it ends its tasks, its subscriptions and its connection.
 pub struct NatsCoordinator {
     shared: Arc<shared::Shared>,
     store: store::Store,
     bus: Arc<bus::Bus>,
     end: End,
-    /// Whether one server may lead after another.
-    replicated: bool,
+    uncertainty: Duration,
     _tasks: Tasks,
 }
 
@@ -122,7 +118,7 @@ impl NatsCoordinator {
             shared,
             bus,
             end: end.clone(),
-            replicated: options.replicas > 1,
+            uncertainty: options.clock_uncertainty(),
             _tasks: tasks,
         };
         coordinator.store.catch_up().await.map_err(|error| match error {
@@ -206,7 +202,7 @@ impl Coordinator for NatsCoordinator {
     }
 
     fn clock_uncertainty(&self) -> Duration {
-        Duration::from_millis(if self.replicated { clocks::LIMIT } else { ONE_CLOCK })
+        self.uncertainty
     }
 
     async fn examine(&self) -> Vec<Finding> {

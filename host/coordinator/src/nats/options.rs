@@ -1,9 +1,12 @@
 //! How to reach a NATS server.
 
 use super::connect::Target;
-use super::tls;
+use super::{clocks, tls};
 use crate::broker::{BrokerError, Password, Tls};
 use std::time::Duration;
+
+/// By how many milliseconds the clock of one server may be wrong about an age.
+const ONE_CLOCK: u64 = 10;
 
 /// Where and how, as [`super::NatsCoordinator::open`] takes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +47,13 @@ impl NatsOptions {
             Some(tls) => tls::configure(tls).map(drop),
             None => Ok(()),
         }
+    }
+
+    /// By how much ages may be wrong on a server so set up.
+    #[must_use]
+    pub fn clock_uncertainty(&self) -> Duration {
+        // One server may lead after another.
+        Duration::from_millis(if self.replicas > 1 { clocks::LIMIT } else { ONE_CLOCK })
     }
 }
 

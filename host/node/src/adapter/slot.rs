@@ -5,6 +5,7 @@ use shardwright_components::adapter::{AdapterComponent, AdapterCoordinator, Adap
 use shardwright_config::ComponentSection;
 use shardwright_coordinator::Namespace;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 use tokio::sync::watch;
 
 /// A component that took the place of another, while the node ran.
@@ -45,6 +46,8 @@ pub(crate) struct AdapterSlot(Arc<Inner>);
 struct Inner {
     section: ComponentSection,
     namespace: Namespace,
+    /// What the times of an adapter may be wrong by.
+    margin: Duration,
     newest: watch::Sender<Weak<AdapterCoordinator>>,
     /// What runs. After a loss it is what is opened again, whatever its file has become: nobody has compared that yet.
     component: Mutex<Option<AdapterComponent>>,
@@ -53,10 +56,11 @@ struct Inner {
 }
 
 impl AdapterSlot {
-    pub(crate) fn new(section: ComponentSection, namespace: Namespace) -> Self {
+    pub(crate) fn new(section: ComponentSection, namespace: Namespace, margin: u64) -> Self {
         Self(Arc::new(Inner {
             section,
             namespace,
+            margin: Duration::from_millis(margin),
             newest: watch::Sender::new(Weak::new()),
             component: Mutex::default(),
             reloading: tokio::sync::Mutex::default(),
@@ -114,7 +118,7 @@ impl AdapterSlot {
         if before.digest == digest {
             return Ok(None);
         }
-        let differences = present.upgrade(component.clone(), false).await?;
+        let differences = present.upgrade(component.clone(), false, self.0.margin).await?;
         let upgrade = AdapterUpgrade {
             name: before.name,
             from: before.version,

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "adapters")]
 mod adapters;
+mod margin;
 #[cfg(any(feature = "adapters", feature = "redis", feature = "nats", feature = "kafka"))]
 mod options;
 mod patience;
@@ -9,6 +10,7 @@ mod precheck;
 
 #[cfg(feature = "adapters")]
 pub use adapters::{adapter_component, open_adapter, open_component};
+pub(crate) use margin::{covers, declared, within};
 #[cfg(feature = "adapters")]
 pub(crate) use patience::Opened;
 pub(crate) use patience::{Opener, persist};
@@ -18,7 +20,7 @@ use crate::places;
 use shardwright_config::{ClusterConfig, CoordinatorConfig};
 use shardwright_coordinator::broker::BrokerError;
 use shardwright_coordinator::limits::NamespaceError;
-use shardwright_coordinator::{Coordinator, MemoryBroker, Namespace, OpenError, SqliteCoordinator};
+use shardwright_coordinator::{Coordinator, MarginError, MemoryBroker, Namespace, OpenError, SqliteCoordinator};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -60,6 +62,9 @@ pub enum BackendError {
         /// Why.
         error: BrokerError,
     },
+    /// Its times may be wrong by more than the safety distance.
+    #[error(transparent)]
+    Margin(#[from] MarginError),
     /// The backend panicked while it was being opened.
     #[error(
         "opening the coordinator failed: what opens it {0}. This is a mistake in the program, or in the adapter's host: please report it"

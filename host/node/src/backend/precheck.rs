@@ -2,7 +2,7 @@
 
 #[cfg(any(feature = "redis", feature = "nats", feature = "kafka", feature = "adapters"))]
 use super::options;
-use super::{BackendError, available};
+use super::{BackendError, available, declared};
 use shardwright_config::{ClusterConfig, CoordinatorConfig};
 
 /// Whether the configured coordinator could be opened, as far as this machine knows by itself.
@@ -13,6 +13,7 @@ pub(crate) async fn precheck(config: &ClusterConfig) -> Result<(), BackendError>
     available(&config.coordinator)?;
     #[cfg(any(feature = "redis", feature = "nats", feature = "kafka"))]
     let broker = |id: &str, error| BackendError::Broker { id: id.to_owned(), error };
+    declared(config)?;
     match &config.coordinator {
         #[cfg(feature = "redis")]
         CoordinatorConfig::Redis(section) => options::redis(section).check().map_err(|error| broker(&section.id, error)),
