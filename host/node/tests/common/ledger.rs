@@ -92,7 +92,7 @@ impl Ledger {
             return Measured { over, trips: 0, story };
         };
         let leader = &granting.host;
-        let found_out = since(What::Look, over).filter(|look| look.host == *leader && look.began < granting.began);
+        let found_out = since(What::Look, over).filter(|look| look.host == *leader && look.ended <= granting.began);
         let granted = since(What::Plan, over).map(|act| act.ended).max().unwrap_or(over);
         let mut told: HashMap<&str, usize> = HashMap::new();
         since(What::Look, granted)
