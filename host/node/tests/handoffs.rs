@@ -23,14 +23,14 @@ const TRIPS: usize = 3;
 /// How many shards there are.
 const SHARDS: usize = 6;
 /// Nobody looks by itself before.
-const RENEW: Duration = Duration::from_secs(20);
+const RENEW: Duration = Duration::from_secs(25);
 const SETTINGS: &str = r#"
 [cluster.roles]
 # The one role that one node does by itself even if it is not set: no other is handed over beside it.
 push-notifications = { shards = 6 }
 [cluster.timing]
-validity = "60s"
-renew = "20s"
+validity = "75s"
+renew = "25s"
 margin = "500ms"
 settle = "5ms"
 stale-after = "90s"
@@ -99,7 +99,7 @@ impl Cluster {
             let had = Instant::now();
             let measured = self.ledger.measured(&hostname);
             let took = had - measured.over;
-            if measured.trips > TRIPS || took > RENEW / 4 {
+            if measured.trips > TRIPS || took > RENEW / 2 {
                 slow.push(format!("{hostname} left: {} trips, {took:?}: {}", measured.trips, measured.story));
             } else {
                 trips[measured.trips] += 1;
