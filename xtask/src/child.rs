@@ -1,11 +1,15 @@
 //! Running another program: named, without standard input, its output shown as it comes.
 
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Sender, channel};
+use std::thread;
 
 use anyhow::{Context, Result, bail};
+
+use crate::say;
 
 /// The cargo that runs this program.
 pub(crate) fn cargo() -> Command {
@@ -19,27 +23,80 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 
 /// Like [`run`], and hands every line of the child's standard output to `read` when it has been shown.
 pub(crate) fn run_lines(command: &mut Command, mut read: impl FnMut(&str)) -> Result<()> {
+    read_lines(command, |line| {
+        say::line(line);
+        read(line);
+    })
+}
+
+/// Like [`run_lines`], and does not show the child's standard output.
+pub(crate) fn read_lines(command: &mut Command, mut read: impl FnMut(&str)) -> Result<()> {
     let name = describe(command);
-    println!("$ {name}");
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .with_context(|| format!("`{name}` could not be started"))?;
-    let mut output = BufReader::new(child.stdout.take().context("the child's output is piped")?);
-    let mut line = Vec::new();
-    while output.read_until(b'\n', &mut line)? > 0 {
-        let text = String::from_utf8_lossy(&line);
-        print!("{text}");
-        std::io::stdout().flush()?;
-        read(text.trim_end());
-        line.clear();
-    }
-    let status = child.wait()?;
+    say::line(&format!("$ {name}"));
+    // Cargo shows its progress where errors go, unless they are kept.
+    let errors = if say::is_kept() { Stdio::piped() } else { Stdio::inherit() };
+    let status = follow(command, errors, |stream, line| match stream {
+        Stream::Output => read(line),
+        Stream::Errors => say::line(line),
+    })?;
     if !status.success() {
         bail!("`{name}` ended with {status}");
     }
     Ok(())
+}
+
+/// Runs `command` in silence, and hands every line of both its outputs to `read`, as they come.
+pub(crate) fn all_lines(command: &mut Command, mut read: impl FnMut(&str)) -> Result<ExitStatus> {
+    follow(command, Stdio::piped(), |_, line| read(line))
+}
+
+#[derive(Clone, Copy)]
+enum Stream {
+    Output,
+    Errors,
+}
+
+/// Runs `command` to its end, and hands over the lines of its outputs as they come.
+fn follow(command: &mut Command, errors: Stdio, mut each: impl FnMut(Stream, &str)) -> Result<ExitStatus> {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(errors)
+        .spawn()
+        .with_context(|| format!("`{}` could not be started", describe(command)))?;
+    thread::scope(|scope| {
+        let (lines, received) = channel();
+        let output = child
+            .stdout
+            .take()
+            .map(|pipe| (Stream::Output, Box::new(pipe) as Box<dyn Read + Send>));
+        let errors = child
+            .stderr
+            .take()
+            .map(|pipe| (Stream::Errors, Box::new(pipe) as Box<dyn Read + Send>));
+        for (stream, pipe) in output.into_iter().chain(errors) {
+            let lines = lines.clone();
+            scope.spawn(move || forward(stream, pipe, &lines));
+        }
+        drop(lines);
+        for (stream, line) in received {
+            each(stream, &line);
+        }
+    });
+    Ok(child.wait()?)
+}
+
+/// Sends every line of `pipe`; one that cannot be read ends with what was read.
+fn forward(stream: Stream, pipe: impl Read, lines: &Sender<(Stream, String)>) {
+    let mut pipe = BufReader::new(pipe);
+    let mut line = Vec::new();
+    while pipe.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+        let text = String::from_utf8_lossy(&line);
+        if lines.send((stream, text.trim_end().to_owned())).is_err() {
+            return;
+        }
+        line.clear();
+    }
 }
 
 /// What `command` prints when it runs in silence; nothing when it is missing or fails.

@@ -7,8 +7,10 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use wit_component::ComponentEncoder;
+
+use crate::{child, say};
 
 /// A kind of component: its packages, and how they become components.
 struct Kind {
@@ -56,7 +58,7 @@ pub(crate) fn build(check: bool) -> Result<()> {
             } else {
                 std::fs::create_dir_all(kind.kept)?;
                 std::fs::write(&kept, &component).with_context(|| format!("writing {}", kept.display()))?;
-                println!("{} ({} bytes)", kept.display(), component.len());
+                say::line(&format!("{} ({} bytes)", kept.display(), component.len()));
             }
         }
     }
@@ -83,7 +85,7 @@ impl Kind {
 
 /// One invocation for each kind: features of what they share must not add up.
 fn compile(kind: &Kind) -> Result<()> {
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut cargo = child::cargo();
     cargo.args([
         "build",
         "--locked",
@@ -99,14 +101,12 @@ fn compile(kind: &Kind) -> Result<()> {
         cargo.arg("--package").arg(format!("{}{name}", kind.prefix));
     }
     cargo.env_remove("RUSTFLAGS").env("CARGO_ENCODED_RUSTFLAGS", flags()?);
-    let status = cargo.status().context("running cargo")?;
-    if !status.success() {
-        bail!(
-            "the guests do not build ({status}); the target is added with `rustup target add {}`",
+    child::run(&mut cargo).with_context(|| {
+        format!(
+            "the guests do not build; the target is added with `rustup target add {}`",
             kind.target
-        );
-    }
-    Ok(())
+        )
+    })
 }
 
 /// Flags that replace the paths of this machine, joined as `CARGO_ENCODED_RUSTFLAGS` wants them.

@@ -1,11 +1,13 @@
 //! The project's own commands, run as `cargo xtask …`: every check, the bundled components, the benchmarks.
 //!
-//! - `checks`: every `step` in order; the tests that it runs are counted in a `tally`
+//! - `checks`: every `step` in order
+//! - `programs`: the tests, built, and run in `lanes`; what the test `harness` prints is read, and counted in a `tally`
 //! - `bench`: the benchmarks and the `figure`s that they print
 //! - `guests`: the bundled policy components, built or compared
 //! - `up`: one server or cluster left running, with the configuration to use it
-//! - `tools`: what the commands need on a fresh machine, installed or asked for; `servers`, `languages` and `apt` likewise
-//! - `child`: running another program, its output shown as it comes
+//! - `tools`: what the commands need on a fresh machine, installed or asked for; `servers`, `languages` and `apt`
+//!   likewise
+//! - `child`: running another program, its output shown as it comes, or as `say` has it
 #![expect(clippy::print_stdout, reason = "these commands speak on standard output")]
 
 mod apt;
@@ -14,7 +16,11 @@ mod checks;
 mod child;
 mod figure;
 mod guests;
+mod harness;
+mod lanes;
 mod languages;
+mod programs;
+mod say;
 mod servers;
 mod step;
 mod tally;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use shardwright_servers::{languages as makers, tools};
+use shardwright_servers::{KafkaServer, languages as makers, tools};
 
 use crate::{apt, child, languages};
 
@@ -183,7 +183,8 @@ fn kafka() -> Result<()> {
     ]);
     maven.arg(format!("-DoutputDirectory={}", folder.display()));
     child::run(&mut maven)?;
-    take(&folder, "kafka")
+    take(&folder, "kafka")?;
+    KafkaServer::keep_classes()
 }
 
 /// No registry has it built, but that of Go's modules has it whole.

@@ -2,22 +2,27 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use clap::ValueEnum;
 
+use crate::programs::{self, Program, Ran};
 use crate::tally::Tally;
-use crate::{child, guests, servers, tools};
+use crate::{child, guests, lanes, say, servers, tools};
 
-/// The package of the model checker and the simulator. It runs optimised and apart from the rest: it builds a core whose rules can be dropped.
+/// The package of the model checker and the simulator. It runs optimised and apart from the rest: it builds a core
+/// whose rules can be dropped.
 const MODEL: &str = "shardwright-model";
 
-/// How many tests of a program run at once, at most. Some start clusters of servers with up to a gigabyte of memory, and wait for them rather than
-/// compute: with as many at once as a large machine has cores there would be no memory for them.
+/// How many tests of a program run at once, at most. Some start clusters of servers with up to a gigabyte of memory,
+/// and wait for them rather than compute: with as many at once as a large machine has cores there would be no memory
+/// for them.
 const TESTS_AT_ONCE: usize = 4;
 
-/// The checks, in the order in which they run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+/// The checks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub(crate) enum Step {
     /// What the checks need is here; what is missing is installed.
     Tools,
@@ -25,8 +30,12 @@ pub(crate) enum Step {
     Fmt,
     /// Clippy and the compiler have no warning.
     Clippy,
+    /// The tests are built.
+    Build,
     /// Unit and integration tests.
     Test,
+    /// The tests that measure time, memory or processor: nothing runs beside them.
+    Measure,
     /// The model checker and the simulator.
     Model,
     /// The examples in the documentation run.
@@ -52,10 +61,19 @@ pub(crate) enum Outcome {
 pub(crate) struct Run {
     /// Missing tools may be installed.
     pub(crate) install: bool,
-    /// Cargo stops at the first test program that fails.
+    /// The first program of tests that fails is the last one.
     pub(crate) fail_fast: bool,
     /// The tests that the step ran.
     pub(crate) tally: Tally,
+    /// How long each of them took.
+    pub(crate) tests: Vec<Timed>,
+}
+
+/// How long a test took.
+pub(crate) struct Timed {
+    /// The program that holds it, and its name there.
+    pub(crate) name: String,
+    pub(crate) took: Duration,
 }
 
 impl Step {
@@ -80,23 +98,29 @@ impl Step {
                 clippy.args(["clippy", "--workspace", "--all-targets"]).args(servers::FEATURES);
                 child::run(clippy.args(["--", "-D", "warnings"]))?;
             }
-            Self::Test => {
-                let threads = std::thread::available_parallelism().map_or(TESTS_AT_ONCE, |cores| cores.get().min(TESTS_AT_ONCE));
-                let packages = [&["--workspace", "--exclude", MODEL, "--tests"], &servers::FEATURES[..]].concat();
-                run.tests(&packages, &[&format!("--test-threads={threads}")])?;
+            Self::Build => {
+                programs::build(&all("--tests"))?;
             }
-            Self::Model => run.tests(&["--profile", "model", "--package", MODEL], &["--show-output"])?,
-            Self::Doctest => run.cargo_test(
-                &[&["--workspace", "--exclude", MODEL, "--doc"], &servers::FEATURES[..]].concat(),
-                &[],
-            )?,
+            Self::Test | Self::Measure => {
+                let mut programs = programs::build(&all("--tests"))?;
+                programs.retain(|program| lanes::is_measuring(program) == (self == Self::Measure));
+                run.programs(programs, &[])?;
+            }
+            Self::Model => {
+                let programs = programs::build(&["--profile", "model", "--package", MODEL, "--tests"])?;
+                run.programs(programs, &["--show-output"])?;
+            }
+            Self::Doctest => run.doctests()?,
             Self::Docs => child::run(
                 child::cargo()
                     .args(["doc", "--workspace", "--no-deps"])
                     .args(servers::FEATURES)
                     .env("RUSTDOCFLAGS", "-D warnings"),
             )?,
-            Self::Deny => child::run(deny(&tools::cargo_deny(run.install)?).args(["check", "bans", "licenses", "sources"]))?,
+            Self::Deny => {
+                let mut deny = deny(&tools::cargo_deny(run.install)?);
+                child::run(deny.args(["check", "bans", "licenses", "sources"]))?;
+            }
             Self::Advisories => return advisories(&tools::cargo_deny(run.install)?),
             Self::Guests => guests::build(true)?,
         }
@@ -104,22 +128,37 @@ impl Step {
     }
 }
 
+/// What cargo is told to take this kind of tests of every package but the model.
+fn all(kind: &str) -> Vec<&str> {
+    [&["--workspace", "--exclude", MODEL, kind], &servers::FEATURES[..]].concat()
+}
+
 impl Run {
-    /// Like [`Self::cargo_test`], and no test at all is a failure: such a run would prove nothing.
-    fn tests(&mut self, cargo: &[&str], harness: &[&str]) -> Result<()> {
-        self.cargo_test(cargo, harness)?;
+    /// Runs these programs of tests. That there is none is a failure: such a run would prove nothing.
+    fn programs(&mut self, programs: Vec<Program>, arguments: &[&str]) -> Result<()> {
+        let cores = thread::available_parallelism().map_or(TESTS_AT_ONCE, usize::from);
+        let run = |program: &Program| program.run(cores.min(TESTS_AT_ONCE), arguments);
+        let mut failures = Vec::new();
+        lanes::run(programs, self.fail_fast, run, |program, ran| {
+            say::line(&block(program, &ran));
+            self.tally += ran.tally;
+            self.tests.extend(ran.tests.into_iter().map(|(test, took)| Timed {
+                name: format!("{program}: {test}"),
+                took,
+            }));
+            failures.extend(ran.failure.map(|failure| format!("{program}: {failure}")));
+        });
+        ensure!(failures.is_empty(), "{}", failures.join("; "));
         ensure!(self.tally.passed > 0, "no test ran");
         Ok(())
     }
 
-    fn cargo_test(&mut self, cargo: &[&str], harness: &[&str]) -> Result<()> {
+    /// Those, cargo builds and runs at once.
+    fn doctests(&mut self) -> Result<()> {
         let mut command = child::cargo();
-        command.arg("test").args(cargo);
+        command.arg("test").args(all("--doc"));
         if !self.fail_fast {
             command.arg("--no-fail-fast");
-        }
-        if !harness.is_empty() {
-            command.arg("--").args(harness);
         }
         child::run_lines(&mut command, |line| self.tally += Tally::read(line).unwrap_or_default())?;
         ensure!(
@@ -129,6 +168,19 @@ impl Run {
         );
         Ok(())
     }
+}
+
+/// What a program printed, and how it ended.
+fn block(program: &Program, ran: &Ran) -> String {
+    let verdict = match &ran.failure {
+        None => "ok".to_owned(),
+        Some(failure) => format!("FAILED: {failure}"),
+    };
+    format!(
+        "\n-- {program} --\n{}{program}: {:.1} s, {verdict}",
+        ran.output,
+        ran.took.as_secs_f64()
+    )
 }
 
 fn deny(program: &Path) -> Command {

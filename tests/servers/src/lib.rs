@@ -18,6 +18,7 @@ mod http;
 mod kafka;
 pub mod languages;
 mod nats;
+mod place;
 mod port;
 mod postgres;
 mod process;

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
+use crate::place;
 use crate::port::Port;
 use crate::process::Process;
 
@@ -70,7 +71,11 @@ impl Server {
 
     /// Starts it and does not wait: the nodes of a cluster wait for each other.
     pub(crate) fn launch(port: Port, recipe: impl Recipe + 'static) -> Result<Self> {
-        let folder = Folder(tempfile::Builder::new().prefix("shardwright-server-").tempdir()?);
+        let folder = Folder(
+            tempfile::Builder::new()
+                .prefix("shardwright-server-")
+                .tempdir_in(place::for_data())?,
+        );
         let server = Self {
             port,
             recipe: Box::new(recipe),

@@ -87,6 +87,13 @@ pub fn kafka() -> Result<String> {
         .with_context(|| missing(&format!("Kafka {KAFKA}"), "Maven brings it"))
 }
 
+/// What Java keeps of the classes of Kafka, so that a broker starts sooner: see
+/// [`KafkaServer::keep_classes`](crate::KafkaServer::keep_classes). It lies beside them; that it is missing does no
+/// harm.
+pub(crate) fn kafka_classes(jars: &str) -> PathBuf {
+    Path::new(jars).with_file_name(format!("classes-{KAFKA}.jsa"))
+}
+
 /// Java 17 or later.
 ///
 /// # Errors

@@ -215,8 +215,7 @@ async fn a_link_that_is_cut_and_slow_is_survived() {
     heard(&other, &mut *subscription, "hello").await;
     let before = write(&store, "k", "before").await;
     server.proxy().cut();
-    let begun = Instant::now();
-    while begun.elapsed() < Duration::from_secs(8) {
+    for _ in 0..2 {
         let asked = Instant::now();
         assert!(matches!(store.get("k").await, Err(StoreError::Unavailable(_))));
         assert!(asked.elapsed() < 4 * options.timeout_message, "{:?}", asked.elapsed());
@@ -257,9 +256,9 @@ async fn an_outage_is_no_busy_loop() {
     server.kill().unwrap();
     assert!(store.get("k").await.is_err());
     let before = server.proxy().connections();
-    tokio::time::sleep(Duration::from_secs(6)).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
     let tries = server.proxy().connections() - before;
-    assert!((1..=50).contains(&tries), "{tries} connections in six seconds");
+    assert!((1..=25).contains(&tries), "{tries} connections in three seconds");
 }
 
 #[tokio::test(flavor = "multi_thread")]

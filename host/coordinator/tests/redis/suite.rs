@@ -8,9 +8,13 @@ use shardwright_coordinator::suite::{CHECKS, Disturb, Factory, Options, Outcome,
 use shardwright_servers::{Authority, Proxy, RedisCluster, RedisSentinel, RedisServer};
 use std::sync::Arc;
 
-/// Runs the suite, with `disturb` in the middle of one check.
+/// Once, a listing is as long as it gets; filling the store for it takes longer than all other checks.
+const MANY: usize = 10_000;
+const SOME: usize = 1_000;
+
+/// Runs the suite, with so many keys in a listing, and with `disturb` in the middle of one check.
 #[expect(clippy::print_stdout, reason = "the table is worth reading when a test is run by hand")]
-async fn verify(options: RedisOptions, disturb: impl Fn() + Clone + Send + Sync + 'static) {
+async fn verify(options: RedisOptions, keys: usize, disturb: impl Fn() + Clone + Send + Sync + 'static) {
     let factory: &Factory = &move |namespace| {
         let options = options.clone();
         Box::pin(async move {
@@ -25,6 +29,7 @@ async fn verify(options: RedisOptions, disturb: impl Fn() + Clone + Send + Sync 
         Box::pin(async move { tokio::task::spawn_blocking(disturb).await.unwrap() })
     });
     let options = Options {
+        keys,
         disturb: Some(disturb),
         ..Options::default()
     };
@@ -50,14 +55,14 @@ async fn single_server_behind_a_link_that_is_cut() {
     let port = place.rsplit(':').next().and_then(|port| port.parse().ok());
     let proxy = Arc::new(Proxy::to(port.expect("an address as redis://127.0.0.1:6379")).unwrap());
     let through = url.replace(place, &format!("127.0.0.1:{}", proxy.port()));
-    verify(single(&through), move || proxy.interrupt().unwrap()).await;
+    verify(single(&through), MANY, move || proxy.interrupt().unwrap()).await;
 }
 
 /// The server throws everybody out and forgets the script.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn single_server_that_closes_all_connections() {
     let server = Arc::new(RedisServer::start().unwrap());
-    verify(single(&server.url()), move || {
+    verify(single(&server.url()), SOME, move || {
         server.cli(&["script", "flush"]).unwrap();
         server.cli(&["client", "kill", "type", "normal"]).unwrap();
         server.cli(&["client", "kill", "type", "pubsub"]).unwrap();
@@ -77,7 +82,7 @@ async fn single_server_with_tls_that_is_killed() {
             .unwrap(),
     );
     let own = authority.client("node").unwrap();
-    verify(secured("localhost", server.port(), &authority, Some(&own)), move || {
+    verify(secured("localhost", server.port(), &authority, Some(&own)), SOME, move || {
         server.kill().unwrap();
         server.start_again().unwrap();
     })
@@ -93,7 +98,7 @@ async fn cluster_that_closes_all_connections() {
         urls: cluster.urls().iter().map(Password::new).collect(),
         ..single("")
     };
-    verify(options, move || {
+    verify(options, SOME, move || {
         for node in cluster.nodes() {
             node.cli(&["client", "kill", "type", "normal"]).unwrap();
             node.cli(&["client", "kill", "type", "pubsub"]).unwrap();
@@ -116,7 +121,7 @@ async fn sentinels_with_a_master_that_closes_all_connections() {
         min_replicas: 1,
         ..single("")
     };
-    verify(options, move || {
+    verify(options, SOME, move || {
         servers.master().cli(&["client", "kill", "type", "normal"]).unwrap();
         servers.master().cli(&["client", "kill", "type", "pubsub"]).unwrap();
     })

@@ -8,9 +8,13 @@ use shardwright_coordinator::suite::{CHECKS, Disturb, Factory, Options, Outcome,
 use shardwright_servers::{Authority, EtcdCluster, EtcdServer, Proxy};
 use std::sync::Arc;
 
-/// Runs the suite, with `disturb` in the middle of one check.
+/// Once, a listing is as long as it gets; filling the store for it takes longer than all other checks.
+const MANY: usize = 10_000;
+const SOME: usize = 1_000;
+
+/// Runs the suite, with so many keys in a listing, and with `disturb` in the middle of one check.
 #[expect(clippy::print_stdout, reason = "the table is worth reading when a test is run by hand")]
-async fn verify(options: AdapterOptions, disturb: impl Fn() + Clone + Send + Sync + 'static) {
+async fn verify(options: AdapterOptions, keys: usize, disturb: impl Fn() + Clone + Send + Sync + 'static) {
     let component = etcd().await;
     let factory: &Factory = &move |namespace| {
         let (component, options) = (component.clone(), options.clone());
@@ -26,6 +30,7 @@ async fn verify(options: AdapterOptions, disturb: impl Fn() + Clone + Send + Syn
         Box::pin(async move { tokio::task::spawn_blocking(disturb).await.expect("disturbed") })
     });
     let options = Options {
+        keys,
         disturb: Some(disturb),
         ..Options::default()
     };
@@ -47,7 +52,7 @@ async fn old_server_behind_a_link_that_is_cut() {
     let server = EtcdServer::old().expect("a server");
     let proxy = Arc::new(Proxy::to(server.port()).expect("a proxy"));
     let through = options(&[format!("http://127.0.0.1:{}", proxy.port())], "");
-    verify(through, move || proxy.interrupt().expect("interrupted")).await;
+    verify(through, MANY, move || proxy.interrupt().expect("interrupted")).await;
 }
 
 /// The server is killed and started again, over TLS and with users.
@@ -64,7 +69,7 @@ async fn new_server_with_tls_and_users_that_is_killed() {
         }),
         ..options(&[server.url()], r#","user":"node","password":"secret""#)
     };
-    verify(secured, move || {
+    verify(secured, SOME, move || {
         server.kill().expect("killed");
         server.start_again().expect("started");
     })
@@ -75,7 +80,7 @@ async fn new_server_with_tls_and_users_that_is_killed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn cluster_whose_leader_is_killed() {
     let cluster = Arc::new(EtcdCluster::old().expect("a cluster"));
-    verify(options(&cluster.urls(), ""), move || {
+    verify(options(&cluster.urls(), ""), SOME, move || {
         let leader = cluster.leader().expect("a leader");
         leader.kill().expect("killed");
         leader.start_again().expect("started");

@@ -165,9 +165,9 @@ async fn a_writer_that_does_not_end_makes_others_unavailable() {
     handle.put("k", VALUE, Expected::Absent).await.unwrap();
     let (locked, lock) = (
         server.clone(),
-        format!("SELECT pg_advisory_lock(hashtextextended('{namespace}', 0)), pg_sleep(9)"),
+        format!("SELECT pg_advisory_lock(hashtextextended('{namespace}', 0)), pg_sleep(60)"),
     );
-    let holder = tokio::task::spawn_blocking(move || locked.sql(&lock).unwrap());
+    let holder = tokio::task::spawn_blocking(move || locked.sql(&lock));
     eventually("it is held", async || {
         (server.sql("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'").unwrap() == "1").then_some(())
     })
@@ -178,7 +178,9 @@ async fn a_writer_that_does_not_end_makes_others_unavailable() {
         "{outcome:?}"
     );
     handle.get("k").await.unwrap();
-    holder.await.unwrap();
+    let end = "SELECT pg_cancel_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted";
+    server.sql(end).unwrap();
+    holder.await.unwrap().unwrap_err();
     handle.put("k", VALUE, Expected::Any).await.unwrap();
 }
 

@@ -11,9 +11,13 @@ use shardwright_core::store::{Expected, Revision, StoreError};
 use shardwright_servers::{Authority, Proxy};
 use std::sync::Arc;
 
-/// Runs the suite, with `disturb` in the middle of one check.
+/// Once, a listing is as long as it gets; filling the store for it takes longer than all other checks.
+const MANY: usize = 10_000;
+const SOME: usize = 1_000;
+
+/// Runs the suite, with so many keys in a listing, and with `disturb` in the middle of one check.
 #[expect(clippy::print_stdout, reason = "the table is worth reading when a test is run by hand")]
-async fn verify(options: AdapterOptions, disturb: impl Fn() + Clone + Send + Sync + 'static) {
+async fn verify(options: AdapterOptions, keys: usize, disturb: impl Fn() + Clone + Send + Sync + 'static) {
     let component = adapter().await;
     let factory: &Factory = &move |namespace| {
         let (component, options) = (component.clone(), options.clone());
@@ -29,6 +33,7 @@ async fn verify(options: AdapterOptions, disturb: impl Fn() + Clone + Send + Syn
         Box::pin(async move { tokio::task::spawn_blocking(disturb).await.unwrap() })
     });
     let options = Options {
+        keys,
         disturb: Some(disturb),
         ..Options::default()
     };
@@ -48,14 +53,14 @@ async fn verify(options: AdapterOptions, disturb: impl Fn() + Clone + Send + Syn
 async fn a_server_behind_a_link_that_is_cut() {
     let server = server();
     let proxy = Arc::new(Proxy::to(server.port()).unwrap());
-    verify(local(proxy.port()), move || proxy.interrupt().unwrap()).await;
+    verify(local(proxy.port()), MANY, move || proxy.interrupt().unwrap()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_server_that_is_killed_and_started_again() {
     let server = Arc::new(server());
     let port = server.port();
-    verify(local(port), move || {
+    verify(local(port), SOME, move || {
         server.kill().unwrap();
         server.start_again().unwrap();
     })
@@ -75,7 +80,7 @@ async fn over_tls() {
         }),
         ..at("localhost", server.port(), ", \"tls\": true")
     };
-    verify(options, move || {
+    verify(options, SOME, move || {
         server
             .sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'node'")
             .unwrap();

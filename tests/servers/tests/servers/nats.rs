@@ -1,6 +1,4 @@
 //! NATS servers come up, live through what tests do to them, and keep or lose their data as told.
-#![allow(clippy::unwrap_used, reason = "a test may")]
-
 use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};

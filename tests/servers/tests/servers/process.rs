@@ -1,9 +1,5 @@
 //! A server ends with the process that started it, also when that one is killed.
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a test may; the child tells its parent by its output"
-)]
+#![allow(clippy::print_stdout, reason = "the child tells its parent by its output")]
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -25,7 +21,7 @@ fn a_killed_process_leaves_no_server() {
         std::thread::park();
     }
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "a_killed_process_leaves_no_server", "--nocapture"])
+        .args(["--exact", "process::a_killed_process_leaves_no_server", "--nocapture"])
         .env(CHILD, "1")
         .stdout(Stdio::piped())
         .spawn()

@@ -1,6 +1,4 @@
 //! The proxy forwards, and cuts, delays and swallows as told.
-#![allow(clippy::unwrap_used, reason = "a test may")]
-
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};

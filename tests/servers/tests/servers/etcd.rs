@@ -1,6 +1,4 @@
 //! etcd servers come up, live through what tests do to them, and keep or lose their data as told.
-#![allow(clippy::unwrap_used, reason = "a test may")]
-
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;

@@ -1,6 +1,4 @@
 //! PostgreSQL servers come up, live through what tests do to them, and keep or lose their data as told.
-#![allow(clippy::unwrap_used, reason = "a test may")]
-
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};

@@ -1,6 +1,4 @@
 //! Redis servers come up, live through what tests do to them, and keep or lose their data as told.
-#![allow(clippy::unwrap_used, reason = "a test may")]
-
 use std::time::{Duration, Instant};
 
 use shardwright_servers::{Authority, RedisCluster, RedisSentinel, RedisServer};
