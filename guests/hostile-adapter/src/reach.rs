@@ -67,7 +67,10 @@ fn connections(at: &str) -> String {
         }
         refused.extend(begun.iter().filter_map(|answer| answer.get()?.ok()?.err()));
     }
-    let limit = refused.iter().filter(|error| matches!(error, ErrorCode::ConnectionLimitReached)).count();
+    let limit = refused
+        .iter()
+        .filter(|error| matches!(error, ErrorCode::ConnectionLimitReached))
+        .count();
     format!("{} begun, {limit} refused, others {:?}", begun.len(), &refused[limit..])
 }
 
@@ -86,7 +89,9 @@ fn datagrams() -> String {
 fn listen(first: u8) -> String {
     let listening = || {
         let socket = create_tcp_socket(IpAddressFamily::Ipv4).map_err(|error| format!("no socket: {error:?}"))?;
-        let bound = socket.start_bind(&instance_network(), address(first)).and_then(|()| socket.finish_bind());
+        let bound = socket
+            .start_bind(&instance_network(), address(first))
+            .and_then(|()| socket.finish_bind());
         bound.map_err(|error| format!("not bound: {error:?}"))?;
         let listens = socket.start_listen().and_then(|()| socket.finish_listen());
         listens.map_err(|error| format!("does not listen: {error:?}"))

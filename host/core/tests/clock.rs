@@ -109,7 +109,9 @@ fn a_holder_stops_before_a_taker_may_begin_whatever_the_drift() {
     let (mut accepted, mut refused) = (0, 0);
     for (validity, margin, drift_ppm) in [1_500, 15_000, 3_600_000].into_iter().flat_map(|validity| {
         let margins = [10, 50, 75, 500, 750, 180_000, 360_000];
-        margins.into_iter().flat_map(move |margin| [0, 100, 1_000, 50_000, 100_000, 500_000].map(|drift| (validity, margin, drift)))
+        margins
+            .into_iter()
+            .flat_map(move |margin| [0, 100, 1_000, 50_000, 100_000, 500_000].map(|drift| (validity, margin, drift)))
     }) {
         let t = Timing {
             validity,
@@ -127,7 +129,10 @@ fn a_holder_stops_before_a_taker_may_begin_whatever_the_drift() {
         // True time that passes while the holder's slow clock counts `holder`, against the taker's fast clock counting `taker`.
         let holder = t.holder() as f64 / (1.0 - drift_ppm as f64 / 1e6);
         let taker = t.taker() as f64 / (1.0 + drift_ppm as f64 / 1e6);
-        assert!(holder < taker, "{t:?}: the holder stops after {holder}, the taker begins after {taker}");
+        assert!(
+            holder < taker,
+            "{t:?}: the holder stops after {holder}, the taker begins after {taker}"
+        );
     }
     assert!(accepted > 50 && refused > 20, "{accepted} accepted, {refused} refused");
 }

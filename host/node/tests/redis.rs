@@ -124,7 +124,9 @@ async fn a_server_that_refuses_a_node_ends_its_start_at_once() {
 async fn waits(server: RedisServer) -> (u64, RedisServer) {
     blocking(move || {
         let told = server.cli(&["INFO", "commandstats"])?;
-        let calls = told.lines().find_map(|line| line.strip_prefix("cmdstat_wait:calls=")?.split(',').next()?.parse().ok());
+        let calls = told
+            .lines()
+            .find_map(|line| line.strip_prefix("cmdstat_wait:calls=")?.split(',').next()?.parse().ok());
         Ok((calls.unwrap_or(0), server))
     })
     .await

@@ -23,9 +23,14 @@ struct Stage {
 impl Stage {
     /// Without nodes.
     fn new() -> Self {
+        Self::set(SETTINGS)
+    }
+
+    /// Without nodes, which are going to have these settings.
+    fn set(settings: &str) -> Self {
         let relay = Relay::start();
-        let mut cluster = Cluster::new(SETTINGS);
-        let yard = Yard::new(binary(), SETTINGS).expect("a folder");
+        let mut cluster = Cluster::new(settings);
+        let yard = Yard::new(binary(), settings).expect("a folder");
         let at = relay.address();
         let section = format!(
             "type = \"component\"\npath = {:?}\nallow = [\"tcp://{at}\", \"env:MORE\"]\nconfig = {{ at = \"{at}\" }}\n",
@@ -39,12 +44,16 @@ impl Stage {
 
     /// With these nodes, each with its share.
     fn of(hosts: &[&str]) -> Self {
-        let mut stage = Self::new();
+        Self::new().with(hosts)
+    }
+
+    /// And these nodes, each with its share.
+    fn with(mut self, hosts: &[&str]) -> Self {
         for host in hosts {
-            stage.cluster.start(host);
+            self.cluster.start(host);
         }
-        stage.cluster.shared(hosts);
-        stage
+        self.cluster.shared(hosts);
+        self
     }
 
     fn file(&self) -> PathBuf {

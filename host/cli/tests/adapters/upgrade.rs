@@ -1,13 +1,18 @@
 //! Another version of an adapter in the place of the present one.
 
-use crate::common::Answer;
+use crate::common::{Answer, SETTINGS};
 use crate::relay::{BROKEN, BUILT, MORE, NEWER, adapter};
 use crate::{Stage, Told};
 use std::path::Path;
 
+/// With times that a busy machine keeps: a renewal that is late is harm here.
 #[test]
 fn a_newer_version_takes_over_and_a_bad_one_does_not() {
-    let mut stage = Stage::of(&["alpha", "beta"]);
+    let settings = SETTINGS
+        .replace("2500ms", "12s")
+        .replace("400ms", "4s")
+        .replace("\"3s\"", "\"13s\"");
+    let mut stage = Stage::set(&settings).with(&["alpha", "beta"]);
     let skip = stage.cluster.told.len();
     stage.put(&adapter(NEWER));
     let upgraded = stage.hang_up("alpha", "adapter-upgraded").fields;

@@ -21,7 +21,10 @@ fn a_node_lives_by_the_clock_that_counts_suspended_time() {
     cluster.shared(&["alpha"]);
     let shift = SUSPENDED * 1_000;
     let there = before + shift..=boottime() + shift;
-    assert!(there.contains(&ready.at), "{ready:?} is not within {there:?}: this needs user and time namespaces");
+    assert!(
+        there.contains(&ready.at),
+        "{ready:?} is not within {there:?}: this needs user and time namespaces"
+    );
     // So are its deadlines.
     let gained = cluster.told.iter().find(|told| told.event == "gained").expect("it has some");
     let deadline = gained.fields["deadline"].as_u64().expect("a moment");

@@ -109,7 +109,10 @@ impl Ballast {
 /// The newest token of every shard that is held.
 fn tokens(cluster: &Cluster) -> std::collections::BTreeMap<u32, u64> {
     let held = holders(&cluster.told, "fts-indexing");
-    let gains = cluster.told.iter().filter(|told| told.event == "gained" && told.role() == "fts-indexing");
+    let gains = cluster
+        .told
+        .iter()
+        .filter(|told| told.event == "gained" && told.role() == "fts-indexing");
     let shards = gains.flat_map(shardwright_cli::process::Told::shards);
     let mut newest = std::collections::BTreeMap::new();
     for (shard, token) in shards.filter(|(shard, _)| held.contains_key(shard)) {

@@ -20,7 +20,11 @@ fn nodes_whose_file_is_locked_for_long_stop_and_go_on_when_it_is_free() {
     }
     // An operator who asks is told who is in the way. That takes as long as the lock is waited for.
     let node = ["nodes", "drain", "1"];
-    cluster.ask(&node).code(1).says("locked by another process for more than 20 s").says("fuser");
+    cluster
+        .ask(&node)
+        .code(1)
+        .says("locked by another process for more than 20 s")
+        .says("fuser");
     let skip = cluster.told.len();
     other.execute_batch("ROLLBACK").expect("lets go");
     owned_again(&mut cluster, skip);

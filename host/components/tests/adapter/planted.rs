@@ -116,8 +116,16 @@ async fn what_an_adapter_logs_is_little_and_holds_no_secret() {
     };
     let said = about("message=line ");
     let seconds = began.elapsed().as_secs() as usize + 1;
-    assert!(said.len() >= 64 && said.len() <= 64 * seconds, "{} lines in {seconds} s", said.len());
-    assert!(said[0].contains("line 0, ***") && said[63].contains("line 63, ***"), "{:?}", &said[..64]);
+    assert!(
+        said.len() >= 64 && said.len() <= 64 * seconds,
+        "{} lines in {seconds} s",
+        said.len()
+    );
+    assert!(
+        said[0].contains("line 0, ***") && said[63].contains("line 63, ***"),
+        "{:?}",
+        &said[..64]
+    );
     // What was left out is told with the first line of a later second: each subscription has a lane that talks as much.
     while about("dropped=").is_empty() {
         let _subscription = coordinator.subscribe(&["t"]).await.expect("subscribed");
@@ -125,7 +133,10 @@ async fn what_an_adapter_logs_is_little_and_holds_no_secret() {
     }
     let dropped = &about("dropped=")[0];
     let number = dropped.split("dropped=").nth(1).and_then(|rest| rest.split(' ').next());
-    assert!(number.and_then(|text| text.parse::<u64>().ok()).is_some_and(|count| count >= 9_000), "{dropped}");
+    assert!(
+        number.and_then(|text| text.parse::<u64>().ok()).is_some_and(|count| count >= 9_000),
+        "{dropped}"
+    );
     assert!(about("hunter2").is_empty());
 }
 

@@ -115,9 +115,16 @@ async fn of_all_that_is_said_before_a_panic_the_end_is_told() {
     let (_server, at) = listener();
     let coordinator = reaching("babble", at, &[]).await;
     let error = coordinator.get("k").await.expect_err("it panics").to_string();
-    assert!(error.contains("that was all"), "why it ended is the last thing that it says: {error}");
+    assert!(
+        error.contains("that was all"),
+        "why it ended is the last thing that it says: {error}"
+    );
     assert!(error.contains("word 9999, ***") && !error.contains("hunter2"), "{error}");
-    assert!(!error.contains("word 9900") && error.len() < 1 << 10, "{} bytes: {error}", error.len());
+    assert!(
+        !error.contains("word 9900") && error.len() < 1 << 10,
+        "{} bytes: {error}",
+        error.len()
+    );
     assert_eq!(coordinator.status().totals.faults, [(FaultKind::Trap, 1)].into());
 }
 
@@ -133,7 +140,11 @@ async fn long_messages_that_nobody_reads_end_in_a_gap() {
         Delivery::Gap { .. } => 0,
     };
     let bytes: usize = batch.iter().map(length).sum();
-    assert!((31 << 20..=32 << 20).contains(&bytes), "{bytes} bytes waited in {} deliveries", batch.len());
+    assert!(
+        (31 << 20..=32 << 20).contains(&bytes),
+        "{bytes} bytes waited in {} deliveries",
+        batch.len()
+    );
     assert!(matches!(batch.last(), Some(Delivery::Gap { lost: 1.. })), "{:?}", batch.last());
 }
 

@@ -223,20 +223,8 @@ impl World {
                 for command in node.engine.handle(event, now) {
                     match command {
                         Command::Store { op, request, heard } => {
-                            self.writes += u64::from(matches!(
-                                &request,
-                                Request::Put {
-                                    key: Key::Plan { .. },
-                                    ..
-                                }
-                            ));
-                            let claim = matches!(
-                                &request,
-                                Request::Put {
-                                    key: Key::Leader,
-                                    ..
-                                }
-                            );
+                            self.writes += u64::from(matches!(&request, Request::Put { key: Key::Plan { .. }, .. }));
+                            let claim = matches!(&request, Request::Put { key: Key::Leader, .. });
                             self.claims += u64::from(claim);
                             let outcome = if self.trouble.lost {
                                 Err(StoreError::HistoryLost("another file".to_owned()))
