@@ -68,7 +68,7 @@ pub(crate) async fn open(component: &AdapterComponent, options: AdapterOptions) 
 pub(crate) async fn until(mut done: impl FnMut() -> bool) {
     let began = Instant::now();
     while !done() {
-        assert!(began.elapsed() < Duration::from_secs(30), "it did not come");
+        assert!(began.elapsed() < Duration::from_secs(120), "it did not come");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

@@ -133,7 +133,7 @@ async fn long_messages_that_nobody_reads_end_in_a_gap() {
     let (_server, at) = listener();
     let coordinator = reaching("flood-of-whales", at, &[]).await;
     let mut subscription = coordinator.subscribe(&["t"]).await.expect("subscribed");
-    until(|| coordinator.status().totals.received > 200).await;
+    until(|| coordinator.status().totals.received > 70).await;
     let batch = subscription.next(usize::MAX).await.expect("a batch");
     let length = |delivery: &Delivery| match delivery {
         Delivery::Message { payload, .. } => payload.len(),
