@@ -144,7 +144,9 @@ fn the_tests_that_documents_cite_are_there() {
         assert!(cited.len() >= least, "{document}: {cited:?}");
         for (file, test) in cited {
             let meant: Vec<_> = files.iter().filter(|path| path.ends_with(file)).collect();
-            let [meant] = meant[..] else { panic!("{document} cites {file}, which is {meant:?}") };
+            let [meant] = meant[..] else {
+                panic!("{document} cites {file}, which is {meant:?}")
+            };
             let source = std::fs::read_to_string(meant).expect("read");
             // In some files tests are made by a macro, by their names.
             let named = [format!("fn {test}("), format!("    {test}: "), format!("    {test} => ")];
