@@ -5,6 +5,7 @@
 mod hoard;
 mod memory;
 mod misdeed;
+mod reach;
 
 use memory::Memory;
 use misdeed::Misdeed;

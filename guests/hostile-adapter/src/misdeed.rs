@@ -1,6 +1,7 @@
 //! What can be done wrong, by name.
 
 use crate::hoard::hoard;
+use crate::reach::reach;
 use shardwright_guest::adapter::net::Connection;
 use shardwright_guest::adapter::{
     BusError, Context, Deadline, Delivery, Listed, Listing, Message, OpenError, StoreError, Written, http, log,
@@ -77,7 +78,7 @@ impl Misdeed {
     /// Before each call of the store.
     pub fn call(&mut self) -> Result<(), StoreError> {
         self.calls += 1;
-        if let Some(outcome) = hoard(&self.name) {
+        if let Some(outcome) = hoard(&self.name).or_else(|| reach(&self.name, &self.at)) {
             return Err(StoreError::Invalid(outcome));
         }
         match self.name.as_str() {
@@ -200,6 +201,8 @@ impl Misdeed {
             }
             "hasty" => Some(Ok(Vec::new())),
             "flood" => Some(Ok((0..max).map(|_| message("t", vec![0; 1024])).collect())),
+            // As many as it may, each as long as it may be.
+            "flood-of-whales" => Some(Ok((0..max.min(4)).map(|_| message("t", vec![0; 512 << 10])).collect())),
             "overdo" => Some(Ok((0..max * 2).map(|_| message("t", vec![])).collect())),
             "wrong-topic" => Some(Ok(vec![message("another", vec![])])),
             "huge-message" => Some(Ok(vec![message("t", vec![0; 600 * 1024])])),

@@ -37,7 +37,7 @@ pub const ETCD: Bundled = Bundled {
     name: "etcd",
     bytes: include_bytes!("../bundled/adapters/etcd.wasm"),
 };
-/// PostgreSQL 12 or newer.
+/// PostgreSQL 13 or newer.
 #[cfg(feature = "adapters")]
 pub const POSTGRESQL: Bundled = Bundled {
     name: "postgresql",

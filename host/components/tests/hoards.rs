@@ -168,12 +168,12 @@ fn runtime() -> tokio::runtime::Runtime {
         .expect("a runtime")
 }
 
-/// Bytes of memory of this process; 0 where it cannot be told.
+/// Bytes of memory of this process.
 fn memory(which: &str) -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let status = std::fs::read_to_string("/proc/self/status").expect("memory can be read");
     let line = status.lines().find_map(|line| line.strip_prefix(which));
-    let kib: usize = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok()).unwrap_or(0);
-    kib << 10
+    let kib: Option<usize> = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok());
+    kib.expect("a figure in kB") << 10
 }
 
 /// The names that the table uses are those of the faults.

@@ -5,6 +5,7 @@ mod common;
 use common::sound;
 use shardwright_config::{Code, KNOWN_ROLES, keys};
 use shardwright_core::time::Timing;
+use std::path::{Path, PathBuf};
 
 const REFERENCE: &str = include_str!("../../../docs/configuration.md");
 
@@ -106,5 +107,53 @@ fn the_defaults_of_timing_are_stated() {
             REFERENCE.contains(&format!("| `{key}` | `{value}` |")),
             "{key} = {value} in the table"
         );
+    }
+}
+
+/// Every file of Rust below `folder`.
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
+        let path = entry.path();
+        if entry.file_type().expect("a type").is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// `` `file.rs` `` or `` `file.rs::test` ``: the end of one file's path, in which that test is.
+#[test]
+fn the_tests_that_documents_cite_are_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut files = Vec::new();
+    for folder in ["host", "tests", "examples"] {
+        sources(&root.join(folder), &mut files);
+    }
+    for (document, least) in [("guarantees.md", 40), ("coordinators.md", 10)] {
+        let text = std::fs::read_to_string(root.join("docs").join(document)).expect("read");
+        // Every second piece is code.
+        let code = text.split('`').skip(1).step_by(2);
+        let cited: Vec<_> = code
+            .filter_map(|code| match code.split_once("::") {
+                Some((file, test)) if file.ends_with(".rs") => Some((file, test)),
+                None if code.ends_with(".rs") => Some((code, "")),
+                _ => None,
+            })
+            .collect();
+        assert!(cited.len() >= least, "{document}: {cited:?}");
+        for (file, test) in cited {
+            let meant: Vec<_> = files.iter().filter(|path| path.ends_with(file)).collect();
+            let [meant] = meant[..] else {
+                panic!("{document} cites {file}, which is {meant:?}")
+            };
+            let source = std::fs::read_to_string(meant).expect("read");
+            // In some files tests are made by a macro, by their names.
+            let named = [format!("fn {test}("), format!("    {test}: "), format!("    {test} => ")];
+            assert!(
+                test.is_empty() || named.iter().any(|name| source.contains(name)),
+                "{document} cites {file}::{test}, and there is no such test"
+            );
+        }
     }
 }

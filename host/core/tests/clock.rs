@@ -103,21 +103,38 @@ fn estimates_are_on_the_safe_side() {
     assert_eq!(clock.local(StoreTime(500_050)), Instant(1_100));
 }
 
+/// Whatever durations are accepted. Those whose margin does not make up for the drift are not.
 #[test]
 fn a_holder_stops_before_a_taker_may_begin_whatever_the_drift() {
-    for drift_ppm in [0, 100, 1_000, 50_000] {
+    let (mut accepted, mut refused) = (0, 0);
+    for (validity, margin, drift_ppm) in [1_500, 15_000, 3_600_000].into_iter().flat_map(|validity| {
+        let margins = [10, 50, 75, 500, 750, 180_000, 360_000];
+        margins
+            .into_iter()
+            .flat_map(move |margin| [0, 100, 1_000, 50_000, 100_000, 500_000].map(|drift| (validity, margin, drift)))
+    }) {
         let t = Timing {
+            validity,
+            renew: 100,
+            margin,
             drift_ppm,
             ..Timing::default()
         };
+        let about = |field| t.problems().iter().any(|problem| problem.field == field);
+        if about(TimingField::Margin) || about(TimingField::DriftPpm) || about(TimingField::Validity) {
+            refused += 1;
+            continue;
+        }
+        accepted += 1;
         // True time that passes while the holder's slow clock counts `holder`, against the taker's fast clock counting `taker`.
         let holder = t.holder() as f64 / (1.0 - drift_ppm as f64 / 1e6);
         let taker = t.taker() as f64 / (1.0 + drift_ppm as f64 / 1e6);
         assert!(
-            holder + t.margin as f64 * 0.9 < taker || drift_ppm > 20_000,
-            "{drift_ppm}: {holder} {taker}"
+            holder < taker,
+            "{t:?}: the holder stops after {holder}, the taker begins after {taker}"
         );
     }
+    assert!(accepted > 50 && refused > 20, "{accepted} accepted, {refused} refused");
 }
 
 #[test]

@@ -98,10 +98,9 @@ impl Fence {
                 return;
             }
             state = if self.is_live() {
-                let left = Duration::from_millis(deadline.since(now));
                 let (state, _) = self
                     .changed
-                    .wait_timeout(state, left.min(NAP))
+                    .wait_timeout(state, nap(deadline, now))
                     .unwrap_or_else(PoisonError::into_inner);
                 state
             } else {
@@ -109,6 +108,11 @@ impl Fence {
             };
         }
     }
+}
+
+/// How long to sleep before the next look at the clock, while `deadline` lies ahead: never past it, and never for long.
+fn nap(deadline: Instant, now: Instant) -> Duration {
+    Duration::from_millis(deadline.since(now)).min(NAP)
 }
 
 /// In the hands of the thread: if that panics, nobody guards the fence any more.
@@ -158,6 +162,31 @@ mod test {
             "the thread has ended and dropped its closure"
         );
     }
+
+    #[test]
+    fn the_watchdog_sleeps_up_to_the_deadline_and_never_without_looking_for_long() {
+        let now = Instant(1_000_000);
+        for left in (0..600).chain([60_000, 3_600_000]) {
+            let nap = nap(now.plus(left), now);
+            assert!(nap <= Duration::from_millis(left), "{nap:?} with {left} ms left");
+            // However long the machine was suspended: so much after it goes on, the watchdog has looked.
+            assert!(nap <= Duration::from_millis(250), "{nap:?} with {left} ms left");
+            assert!(left == 0 || nap > Duration::ZERO, "it spins with {left} ms left");
+        }
+    }
+
+    /// Nobody watches: who asks the clock is told the truth all the same.
+    #[test]
+    fn nothing_is_permitted_after_the_deadline_however_late_the_watchdog_is() {
+        let fence = Fence::default();
+        let deadline = clock::now().plus(20);
+        fence.set(Some(deadline));
+        while clock::now() < deadline {
+            std::thread::yield_now();
+        }
+        assert!(fence.is_live() && !fence.permits());
+    }
+
     #[test]
     fn a_watchdog_that_panics_turns_the_node_off_for_good_and_says_so() {
         let fence = Arc::new(Fence::default());

@@ -124,6 +124,32 @@ async fn a_server_that_refuses_a_node_ends_its_start_at_once() {
         .expect("nothing is left behind");
 }
 
+/// How often a server was asked to wait for its replicas: once for each write.
+async fn waits(server: RedisServer) -> (u64, RedisServer) {
+    blocking(move || {
+        let told = server.cli(&["INFO", "commandstats"])?;
+        let calls = told
+            .lines()
+            .find_map(|line| line.strip_prefix("cmdstat_wait:calls=")?.split(',').next()?.parse().ok());
+        Ok((calls.unwrap_or(0), server))
+    })
+    .await
+}
+
+/// Waits until that was so often.
+async fn waited(mut server: RedisServer, often: u64) -> RedisServer {
+    let end = std::time::Instant::now() + PATIENCE;
+    loop {
+        let calls;
+        (calls, server) = waits(server).await;
+        if calls >= often {
+            return server;
+        }
+        assert!(std::time::Instant::now() < end, "{calls} of {often} writes");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
 /// A master without its replica goes on answering, and knows of its own writes: what counts is that no replica has them.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_whose_writes_no_replica_has_stops_and_does_not_go_on() {
@@ -150,15 +176,15 @@ async fn a_node_whose_writes_no_replica_has_stops_and_does_not_go_on() {
         matches!(event, NodeEvent::Fenced { .. }).then_some(())
     })
     .await;
-    // For several sessions: it finds its own entry as it wrote it, again and again.
-    let resumed = tokio::time::timeout(std::time::Duration::from_secs(8), async {
-        while let Some(event) = events.next().await {
-            if matches!(event, NodeEvent::Resumed { .. }) {
-                return;
-            }
-        }
-    });
-    assert!(resumed.await.is_err(), "it goes on although no replica has its session");
+    // What was on its way is answered after so many more, and then it is fenced for good.
+    let (first, master) = waits(master).await;
+    let mut master = waited(master, first + 5).await;
+    until("it is fenced", &[&node], || !node.is_live()).await;
+    // It finds its own entry as it wrote it, again and again.
+    for more in 1..=20 {
+        master = waited(master, first + 5 + more).await;
+        assert!(!node.is_live(), "it goes on although no replica has its session");
+    }
     let _replica = blocking(move || replica.resume().map(|()| replica)).await;
     until("all is done again", &[&node], || work(&node).shards().count() == 4).await;
 }

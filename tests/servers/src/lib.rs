@@ -32,6 +32,7 @@ pub use etcd::{EtcdBuilder, EtcdCluster, EtcdServer};
 pub use example::ExampleServer;
 pub use kafka::{KafkaBuilder, KafkaCluster, KafkaServer, Sasl};
 pub use nats::{NatsBuilder, NatsCluster, NatsServer};
+pub use port::Port;
 pub use postgres::{PgBouncer, PostgresBuilder, PostgresPair, PostgresServer};
 pub use proxy::Proxy;
 pub use redis::{RedisBuilder, RedisCluster, RedisSentinel, RedisServer};

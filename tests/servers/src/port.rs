@@ -16,14 +16,17 @@ const LAST: u16 = 32_000;
 /// The UDP port of the same number stands for it: no server here uses UDP, every process sees that it is taken, and it is free again when
 /// its holder ends, however it ends.
 #[derive(Debug)]
-pub(crate) struct Port {
+pub struct Port {
     number: u16,
     _claim: UdpSocket,
 }
 
 impl Port {
     /// Takes one that is free.
-    pub(crate) fn free() -> Result<Self> {
+    ///
+    /// # Errors
+    /// None is.
+    pub fn free() -> Result<Self> {
         let count = u64::from(LAST - FIRST);
         let start = RandomState::new().build_hasher().finish() % count;
         for step in 0..count {
@@ -38,7 +41,9 @@ impl Port {
         bail!("no port between {FIRST} and {LAST} is free on 127.0.0.1")
     }
 
-    pub(crate) fn number(&self) -> u16 {
+    /// Its number.
+    #[must_use]
+    pub fn number(&self) -> u16 {
         self.number
     }
 }

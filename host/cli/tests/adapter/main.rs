@@ -1,4 +1,4 @@
-//! `shardwright adapter`: made, built, looked at and checked, in every language, as a stranger would do it.
+//! `shardwright adapter`: made, built, looked at and checked, in every language, as a stranger would do it; and a policy.
 
 mod build;
 mod check;
@@ -9,4 +9,5 @@ mod example;
 mod faulty;
 mod inspect;
 mod new;
+mod policy;
 mod workshop;

@@ -24,9 +24,14 @@ struct Stage {
 impl Stage {
     /// Without nodes.
     fn new() -> Self {
+        Self::set(SETTINGS)
+    }
+
+    /// Without nodes, which are going to have these settings.
+    fn set(settings: &str) -> Self {
         let relay = Relay::start();
-        let mut cluster = Cluster::new(SETTINGS);
-        let yard = Yard::new(binary(), SETTINGS).expect("a folder");
+        let mut cluster = Cluster::new(settings);
+        let yard = Yard::new(binary(), settings).expect("a folder");
         let at = relay.address();
         let section = format!(
             "type = \"component\"\npath = {:?}\nallow = [\"tcp://{at}\", \"env:MORE\"]\nconfig = {{ at = \"{at}\" }}\n",
@@ -40,12 +45,16 @@ impl Stage {
 
     /// With these nodes, each with its share.
     fn of(hosts: &[&str]) -> Self {
-        let mut stage = Self::new();
+        Self::new().with(hosts)
+    }
+
+    /// And these nodes, each with its share.
+    fn with(mut self, hosts: &[&str]) -> Self {
         for host in hosts {
-            stage.cluster.start(host);
+            self.cluster.start(host);
         }
-        stage.cluster.shared(hosts);
-        stage
+        self.cluster.shared(hosts);
+        self
     }
 
     fn file(&self) -> PathBuf {
@@ -63,7 +72,11 @@ impl Stage {
     fn hang_up(&mut self, host: &str, event: &str) -> Told {
         let skip = self.cluster.told.len();
         self.cluster.node(host).signal(Signal::HUP).expect("it lives");
-        self.cluster.event(host, event, skip)
+        // It is compiled, and plays a part of the contract suite.
+        self.cluster.patient(&format!("{event} of {host}"), |told| {
+            let is = |told: &&Told| told.host == host && told.event == event;
+            told.iter().skip(skip).find(is).cloned()
+        })
     }
 
     fn report(&self, host: &str) -> PathBuf {

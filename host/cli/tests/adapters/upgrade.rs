@@ -1,13 +1,18 @@
 //! Another version of an adapter in the place of the present one.
 
-use crate::common::Answer;
+use crate::common::{Answer, SETTINGS};
 use crate::relay::{BROKEN, BUILT, MORE, NEWER, adapter};
 use crate::{Stage, Told};
 use std::path::Path;
 
+/// With times that a busy machine keeps: a renewal that is late is harm here.
 #[test]
 fn a_newer_version_takes_over_and_a_bad_one_does_not() {
-    let mut stage = Stage::of(&["alpha", "beta"]);
+    let settings = SETTINGS
+        .replace("2500ms", "12s")
+        .replace("400ms", "4s")
+        .replace("\"3s\"", "\"13s\"");
+    let mut stage = Stage::set(&settings).with(&["alpha", "beta"]);
     let skip = stage.cluster.told.len();
     stage.put(&adapter(NEWER));
     let upgraded = stage.hang_up("alpha", "adapter-upgraded").fields;
@@ -27,7 +32,8 @@ fn a_newer_version_takes_over_and_a_bad_one_does_not() {
         assert_eq!(refused["version"], NEWER, "{refused}");
     }
     stage.status("alpha", 0, |status| status["nodes"][0]["adapter"]["version"] == NEWER);
-    let harm = |told: &&Told| ["losing", "fenced", "session-lost", "coordinator-down"].contains(&told.event.as_str());
+    // A shard may still be on its way to its place; who loses one by harm says one of these, too.
+    let harm = |told: &&Told| ["fenced", "session-lost", "history-lost", "coordinator-down"].contains(&told.event.as_str());
     let harm: Vec<_> = stage.cluster.told.iter().skip(skip).filter(harm).collect();
     assert!(harm.is_empty(), "{harm:?}");
     let log = stage.cluster.yard.log("alpha");

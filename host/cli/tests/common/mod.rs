@@ -211,8 +211,17 @@ impl Cluster {
     }
 
     /// Waits until what has been told satisfies `done`.
-    pub(crate) fn until<T>(&mut self, what: &str, mut done: impl FnMut(&[Told]) -> Option<T>) -> T {
-        let end = Instant::now() + LIMIT;
+    pub(crate) fn until<T>(&mut self, what: &str, done: impl FnMut(&[Told]) -> Option<T>) -> T {
+        self.within(LIMIT, what, done)
+    }
+
+    /// As [`Cluster::until`], for what takes long: compiling a component of many megabytes.
+    pub(crate) fn patient<T>(&mut self, what: &str, done: impl FnMut(&[Told]) -> Option<T>) -> T {
+        self.within(10 * LIMIT, what, done)
+    }
+
+    fn within<T>(&mut self, limit: Duration, what: &str, mut done: impl FnMut(&[Told]) -> Option<T>) -> T {
+        let end = Instant::now() + limit;
         loop {
             if let Some(found) = done(&self.told) {
                 return found;

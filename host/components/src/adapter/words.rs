@@ -17,8 +17,8 @@ const LINES: u32 = 64;
 const PERIOD: Duration = Duration::from_secs(1);
 /// The longest line, in bytes.
 const LINE: usize = 1024;
-/// How much of the last words is kept, in bytes.
-const LAST: usize = 2048;
+/// How much of the last words is kept, in bytes: as much as fits into a line together with what they are the last words of.
+const LAST: usize = 768;
 
 /// Hides the secrets of a configuration in whatever an adapter says.
 #[derive(Clone, Default)]

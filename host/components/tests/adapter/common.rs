@@ -6,7 +6,7 @@ use shardwright_coordinator::broker::{BrokerError, Password};
 use std::path::Path;
 use std::process::Command;
 use std::sync::{LazyLock, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::OnceCell;
 
 /// One engine for all tests of the program, as in a real process.
@@ -62,4 +62,13 @@ pub(crate) fn space(name: &str) -> Namespace {
 
 pub(crate) async fn open(component: &AdapterComponent, options: AdapterOptions) -> Result<AdapterCoordinator, BrokerError> {
     AdapterCoordinator::open(component.clone(), options, space("test")).await
+}
+
+/// Waits for something that comes by itself.
+pub(crate) async fn until(mut done: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !done() {
+        assert!(began.elapsed() < Duration::from_secs(120), "it did not come");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }

@@ -6,4 +6,5 @@ mod etcd;
 mod hostile;
 mod planted;
 mod postgresql;
+mod reach;
 mod versions;

@@ -2,11 +2,13 @@
 //! log says.
 
 use crate::common::{hostile, open, options};
-use shardwright_components::adapter::{AdapterCoordinator, AdapterState, FaultKind};
+use shardwright_components::adapter::{AdapterCoordinator, AdapterOptions, AdapterState, FaultKind};
+use shardwright_coordinator::broker::Password;
 use shardwright_coordinator::{Bus, BusError, Delivery, Store};
 use std::fmt::{Debug, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
@@ -92,6 +94,50 @@ async fn a_subscription_whose_task_panics_begins_anew_with_a_gap() {
         seen.extend(subscription.next(1).await.expect("it goes on"));
     }
     assert!(matches!(seen.first(), Some(Delivery::Message { .. })), "{seen:?}");
+}
+
+/// Ten thousand lines at once, with a secret in each.
+#[tokio::test]
+async fn what_an_adapter_logs_is_little_and_holds_no_secret() {
+    let lines: Arc<Mutex<Vec<String>>> = Arc::default();
+    let written = lines.clone();
+    let _log = tracing::subscriber::set_default(Log(move |line: &str| {
+        written.lock().expect("not poisoned").push(line.to_owned());
+    }));
+    let options = AdapterOptions {
+        secrets: vec![Password::new("hunter2")],
+        ..options("{\"misdeed\": \"talk\"}", &[])
+    };
+    let began = Instant::now();
+    let coordinator = open(&hostile().await, options).await.expect("lines are no error");
+    let about = |text: &str| -> Vec<String> {
+        let lines = lines.lock().expect("not poisoned");
+        lines.iter().filter(|line| line.contains(text)).cloned().collect()
+    };
+    let said = about("message=line ");
+    let seconds = began.elapsed().as_secs() as usize + 1;
+    assert!(
+        said.len() >= 64 && said.len() <= 64 * seconds,
+        "{} lines in {seconds} s",
+        said.len()
+    );
+    assert!(
+        said[0].contains("line 0, ***") && said[63].contains("line 63, ***"),
+        "{:?}",
+        &said[..64]
+    );
+    // What was left out is told with the first line of a later second: each subscription has a lane that talks as much.
+    while about("dropped=").is_empty() {
+        let _subscription = coordinator.subscribe(&["t"]).await.expect("subscribed");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let dropped = &about("dropped=")[0];
+    let number = dropped.split("dropped=").nth(1).and_then(|rest| rest.split(' ').next());
+    assert!(
+        number.and_then(|text| text.parse::<u64>().ok()).is_some_and(|count| count >= 9_000),
+        "{dropped}"
+    );
+    assert!(about("hunter2").is_empty());
 }
 
 #[tokio::test]

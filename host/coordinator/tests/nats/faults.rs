@@ -153,14 +153,16 @@ async fn cut_and_healed() {
     let (attempts, spent) = (proxy.connections(), cpu_time());
     proxy.cut();
     let begun = Instant::now();
-    let mut refused = 0;
-    while begun.elapsed() < Duration::from_secs(4) {
-        assert!(matches!(handle.get("k").await, Err(StoreError::Unavailable(_))));
-        refused += 1;
-        tokio::time::sleep(Duration::from_millis(100)).await;
+    for _ in 0..20 {
+        // Of the twenty seconds that a call may take, a quarter at most.
+        let refused = tokio::time::timeout(Duration::from_secs(5), handle.get("k"))
+            .await
+            .expect("calls do not hang");
+        assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    assert!(refused > 10, "calls hung while the link was cut: {refused}");
-    assert!(cpu_time() - spent < Duration::from_secs(2), "busy while the link was cut");
+    let (cut, used) = (begun.elapsed(), cpu_time() - spent);
+    assert!(used < cut / 2, "busy while the link was cut: {used:?} of {cut:?}");
     proxy.heal().unwrap();
     let reading = eventually(|| handle.get("k")).await;
     assert_eq!(reading.entry.unwrap().revision, written.revision);

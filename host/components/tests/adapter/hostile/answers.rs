@@ -112,7 +112,8 @@ async fn a_flood_on_the_bus_ends_in_gaps_and_no_memory() {
     let received = || coordinator.status().totals.received;
     until(|| coordinator.status().lanes_open <= 1).await;
     let at = received();
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    // As many calls as brought in thousands of messages before.
+    others_are_well().await;
     assert_eq!(received(), at, "it goes on though nobody listens");
 }
 

@@ -4,13 +4,13 @@ mod answers;
 mod ends;
 mod reach;
 
-use crate::common::{hostile, open, options};
+use crate::common::{hostile, open, options, until};
 use bytes::Bytes;
 use shardwright_components::adapter::{AdapterBudget, AdapterCoordinator, AdapterOptions, AdapterState, FaultKind};
 use shardwright_coordinator::Store;
 use shardwright_coordinator::broker::{BrokerError, Password};
 use shardwright_core::store::{Expected, StoreError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 fn misdeed(name: &str) -> AdapterOptions {
     AdapterOptions {
@@ -52,23 +52,8 @@ fn counted(coordinator: &AdapterCoordinator, kind: FaultKind) -> u64 {
 /// The host as it should be: an adapter that does nothing wrong works beside the one that does.
 async fn others_are_well() {
     let well = opened("").await;
-    let began = Instant::now();
     for _ in 0..100 {
-        well.put("k", x(), Expected::Any).await.expect("it works");
+        well.put("k", x(), Expected::Any).await.expect("each within its time");
     }
-    assert!(
-        began.elapsed() < Duration::from_secs(2),
-        "{:?} for a hundred calls",
-        began.elapsed()
-    );
     assert_eq!(well.status().state, AdapterState::Running);
-}
-
-/// Waits for something that comes by itself.
-async fn until(mut done: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !done() {
-        assert!(began.elapsed() < Duration::from_secs(30), "it did not come");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
 }

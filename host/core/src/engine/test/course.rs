@@ -135,6 +135,37 @@ fn whoever_leads_names_its_successor_before_it_ends_its_session() {
     }
 }
 
+/// From the moment at which its session may be ended on: a look at it, its end, the plan, a hint, and a look of the others. One step of this
+/// world is one trip to the store, or the way of one hint. Without hints the others look when they renew.
+#[test]
+fn a_dead_nodes_shards_are_taken_over_five_trips_after_validity_and_margin() {
+    let late = |dead: &str, phase: u64, deaf: bool| {
+        let mut w = World::new(vec![role("a", 12, Mode::Primary)]);
+        for (host, instance) in [("h1", 1), ("h2", 2), ("h3", 3)] {
+            w.start(host, instance);
+        }
+        w.run(5_000 + phase);
+        w.trouble.deaf = deaf;
+        let node = w.nodes.remove(dead).unwrap();
+        let session = Key::Session(node.engine.id().unwrap()).to_string();
+        let renewed = w.store.entries[&session].written.0 - EPOCH;
+        let may_end = renewed + timing().taker();
+        while w.total() < 12 {
+            assert!(w.now < may_end + 5_000, "{dead} at {phase}: {} of 12", w.total());
+            w.run(STEP);
+        }
+        assert!(w.now >= may_end, "{dead} at {phase}: before its session was over");
+        w.now - may_end
+    };
+    let renew = timing().renew * 11 / 10;
+    for dead in ["h1", "h2", "h3"] {
+        for phase in (0..timing().renew).step_by(50) {
+            assert!(late(dead, phase, false) <= 5 * STEP, "{dead} at {phase}");
+            assert!(late(dead, phase, true) <= renew + 5 * STEP, "{dead} at {phase}, without hints");
+        }
+    }
+}
+
 #[test]
 fn what_is_told_of_gains_and_losses_has_their_facts() {
     let mut w = World::new(vec![role("a", 4, Mode::Primary)]);

@@ -15,10 +15,12 @@ use crate::role::{Mode, Placement, Replicas, RoleSpec};
 use crate::rules::Rules;
 use crate::store::{Entry, Expected, Listing, Reading, Written};
 use crate::time::Timing;
-use crate::values::{NodeInfo, Value};
+use crate::values::{Key, NodeInfo, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
 const STEP: u64 = 2;
+/// What the clock of the first store says at the beginning.
+const EPOCH: u64 = 1_000_000;
 
 #[derive(Clone, Default)]
 struct Store {
@@ -40,7 +42,7 @@ impl Store {
     }
 
     fn perform(&mut self, request: Request, now: u64) -> Outcome {
-        let now = StoreTime(1_000_000 + now - self.behind);
+        let now = StoreTime(EPOCH + now - self.behind);
         match request {
             Request::Get(key) => Ok(Answer::Reading(Reading {
                 entry: self.entries.get(&key.to_string()).cloned(),
@@ -123,6 +125,8 @@ struct Trouble {
     lost: bool,
     /// Work does not stop.
     stubborn: bool,
+    /// Hints are lost.
+    deaf: bool,
 }
 
 fn timing() -> Timing {
@@ -219,20 +223,8 @@ impl World {
                 for command in node.engine.handle(event, now) {
                     match command {
                         Command::Store { op, request, heard } => {
-                            self.writes += u64::from(matches!(
-                                &request,
-                                Request::Put {
-                                    key: crate::values::Key::Plan { .. },
-                                    ..
-                                }
-                            ));
-                            let claim = matches!(
-                                &request,
-                                Request::Put {
-                                    key: crate::values::Key::Leader,
-                                    ..
-                                }
-                            );
+                            self.writes += u64::from(matches!(&request, Request::Put { key: Key::Plan { .. }, .. }));
+                            let claim = matches!(&request, Request::Put { key: Key::Leader, .. });
                             self.claims += u64::from(claim);
                             let outcome = if self.trouble.lost {
                                 Err(StoreError::HistoryLost("another file".to_owned()))
@@ -271,7 +263,7 @@ impl World {
             }
         }
         // A hint is for the others: who gives it knows already.
-        for from in hints {
+        for from in hints.into_iter().filter(|_| !self.trouble.deaf) {
             for (_, node) in self.nodes.iter_mut().filter(|(host, _)| **host != from) {
                 node.inbox.push(Event::Look);
             }

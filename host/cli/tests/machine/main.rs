@@ -1,0 +1,24 @@
+//! Real nodes, and what a machine or its operator does to what they stand on.
+
+mod clock;
+#[path = "../common/mod.rs"]
+mod common;
+mod disk;
+mod lock;
+mod peers;
+mod settings;
+
+use common::{Cluster, Told, holders};
+
+/// Waits until all nine shards of `fts-indexing` have an owner, by what was told after the first `skip`.
+fn owned_again(cluster: &mut Cluster, skip: usize) {
+    cluster.until("every shard to be owned again", |told| {
+        (holders(&told[skip..], "fts-indexing").len() == 9).then_some(())
+    });
+}
+
+/// No node has ended, and nothing was lost.
+fn unharmed(cluster: &Cluster) {
+    let harm = |told: &&Told| ["history-lost", "ended", "eof"].contains(&told.event.as_str());
+    assert_eq!(cluster.told.iter().find(harm), None, "{:?}", cluster.told);
+}
