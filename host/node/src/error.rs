@@ -7,6 +7,7 @@ use crate::state_dir::StateDirError;
 use shardwright_coordinator::limits::NamespaceError;
 use shardwright_coordinator::sealed::SecretTooShort;
 use shardwright_core::engine::Refusal;
+use shardwright_core::human::Span;
 use std::io;
 use std::time::Duration;
 
@@ -40,8 +41,8 @@ pub enum StartError {
     Backend(#[from] BackendError),
     /// The coordinator's clock may be wrong by more than the safety distance.
     #[error(
-        "`cluster.timing.margin` is {} ms, and the times of {location} may be wrong by {} ms: a session could be ended while its node acts; set margin = \"{}ms\" or more",
-        margin.as_millis(), uncertainty.as_millis(), uncertainty.as_millis()
+        "`cluster.timing.margin` is {}, and the times of {location} may be wrong by {}: a session could be ended while its node acts; set margin = \"{}ms\" or more",
+        Span::from(*margin), Span::from(*uncertainty), uncertainty.as_millis()
     )]
     Margin {
         /// `cluster.timing.margin`.
@@ -67,7 +68,7 @@ pub enum StartError {
 
 /// Not everything could be given up in time. The node stays draining: it is given nothing new.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("after {} ms this node still holds {}", waited.as_millis(), listed(remaining))]
+#[error("after {} this node still holds {}", Span::from(*waited), listed(remaining))]
 pub struct DrainError {
     /// How long it was waited for.
     pub waited: Duration,

@@ -3,8 +3,9 @@
 use bytes::Bytes;
 use shardwright_coordinator::Coordinator;
 use shardwright_core::codec;
+use shardwright_core::human::Span;
 use shardwright_core::join::{Answer, Outcome, Request};
-use shardwright_core::store::{Entry, Listing, Reading, StoreError, StoreTime, Written};
+use shardwright_core::store::{Entry, Expected, Listing, Reading, StoreError, StoreTime, Written};
 use shardwright_core::values::{Key, Value};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -35,11 +36,11 @@ impl StoreCalls {
 
     /// Performs `request` for somebody who was told of no later partial loss than `heard`.
     pub(crate) async fn perform(&self, request: Request, heard: StoreTime) -> Outcome {
-        let writes = matches!(request, Request::Put { .. });
+        let writes = request.is_write();
         match tokio::time::timeout(self.limit, self.call(request, heard)).await {
             Ok(outcome) => outcome,
             Err(_) => {
-                let text = format!("no answer within {} ms", self.limit.as_millis());
+                let text = format!("no answer within {}", Span::from(self.limit));
                 Err(if writes {
                     StoreError::Indeterminate(text)
                 } else {
@@ -81,6 +82,11 @@ impl StoreCalls {
                 }
                 Ok(Answer::Written(written))
             }
+            // Nothing rests on what is removed, whoever has not heard of a loss.
+            Request::Delete { key, revision } => {
+                let removed = self.coordinator.delete(&key.to_string(), Expected::Revision(revision)).await;
+                Ok(Answer::Written(removed.map_err(|e| error(&key, e))?))
+            }
         }
     }
 }
@@ -112,7 +118,7 @@ mod test {
     use super::*;
     use shardwright_coordinator::{MemoryBroker, Namespace};
     use shardwright_core::id::NodeId;
-    use shardwright_core::store::{Expected, Revision};
+    use shardwright_core::store::Revision;
     use shardwright_core::values::IdOwner;
 
     fn calls() -> (StoreCalls, Arc<dyn Coordinator>) {
