@@ -209,14 +209,14 @@ fn what_keeps_a_node_from_starting_is_told_once_as_text() {
         (with("name = \"test\"\nnode-id = 0\n"), "must be from 1 to 511"),
         (policy("/nowhere/mine.wasm"), "/nowhere/mine.wasm"),
         (policy(&rubbish.to_string()), "cannot be used"),
-        (at("type = \"sqlite\"\npath = \"/proc/nowhere\"\n"), "/proc/nowhere"),
+        (at("type = \"sqlite\"\npath = \"/proc/nowhere\"\n"), "a local disk"),
         (at(&format!("type = \"sqlite\"\npath = \"{rubbish}\"\n")), "not a database"),
         (at("type = \"memory\"\n"), "inside one process"),
         (at("type = \"zenoh\"\nconfig = \"{}\"\n"), "there is no backend"),
     ];
     if cfg!(feature = "adapters") {
         let adapter = format!("type = \"component\"\npath = \"{rubbish}\"\n");
-        cases.push((at(&adapter), "rubbish"));
+        cases.push((at(&adapter), "not a WebAssembly component"));
     }
     for (yard, says) in cases {
         told_once(&refused(&yard, "alpha", "alpha"), says);
