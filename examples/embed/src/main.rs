@@ -1,7 +1,7 @@
 //! A small server that mails a digest for each account once a period, however many of it run.
 //!
 //! `embed CONFIG JOURNAL` runs one of them. The journal is the outside world that the jobs act on: a database that all share.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "it is a program")]
+#![allow(clippy::print_stdout, reason = "it is a program")]
 
 mod journal;
 

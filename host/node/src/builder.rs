@@ -166,7 +166,7 @@ impl Builder {
                         kind,
                         id,
                         "the coordinator is not open yet: its server has not answered, or its adapter is being compiled"
-                    )
+                    );
                 })
                 .await?
             }
