@@ -8,6 +8,7 @@ mod journal;
 use journal::Journal;
 use shardwright::{Claim, Node};
 use std::error::Error;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -21,7 +22,18 @@ const PERIOD: u64 = 1_000;
 const WORK: Duration = Duration::from_millis(30);
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        // Not returned from here: what follows `Error:` then is its `Debug` form, which is not made for people.
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let [config, journal] = arguments.as_slice() else {
         return Err("usage: embed CONFIG JOURNAL".into());

@@ -91,6 +91,11 @@ impl Yard {
         }
     }
 
+    /// From the next start on, nodes have these settings.
+    pub fn set(&mut self, settings: &str) {
+        settings.clone_into(&mut self.settings);
+    }
+
     /// The node `host` reaches the coordinator in a way of its own from its next start on.
     pub fn detour(&mut self, host: &str, coordinator: impl Into<String>) {
         self.detours.insert(host.to_owned(), coordinator.into());

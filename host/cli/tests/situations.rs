@@ -166,3 +166,142 @@ fn no_password_shows_in_the_list_of_processes() {
     assert_eq!(nodes[0]["hostname"], Value::from("alpha"));
     run(&["nodes", "--help"]).code(0).says("env:NAME").says("list of processes");
 }
+
+/// The answer of `run` with the configuration of `host`, under the hostname `name`.
+fn refused(yard: &Yard, host: &str, name: &str) -> Answer {
+    let run = command()
+        .args(["run", "--config"])
+        .arg(yard.config(host).expect("written"))
+        .arg("--cache-dir")
+        .arg(yard.path().join("cache"))
+        .env("SHARDWRIGHT_HOSTNAME", name)
+        .output();
+    Answer::from(run.expect("it runs")).code(1)
+}
+
+/// One error, as text, that says this once; and nothing else that looks like one.
+fn told_once(answer: &Answer, says: &str) {
+    let errors = answer.err.lines().filter(|line| line.starts_with("error: ")).count();
+    let told = answer.err.matches(says).count();
+    assert!(
+        errors == 1 && told == 1,
+        "{says:?} is told {told} times in {errors} errors: {}",
+        answer.err
+    );
+    let dumps = ["\\\"", "\\n", "ERROR", " { ", "Some("];
+    assert!(!dumps.iter().any(|dump| answer.err.contains(dump)), "{}", answer.err);
+}
+
+/// Of whichever layer it comes: configuration, state directory, component, coordinator.
+#[test]
+fn what_keeps_a_node_from_starting_is_told_once_as_text() {
+    let rubbish = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(rubbish.path(), "rubbish").expect("written");
+    let rubbish = rubbish.path().display();
+    let with = |settings: &str| Yard::new(common::binary(), settings).expect("a folder");
+    let policy = |path: &str| {
+        with(&format!(
+            "{SETTINGS}\"my.job\" = {{ policy = \"mine\" }}\n[policy.mine]\npath = \"{path}\"\n"
+        ))
+    };
+    let at = |coordinator: &str| with(SETTINGS).meeting_at(coordinator);
+    let mut cases = vec![
+        (with("name = \"test\"\nnode-id = 0\n"), "must be from 1 to 511"),
+        (policy("/nowhere/mine.wasm"), "/nowhere/mine.wasm"),
+        (policy(&rubbish.to_string()), "cannot be used"),
+        (at("type = \"sqlite\"\npath = \"/proc/nowhere\"\n"), "a local disk"),
+        (at(&format!("type = \"sqlite\"\npath = \"{rubbish}\"\n")), "not a database"),
+        (at("type = \"memory\"\n"), "inside one process"),
+        (at("type = \"zenoh\"\nconfig = \"{}\"\n"), "there is no backend"),
+    ];
+    if cfg!(feature = "adapters") {
+        let adapter = format!("type = \"component\"\npath = \"{rubbish}\"\n");
+        cases.push((at(&adapter), "not a WebAssembly component"));
+    }
+    for (yard, says) in cases {
+        told_once(&refused(&yard, "alpha", "alpha"), says);
+    }
+    let yard = with(SETTINGS);
+    std::fs::write(yard.path().join("state-alpha"), "a file").expect("written");
+    told_once(&refused(&yard, "alpha", "alpha"), "state-alpha");
+}
+
+#[test]
+fn what_the_cluster_does_not_take_is_told_once_as_text() {
+    let cluster = Cluster::of(&["alpha"]);
+    told_once(&refused(&cluster.yard, "twin", "alpha"), "in use by another live instance");
+    let other = |settings: String| {
+        let place = cluster.yard.store();
+        let yard = Yard::new(common::binary(), &settings).expect("a folder");
+        yard.meeting_at(format!("type = \"sqlite\"\npath = {place:?}\n"))
+    };
+    let secret = SETTINGS.replacen("name", "secret = \"correct horse battery staple\"\nname", 1);
+    told_once(&refused(&other(secret), "bravo", "bravo"), "cluster.secret");
+    let stated = SETTINGS.replacen("name", "node-id = 1\nname", 1);
+    told_once(
+        &refused(&other(stated), "bravo", "bravo"),
+        "cluster.node-id = 1 is held by host \"alpha\"",
+    );
+}
+
+/// What is waited for and how long, in units that people read.
+#[test]
+fn waits_are_told() {
+    let mut cluster = Cluster::of(&["alpha"]);
+    let told = |cluster: &Cluster, what: &str| -> String {
+        let log = cluster.yard.log("alpha");
+        log.lines()
+            .find(|line| line.contains(what))
+            .unwrap_or_else(|| panic!("no {what} in {log}"))
+            .to_owned()
+    };
+    let grace = told(&cluster, "the store is new");
+    assert!(grace.contains("wait=2.") && grace.trim_end().ends_with(" s"), "{grace}");
+    cluster.take("alpha").kill().expect("it lives");
+    std::fs::remove_dir_all(cluster.yard.path().join("state-alpha")).expect("removed");
+    let before = cluster.told.len();
+    cluster.start("alpha");
+    cluster.event("alpha", "ready", before);
+    let line = told(&cluster, "the state directory of this node was lost");
+    assert!(line.contains("is node 1 and may be alive") && line.contains("at_most=2."), "{line}");
+}
+
+/// Two nodes, one of which is restarted with another file: it says in one sentence what differs, and the other goes on.
+#[test]
+fn what_differs_is_said_in_the_log_and_in_the_events() {
+    let mut cluster = Cluster::of(&["alpha", "bravo"]);
+    let [odd, keeper] = ["alpha", "bravo"].map(|host| cluster.ready(host).fields["node"].clone());
+    let mut alpha = cluster.take("alpha");
+    alpha.signal(Signal::TERM).expect("it lives");
+    alpha.wait(LIMIT).expect("it ends");
+    cluster.shared(&["bravo"]);
+    let before = cluster.told.len();
+    cluster.yard.set(&SETTINGS.replace("shards = 9", "shards = 8"));
+    cluster.start("alpha");
+    let told = cluster.event("alpha", "settings-differ", before);
+    assert_eq!(told.fields["from"], serde_json::json!([keeper]));
+    let key = "cluster.roles.fts-indexing.shards";
+    assert_eq!(told.fields["keys"], serde_json::json!([{ "key": key, "here": "8", "there": "9" }]));
+    let peer = cluster.event("bravo", "peer-differs", before);
+    assert_eq!(peer.fields["node"], odd);
+    assert_eq!(peer.fields["keys"], serde_json::json!([{ "key": key, "here": "9", "there": "8" }]));
+    let log = cluster.yard.log("alpha");
+    let sentence = format!(
+        "this node's settings differ from those of node {keeper}, which prevail: `{key}` is 8 here and 9 there. It does not act until they \
+         agree: correct its configuration and restart it"
+    );
+    assert!(log.contains(&sentence), "{log}");
+    let log = cluster.yard.log("bravo");
+    assert!(
+        log.contains(
+            "the settings of node 1 differ from those that prevail: `cluster.roles.fts-indexing.shards` is 9 on the others and 8 there"
+        ),
+        "{log}"
+    );
+    assert!(
+        !cluster.told[before..]
+            .iter()
+            .any(|told| told.host == "bravo" && told.event == "losing"),
+        "it keeps its work"
+    );
+}

@@ -39,6 +39,7 @@ mod role_table;
 mod roles;
 mod secret;
 mod section;
+mod shared;
 mod similar;
 mod source;
 mod stores;
@@ -47,11 +48,11 @@ mod units;
 pub use known::{BUNDLED_ADAPTERS, BUNDLED_POLICIES, KNOWN_ROLES};
 pub use model::{
     Budget, ClusterConfig, CoordinatorConfig, DEFAULT_MAX_NODE_ID, HIGHEST_MAX_NODE_ID, NodeConfig, PolicySection, ZenohSection,
-    fingerprint,
 };
 pub use problem::{Code, Problem, Severity};
 pub use report::Report;
 pub use secret::Secret;
+pub use shared::{Difference, differences, shared_settings, told};
 pub use source::MAX_FILE_BYTES;
 pub use stores::{
     AdapterBudget, AdapterSource, ComponentSection, Grant, GrantScheme, KafkaLogin, KafkaMechanism, KafkaSection, NatsLogin, NatsSection,
@@ -131,7 +132,7 @@ fn examine(opened: Vec<Opened>, options: &CheckOptions, report: &mut Report) -> 
     let mut audited = BTreeSet::new();
     for file in &files {
         // Files that share their roles share what there is to say about them.
-        let first = audited.insert(fingerprint(&file.config));
+        let first = audited.insert(shared_settings(&file.config).text);
         let audit = Audit::new(file, &nodes).coordinator(first).nodes();
         let audit = if first { audit.roles() } else { audit };
         report.extend(audit.finish());

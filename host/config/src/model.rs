@@ -7,7 +7,6 @@ use shardwright_core::role::RoleSpec;
 use shardwright_core::time::Timing;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use xxhash_rust::xxh3::xxh3_128;
 
 /// Node ids end at 511 unless configured: they feed 9-bit snowflakes.
 pub const DEFAULT_MAX_NODE_ID: u32 = 511;
@@ -156,15 +155,4 @@ impl Default for Budget {
             output: 32 << 20,
         }
     }
-}
-
-/// What must be equal on all nodes of a cluster: name, roles, timing, upper limit of ids.
-///
-/// Equal configurations have equal fingerprints on every machine and release of the same format.
-#[must_use]
-pub fn fingerprint(config: &ClusterConfig) -> [u8; 16] {
-    let shared = (&config.name, &config.roles, &config.timing, config.max_node_id);
-    // Plain data into a growing buffer: cannot fail.
-    let bytes = postcard::to_stdvec(&shared).unwrap_or_default();
-    xxh3_128(&bytes).to_be_bytes()
 }

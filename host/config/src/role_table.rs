@@ -7,6 +7,7 @@ use crate::problem::Code;
 use crate::reader::Item;
 use crate::roles::RoleReader;
 use crate::section::Section;
+use crate::shared;
 use shardwright_core::role::{MAX_SHARDS, Member, Mode, Placement, Replicas, RoleSpec};
 use std::collections::HashSet;
 use toml::de::{DeTable, DeValue};
@@ -36,13 +37,8 @@ pub(crate) fn read<'t>(context: &RoleReader<'_, '_>, item: &Item<'t>, table: &'t
     let config = section.read("config", |item| json::text(reader, item));
 
     let mode = mode.unwrap_or(Mode::Primary);
-    // A role that all owners do wants every node, and groups want every member.
-    let usual_replicas = if mode == Mode::All || groups.is_some() {
-        Replicas::Every
-    } else {
-        Replicas::Count(1)
-    };
-    let usual_policy = if groups.is_some() { known::STATIC_GROUPS } else { known::BALANCED };
+    let usual_replicas = shared::usual_replicas(mode == Mode::All, groups.is_some());
+    let usual_policy = shared::usual_policy(groups.is_some());
     // One that is named and unknown has been reported.
     if policy.is_some() || section.get("policy").is_none() {
         check_settings(&section, policy.as_deref().unwrap_or(usual_policy), config.as_deref());

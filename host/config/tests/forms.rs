@@ -3,7 +3,7 @@
 mod common;
 
 use common::{is_quiet, role, sound, warning};
-use shardwright_config::{BUNDLED_POLICIES, Code, CoordinatorConfig, KNOWN_ROLES, fingerprint};
+use shardwright_config::{BUNDLED_POLICIES, Code, CoordinatorConfig, KNOWN_ROLES, shared_settings};
 use shardwright_core::role::{Member, Mode, Placement, Replicas};
 use shardwright_core::time::Timing;
 use std::path::PathBuf;
@@ -205,7 +205,7 @@ fn policy_configuration_becomes_canonical_json() {
         role(&a, "fts-indexing").config,
         r#"{"a":{"y":"1979-05-27","z":"ü"},"b":[1,2.5,true]}"#
     );
-    assert_eq!(fingerprint(&a), fingerprint(&b));
+    assert_eq!(shared_settings(&a), shared_settings(&b));
 }
 
 #[test]
@@ -272,34 +272,4 @@ fn embedded_coordinators() {
     assert_eq!(config.coordinator.kind(), "sqlite");
     let (config, _) = sound("cluster.coordinator = \"local\"\n[store.local]\ntype = \"memory\"\n");
     assert_eq!(config.coordinator, CoordinatorConfig::Memory);
-}
-
-#[test]
-fn the_fingerprint_covers_what_is_shared_and_nothing_else() {
-    let of = |text: &str| fingerprint(&sound(text).0);
-    let base = of("");
-    for same in [
-        "[node]\nzone = \"a\"",
-        "cluster.node-id = 3",
-        "server.hostname = \"x\"",
-        "cluster.name = \"default\"",
-        "cluster.roles.fts-indexing = []",
-    ] {
-        assert_eq!(of(same), base, "{same}");
-    }
-    for other in [
-        "cluster.name = \"x\"",
-        "cluster.max-node-id = 7",
-        "cluster.timing.settle = \"1s\"",
-        "cluster.roles.fts-indexing = [\"1\"]",
-    ] {
-        assert_ne!(of(other), base, "{other}");
-    }
-}
-
-/// Nodes of different releases compare fingerprints: this one never changes while the format of `RoleSpec` and `Timing` stays.
-#[test]
-fn the_fingerprint_is_fixed() {
-    let hex: String = fingerprint(&sound("").0).iter().map(|b| format!("{b:02x}")).collect();
-    assert_eq!(hex, "c7a89fb8b4ca3e86784dd53030ee170c");
 }

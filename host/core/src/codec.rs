@@ -62,6 +62,7 @@ pub fn encode(key: &Key, value: &Value) -> Result<Vec<u8>, CodecError> {
         Value::Host(v) => plain(v),
         Value::Id(v) => plain(v),
         Value::Node(v) => plain(v.as_ref()),
+        Value::Settings(v) => plain(v.as_ref()),
         Value::Session(v) => plain(v),
         Value::Leader(v) => plain(v),
         Value::Plan(v) => plain(v.as_ref()).map(|body| {
@@ -97,6 +98,7 @@ pub fn decode(key: &Key, bytes: &[u8]) -> Result<Value, CodecError> {
         Key::Host(_) => Value::Host(read(key, body)?),
         Key::Id(_) => Value::Id(read(key, body)?),
         Key::Node(_) => Value::Node(Arc::new(read(key, body)?)),
+        Key::Settings(_) => Value::Settings(Arc::new(read(key, body)?)),
         Key::Session(_) => Value::Session(read(key, body)?),
         Key::Leader => Value::Leader(read(key, body)?),
         Key::Plan { .. } => {

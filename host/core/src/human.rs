@@ -2,12 +2,13 @@
 
 use crate::store::StoreTime;
 use std::fmt;
+use std::time::Duration;
 
 /// A moment on a backend's clock: UTC, to the second, as in `2026-11-21T21:23:45Z`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Utc(pub StoreTime);
 
-/// A span of milliseconds, in the units that suit it: `350 ms`, `2.5 s`, `45 s`, `3 min 20 s`, `2 h 5 min`.
+/// A span of milliseconds, in the units that suit it: `350 ms`, `12.5 s`, `45 s`, `2 min`, `3 min 20 s`, `2 h 5 min`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span(pub u64);
 
@@ -44,14 +45,24 @@ impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ms = self.0;
         let seconds = ms / 1_000;
-        match seconds {
-            0 => write!(f, "{ms} ms"),
-            1..10 if ms % 1_000 >= 100 => write!(f, "{seconds}.{} s", ms % 1_000 / 100),
-            1..60 => write!(f, "{seconds} s"),
-            60..3_600 => write!(f, "{} min {} s", seconds / 60, seconds % 60),
-            3_600..86_400 => write!(f, "{} h {} min", seconds / 3_600, seconds % 3_600 / 60),
-            _ => write!(f, "{} d {} h", seconds / 86_400, seconds % 86_400 / 3_600),
+        let (whole, unit, rest, part) = match seconds {
+            0 => return write!(f, "{ms} ms"),
+            1..60 if ms % 1_000 >= 100 => return write!(f, "{seconds}.{} s", ms % 1_000 / 100),
+            1..60 => return write!(f, "{seconds} s"),
+            60..3_600 => (seconds / 60, "min", seconds % 60, "s"),
+            3_600..86_400 => (seconds / 3_600, "h", seconds % 3_600 / 60, "min"),
+            _ => (seconds / 86_400, "d", seconds % 86_400 / 3_600, "h"),
+        };
+        match rest {
+            0 => write!(f, "{whole} {unit}"),
+            rest => write!(f, "{whole} {unit} {rest} {part}"),
         }
+    }
+}
+
+impl From<Duration> for Span {
+    fn from(duration: Duration) -> Self {
+        Self(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
     }
 }
 
@@ -84,8 +95,10 @@ mod test {
         );
         assert_eq!(
             [shown(45_900), shown(200_000), shown(7_500_000)],
-            ["45 s", "3 min 20 s", "2 h 5 min"]
+            ["45.9 s", "3 min 20 s", "2 h 5 min"]
         );
+        assert_eq!([shown(12_500), shown(120_000), shown(3_600_000)], ["12.5 s", "2 min", "1 h"]);
         assert_eq!(shown(183_600_000), "2 d 3 h");
+        assert_eq!(Span::from(Duration::from_micros(1_500_900)).to_string(), "1.5 s");
     }
 }

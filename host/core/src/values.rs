@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use xxhash_rust::xxh3::xxh3_128;
 
 /// The bus topic of "the store has changed, look": from nodes, and from the operator's commands.
 pub const LOOK: &str = "node/look";
@@ -24,6 +25,8 @@ pub enum Key {
     Node(NodeId),
     /// `sessions/<n>`: the lease.
     Session(NodeId),
+    /// `settings/<fingerprint>`: the settings that nodes with this fingerprint share.
+    Settings(u128),
     /// `leader`: who runs the policies.
     Leader,
     /// `plan/<role>/<part>`: owners of up to [`crate::plan::PART_SHARDS`] shards.
@@ -43,6 +46,7 @@ impl fmt::Display for Key {
             Self::Id(n) => write!(f, "ids/{n}"),
             Self::Node(n) => write!(f, "nodes/{n}"),
             Self::Session(n) => write!(f, "sessions/{n}"),
+            Self::Settings(fingerprint) => write!(f, "settings/{fingerprint:032x}"),
             Self::Leader => f.write_str("leader"),
             Self::Plan { role, part } => write!(f, "plan/{role}/{part}"),
         }
@@ -61,6 +65,7 @@ impl Key {
             Some(("ids", n)) => Self::Id(id(n)?),
             Some(("nodes", n)) => Self::Node(id(n)?),
             Some(("sessions", n)) => Self::Session(id(n)?),
+            Some(("settings", digits)) => Self::Settings(fingerprint(digits)?),
             Some(("plan", rest)) => {
                 let (role, part) = rest.rsplit_once('/')?;
                 Self::Plan {
@@ -73,6 +78,12 @@ impl Key {
     }
 }
 
+/// 32 hexadecimal digits in lower case, as keys spell them: no fingerprint has two keys.
+fn fingerprint(digits: &str) -> Option<u128> {
+    let proper = digits.len() == 32 && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    proper.then(|| u128::from_str_radix(digits, 16).ok())?
+}
+
 /// A stored value, of the type that its key says.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "one variant for each type below")]
@@ -81,6 +92,7 @@ pub enum Value {
     Host(Host),
     Id(IdOwner),
     Node(Arc<NodeInfo>),
+    Settings(Arc<SharedSettings>),
     Session(Session),
     Leader(Leader),
     Plan(Arc<PlanPart>),
@@ -170,6 +182,8 @@ pub struct NodeInfo {
     pub coordinator: String,
     /// Fingerprint of the settings that all nodes must share.
     pub settings: u128,
+    /// The session in which the node said this.
+    pub session: SessionId,
     /// Order: move everything away.
     pub drain: bool,
     /// Order: give it nothing more.
@@ -183,4 +197,31 @@ pub struct Leader {
     pub node: Option<NodeId>,
     /// Its session.
     pub session: SessionId,
+    /// Fingerprint of the settings under which the cluster acts: of as many live nodes on either side, these prevail.
+    pub settings: u128,
+}
+
+/// `settings/<fingerprint>`: what all nodes must share, so that whoever differs can be told in what. No secret is in
+/// it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct SharedSettings {
+    /// One `key = value` a line, sorted by key; what has its default is left out.
+    pub text: String,
+}
+
+impl SharedSettings {
+    /// The longest text that is stored, in bytes.
+    pub const MAX: usize = 64 * 1024;
+
+    /// The digest of the text, by which nodes compare their settings.
+    #[must_use]
+    pub fn fingerprint(&self) -> u128 {
+        xxh3_128(self.text.as_bytes())
+    }
+
+    /// Whether the text is short enough to be stored.
+    #[must_use]
+    pub fn is_storable(&self) -> bool {
+        self.text.len() <= Self::MAX
+    }
 }

@@ -7,7 +7,7 @@ use crate::id::NodeId;
 use crate::plan::PlanPart;
 use crate::store::{Entry, Listing, Revision, StoreTime};
 use crate::time::{Instant, Timing};
-use crate::values::{IdOwner, Key, Leader, Meta, NodeInfo, Session, Value};
+use crate::values::{IdOwner, Key, Leader, Meta, NodeInfo, Session, SharedSettings, Value};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -42,6 +42,8 @@ pub struct View {
     pub ids: BTreeMap<NodeId, Entry<IdOwner>>,
     /// `nodes/*`.
     pub nodes: BTreeMap<NodeId, Arc<NodeInfo>>,
+    /// `settings/*`, by fingerprint.
+    pub settings: BTreeMap<u128, Entry<Arc<SharedSettings>>>,
     /// `plan/*/*`.
     pub plans: BTreeMap<(String, u32), (Revision, Arc<PlanPart>)>,
     /// Everything up to here has been seen.
@@ -100,6 +102,9 @@ impl View {
             (Key::Node(id), Value::Node(value)) => {
                 self.nodes.insert(id, value);
             }
+            (Key::Settings(fingerprint), Value::Settings(value)) if value.fingerprint() == fingerprint => {
+                self.settings.insert(fingerprint, Entry { revision, written, value });
+            }
             (Key::Plan { role, part }, Value::Plan(value)) => {
                 let known = self.plans.entry((role, part)).or_insert_with(|| (Revision(0), Arc::clone(&value)));
                 if known.0 < revision {
@@ -146,16 +151,37 @@ impl View {
         self.nodes.get(&id).cloned().unwrap_or_default()
     }
 
-    /// The settings of most live nodes; those of the lowest id among equals. `None` while nobody has told any.
+    /// The fingerprint of a live node's settings, once it has told it in its present session: what it said before may
+    /// not hold any more.
+    #[must_use]
+    pub fn settings_of(&self, id: NodeId) -> Option<u128> {
+        let session = &self.sessions.get(&id)?.entry.value;
+        let info = self.nodes.get(&id)?;
+        (session.ended.is_none() && info.session == session.session).then_some(info.settings)
+    }
+
+    /// The settings that prevail: those of most live nodes; among equals those under which the cluster acts, as
+    /// `leader` says, so that a node that comes back with others takes nothing away; else those of the lowest id.
+    /// `None` while nobody has told any.
     #[must_use]
     pub fn prevailing(&self) -> Option<u128> {
-        let mut votes: BTreeMap<u128, (usize, Reverse<NodeId>)> = BTreeMap::new();
-        for id in self.live() {
-            if let Some(info) = self.nodes.get(&id) {
-                votes.entry(info.settings).or_insert((0, Reverse(id))).0 += 1;
-            }
+        self.prevailing_if(|id| self.settings_of(id))
+    }
+
+    /// As [`Self::prevailing`], if live nodes have the settings that `of` says.
+    pub(crate) fn prevailing_if(&self, of: impl Fn(NodeId) -> Option<u128>) -> Option<u128> {
+        let mut votes: BTreeMap<u128, (usize, bool, Reverse<NodeId>)> = BTreeMap::new();
+        let acting = self.leader.as_ref().map(|leader| leader.value.settings);
+        for (id, settings) in self.live().filter_map(|id| Some((id, of(id)?))) {
+            votes.entry(settings).or_insert((0, acting == Some(settings), Reverse(id))).0 += 1;
         }
         votes.into_iter().max_by_key(|(_, vote)| *vote).map(|(settings, _)| settings)
+    }
+
+    /// The text of the settings with this fingerprint, if somebody stored it.
+    #[must_use]
+    pub fn settings(&self, fingerprint: u128) -> Option<Arc<SharedSettings>> {
+        self.settings.get(&fingerprint).map(|entry| Arc::clone(&entry.value))
     }
 
     /// Whether `leader` names a session that is not over.

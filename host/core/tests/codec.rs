@@ -73,6 +73,7 @@ fn examples() -> Vec<(Key, Value)> {
                 addresses: vec!["10.0.0.1".to_owned()],
                 coordinator: "sqlite".to_owned(),
                 settings: 5,
+                session,
                 drain: true,
                 cordon: false,
             })),
@@ -82,7 +83,14 @@ fn examples() -> Vec<(Key, Value)> {
             Value::Leader(Leader {
                 node: Some(id(3)),
                 session,
+                settings: 5,
             }),
+        ),
+        (
+            Key::Settings(0xab),
+            Value::Settings(Arc::new(SharedSettings {
+                text: "cluster.max-node-id = 63\n".to_owned(),
+            })),
         ),
         (
             Key::Plan {
@@ -136,6 +144,9 @@ fn unknown_keys_are_left_alone() {
         "plan/x/y",
         "blobs/1/2",
         "leader2",
+        "settings/ab",
+        "settings/000000000000000000000000000000AB",
+        "settings/+00000000000000000000000000000ab",
     ] {
         assert_eq!(Key::parse(text), None, "{text:?}");
     }

@@ -71,6 +71,7 @@ impl Store {
                     now,
                 }))
             }
+            Request::Delete { .. } => panic!("a join removes nothing"),
         }
     }
 

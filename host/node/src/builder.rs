@@ -16,9 +16,10 @@ use crate::places;
 use crate::policies::Policies;
 use crate::reopen::Reopening;
 use crate::shared::{Ended, Phase, Shared};
+use crate::slow;
 use crate::state_dir::{StateDir, StateDirError, random_bits};
 use crate::store::StoreCalls;
-use shardwright_config::{ClusterConfig, fingerprint};
+use shardwright_config::{ClusterConfig, shared_settings};
 use shardwright_coordinator::{Coordinator, Namespace, Secret, protect};
 use shardwright_core::engine::{Engine, Settings};
 use shardwright_core::id::NodeId;
@@ -131,7 +132,13 @@ impl Builder {
         let given = self.coordinator.take();
         let losing = self.losing.take();
         // Reading, locking and compiling block.
-        let prepared = tokio::task::spawn_blocking(move || self.prepare()).await.map_err(failure);
+        let preparing = tokio::task::spawn_blocking(move || self.prepare());
+        let prepared = slow::tell(preparing, || {
+            tracing::info!(
+                "compiling the policies, as at the first start on a machine: later starts use what is kept in the cache directory"
+            );
+        });
+        let prepared = prepared.await.map_err(failure);
         let Prepared {
             config,
             hostname,
@@ -158,7 +165,15 @@ impl Builder {
             }
             None => {
                 declared(&config)?;
-                open(within(margin, opener)).await?
+                let (kind, id) = (config.coordinator.kind(), config.coordinator.id().unwrap_or_default());
+                slow::tell(open(within(margin, opener)), || {
+                    tracing::info!(
+                        kind,
+                        id,
+                        "the coordinator is not open yet: its server has not answered, or its adapter is being compiled"
+                    );
+                })
+                .await?
             }
         };
         let coordinator = protect(backend, &namespace, secret.as_ref());
@@ -183,6 +198,7 @@ impl Builder {
             roles: config.roles.clone(),
             policies: (0..config.roles.len()).map(|role| policies.digest(role)).collect(),
             info,
+            shared: Arc::new(shared_settings(&config)),
             fresh_is_safe: coordinator.fresh_is_safe(),
             rules: Rules::default(),
         };
@@ -268,10 +284,7 @@ impl Builder {
             capacity: config.node.capacity,
             version: self.version.unwrap_or_else(|| env!("CARGO_PKG_VERSION").to_owned()),
             addresses: self.addresses,
-            coordinator: String::new(),
-            settings: u128::from_be_bytes(fingerprint(&config)),
-            drain: false,
-            cordon: false,
+            ..NodeInfo::default()
         };
         Ok(Prepared {
             hostname,

@@ -201,8 +201,13 @@ impl Driver {
                         (None, Ok(())) => (Ended::Asked, None),
                         (None, Err(refusal)) => (Ended::Refused(refusal.clone()), Some(refusal.to_string())),
                     };
-                    self.parts.shared.phase.send_replace(Phase::Ended(ended));
-                    self.parts.shared.emit(NodeEvent::Ended { reason });
+                    let before = self.parts.shared.phase.send_replace(Phase::Ended(ended));
+                    let event = NodeEvent::Ended { reason };
+                    match before {
+                        // The error with which the start ends says it.
+                        Phase::Starting => self.parts.shared.announce(event),
+                        _ => self.parts.shared.emit(event),
+                    }
                     return false;
                 }
                 self.perform(command, &mut events);

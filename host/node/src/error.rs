@@ -7,6 +7,7 @@ use crate::state_dir::StateDirError;
 use shardwright_coordinator::limits::NamespaceError;
 use shardwright_coordinator::sealed::SecretTooShort;
 use shardwright_core::engine::Refusal;
+use shardwright_core::human::Span;
 use std::io;
 use std::time::Duration;
 
@@ -54,7 +55,7 @@ pub enum StartError {
 
 /// Not everything could be given up in time. The node stays draining: it is given nothing new.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("after {} ms this node still holds {}", waited.as_millis(), listed(remaining))]
+#[error("after {} this node still holds {}", Span::from(*waited), listed(remaining))]
 pub struct DrainError {
     /// How long it was waited for.
     pub waited: Duration,

@@ -2,6 +2,7 @@
 
 use crate::health::HealthState;
 use serde::{Serialize, Serializer};
+use shardwright_config::Difference;
 use shardwright_core::engine::Status;
 use shardwright_core::id::{NodeId, SessionId, Token};
 use tokio::sync::broadcast;
@@ -39,6 +40,13 @@ pub enum NodeEvent {
     /// The store is new: nobody acts before holders of an older one must have stopped.
     Grace {
         /// Milliseconds to wait.
+        wait: u64,
+    },
+    /// This node cannot join yet: somebody may be alive who has its hostname or its id.
+    Waiting {
+        /// What is waited for.
+        reason: String,
+        /// For how many milliseconds at most.
         wait: u64,
     },
     /// These shards are this node's to act on.
@@ -139,11 +147,15 @@ pub enum NodeEvent {
     PeerDiffers {
         /// Which.
         node: NodeId,
+        /// What differs: `here` is what prevails, `there` what that node has. Empty if it is not known.
+        keys: Vec<Difference>,
     },
     /// This node's settings differ from the prevailing ones: it does not act.
     SettingsDiffer {
         /// Nodes that have the prevailing settings.
         from: Vec<NodeId>,
+        /// What differs: `here` is what this node has, `there` what prevails. Empty if it is not known.
+        keys: Vec<Difference>,
     },
     /// This node's settings are the prevailing ones again.
     SettingsAgree,
@@ -309,6 +321,18 @@ mod test {
         assert_eq!(
             json(lost),
             r#"{"event":"lost","role":"r","shards":[1,2],"tokens":["00000000000000000007","18446744073709551615"],"overdue":false}"#
+        );
+        let differ = NodeEvent::SettingsDiffer {
+            from: vec![node],
+            keys: vec![Difference {
+                key: "cluster.roles.a.nodes".into(),
+                here: Some("\"1-3\"".into()),
+                there: None,
+            }],
+        };
+        assert_eq!(
+            json(differ),
+            r#"{"event":"settings-differ","from":[3],"keys":[{"key":"cluster.roles.a.nodes","here":"\"1-3\"","there":null}]}"#
         );
         let health = NodeEvent::Health {
             state: HealthState::BusSilent,

@@ -61,6 +61,7 @@ mod precheck;
 mod reopen;
 mod role;
 mod shared;
+mod slow;
 mod state_dir;
 mod store;
 mod table;
@@ -84,7 +85,7 @@ pub use precheck::precheck;
 pub use role::{Role, UnknownRole};
 pub use state_dir::StateDirError;
 
-pub use shardwright_config::ClusterConfig;
+pub use shardwright_config::{ClusterConfig, Difference};
 pub use shardwright_coordinator::{BusError, Coordinator};
 pub use shardwright_core::engine::{NodeRecord, Refusal, Status};
 pub use shardwright_core::id::{InstanceId, NodeId, SessionId, Token};

@@ -10,6 +10,7 @@ use crate::health::{Health, Pulse};
 use crate::policies::{Policies, PolicyFileError};
 use crate::role::{Role, UnknownRole};
 use crate::shared::{Ended, Phase, Shared};
+use crate::slow;
 use bytes::Bytes;
 use shardwright_config::ClusterConfig;
 use shardwright_coordinator::{BusError, Protected};
@@ -212,7 +213,8 @@ impl Node {
     pub async fn reload_policies(&self) -> Result<Vec<String>, PolicyFileError> {
         let policies = self.policies.clone();
         // A panic of the loader leaves the old policies in place.
-        let (replaced, outcome) = tokio::task::spawn_blocking(move || policies.reload())
+        let reading = tokio::task::spawn_blocking(move || policies.reload());
+        let (replaced, outcome) = slow::tell(reading, || tracing::info!("compiling the policies whose files have changed"))
             .await
             .unwrap_or_else(|error| (Vec::new(), Err(PolicyFileError::crashed(&error))));
         for (role, table) in self.shared.tables.iter().enumerate() {

@@ -87,6 +87,11 @@ impl Shared {
     /// Tells people and whoever listens.
     pub(crate) fn emit(&self, event: NodeEvent) {
         tell::log(&event);
+        self.announce(event);
+    }
+
+    /// As [`Self::emit`], without a line in the log: whoever starts the node is told otherwise.
+    pub(crate) fn announce(&self, event: NodeEvent) {
         if let NodeEvent::HistoryLost { reason } = &event {
             *self.loss.lock().unwrap_or_else(PoisonError::into_inner) = Some((SystemTime::now(), reason.clone()));
         }

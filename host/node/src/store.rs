@@ -4,8 +4,9 @@ use crate::backend::{BackendError, covers};
 use bytes::Bytes;
 use shardwright_coordinator::Coordinator;
 use shardwright_core::codec;
+use shardwright_core::human::Span;
 use shardwright_core::join::{Answer, Outcome, Request};
-use shardwright_core::store::{Entry, Listing, Reading, StoreError, StoreTime, Written};
+use shardwright_core::store::{Entry, Expected, Listing, Reading, StoreError, StoreTime, Written};
 use shardwright_core::values::{Key, Value};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -42,7 +43,7 @@ impl StoreCalls {
 
     /// Performs `request` for somebody who was told of no later partial loss than `heard`.
     pub(crate) async fn perform(&self, request: Request, heard: StoreTime) -> Outcome {
-        let writes = matches!(request, Request::Put { .. });
+        let writes = request.is_write();
         let failed = |text: String| match writes {
             true => StoreError::Indeterminate(text),
             false => StoreError::Unavailable(text),
@@ -52,7 +53,7 @@ impl StoreCalls {
             self.trust().map_err(|error| StoreError::Unavailable(error.to_string()))?;
         }
         let outcome = tokio::time::timeout(self.limit, self.call(request, heard)).await;
-        match outcome.unwrap_or_else(|_| Err(failed(format!("no answer within {} ms", self.limit.as_millis())))) {
+        match outcome.unwrap_or_else(|_| Err(failed(format!("no answer within {}", Span::from(self.limit))))) {
             outcome @ (Ok(_) | Err(StoreError::Conflict(_))) => match self.trust() {
                 Ok(()) => outcome,
                 Err(error) => Err(failed(error.to_string())),
@@ -104,6 +105,11 @@ impl StoreCalls {
                 }
                 Ok(Answer::Written(written))
             }
+            // Nothing rests on what is removed, whoever has not heard of a loss.
+            Request::Delete { key, revision } => {
+                let removed = self.coordinator.delete(&key.to_string(), Expected::Revision(revision)).await;
+                Ok(Answer::Written(removed.map_err(|e| error(&key, e))?))
+            }
         }
     }
 }
@@ -135,7 +141,7 @@ mod test {
     use super::*;
     use shardwright_coordinator::{MemoryBroker, Namespace};
     use shardwright_core::id::NodeId;
-    use shardwright_core::store::{Expected, Revision};
+    use shardwright_core::store::Revision;
     use shardwright_core::values::IdOwner;
 
     const LIMIT: Duration = Duration::from_secs(5);

@@ -2,7 +2,11 @@
 
 use crate::event::NodeEvent;
 use crate::health::HealthState;
+use serde::Serialize;
+use shardwright_config::{Difference, differences, told};
 use shardwright_core::engine::Notice;
+use shardwright_core::human::Span;
+use shardwright_core::id::NodeId;
 use std::fmt;
 use tracing::{error, info, warn};
 
@@ -13,6 +17,10 @@ pub(crate) fn event(notice: Notice, roles: &[String]) -> NodeEvent {
         Notice::Joined { id, session } => NodeEvent::Joined { node: id, session },
         Notice::Renamed { id, from } => NodeEvent::Renamed { node: id, from },
         Notice::Grace { wait } => NodeEvent::Grace { wait },
+        Notice::Waiting { awaited, wait } => NodeEvent::Waiting {
+            reason: awaited.to_string(),
+            wait,
+        },
         Notice::Fenced { deadline } => NodeEvent::Fenced { deadline: deadline.0 },
         Notice::Resumed { deadline } => NodeEvent::Resumed { deadline: deadline.0 },
         Notice::SessionLost => NodeEvent::SessionLost,
@@ -25,9 +33,17 @@ pub(crate) fn event(notice: Notice, roles: &[String]) -> NodeEvent {
         Notice::PeerJoined(node) => NodeEvent::PeerJoined { node },
         Notice::PeerLeft(node) => NodeEvent::PeerLeft { node },
         Notice::PeerStatus(node, status) => NodeEvent::PeerStatus { node, status },
-        Notice::SettingsDiffer { from } => NodeEvent::SettingsDiffer { from },
+        Notice::SettingsDiffer { from, mine, prevailing } => NodeEvent::SettingsDiffer {
+            from,
+            keys: prevailing.map_or_else(Vec::new, |theirs| differences(&mine, &theirs)),
+        },
         Notice::SettingsAgree => NodeEvent::SettingsAgree,
-        Notice::PeerDiffers(node) => NodeEvent::PeerDiffers { node },
+        Notice::PeerDiffers { node, theirs, prevailing } => NodeEvent::PeerDiffers {
+            node,
+            keys: prevailing
+                .zip(theirs)
+                .map_or_else(Vec::new, |(prevailing, theirs)| differences(&prevailing, &theirs)),
+        },
         Notice::Leading => NodeEvent::Leading,
         Notice::Resigned => NodeEvent::Resigned,
         Notice::ClockJumped { by } => NodeEvent::ClockJumped { by },
@@ -56,17 +72,18 @@ pub(crate) fn log(event: &NodeEvent) {
     use NodeEvent as E;
     match event {
         E::Joined { node, session } => info!(%node, %session, "joined"),
-        E::Renamed { node, from } => info!(%node, from, "this installation had another hostname before: it keeps its id"),
+        E::Renamed { node, from } => info!(%node, %from, "this installation had another hostname before: it keeps its id"),
         E::StateDirLost { reason } => error!(
-            reason,
+            %reason,
             "the state directory is gone: this node goes on, but after a restart it would be another installation, which first waits for \
              the lease of this one. Put the directory back, or restart the node in good order"
         ),
         E::StateDirBack => info!("the state directory is there again"),
         E::Grace { wait } => info!(
-            wait,
+            wait = %Span(*wait),
             "the store is new, or may have lost its last writes: waiting until nobody can be acting on what it does not say"
         ),
+        E::Waiting { reason, wait } => info!(at_most = %Span(*wait), "waiting before this node joins: {reason}"),
         E::Gained { role, shards, .. } => info!(role, shards = %Ranges(shards), "gained"),
         E::Losing { role, shards, .. } => info!(role, shards = %Ranges(shards), "losing"),
         E::Lost {
@@ -86,34 +103,40 @@ pub(crate) fn log(event: &NodeEvent) {
         E::Fenced { .. } => error!("not renewed in time: this node does not act"),
         E::Resumed { .. } => info!("renewed after all: this node acts again"),
         E::SessionLost => error!("the session was ended by others: joining again"),
-        E::HistoryLost { reason } => error!(reason, "the coordinator lost its history: joining again"),
-        E::Refused { reason } => error!(reason, "joining again was refused; it is tried again"),
-        E::CoordinatorDown { reason } => error!(reason, "the coordinator fails"),
+        E::HistoryLost { reason } => error!(%reason, "the coordinator lost its history: joining again"),
+        E::Refused { reason } => error!(%reason, "joining again was refused; it is tried again"),
+        E::CoordinatorDown { reason } => error!(%reason, "the coordinator fails"),
         E::CoordinatorUp => info!("the coordinator answers again"),
         E::Health { state: HealthState::Fine } => info!("healthy again: the session is renewed, and messages come back"),
-        E::Health { state } => warn!(?state, "not healthy"),
-        E::Resync { reason } => warn!(reason, "messages were lost"),
+        E::Health { state } => warn!(state = %word(state), "not healthy"),
+        E::Resync { reason } => warn!(%reason, "messages were lost"),
         E::PeerJoined { node } => info!(peer = %node, "a node joined"),
         E::PeerLeft { node } => info!(peer = %node, "a node left"),
-        E::PeerStatus { node, status } => info!(peer = %node, ?status, "a node's freshness changed"),
-        E::PeerDiffers { node } => warn!(peer = %node, "a node's settings differ from the prevailing ones: it is given nothing"),
-        E::SettingsDiffer { from } => {
-            error!(
-                ?from,
-                "this node's roles, timing, name or max-node-id differ from those of the nodes listed: it does not act until they agree"
-            );
-        }
+        E::PeerStatus { node, status } => info!(peer = %node, status = %word(status), "a node's freshness changed"),
+        E::PeerDiffers { node, keys } => warn!(
+            peer = %node,
+            "the settings of node {node} differ from those that prevail: {}. It is given nothing until they agree",
+            what(keys, "on the others", "there")
+        ),
+        E::SettingsDiffer { from, keys } => error!(
+            "this node's settings differ from those of {}, which prevail: {}. It does not act until they agree: correct its configuration and \
+             restart it, or restart the others with its configuration, one after another",
+            Nodes(from),
+            what(keys, "here", "there")
+        ),
         E::SettingsAgree => info!("this node's settings are the prevailing ones again"),
         E::Leading => info!("leading"),
         E::Resigned => info!("leading no more"),
-        E::ClockJumped { by } => warn!(by, "the coordinator's clock stepped"),
+        E::ClockJumped { by } => {
+            warn!(by = %format_args!("{}{}", if *by < 0 { "-" } else { "" }, Span(by.unsigned_abs())), "the coordinator's clock stepped")
+        }
         E::PlanAccepted {
             role,
             epoch,
             moves,
             native,
         } => info!(role, epoch, moves, native, "plan accepted"),
-        E::PlanRefused { role, reason, failures } => warn!(role, reason, failures, "plan refused: the previous one stays"),
+        E::PlanRefused { role, reason, failures } => warn!(role, %reason, failures, "plan refused: the previous one stays"),
         E::PolicySuspended { role } => error!(
             role,
             "the policy failed too often: the native one takes over until the component changes"
@@ -128,12 +151,42 @@ pub(crate) fn log(event: &NodeEvent) {
         } => info!(name, from, to, digest, "the adapter was replaced by another version"),
         #[cfg(feature = "adapters")]
         E::AdapterRefused { name, version, reason } => {
-            error!(name, version, reason, "the adapter was not replaced: the present one goes on");
+            error!(name, version, %reason, "the adapter was not replaced: the present one goes on");
         }
         E::Ended { reason: None } => info!("ended"),
-        E::Ended { reason: Some(reason) } => error!(reason, "ended"),
+        E::Ended { reason: Some(reason) } => error!(%reason, "ended"),
         // Made by the reader, told by nobody.
         E::Lagged { .. } => {}
+    }
+}
+
+/// What differs, as a part of a sentence.
+fn what(keys: &[Difference], here: &str, there: &str) -> String {
+    match keys {
+        [] => "what differs is not known here, compare the files with `shardwright check`".to_owned(),
+        keys => told(keys, here, there),
+    }
+}
+
+/// The word that events have for it.
+fn word(value: &impl Serialize) -> String {
+    let word = serde_json::to_value(value).ok();
+    word.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
+}
+
+/// Nodes in a sentence: `node 1`, `the nodes 1, 2`.
+struct Nodes<'n>(&'n [NodeId]);
+
+impl fmt::Display for Nodes<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let [node] = self.0 {
+            return write!(f, "node {node}");
+        }
+        f.write_str("the nodes")?;
+        for (n, node) in self.0.iter().enumerate() {
+            write!(f, "{} {node}", if n > 0 { "," } else { "" })?;
+        }
+        Ok(())
     }
 }
 

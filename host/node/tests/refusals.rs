@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Cluster, event, held, until, work};
-use shardwright::{JoinError, Node, NodeEvent, Refusal, StartError};
+use shardwright::{Difference, JoinError, Node, NodeEvent, Refusal, StartError};
 
 async fn refused(starting: impl Future<Output = Result<Node, StartError>>) -> StartError {
     starting.await.expect_err("it must not start")
@@ -59,18 +59,55 @@ async fn other_settings_are_named_and_keep_a_node_from_acting() {
     let mut seen = a.events();
     cluster.config = cluster.config.replace("shards = 4", "shards = 5");
     let odd = cluster.start("odd").await;
-    let from = event("it learns that it differs", &mut odd.events(), |event| match event {
-        NodeEvent::SettingsDiffer { from } => Some(from),
+    let differ = |here: &str, there: &str| Difference {
+        key: "cluster.roles.work.shards".into(),
+        here: Some(here.into()),
+        there: Some(there.into()),
+    };
+    let told = event("it learns in what it differs", &mut odd.events(), |event| match event {
+        NodeEvent::SettingsDiffer { from, keys } => Some((from, keys)),
         _ => None,
     })
     .await;
-    assert_eq!(from, [a.id(), b.id()]);
-    event("the others name it", &mut seen, |event| {
-        (event == NodeEvent::PeerDiffers { node: odd.id() }).then_some(())
+    assert_eq!(told, (vec![a.id(), b.id()], vec![differ("5", "4")]));
+    let told = event("the others name it", &mut seen, |event| match event {
+        NodeEvent::PeerDiffers { node, keys } => Some((node, keys)),
+        _ => None,
     })
     .await;
+    assert_eq!(told, (odd.id(), vec![differ("4", "5")]));
     assert_eq!(held(&[&a, &b, &odd]), [2, 2, 0]);
     assert!(work(&odd).claim(1_u64).is_none());
+}
+
+/// Whichever of two has the lower id, a restart with another file takes nothing from the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_nodes_the_one_that_acts_keeps_its_work() {
+    let mut cluster = Cluster::new("{ shards = 4 }");
+    let (a, b) = (cluster.start("a").await, cluster.start("b").await);
+    until("both work", &[&a, &b], || held(&[&a, &b]) == [2, 2]).await;
+    assert!(a.id() < b.id());
+    let mut seen = b.events();
+    a.shutdown().await;
+    until("the other has all", &[&b], || held(&[&b]) == [4]).await;
+    cluster.config = cluster.config.replace("shards = 4", "shards = 5");
+    let a = cluster.start("a").await;
+    let from = event("it learns that it differs", &mut a.events(), |event| match event {
+        NodeEvent::SettingsDiffer { from, .. } => Some(from),
+        _ => None,
+    })
+    .await;
+    assert_eq!(from, [b.id()]);
+    event("the other sees it", &mut seen, |event| {
+        assert!(!matches!(event, NodeEvent::SettingsDiffer { .. }), "it is not the one that differs");
+        matches!(event, NodeEvent::PeerDiffers { .. }).then_some(())
+    })
+    .await;
+    assert_eq!(held(&[&a, &b]), [0, 4]);
+    assert!(work(&b).claim(1_u64).is_some());
+    // As soon as it acts by them alone, its own settings are in force, and stay so.
+    b.shutdown().await;
+    until("it does all the work", &[&a], || held(&[&a]) == [5]).await;
 }
 
 #[tokio::test]

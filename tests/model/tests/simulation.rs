@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const SEEDS: u64 = 6_000;
 
 /// What must have happened at least once in a complete run, or the run proves less than it says.
-const EVENTS: [&str; 23] = [
+const EVENTS: [&str; 24] = [
     "away for a moment",
     "coordinator down",
     "fenced",
@@ -26,6 +26,7 @@ const EVENTS: [&str; 23] = [
     "leading",
     "left",
     "native plan",
+    "other settings",
     "plan accepted",
     "plan refused",
     "policy suspended",

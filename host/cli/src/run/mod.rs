@@ -11,10 +11,14 @@ use clap::Args;
 use events::{Events, EventsFormat};
 use logs::LogFormat;
 use shardwright::Node;
+use shardwright_config::Code;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
+
+/// What a start that needs the file says by itself, as the reason why there is none.
+const MISSING: [Code; 3] = [Code::MissingPolicyFile, Code::MissingAdapterFile, Code::MissingTlsFile];
 
 /// Signals that follow the first within this time count as the same.
 const ECHO: Duration = Duration::from_millis(500);
@@ -53,7 +57,7 @@ pub(crate) async fn run(args: Run) -> anyhow::Result<Exit> {
     let Some((config, report)) = Which::of(args.config).read()? else {
         bail!("there is no configuration: name one with --config FILE, or write ./shardwright.toml or /etc/shardwright/config.toml");
     };
-    for problem in report.problems() {
+    for problem in report.problems().iter().filter(|problem| !MISSING.contains(&problem.code)) {
         tracing::warn!(code = problem.code.as_str(), help = problem.help, "{}", problem.message);
     }
     cluster::check_usable(&config.coordinator)?;

@@ -2,6 +2,7 @@
 
 use super::fault::{FaultKind, LaneFault};
 use serde::Serialize;
+use shardwright_core::human::Span;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -145,7 +146,7 @@ impl Supervisor {
                 WINDOW.as_secs()
             ),
             AdapterState::Unreachable => self.unreachable.clone().unwrap_or_default(),
-            _ => format!("the adapter is started again in {} ms after a fault: {last}", left.as_millis()),
+            _ => format!("the adapter is started again in {} after a fault: {last}", Span::from(left)),
         };
         Some(Wait {
             until: self.not_before,

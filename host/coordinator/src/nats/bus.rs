@@ -13,6 +13,7 @@ use crate::queue::Subscribers;
 use async_nats::{Message, Subscriber};
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
+use shardwright_core::human::Span;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -68,7 +69,7 @@ impl Ear {
             heard = ear.hear_itself(wire, names) => heard?,
             text = denied(complaint, names) => return Err(Trouble::Denied(text)),
             _ = lost.changed() => return Err(Trouble::Unsent("the connection was lost".into())),
-            () = tokio::time::sleep(wire.timeout) => return Err(Trouble::Unsent(format!("no message came back within {:?}", wire.timeout))),
+            () = tokio::time::sleep(wire.timeout) => return Err(Trouble::Unsent(format!("no message came back within {}", Span::from(wire.timeout)))),
         }
         Ok(ear)
     }

@@ -6,6 +6,7 @@ use super::tls;
 use crate::broker::{BrokerError, Security};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Cmd, Pipeline, PushInfo, RedisConnectionInfo, Value};
+use shardwright_core::human::Span;
 use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
@@ -72,7 +73,7 @@ impl Dialer {
         } else {
             ""
         };
-        let late = |_| unreachable(format!("no answer within {:?}{hint}", self.timeout));
+        let late = |_| unreachable(format!("no answer within {}{hint}", Span::from(self.timeout)));
         timeout(self.timeout, attempt).await.map_err(late)?
     }
 

@@ -1,5 +1,6 @@
 //! Coming in and going out: the store's history, the grace period, the join, the leave.
 
+use super::settings::SettingsState;
 use super::{Command, Engine, Notice, Op, Refusal};
 use crate::id::{HistoryId, SessionId};
 use crate::join::{Answer, Held, Join, Next, Outcome, Request};
@@ -109,6 +110,15 @@ impl Engine {
             }
             _ => self.meta_later(now),
         }
+    }
+
+    /// Whether `meta`, read with this outcome, says that this node cannot start.
+    pub(super) fn is_refusal(&self, outcome: &Outcome) -> bool {
+        let final_one = matches!(
+            outcome,
+            Err(StoreError::Denied(_) | StoreError::Invalid(_) | StoreError::HistoryLost(_))
+        );
+        final_one && !self.joined_once
     }
 
     pub(super) fn meta_written(&mut self, outcome: &Outcome, now: Instant) {
@@ -285,11 +295,17 @@ impl Engine {
             Next::Do(request) => self.send(Op::Join, request, now),
             Next::Wait(ms) => {
                 let at = now.plus(self.jitter(ms.max(2)).max(1));
-                if let Phase::Joining(_, wake) = &mut self.phase {
+                if let Phase::Joining(join, wake) = &mut self.phase {
                     *wake = Some(at);
+                    // Once, though it looks again and again.
+                    if let Some((awaited, wait)) = join.awaited(now).filter(|(awaited, _)| self.awaited != Some(*awaited)) {
+                        self.awaited = Some(awaited);
+                        self.notice(Notice::Waiting { awaited, wait });
+                    }
                 }
             }
             Next::Held(held) => {
+                self.awaited = None;
                 self.phase = Phase::Sealing(Box::new(held));
                 self.send(Op::Seal, Request::Get(Key::Meta), now);
             }
@@ -346,6 +362,7 @@ impl Engine {
         self.resign();
         self.probes.clear();
         self.differs = false;
+        self.settings = SettingsState::default();
         if !matches!(self.phase, Phase::Gone) {
             self.phase = match self.phase {
                 Phase::Leaving | Phase::Bye => Phase::Leaving,
@@ -362,6 +379,7 @@ impl Engine {
             let value = Value::Leader(Leader {
                 node: next.filter(|_| session.is_some()),
                 session: session.unwrap_or(entry.value.session),
+                settings: entry.value.settings,
             });
             let request = Request::Put {
                 key: Key::Leader,

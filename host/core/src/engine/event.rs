@@ -2,7 +2,7 @@
 
 use crate::duty::StopId;
 use crate::id::{HistoryId, InstanceId, NodeId, SessionId, Token};
-use crate::join::{Identity, JoinError, Outcome, Request};
+use crate::join::{Awaited, Identity, JoinError, Outcome, Request};
 use crate::memory::Memory;
 use crate::plan::PlanPart;
 use crate::role::RoleSpec;
@@ -10,7 +10,7 @@ use crate::rules::Rules;
 use crate::snapshot::{Answer, Snapshot};
 use crate::store::{Revision, StoreTime};
 use crate::time::{Instant, Timing};
-use crate::values::NodeInfo;
+use crate::values::{NodeInfo, SharedSettings};
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -29,8 +29,10 @@ pub struct Settings {
     pub policies: Vec<u64>,
     /// What the state directory remembers.
     pub memory: Memory,
-    /// What the node says of itself; its `settings` is the fingerprint that nodes must share.
+    /// What the node says of itself; its `settings`, `session` and orders are filled in here.
     pub info: NodeInfo,
+    /// What all nodes must share.
+    pub shared: Arc<SharedSettings>,
     /// A new store proves that nobody acts on an older one (in process only): no grace period.
     pub fresh_is_safe: bool,
     /// The rules in force.
@@ -234,6 +236,13 @@ pub enum Notice {
         /// Milliseconds to wait.
         wait: u64,
     },
+    /// This node cannot join before something has shown itself.
+    Waiting {
+        /// What.
+        awaited: Awaited,
+        /// For how many milliseconds at most.
+        wait: u64,
+    },
     /// The session could not be renewed in time: this node does not act.
     Fenced {
         /// The deadline that has passed.
@@ -265,15 +274,27 @@ pub enum Notice {
     PeerLeft(NodeId),
     /// Another node's freshness changed.
     PeerStatus(NodeId, Status),
-    /// This node's settings differ from the prevailing ones: it refuses to act.
+    /// This node's settings differ from the prevailing ones: it refuses to act. Told anew when others prevail, and when
+    /// they become known.
     SettingsDiffer {
         /// Nodes that have the prevailing settings.
         from: Vec<NodeId>,
+        /// This node's settings.
+        mine: Arc<SharedSettings>,
+        /// The prevailing ones, if they are known.
+        prevailing: Option<Arc<SharedSettings>>,
     },
     /// This node's settings are the prevailing ones again.
     SettingsAgree,
-    /// A node's settings differ from the prevailing ones: it is given nothing.
-    PeerDiffers(NodeId),
+    /// Another node's settings differ from the prevailing ones: it is given nothing.
+    PeerDiffers {
+        /// Which.
+        node: NodeId,
+        /// Its settings, if they are known.
+        theirs: Option<Arc<SharedSettings>>,
+        /// The prevailing ones, if they are known.
+        prevailing: Option<Arc<SharedSettings>>,
+    },
     /// This node leads now.
     Leading,
     /// This node leads no more.

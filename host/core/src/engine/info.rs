@@ -1,12 +1,10 @@
-//! What this node says of itself (`nodes/<n>`), the orders for it, and whether its settings are the prevailing ones.
+//! What this node says of itself (`nodes/<n>`), and the orders for it.
 
-use super::{Engine, Notice, Op};
-use crate::id::NodeId;
+use super::{Engine, Op};
 use crate::join::{Answer, Outcome, Request};
 use crate::store::{Expected, StoreError};
 use crate::time::Instant;
 use crate::values::{Key, NodeInfo, Value};
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The steps of writing `nodes/<n>`.
@@ -33,8 +31,6 @@ pub(super) struct InfoState {
     cordon: Option<bool>,
     /// The id was another hostname's: the orders stored under it were not for this node.
     pub inherited: bool,
-    /// Nodes already told of as having other settings.
-    told: BTreeSet<NodeId>,
 }
 
 impl Engine {
@@ -62,11 +58,14 @@ impl Engine {
     }
 
     pub(super) fn info_due(&self) -> Option<Instant> {
-        self.info.due.filter(|_| !self.info.busy)
+        // The fingerprint in it means something to others only once the settings are stored.
+        self.info.due.filter(|_| !self.info.busy && self.settings_are_told())
     }
 
     pub(super) fn info_answered(&mut self, op: InfoOp, outcome: Outcome, now: Instant) {
-        let Some(id) = self.id() else { return };
+        let Some((id, session)) = self.id().zip(self.session()) else {
+            return;
+        };
         self.info.busy = false;
         match (op, outcome) {
             (InfoOp::Read, Ok(Answer::Reading(read))) => {
@@ -82,6 +81,7 @@ impl Engine {
                 let info = NodeInfo {
                     drain: self.info.drain.unwrap_or_else(|| orders.is_some_and(|i| i.drain)),
                     cordon: self.info.cordon.unwrap_or_else(|| orders.is_some_and(|i| i.cordon)),
+                    session,
                     ..self.set.info.clone()
                 };
                 let (drain, cordon) = (info.drain, info.cordon);
@@ -120,37 +120,5 @@ impl Engine {
         self.info.inherited = false;
         self.info.drain.take_if(|order| *order == drain);
         self.info.cordon.take_if(|order| *order == cordon);
-    }
-
-    /// Refuses to act while this node's settings are not the prevailing ones; names nodes that differ.
-    pub(super) fn check_settings(&mut self) {
-        let Some(prevailing) = self.view.prevailing() else { return };
-        let with = |settings: u128| -> Vec<NodeId> {
-            self.view
-                .live()
-                .filter(|id| self.view.nodes.get(id).is_some_and(|i| i.settings == settings))
-                .collect()
-        };
-        let differs = prevailing != self.set.info.settings;
-        if differs != self.differs {
-            let notice = if differs {
-                Notice::SettingsDiffer { from: with(prevailing) }
-            } else {
-                Notice::SettingsAgree
-            };
-            self.differs = differs;
-            self.notice(notice);
-        }
-        let others: BTreeSet<NodeId> = self
-            .view
-            .live()
-            .filter(|id| Some(*id) != self.id() && self.view.nodes.get(id).is_some_and(|i| i.settings != prevailing))
-            .collect();
-        if others != self.info.told {
-            for &id in others.difference(&self.info.told.clone()) {
-                self.notice(Notice::PeerDiffers(id));
-            }
-            self.info.told = others;
-        }
     }
 }

@@ -124,7 +124,9 @@ impl Engine {
             self.resign();
         }
         // A leader whose settings few share blocks everyone else: it is replaced like one that is gone.
-        let accepted = leader.filter(|l| self.view.nodes.get(l).is_none_or(|i| Some(i.settings) == self.view.prevailing()));
+        let prevailing = self.prevailing();
+        let fits = |entry: &Entry<Leader>| prevailing.is_none_or(|settings| settings == entry.value.settings);
+        let accepted = leader.filter(|_| self.view.leader.as_ref().is_some_and(fits));
         if accepted.is_some() || !able {
             self.lead.vacant = None;
             return;
@@ -163,8 +165,7 @@ impl Engine {
     }
 
     fn has_told_info(&self) -> bool {
-        self.id()
-            .is_some_and(|id| self.view.nodes.get(&id).is_some_and(|i| i.settings == self.set.info.settings))
+        self.id().and_then(|id| self.view.settings_of(id)) == Some(self.set.info.settings)
     }
 
     fn claim(&mut self, now: Instant) {
@@ -172,6 +173,7 @@ impl Engine {
         let value = Leader {
             node: Some(mine.id),
             session: mine.session.session,
+            settings: self.set.info.settings,
         };
         let expected = self
             .view

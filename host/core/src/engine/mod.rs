@@ -13,6 +13,7 @@ mod peers;
 mod plans;
 mod renew;
 mod roles;
+mod settings;
 mod sight;
 mod sync;
 
@@ -24,7 +25,7 @@ pub use event::{Command, Event, NodeRecord, Notice, OpId, Refusal, Settings, Sta
 use crate::clock::BackendClock;
 use crate::duty::{Change, Duty};
 use crate::id::{HistoryId, NodeId, SessionId};
-use crate::join::{Outcome, Request};
+use crate::join::{Awaited, Outcome, Request};
 use crate::plan::shape;
 use crate::store::{Revision, StoreError, StoreTime};
 use crate::time::Instant;
@@ -35,6 +36,7 @@ use lead::Lead;
 use memory::MemoryState;
 use op::{Op, Pending, revision_of, time_of};
 use renew::Mine;
+use settings::SettingsState;
 use sight::Sight;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -52,6 +54,7 @@ pub struct Engine {
     mine: Option<Mine>,
     sync: Sync,
     info: InfoState,
+    settings: SettingsState,
     lead: Lead,
     memory: MemoryState,
     sight: Sight,
@@ -68,6 +71,8 @@ pub struct Engine {
     heard: StoreTime,
     /// Whether this node's settings differ from the prevailing ones.
     differs: bool,
+    /// What was told of that a join waits for.
+    awaited: Option<Awaited>,
     /// Whether this node has joined before: a refusal is then tried again instead of being final.
     joined_once: bool,
     /// Whether the coordinator failed last, and whether it failed to write.
@@ -89,7 +94,8 @@ pub struct Engine {
 impl Engine {
     /// A node that has not started yet.
     #[must_use]
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(mut settings: Settings) -> Self {
+        settings.info.settings = settings.shared.fingerprint();
         let duty = Duty::new(settings.roles.iter().map(shape).collect(), settings.rules);
         let lead = Lead::new(settings.roles.len());
         let memory = MemoryState::new(settings.memory.clone());
@@ -102,6 +108,7 @@ impl Engine {
             mine: None,
             sync: Sync::default(),
             info: InfoState::default(),
+            settings: SettingsState::default(),
             lead,
             memory,
             sight: Sight::default(),
@@ -112,6 +119,7 @@ impl Engine {
             grace_until: Instant(0),
             heard: StoreTime::default(),
             differs: false,
+            awaited: None,
             joined_once: false,
             down: false,
             down_to_writes: false,
@@ -198,6 +206,7 @@ impl Engine {
             self.gate();
             self.turn_renewal(now);
             self.turn_sync(now);
+            self.turn_settings(now);
             self.turn_info(now);
             self.turn_registry(now);
             self.turn_peers(now);
@@ -224,6 +233,7 @@ impl Engine {
             due.extend([
                 self.renewal_due(),
                 self.sync_due(),
+                self.settings_due(),
                 self.info_due(),
                 self.registry_due,
                 self.peers_due(now),
@@ -237,7 +247,10 @@ impl Engine {
         let Some(pending) = self.ops.remove(&id) else { return };
         let Pending { op, sent, floor, writes } = pending;
         let was_down = self.down;
-        self.note_health(&outcome, writes);
+        // What keeps a node from starting is told once, as the reason why it does not.
+        if !(matches!(op, Op::ReadMeta) && self.is_refusal(&outcome)) {
+            self.note_health(&outcome, writes);
+        }
         if matches!(outcome, Ok(_) | Err(StoreError::Conflict(_))) {
             self.sight.answered(now, self.set.timing.renew, self.set.timing.margin);
         }
@@ -281,6 +294,7 @@ impl Engine {
             Op::List { full } => self.listed(outcome, full, floor, now),
             Op::Reserve(op) => self.reserved(&op, outcome, now),
             Op::Info(op) => self.info_answered(op, outcome, now),
+            Op::Settings(op) => self.settings_answered(&op, outcome, now),
             Op::Probe { node, seen } => self.probed(node, seen, outcome, sent, now),
             Op::End { node, ended } => self.ended(node, *ended, outcome, now),
             Op::Lead { value } => self.led(value, outcome, now),
@@ -301,7 +315,7 @@ impl Engine {
                 op,
                 sent: now,
                 floor: self.highest,
-                writes: matches!(request, Request::Put { .. }),
+                writes: request.is_write(),
             },
         );
         let heard = self.heard;

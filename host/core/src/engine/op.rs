@@ -2,6 +2,7 @@
 
 use super::info::InfoOp;
 use super::memory::ReserveOp;
+use super::settings::SettingsOp;
 use crate::id::NodeId;
 use crate::join::{Answer, Outcome, Request};
 use crate::plan::PlanPart;
@@ -31,6 +32,7 @@ pub(super) enum Op {
     Renew { applied: Revision },
     List { full: bool },
     Info(InfoOp),
+    Settings(SettingsOp),
     Reserve(ReserveOp),
     Probe { node: NodeId, seen: Revision },
     End { node: NodeId, ended: Box<Session> },

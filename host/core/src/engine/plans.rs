@@ -27,8 +27,17 @@ enum Fitness {
     Fit,
 }
 
-/// The live nodes that may own: how they stand, and whether they stand in for others.
-type Standing = BTreeMap<u32, (Fitness, bool)>;
+/// A live node that may own.
+#[derive(Clone, Copy, Debug)]
+struct Stance {
+    fitness: Fitness,
+    /// It stands in for others.
+    takes_new: bool,
+    /// It has told its settings in its present session.
+    told: bool,
+}
+
+type Standing = BTreeMap<u32, Stance>;
 
 impl Engine {
     pub(super) fn turn_plans(&mut self, now: Instant) {
@@ -233,7 +242,12 @@ impl Engine {
                 (_, Some(_)) => Fitness::Settling,
                 _ => Fitness::Fit,
             };
-            standing.insert(id.get(), (fit, !info.cordon));
+            let stance = Stance {
+                fitness: fit,
+                takes_new: !info.cordon,
+                told: self.view.settings_of(id).is_some(),
+            };
+            standing.insert(id.get(), stance);
         }
         if let Some(at) = settled {
             self.again_at(at);
@@ -255,10 +269,13 @@ fn budget(shards: u32) -> usize {
 /// Who should act on a shard now: the first fit owner of its row, else a stand-in, else a node that is on its way out.
 fn who(plan: &PlanPart, at: usize, shard: u32, candidates: Option<&[u32]>, standing: &Standing) -> u32 {
     let holder = plan.holder(at).map_or(0, |(id, _)| id.get());
+    let held_well = standing.get(&holder).is_some_and(|stance| stance.told);
     let fit = |id: u32| match standing.get(&id) {
+        // It may have come back with other settings: it takes nothing from one who acts.
+        Some(stance) if !stance.told && held_well => None,
         // One that came back lately keeps what it holds already.
-        Some((Fitness::Settling, _)) if id == holder => Some(Fitness::Fit),
-        found => found.map(|(fit, _)| *fit),
+        Some(stance) if stance.fitness == Fitness::Settling && id == holder => Some(Fitness::Fit),
+        found => found.map(|stance| stance.fitness),
     };
     let row = plan.row(at);
     for wanted in [Fitness::Fit, Fitness::Settling] {
@@ -270,7 +287,7 @@ fn who(plan: &PlanPart, at: usize, shard: u32, candidates: Option<&[u32]>, stand
     if able(holder) {
         return holder;
     }
-    let stands_in = |(id, (_, takes_new)): &(&u32, &(Fitness, bool))| *takes_new && able(**id);
+    let stands_in = |(id, stance): &(&u32, &Stance)| stance.takes_new && able(**id);
     let best = standing
         .iter()
         .filter(stands_in)

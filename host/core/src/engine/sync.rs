@@ -112,6 +112,9 @@ impl Engine {
         if full && self.id().is_some_and(|id| !self.view.nodes.contains_key(&id)) {
             self.begin_info(); // somebody removed what this node said of itself
         }
+        if full {
+            self.tidy_settings(now);
+        }
         let changes = self.duty.learn(seen, plans);
         self.perform(changes);
         self.tell_peers(&before);

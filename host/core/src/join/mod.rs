@@ -9,7 +9,7 @@ mod entries;
 mod session;
 mod terms;
 
-pub use terms::{Answer, Former, Held, Identity, JoinError, Next, Origin, Outcome, Request};
+pub use terms::{Answer, Awaited, Former, Held, Identity, JoinError, Next, Origin, Outcome, Request};
 
 use crate::id::{NodeId, SessionId};
 use crate::rules::{Rule, Rules};
@@ -153,6 +153,22 @@ impl Join {
     /// long enough on the local clock always does.
     pub fn trust(&mut self, trusted: bool) {
         self.trusted = trusted;
+    }
+
+    /// What is waited for since [`Next::Wait`], and for how many milliseconds from `now` at most. `None`: for another
+    /// try.
+    #[must_use]
+    pub fn awaited(&self, now: Instant) -> Option<(Awaited, u64)> {
+        let (awaited, Seen(_, since)) = match &self.step {
+            Step::Watch { host, id, seen } => {
+                let instance = host.value.instance;
+                (Awaited::Rival { instance, id: *id }, *seen)
+            }
+            Step::WatchHost(seen) => (Awaited::Joiner, *seen),
+            Step::Pause => self.stranger.map(|(id, seen)| (Awaited::Session(id), seen))?,
+            _ => return None,
+        };
+        Some((awaited, self.timing.taker().saturating_sub(now.since(since))))
     }
 
     /// The outcome of the request asked for; `now` is the local clock, read before the next request is sent.

@@ -28,6 +28,24 @@ pub enum Request {
         /// What must be there now.
         expected: Expected,
     },
+    /// Remove what is there, if it still has the revision.
+    Delete {
+        /// The key.
+        key: Key,
+        /// What must be there now.
+        revision: Revision,
+    },
+}
+
+impl Request {
+    /// Whether it changes the store: then its outcome may be unknown.
+    #[must_use]
+    pub const fn is_write(&self) -> bool {
+        match self {
+            Self::Get(_) | Self::List { .. } => false,
+            Self::Put { .. } | Self::Delete { .. } => true,
+        }
+    }
 }
 
 /// The answer to a [`Request`].
@@ -150,6 +168,31 @@ fn way_out(mine: InstanceId, other: InstanceId) -> &'static str {
     } else {
         "Give each node a hostname of its own (SHARDWRIGHT_HOSTNAME), or stop the other one"
     }
+}
+
+/// What a join waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum Awaited {
+    /// Another installation has this hostname: it renews its session under this id, or that ends.
+    #[error(
+        "this hostname is that of another installation, {instance}, which is node {id} and may be alive: it shows that by then, or counts as \
+         gone. If the state directory of this node was lost, that other installation was this node"
+    )]
+    Rival {
+        /// The other installation.
+        instance: InstanceId,
+        /// Its id.
+        id: NodeId,
+    },
+    /// Another installation with this hostname is joining: it goes on, or counts as gone.
+    #[error("another installation with this hostname began to join and may be alive: it shows that by then, or counts as gone")]
+    Joiner,
+    /// The session under this id, which is to be this node's, may be that of somebody alive.
+    #[error(
+        "the session under the id {0}, which is this node's, may be that of a copy of it or of another host: whoever has it shows by then that \
+         it is alive, or it is ended"
+    )]
+    Session(NodeId),
 }
 
 /// What a join wants next.

@@ -27,6 +27,7 @@ pub(super) fn brief(request: &Request) -> String {
         Request::Get(key) => format!("get {key}"),
         Request::List { prefix, .. } => format!("list {prefix}"),
         Request::Put { key, expected, .. } => format!("put {key} over {expected:?}"),
+        Request::Delete { key, revision } => format!("delete {key} at {revision:?}"),
     }
 }
 
@@ -51,7 +52,7 @@ pub(super) fn read<'a>(store: &'a Store, request: &Request) -> Vec<(&'a Key, &'a
     match request {
         Request::Get(key) => store.list(&key.to_string()).collect(),
         Request::List { prefix, .. } => store.list(prefix).collect(),
-        Request::Put { .. } => Vec::new(),
+        Request::Put { .. } | Request::Delete { .. } => Vec::new(),
     }
 }
 

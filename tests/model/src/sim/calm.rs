@@ -23,10 +23,14 @@ impl World {
             return;
         }
         self.away_for_a_moment();
+        // It costs as much as all else in calm.
+        if self.checker.violation().is_none() && self.rng.chance(25) {
+            self.other_settings(BOUND);
+        }
     }
 
     /// Runs until all is in place and has been so for a while; false if that did not happen.
-    fn settle(&mut self, end: Time) -> bool {
+    pub(super) fn settle(&mut self, end: Time) -> bool {
         let start = self.now;
         loop {
             self.run(self.now + 250 * MS);

@@ -38,6 +38,8 @@ pub enum Invariant {
     Rest,
     /// A node that was away for a moment gets its own shards back, and nothing else moves.
     OwnShards,
+    /// Of two nodes, one that comes back with other settings takes nothing away from the other.
+    Settings,
 }
 
 /// An invariant that did not hold.

@@ -13,6 +13,7 @@ pub mod policy;
 pub mod rng;
 pub mod runtime;
 pub mod scenario;
+pub mod settings;
 pub mod store;
 pub mod trace;
 pub mod trouble;

@@ -39,7 +39,7 @@ impl World {
         }
         let (run, lost) = (process.handle.run, process.handle.lost);
         let link = &self.machines[machine].link;
-        let reads = !matches!(request, Request::Put { .. });
+        let reads = !request.is_write();
         let unreported = self.unreported.iter().position(|m| *m == machine);
         if unreported.is_some() || lost {
             unreported.map(|at| self.unreported.swap_remove(at));

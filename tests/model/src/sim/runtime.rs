@@ -8,7 +8,8 @@ use shardwright_core::engine::{Command, Engine, Event, Notice, Settings};
 use shardwright_core::id::ProcessId;
 use shardwright_core::join::Identity;
 use shardwright_core::role::{Mode, RoleSpec};
-use shardwright_core::values::NodeInfo;
+use shardwright_core::values::{NodeInfo, SharedSettings};
+use std::sync::Arc;
 
 impl World {
     /// Starts a machine's process, unless one runs.
@@ -33,9 +34,9 @@ impl World {
             info: NodeInfo {
                 capacity: 100,
                 coordinator: "virtual".to_owned(),
-                settings: fingerprint(&m.roles),
                 ..NodeInfo::default()
             },
+            shared: Arc::new(shared(&m.roles)),
             fresh_is_safe: false,
             rules: self.rules,
         };
@@ -229,6 +230,9 @@ impl World {
 }
 
 /// What nodes must agree in.
-fn fingerprint(roles: &[RoleSpec]) -> u128 {
-    roles.iter().fold(1, |sum, role| sum * 100 + u128::from(role.shards))
+pub(super) fn shared(roles: &[RoleSpec]) -> SharedSettings {
+    let lines = roles
+        .iter()
+        .map(|role| format!("cluster.roles.{}.shards = {}\n", role.name, role.shards));
+    SharedSettings { text: lines.collect() }
 }

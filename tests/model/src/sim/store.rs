@@ -91,7 +91,7 @@ impl Store {
         }
         handle.run = Some(present);
         let informed = run.unwrap_or(present) == present && heard >= self.unsure_before;
-        if matches!(request, Request::Put { .. }) && !informed {
+        if request.is_write() && !informed {
             return Err(StoreError::Unavailable("another server answers".to_owned()));
         }
         self.perform(request, now)
@@ -116,7 +116,22 @@ impl Store {
                 }))
             }
             Request::Put { key, value, expected } => self.put(key.to_string(), value, expected, time),
+            Request::Delete { key, revision } => self.delete(key.to_string(), revision, time),
         }
+    }
+
+    fn delete(&mut self, key: String, revision: Revision, written: StoreTime) -> Outcome {
+        let found = self.entries.get(&key);
+        if found.is_none_or(|e| e.revision != revision) {
+            return Err(StoreError::Conflict(found.cloned()));
+        }
+        let old = self.entries.remove(&key);
+        self.revision += 1;
+        self.remember(key, old);
+        Ok(Answer::Written(Written {
+            revision: Revision(self.revision),
+            now: written,
+        }))
     }
 
     fn put(&mut self, key: String, value: Value, expected: Expected, written: StoreTime) -> Outcome {
@@ -132,11 +147,16 @@ impl Store {
         self.revision += 1;
         let revision = Revision(self.revision);
         let old = self.entries.insert(key.clone(), Entry { revision, written, value });
+        self.remember(key, old);
+        Ok(Answer::Written(Written { revision, now: written }))
+    }
+
+    /// How to undo a write.
+    fn remember(&mut self, key: String, old: Option<Entry<Value>>) {
         self.undo.push_back((key, old));
         if self.undo.len() > LAG {
             self.undo.pop_front();
         }
-        Ok(Answer::Written(Written { revision, now: written }))
     }
 
     /// Keeps a backup of the present state.

@@ -4,7 +4,9 @@ mod course;
 mod ids;
 mod loss;
 mod outage;
+mod settings;
 mod trouble;
+mod waits;
 
 use super::*;
 use crate::id::{InstanceId, ProcessId, Token};
@@ -15,7 +17,7 @@ use crate::role::{Mode, Placement, Replicas, RoleSpec};
 use crate::rules::Rules;
 use crate::store::{Entry, Expected, Listing, Reading, Written};
 use crate::time::Timing;
-use crate::values::{Key, NodeInfo, Value};
+use crate::values::{Key, NodeInfo, SharedSettings, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
 const STEP: u64 = 2;
@@ -79,6 +81,16 @@ impl Store {
                         value,
                     },
                 );
+                Ok(Answer::Written(Written { revision, now }))
+            }
+            Request::Delete { key, revision } => {
+                let found = self.entries.get(&key.to_string());
+                if found.is_none_or(|e| e.revision != revision) {
+                    return Err(StoreError::Conflict(found.cloned()));
+                }
+                self.entries.remove(&key.to_string());
+                self.revision += 1;
+                let revision = Revision(self.revision);
                 Ok(Answer::Written(Written { revision, now }))
             }
         }
@@ -169,7 +181,6 @@ impl World {
     fn start_with(&mut self, host: &'static str, instance: u128, memory: Memory) {
         let info = NodeInfo {
             capacity: 100,
-            settings: u128::from(shape(&self.roles[0])),
             coordinator: "test".to_owned(),
             ..NodeInfo::default()
         };
@@ -186,6 +197,9 @@ impl World {
             roles: self.roles.clone(),
             memory,
             info,
+            shared: Arc::new(SharedSettings {
+                text: format!("roles = {:?}\n", self.roles),
+            }),
             fresh_is_safe: false,
             rules: Rules::default(),
         };
