@@ -105,7 +105,7 @@ pub(crate) fn log(event: &NodeEvent) {
             let order = match (drain, cordon) {
                 (true, _) => "to be emptied, and given nothing until `undrain`",
                 (false, true) => "to keep what it has, and be given nothing more until `uncordon`",
-                (false, false) => "none: to be given shards like any other",
+                (false, false) => "taken back: it is given shards like any other",
             };
             info!(ordered = %node, drain, cordon, "the operator's order for a node: {order}");
         }

@@ -12,7 +12,7 @@ use shardwright_core::store::StoreTime;
 
 /// Shows the registry. In JSON, `all` tells also what other software does not know.
 pub(super) fn show(cluster: &Cluster, sight: &Sight, format: Format, all: bool) -> anyhow::Result<Exit> {
-    let loads = Load::of(&shards::roles(cluster, sight));
+    let loads = Load::of(&shards::roles(cluster, sight), sight);
     let load = |record: &NodeRecord| loads.get(&record.node_id.get()).copied().unwrap_or_default();
     let prevailing = sight.view.prevailing();
     match format {

@@ -1,9 +1,11 @@
 //! How many shards each node has, is being given, and stands by for.
 
+use crate::cluster::Sight;
 use crate::shards::RoleView;
 use serde::Serialize;
+use shardwright_core::id::NodeId;
 use shardwright_core::role::Mode;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The shards of one node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -17,8 +19,9 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// Those of every node that has any.
-    pub(crate) fn of(roles: &[RoleView<'_>]) -> BTreeMap<u32, Self> {
+    /// Those of every node that has any. Who is gone stands by for nothing, though it may find its place again.
+    pub(crate) fn of(roles: &[RoleView<'_>], sight: &Sight) -> BTreeMap<u32, Self> {
+        let live: BTreeSet<u32> = sight.view.live().map(NodeId::get).collect();
         let mut loads: BTreeMap<u32, Self> = BTreeMap::new();
         for role in roles {
             for shard in role.shards() {
@@ -33,7 +36,7 @@ impl Load {
                         shard.primary.into_iter().for_each(|id| loads.entry(id).or_default().acting += 1);
                         shard.target.into_iter().for_each(|id| loads.entry(id).or_default().taking += 1);
                         others
-                            .filter(|id| Some(*id) != shard.target)
+                            .filter(|id| Some(*id) != shard.target && live.contains(id))
                             .for_each(|id| loads.entry(id).or_default().standby += 1);
                     }
                 }

@@ -53,7 +53,7 @@ type Left = BTreeMap<u32, BTreeMap<String, u32>>;
 fn left(sight: &Sight, roles: &[RoleView<'_>], nodes: &[NodeId]) -> Left {
     let mut left = Left::new();
     for role in roles {
-        let loads = Load::of(std::slice::from_ref(role));
+        let loads = Load::of(std::slice::from_ref(role), sight);
         for id in nodes.iter().filter(|id| sight.view.is_live(**id)) {
             let load = loads.get(&id.get()).copied().unwrap_or_default();
             if !load.is_empty() {

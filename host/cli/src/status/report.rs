@@ -8,7 +8,11 @@ use serde::Serialize;
 use shardwright_core::engine::{Ending, NodeRecord, Status};
 use shardwright_core::human::Span;
 use shardwright_core::values::Failing;
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
+
+/// How many roles are named in one problem.
+const ROLES: usize = 12;
 
 /// Everything that is told.
 #[derive(Serialize)]
@@ -238,16 +242,26 @@ impl Report {
             };
             add(Kind::Policy, format!("{role}: its policy {what}: {reason}"));
         }
-        for unowned in &self.unowned {
-            add(
-                Kind::Unowned,
-                format!("{} {}: nobody acts: {}", unowned.role, unowned.shards, unowned.text),
-            );
+        for (why, shards) in self.unowned_by_text() {
+            add(Kind::Unowned, format!("{shards}: nobody acts: {why}"));
         }
         for moving in self.moving.iter().filter(|moving| moving.left_ms == 0) {
             add(Kind::Handoff, format!("{} {}: {}", moving.role, moving.shards, moving.text));
         }
         problems
+    }
+
+    /// What keeps many roles from being acted on is said once.
+    fn unowned_by_text(&self) -> BTreeMap<&str, String> {
+        let mut roles: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        for Unowned { role, shards, text, .. } in &self.unowned {
+            roles.entry(text).or_default().push(format!("{role} {shards}"));
+        }
+        let named = |roles: Vec<String>| match roles.len().saturating_sub(ROLES) {
+            0 => roles.join(", "),
+            more => format!("{} and {more} more", roles[..ROLES].join(", ")),
+        };
+        roles.into_iter().map(|(text, roles)| (text, named(roles))).collect()
     }
 }
 
@@ -279,7 +293,7 @@ fn leader(sight: &Sight) -> Option<Leader> {
 
 fn nodes(sight: &Sight, roles: &[RoleView<'_>]) -> Nodes {
     let prevailing = sight.view.prevailing();
-    let loads = Load::of(roles);
+    let loads = Load::of(roles, sight);
     let empty = |record: &NodeRecord| loads.get(&record.node_id.get()).is_none_or(|load| load.is_empty());
     let ids = |is: &dyn Fn(&NodeRecord) -> bool| -> Vec<u32> {
         let those = sight.records.iter().filter(|record| is(record));
