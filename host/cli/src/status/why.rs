@@ -74,17 +74,13 @@ pub(super) fn is_silent(sight: &Sight, id: NodeId) -> bool {
 /// The shards that nobody acts on, by reason. `failing` is how the role's policy fails, if it does.
 pub(super) fn unowned(role: &RoleView<'_>, shards: &[Shard], sight: &Sight, failing: Option<&str>) -> Vec<Unowned> {
     let owners = Owners::of(role, sight);
-    let mut found: BTreeMap<(Reason, Option<u32>, String), (Vec<u32>, Option<u64>)> = BTreeMap::new();
+    let mut found: BTreeMap<Why, Vec<u32>> = BTreeMap::new();
     for shard in shards {
-        if let Some((reason, node, left, text)) = why(role, shard, &owners, sight, failing) {
-            found
-                .entry((reason, node, text))
-                .or_insert_with(|| (Vec::new(), left))
-                .0
-                .push(shard.shard);
+        if let Some(why) = why(role, shard, &owners, sight, failing) {
+            found.entry(why).or_default().push(shard.shard);
         }
     }
-    let unowned = found.into_iter().map(|((reason, node, text), (shards, left_ms))| Unowned {
+    let unowned = found.into_iter().map(|((reason, node, left_ms, text), shards)| Unowned {
         role: role.name.clone(),
         shards: ranges(&shards),
         count: shards.len(),
