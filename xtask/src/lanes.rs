@@ -20,6 +20,7 @@ const WAITING: &[(&str, &str)] = &[
     ("tests/servers", "servers"),
     ("xtask", "up"),
     ("host/cli", "live"),
+    ("host/cli", "operating"),
 ];
 
 /// How many of them run at once. Each may have as many clusters at once as it has tests, and a cluster takes up to a

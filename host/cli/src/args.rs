@@ -8,6 +8,7 @@ use crate::nodes::Nodes;
 use crate::policy::Policy;
 use crate::roles::{Owner, Roles};
 use crate::run::Run;
+use crate::status::Status;
 use clap::{Args, Parser, Subcommand};
 
 /// Node ids, live peers, and the answer to: which shard is mine, right now, and may I still act on it?
@@ -16,7 +17,7 @@ use clap::{Args, Parser, Subcommand};
     name = "shardwright",
     version,
     propagate_version = true,
-    after_help = "Exit codes: 0 done, 1 error, 2 usage, 3 done, and something is not as it should be.\nColours are off with NO_COLOR set, and where the output is no terminal."
+    after_help = "Exit codes: 0 done, 1 error, 2 usage, 3 done, and something is not as it should be, 4 refused without --force.\nColours are off with NO_COLOR set, and where the output is no terminal."
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -31,7 +32,9 @@ pub(crate) enum Command {
     Run(Run),
     /// Check configuration files
     Check(Check),
-    /// List the nodes, or give one an order
+    /// Say whether all is well with the cluster, and what is not
+    Status(Status),
+    /// List the nodes, or give some of them an order
     Nodes(Nodes),
     /// List the roles, or show the shards of one
     Roles(Roles),

@@ -2,8 +2,8 @@
 
 use crate::cluster::check_usable;
 use crate::exit::Exit;
-use crate::output::{colors, line, painted};
-use clap::{Args, ValueEnum};
+use crate::output::{Format, Output, colors, line, painted};
+use clap::Args;
 use shardwright_config::{CheckOptions, ClusterConfig, Code, Report, Severity};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,18 +17,8 @@ pub(crate) struct Check {
     /// Fail on warnings, too
     #[arg(long)]
     deny_warnings: bool,
-    /// How to show what was found
-    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
-    format: CheckFormat,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum CheckFormat {
-    /// For people, with the offending text underlined
-    #[default]
-    Text,
-    /// A JSON array with one object for each problem
-    Json,
+    #[command(flatten)]
+    output: Output,
 }
 
 /// Reads, checks and compares the files.
@@ -45,9 +35,9 @@ pub(crate) async fn run(args: &Check) -> anyhow::Result<Exit> {
             Err(refusal) => notes.push(format!("note: {}: `run` refuses this file: {refusal}", file.display())),
         }
     }
-    match args.format {
-        CheckFormat::Json => line(&report.render_json())?,
-        CheckFormat::Text => {
+    match args.output.format {
+        Format::Json => line(&report.render_json())?,
+        Format::Table | Format::Wide => {
             let text = report.render_text(colors(&io::stdout()));
             if text.is_empty() {
                 line(&format!("{} checked: no problems", plural(args.files.len(), "file")))?;

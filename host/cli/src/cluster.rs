@@ -1,6 +1,7 @@
 //! A cluster's store, opened from outside: what the operator's commands read and write.
 
 use crate::place;
+use crate::reach;
 use anyhow::{Context, bail};
 use bytes::Bytes;
 use clap::Args;
@@ -11,9 +12,10 @@ use shardwright_core::codec;
 use shardwright_core::engine::NodeRecord;
 use shardwright_core::id::{NodeId, Token};
 use shardwright_core::store::{Entry, Listing, Revision, StoreError, StoreTime};
-use shardwright_core::time::Instant;
+use shardwright_core::time::{Instant, Timing};
 use shardwright_core::values::{Key, LOOK, Value};
 use shardwright_core::view::View;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -26,7 +28,7 @@ pub(crate) const OPERATOR: u32 = u32::MAX;
 /// Which cluster is meant.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct Which {
-    /// Configuration of a node of the cluster [default: ./shardwright.toml, /etc/shardwright/config.toml]
+    /// The configuration of a node of the cluster [default: ./shardwright.toml, /etc/shardwright/config.toml]
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Where the cluster meets, instead of what a configuration says: its sqlite file, or an address such as redis://HOST, nats://HOST,
@@ -52,7 +54,13 @@ impl Which {
 
     /// As [`Which::config`], with the warnings about it.
     pub(crate) fn read(&self) -> anyhow::Result<Option<(ClusterConfig, Report)>> {
-        let found = || DEFAULT_CONFIGS.iter().map(PathBuf::from).find(|path| path.exists());
+        // What may not be looked at is there, and says so when it is read.
+        let found = || {
+            DEFAULT_CONFIGS
+                .iter()
+                .map(PathBuf::from)
+                .find(|path| path.try_exists().unwrap_or(true))
+        };
         match self.config.clone().or_else(|| self.store.is_none().then(found).flatten()) {
             Some(path) => read(&path).map(Some),
             None => Ok(None),
@@ -82,12 +90,7 @@ impl Which {
             // Opening would make what is not there, which is for nodes to do.
             let file = path.take().or_else(|| shardwright::places::default_store(&config.name));
             let file = file.context("there is no default place for the store: set HOME or XDG_STATE_HOME, or name it with `path` in a [store.\"local\"] section of type \"sqlite\"")?;
-            if !file.exists() {
-                bail!(
-                    "there is no store at {}: start a node with `shardwright run`, or name another place with --store",
-                    file.display()
-                );
-            }
+            reach::check(&file)?;
             *path = Some(file);
         }
         Ok((config, configured))
@@ -167,6 +170,22 @@ impl Cluster {
         format!("{} ({})", self.store.location(), self.store.kind())
     }
 
+    /// The same without the kind.
+    pub(crate) fn place(&self) -> String {
+        self.store.location()
+    }
+
+    /// Asks the store for an answer.
+    pub(crate) async fn ping(&self) -> anyhow::Result<()> {
+        let answer = self.store.get(&Key::Meta.to_string()).await;
+        answer.map(|_| ()).with_context(|| self.location())
+    }
+
+    /// What kind of coordinator that is.
+    pub(crate) fn kind(&self) -> &'static str {
+        self.store.kind()
+    }
+
     /// Removes everything that is stored of it. Its nodes have ended.
     pub(crate) async fn erase(&self) -> anyhow::Result<()> {
         Ok(self.store.erase().await?)
@@ -187,42 +206,26 @@ impl Cluster {
                 self.location()
             );
         }
-        let entries = entries.into_iter().filter_map(|(key, entry)| {
-            let value = codec::decode(&Key::parse(&key)?, &entry.value);
+        let mut planned = BTreeMap::new();
+        let entries = entries.into_iter().filter_map(|(text, entry)| {
+            let key = Key::parse(&text)?;
+            let value = codec::decode(&key, &entry.value);
             // Something of a later version must not hide the rest.
-            value.map_err(|error| tracing::warn!(%error, "left out")).ok().map(|value| {
-                (
-                    key,
-                    Entry {
-                        value,
-                        revision: entry.revision,
-                        written: entry.written,
-                    },
-                )
-            })
+            let value = value.map_err(|error| tracing::warn!(%error, "left out")).ok()?;
+            if let Key::Plan { role, part } = key {
+                planned.insert((role, part), entry.written);
+            }
+            let Entry { revision, written, .. } = entry;
+            Some((text, Entry { value, revision, written }))
         });
-        let here = Instant(shardwright_coordinator::clock::boottime());
-        let mut view = View::default();
-        view.apply(
-            Listing {
-                entries: entries.collect(),
-                revision,
-                now,
-                unsure_before,
-            },
-            true,
-            here,
-        );
-        let mut clock = BackendClock::default();
-        clock.learn(here, here, now, 0, 0);
-        let (records, _) = view.registry(&clock, &self.config.timing, here);
-        Ok(Sight {
-            view,
-            records,
+        let entries: Vec<_> = entries.collect();
+        let listing = Listing {
+            entries,
+            revision,
             now,
             unsure_before,
-            here,
-        })
+        };
+        Ok(Sight::of(listing, planned, self.config.timing.clone()))
     }
 
     /// The entry under `key`.
@@ -286,18 +289,52 @@ pub(crate) struct Sight {
     pub(crate) view: View,
     /// The registry, sorted by id.
     pub(crate) records: Vec<NodeRecord>,
+    /// When each part of a plan was written.
+    pub(crate) planned: BTreeMap<(String, u32), StoreTime>,
     /// The backend's clock then.
     pub(crate) now: StoreTime,
-    /// When the store may have lost something last.
-    unsure_before: StoreTime,
+    /// The same, for what the nodes' own rules ask of it.
+    pub(crate) clock: BackendClock,
+    /// The durations of the configuration, or the default ones.
+    pub(crate) timing: Timing,
+    /// When the store may have lost something last; 0 if never.
+    pub(crate) unsure_before: StoreTime,
     /// The local clock then.
     pub(crate) here: Instant,
 }
 
 impl Sight {
+    /// What a complete listing shows.
+    pub(crate) fn of(listing: Listing<Value>, planned: BTreeMap<(String, u32), StoreTime>, timing: Timing) -> Self {
+        let (now, unsure_before) = (listing.now, listing.unsure_before);
+        let here = Instant(shardwright_coordinator::clock::boottime());
+        let mut view = View::default();
+        view.apply(listing, true, here);
+        let mut clock = BackendClock::default();
+        clock.learn(here, here, now, 0, 0);
+        let (records, _) = view.registry(&clock, &timing, here);
+        Self {
+            view,
+            records,
+            planned,
+            now,
+            clock,
+            timing,
+            unsure_before,
+            here,
+        }
+    }
+
     /// What is added to revisions to make tokens.
     pub(crate) fn base(&self) -> u64 {
         self.view.meta.as_ref().map_or(0, |meta| meta.value.base_after(self.unsure_before))
+    }
+
+    /// How long nothing is granted yet, in milliseconds, if so: the store is new, or may have lost its last writes.
+    pub(crate) fn grace(&self) -> Option<u64> {
+        let founded = self.view.meta.as_ref().map(|meta| meta.written);
+        let since = founded.into_iter().chain([self.unsure_before]).max()?;
+        self.timing.taker().checked_sub(self.now.since(since)).filter(|left| *left > 0)
     }
 
     /// The node of this id.
@@ -308,9 +345,9 @@ impl Sight {
         })
     }
 
-    /// The hostname of a node, or its id if it is not known.
-    pub(crate) fn name(&self, id: NodeId) -> String {
-        self.record(id)
-            .map_or_else(|_| format!("node {id}"), |record| record.hostname.clone())
+    /// A node as people read it, `2 (mail-2)`: its id alone if its name is not known.
+    pub(crate) fn label(&self, id: u32) -> String {
+        let record = self.records.iter().find(|record| record.node_id.get() == id);
+        record.map_or_else(|| id.to_string(), |record| format!("{id} ({})", record.hostname))
     }
 }

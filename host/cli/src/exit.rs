@@ -14,6 +14,8 @@ pub(crate) enum Exit {
     Error = 1,
     /// It was done, and shows something that is not as it should be.
     Unhealthy = 3,
+    /// It was not done: it would do harm, and nobody insisted.
+    Refused = 4,
 }
 
 impl From<Exit> for ExitCode {

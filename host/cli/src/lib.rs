@@ -1,7 +1,7 @@
 //! The binary `shardwright`: the daemon, a demonstration, and the tools of operators and of authors of policies and adapters.
 //!
-//! Each command is a module: `adapter`, `check`, `coordinator`, `demo`, `nodes` with its `orders`, `policy`, `roles`, `run`. They share how a cluster's
-//! store is looked at (`cluster`, `place`, `shards`) and how things are shown (`output`, `exit`, `trial`). `process` runs nodes as child processes; it
+//! Each command is a module: `adapter`, `check`, `coordinator`, `demo`, `nodes`, `policy`, `roles`, `run`, `status`. They share how a cluster's
+//! store is looked at (`cluster`, `place`, `reach`, `shards`, `owners`) and how things are shown (`output`, `exit`, `trial`). `process` runs nodes as child processes; it
 //! is public, and with it `acts` and `audit`, which check what nodes tell, for the tests and the benchmark of this package.
 
 pub mod acts;
@@ -15,14 +15,16 @@ mod coordinator;
 mod demo;
 mod exit;
 mod nodes;
-mod orders;
 mod output;
+mod owners;
 mod place;
 mod policy;
 pub mod process;
+mod reach;
 mod roles;
 mod run;
 mod shards;
+mod status;
 mod stop;
 mod trial;
 
@@ -50,6 +52,7 @@ fn dispatch(command: Command) -> anyhow::Result<Exit> {
         Command::Completions(args) => completions::print(args.shell),
         Command::Policy(args) => policy::run(&args),
         Command::Adapter(args) => adapter::run(&args),
+        Command::Status(args) => brief(status::run(&args)),
         Command::Nodes(args) => brief(nodes::run(&args)),
         Command::Roles(args) => brief(roles::run(&args)),
         Command::Owner(args) => brief(roles::owner(&args)),

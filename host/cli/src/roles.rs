@@ -1,19 +1,21 @@
 //! `shardwright roles` and `shardwright owner`: who has which shard.
 
-use crate::cluster::{Cluster, Sight, Which};
+use crate::cluster::{Cluster, Which};
 use crate::exit::Exit;
 use crate::output::{self, Format, Output, Table};
 use crate::shards::{self, RoleView, Shard, State};
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use serde::Serialize;
-use shardwright_core::id::NodeId;
 use shardwright_core::role::Mode;
 use shardwright_core::shard::shard_of;
 
 /// Arguments of `roles`.
 #[derive(Args, Debug)]
-#[command(args_conflicts_with_subcommands = true)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Shards are numbered from 0.\n\nExit codes: 0 each shard has somebody who acts on it, 1 it could not be asked, 3 a shard has nobody: `shardwright status` says why."
+)]
 pub(crate) struct Roles {
     #[command(subcommand)]
     show: Option<Show>,
@@ -30,6 +32,7 @@ enum Show {
 }
 
 #[derive(Args, Debug)]
+#[command(after_help = "Exit codes: 0 each shard has somebody who acts on it, 1 it could not be asked, 3 a shard has nobody.")]
 struct ShowRole {
     /// The role, as in `purge.accounts`
     role: String,
@@ -41,6 +44,7 @@ struct ShowRole {
 
 /// Arguments of `owner`.
 #[derive(Args, Debug)]
+#[command(after_help = "Exit codes: 0 somebody acts on the shard, 1 it could not be asked, 3 nobody does.")]
 pub(crate) struct Owner {
     /// The role, as in `purge.accounts`
     role: String,
@@ -78,9 +82,10 @@ pub(crate) async fn run(args: &Roles) -> anyhow::Result<Exit> {
     let cluster = Cluster::open(&args.which).await?;
     let sight = cluster.look().await?;
     let summaries: Vec<Summary> = shards::roles(&cluster, &sight).iter().map(summary).collect();
+    let exit = health(summaries.iter().all(|summary| summary.orphaned + summary.unowned == 0));
     if args.output.format == Format::Json {
         output::json(&summaries)?;
-        return Ok(Exit::Ok);
+        return Ok(exit);
     }
     let wide = args.output.format == Format::Wide;
     let columns = ["ROLE", "MODE", "SHARDS", "HELD", "STATE", "POLICY", "EPOCH", "NODES"];
@@ -99,11 +104,15 @@ pub(crate) async fn run(args: &Roles) -> anyhow::Result<Exit> {
         table.row(cells.into_iter().chain(more.into_iter().filter(|_| wide)));
     }
     table.print()?;
-    Ok(Exit::Ok)
+    Ok(exit)
+}
+
+const fn health(well: bool) -> Exit {
+    if well { Exit::Ok } else { Exit::Unhealthy }
 }
 
 fn summary(role: &RoleView<'_>) -> Summary {
-    let all = role.shards();
+    let all = role.every_shard();
     let count = |state| all.iter().filter(|shard| shard.state == state).count();
     let mut nodes = std::collections::BTreeMap::new();
     for shard in &all {
@@ -112,7 +121,6 @@ fn summary(role: &RoleView<'_>) -> Summary {
             *nodes.entry(node).or_insert(0) += 1;
         }
     }
-    let unplanned = if all.is_empty() { role.count() as usize } else { 0 };
     Summary {
         role: role.name.clone(),
         mode: role.mode(),
@@ -122,7 +130,7 @@ fn summary(role: &RoleView<'_>) -> Summary {
         held: count(State::Held),
         moving: count(State::Moving),
         orphaned: count(State::Orphaned),
-        unowned: count(State::Unowned) + unplanned,
+        unowned: count(State::Unowned),
         nodes,
     }
 }
@@ -154,6 +162,7 @@ async fn one(args: &ShowRole) -> anyhow::Result<Exit> {
     let views = shards::roles(&cluster, &sight);
     let role = find(&views, &args.role)?;
     let all = role.shards();
+    let exit = health(role.every_shard().iter().all(|shard| shard.primary.is_some()));
     if args.output.format == Format::Json {
         #[derive(Serialize)]
         struct Shown<'a> {
@@ -168,17 +177,17 @@ async fn one(args: &ShowRole) -> anyhow::Result<Exit> {
             epoch: role.epoch(),
             shards: &all,
         })?;
-        return Ok(Exit::Ok);
+        return Ok(exit);
     }
     let others = if role.mode() == Mode::All { "OTHER OWNERS" } else { "STANDBYS" };
     let mut table = Table::new(&["SHARD", "PRIMARY", "TOKEN", others, "TARGET", "STATE"]);
     for shard in &all {
         table.row([
             shard.shard.to_string(),
-            output::or_dash(shard.primary.map(|node| named(&sight, node))),
+            output::or_dash(shard.primary.map(|node| sight.label(node))),
             output::or_dash(shard.token),
             output::or_dash(Some(list(&shard.standbys)).filter(|text| !text.is_empty())),
-            output::or_dash(shard.target.map(|node| named(&sight, node))),
+            output::or_dash(shard.target.map(|node| sight.label(node))),
             shard.state.word().to_owned(),
         ]);
     }
@@ -191,7 +200,7 @@ async fn one(args: &ShowRole) -> anyhow::Result<Exit> {
             "The stored plan is of another number of shards or mode than the configuration says: nodes with this configuration do not act on it.",
         )?;
     }
-    Ok(Exit::Ok)
+    Ok(exit)
 }
 
 fn find<'v, 's>(views: &'v [RoleView<'s>], name: &str) -> anyhow::Result<&'v RoleView<'s>> {
@@ -199,10 +208,6 @@ fn find<'v, 's>(views: &'v [RoleView<'s>], name: &str) -> anyhow::Result<&'v Rol
         let known: Vec<_> = views.iter().map(|role| role.name.as_str()).collect();
         format!("there is no role {name:?}; there are: {}", known.join(", "))
     })
-}
-
-fn named(sight: &Sight, node: u32) -> String {
-    NodeId::new(node).map_or_else(|| node.to_string(), |id| format!("{node} ({})", sight.name(id)))
 }
 
 fn list(nodes: &[u32]) -> String {
@@ -217,16 +222,8 @@ pub(crate) async fn owner(args: &Owner) -> anyhow::Result<Exit> {
     let role = find(&views, &args.role)?;
     let number = args.key.parse::<u64>().ok().filter(|_| !args.text);
     let at = number.map_or_else(|| shard_of(args.key.as_str(), role.count()), |key| shard_of(&key, role.count()));
-    let unplanned = Shard {
-        shard: at,
-        primary: None,
-        token: None,
-        standbys: Vec::new(),
-        target: None,
-        state: State::Unowned,
-    };
-    let shard = role.shards().into_iter().nth(at as usize).unwrap_or(unplanned);
-    let exit = if shard.primary.is_some() { Exit::Ok } else { Exit::Unhealthy };
+    let shard = role.shards().into_iter().nth(at as usize).unwrap_or(Shard::unplanned(at));
+    let exit = health(shard.primary.is_some());
     if args.output.format == Format::Json {
         #[derive(Serialize)]
         struct Owned<'a> {
@@ -249,7 +246,7 @@ pub(crate) async fn owner(args: &Owner) -> anyhow::Result<Exit> {
             format!("{} ({})", args.key, if number.is_some() { "number" } else { "text" }),
         ),
         ("shard", format!("{} of {}", shard.shard, role.count())),
-        ("primary", output::or_dash(shard.primary.map(|node| named(&sight, node)))),
+        ("primary", output::or_dash(shard.primary.map(|node| sight.label(node)))),
         (
             if role.mode() == Mode::All { "also act" } else { "standbys" },
             output::or_dash(Some(list(&shard.standbys)).filter(|text| !text.is_empty())),

@@ -30,6 +30,28 @@ pub(crate) struct Shard {
     /// Where the shard is moving.
     pub(crate) target: Option<u32>,
     pub(crate) state: State,
+    /// All owners of the plan's row, in order.
+    #[serde(skip)]
+    pub(crate) row: Vec<u32>,
+    /// Whom the plan names as the one that acts, even if its session is over.
+    #[serde(skip)]
+    pub(crate) holder: Option<u32>,
+}
+
+impl Shard {
+    /// One that nobody has, and no plan knows.
+    pub(crate) const fn unplanned(shard: u32) -> Self {
+        Self {
+            shard,
+            primary: None,
+            token: None,
+            standbys: Vec::new(),
+            target: None,
+            state: State::Unowned,
+            row: Vec::new(),
+            holder: None,
+        }
+    }
 }
 
 /// What is going on with a shard.
@@ -59,16 +81,16 @@ impl State {
 
 /// All roles that are configured or have a plan, by name.
 pub(crate) fn roles<'s>(cluster: &'s Cluster, sight: &'s Sight) -> Vec<RoleView<'s>> {
-    let configured = cluster
-        .config
-        .roles
-        .iter()
-        .filter(|_| cluster.configured)
-        .map(|role| role.name.clone());
+    let configured = if cluster.configured { &cluster.config.roles[..] } else { &[] };
+    views(configured, sight)
+}
+
+/// The same for roles that are `configured` so.
+pub(crate) fn views<'s>(configured: &'s [RoleSpec], sight: &'s Sight) -> Vec<RoleView<'s>> {
     let stored = sight.view.plans.keys().map(|(role, _)| role.clone());
-    let names: std::collections::BTreeSet<String> = configured.chain(stored).collect();
+    let names: std::collections::BTreeSet<String> = configured.iter().map(|role| role.name.clone()).chain(stored).collect();
     let view = |name: String| {
-        let spec = cluster.config.roles.iter().find(|role| cluster.configured && role.name == name);
+        let spec = configured.iter().find(|role| role.name == name);
         let parts = sight.view.plans.range((name.clone(), 0)..=(name.clone(), u32::MAX));
         let parts = parts.map(|(_, (revision, part))| (*revision, part)).collect();
         RoleView { name, spec, parts, sight }
@@ -103,7 +125,16 @@ impl RoleView<'_> {
         self.parts.iter().map(|(_, part)| part.epoch).max().unwrap_or(0)
     }
 
-    /// Every shard, in order.
+    /// Every shard, in order; also those of a role that has no plan yet.
+    pub(crate) fn every_shard(&self) -> Vec<Shard> {
+        let planned = self.shards();
+        if planned.is_empty() {
+            return (0..self.count()).map(Shard::unplanned).collect();
+        }
+        planned
+    }
+
+    /// Every shard that the stored plan has, in order.
     pub(crate) fn shards(&self) -> Vec<Shard> {
         let evidence = self.sight.view.evidence();
         let base = self.sight.base();
@@ -117,6 +148,7 @@ impl RoleView<'_> {
                 shards.push(if part.holders.is_empty() {
                     let primary = row.iter().copied().find(|&id| alive(id));
                     let standbys = row.iter().copied().filter(|&id| Some(id) != primary && alive(id)).collect();
+                    let holder = row.first().copied();
                     let state = match (primary, row.is_empty()) {
                         (Some(_), _) => State::Held,
                         (None, true) => State::Unowned,
@@ -129,6 +161,8 @@ impl RoleView<'_> {
                         standbys,
                         target: None,
                         state,
+                        row,
+                        holder,
                     }
                 } else {
                     let target = part.target(at);
@@ -138,7 +172,7 @@ impl RoleView<'_> {
                         Some((id, _)) if target != 0 => (Some(id.get()), State::Moving),
                         Some((id, _)) => (Some(id.get()), State::Held),
                     };
-                    let standbys = row.into_iter().filter(|&id| Some(id) != primary).collect();
+                    let standbys = row.iter().copied().filter(|&id| Some(id) != primary).collect();
                     let target = Some(target).filter(|&to| to != 0 && to != RELEASE);
                     Shard {
                         shard,
@@ -147,6 +181,8 @@ impl RoleView<'_> {
                         standbys,
                         target,
                         state,
+                        row,
+                        holder: part.holder(at).map(|(id, _)| id.get()),
                     }
                 });
             }

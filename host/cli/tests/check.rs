@@ -59,7 +59,7 @@ fn errors_have_code_place_and_help_for_people_and_machines() {
     let file = file("[cluster]\nname = \"test\"\nnode-id = 0\n[cluster.rolls]\n");
     let path = file.path().to_str().expect("UTF-8");
     run(&["check", path]).code(1).says("node-id").says("did you mean").says(":3:");
-    let json = run(&["check", "--format", "json", path]).code(1).json();
+    let json = run(&["check", "-o", "json", path]).code(1).json();
     let problems = json.as_array().expect("an array");
     assert!(problems.len() >= 2, "{json}");
     for problem in problems {
@@ -74,7 +74,7 @@ fn errors_have_code_place_and_help_for_people_and_machines() {
 fn a_missing_file_is_an_error_and_no_file_is_usage() {
     run(&["check", "/nonexistent/x.toml"]).code(1).says("/nonexistent/x.toml");
     run(&["check"]).code(2).says("FILE");
-    run(&["check", "--format", "xml", "x"]).code(2);
+    run(&["check", "-o", "xml", "x"]).code(2);
     run(&["chekc"]).code(2).says("check");
 }
 
@@ -179,7 +179,7 @@ fn what_a_start_would_refuse_is_an_error() {
         let checked = told(&["check"]);
         assert_eq!(checked.code, Some(1), "{what}: {checked:?}");
         let checked = checked.says("refused").says(says);
-        let json = told(&["check", "--format", "json"]).code(1).json();
+        let json = told(&["check", "-o", "json"]).code(1).json();
         assert_eq!(json[0]["code"], "refused", "{what}: {json} {checked:?}");
         told(&["run", "--config"]).code(1).says(says);
     }
@@ -264,9 +264,7 @@ fn a_reader_that_goes_away_is_no_error() {
 fn json_stays_json() {
     let file = file(GOOD);
     assert_eq!(
-        run(&["check", "--format", "json", file.path().to_str().expect("UTF-8")])
-            .code(0)
-            .json(),
+        run(&["check", "-o", "json", file.path().to_str().expect("UTF-8")]).code(0).json(),
         Value::Array(Vec::new())
     );
 }

@@ -7,7 +7,7 @@ use common::{Cluster, Following, SETTINGS, run};
 #[test]
 fn the_local_file_keeps_the_contract_and_is_looked_at() {
     let cluster = Cluster::of(&["alpha"]);
-    let found = cluster.ask(&["coordinator", "doctor", "--json"]).code(0).json();
+    let found = cluster.ask(&["coordinator", "doctor", "-o", "json"]).code(0).json();
     assert_eq!(
         (found["kind"].as_str(), found["ok"].as_bool()),
         (Some("sqlite"), Some(true)),
@@ -15,7 +15,7 @@ fn the_local_file_keeps_the_contract_and_is_looked_at() {
     );
     assert!(found["findings"].as_array().is_some_and(|findings| findings.len() == 5), "{found}");
 
-    let found = cluster.ask(&["coordinator", "check", "--quick", "--json"]).code(0).json();
+    let found = cluster.ask(&["coordinator", "check", "--quick", "-o", "json"]).code(0).json();
     assert_eq!(
         (found["kind"].as_str(), found["ok"].as_bool()),
         (Some("sqlite"), Some(true)),
@@ -40,7 +40,7 @@ fn messages_that_the_secret_does_not_open_are_counted() {
     let config = cluster.yard.config("stranger").expect("written");
     let text = std::fs::read_to_string(&config).expect("read");
     std::fs::write(&config, text.replace("the secret of these nodes", "some other secret, longer")).expect("written");
-    let watching = Following::start(&["coordinator", "watch", "--json"], &config);
+    let watching = Following::start(&["coordinator", "watch", "-o", "json"], &config);
     watching.until("beginning", |line| line["event"] == "watching");
     cluster.ask(&["nodes", "cordon", &id]).code(0);
     watching.until("what cannot be read", |line| {

@@ -20,7 +20,7 @@ fn it_shows_a_takeover_and_every_check_holds() {
     let temp = tempfile::tempdir().expect("a folder");
     let began = Instant::now();
     let output = command()
-        .args(["demo", "--json"])
+        .args(["demo", "-o", "json"])
         .env("TMPDIR", temp.path())
         .output()
         .expect("it runs");
@@ -67,7 +67,7 @@ fn broken_off_it_leaves_nothing_behind() {
     for signal in [Signal::INT, Signal::TERM] {
         let temp = tempfile::tempdir().expect("a folder");
         let mut child = command()
-            .args(["demo", "--json", "--nodes", "2"])
+            .args(["demo", "-o", "json", "--nodes", "2"])
             .env("TMPDIR", temp.path())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -95,7 +95,7 @@ fn broken_off_it_leaves_nothing_behind() {
 fn a_demonstration_that_is_killed_takes_its_nodes_along() {
     let temp = tempfile::tempdir().expect("a folder");
     let mut child = command()
-        .args(["demo", "--json", "--nodes", "2"])
+        .args(["demo", "-o", "json", "--nodes", "2"])
         .env("TMPDIR", temp.path())
         .stdout(Stdio::piped())
         .spawn()

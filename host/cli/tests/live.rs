@@ -40,7 +40,7 @@ fn nodes_roles_and_owners_of_a_living_cluster() {
     cluster.ask(&["nodes"]).code(0).says("HOSTNAME").says("charlie").says("leader");
     cluster.ask(&["nodes", "-o", "wide"]).code(0).says("CAPACITY");
 
-    let roles = cluster.ask(&["roles", "-o", "json"]).code(0).json();
+    let roles = cluster.ask_until(&["roles", "-o", "json"], |answer| answer.code == Some(0)).json();
     let role = |name: &str| {
         roles
             .as_array()
@@ -152,7 +152,7 @@ fn drain_empties_a_node_and_undrain_lets_it_work_again() {
         let held = holders(told, "fts-indexing");
         (held.len() == 9 && held.values().all(|host| host != "bravo")).then_some(())
     });
-    cluster.ask(&["nodes"]).code(0).says("draining");
+    cluster.ask_until(&["nodes"], |answer| answer.out.contains("drained"));
     cluster.ask(&["nodes", "undrain", &id]).code(0).says("no more");
     cluster.shared(&HOSTS);
 

@@ -178,7 +178,7 @@ fn snapshots_that_make_no_sense_are_named() {
 fn a_wrong_configuration_of_a_policy_is_an_error() {
     let input = snapshot().to_string();
     run_with_input(
-        &["policy", "assign", "balanced", "--snapshot", "-", "--config", "{\"nosuch\":1}"],
+        &["policy", "assign", "balanced", "--snapshot", "-", "--config-json", "{\"nosuch\":1}"],
         &input,
     )
     .code(1)

@@ -138,8 +138,7 @@ impl<'a> Audit<'a> {
             format!("`{name}` is critical and depends on node {node} alone: while it is away, nobody does it")
         } else {
             format!(
-                "`{name}` is critical and its shard {} depends on node {node} alone: while it is away, nobody does it",
-                shard + 1
+                "`{name}` is critical and its shard {shard} (counted from 0) depends on node {node} alone: while it is away, nobody does it"
             )
         };
         let help = "name a second node; with `mode = \"primary\"` in table form it stands by until it is needed";

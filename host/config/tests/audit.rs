@@ -49,7 +49,7 @@ fn a_critical_role_on_one_node() {
     warning(
         "cluster.roles.purge.stores = «[\"1\", \"2\"]»",
         Code::SingleNodeRole,
-        "shard 1 depends on node 1 alone",
+        "its shard 0 (counted from 0) depends on node 1 alone",
     );
     warning(
         "cluster.roles.purge.stores = «{ shards = 4, nodes = [\"2\"] }»",

@@ -65,6 +65,7 @@ pub fn encode(key: &Key, value: &Value) -> Result<Vec<u8>, CodecError> {
         Value::Settings(v) => plain(v.as_ref()),
         Value::Session(v) => plain(v),
         Value::Leader(v) => plain(v),
+        Value::Policies(v) => plain(v),
         Value::Plan(v) => plain(v.as_ref()).map(|body| {
             let mut bytes = vec![FORMAT];
             bytes.extend(lz4_flex::compress_prepend_size(&body[1..]));
@@ -101,6 +102,7 @@ pub fn decode(key: &Key, bytes: &[u8]) -> Result<Value, CodecError> {
         Key::Settings(_) => Value::Settings(Arc::new(read(key, body)?)),
         Key::Session(_) => Value::Session(read(key, body)?),
         Key::Leader => Value::Leader(read(key, body)?),
+        Key::Policies => Value::Policies(read(key, body)?),
         Key::Plan { .. } => {
             let (size, packed) = lz4_flex::block::uncompressed_size(body).map_err(|e| malformed(key, &e.to_string()))?;
             if size > 64 * MAX_VALUE {

@@ -29,6 +29,8 @@ pub enum Key {
     Settings(u128),
     /// `leader`: who runs the policies.
     Leader,
+    /// `policies`: which policies fail, as the leader says.
+    Policies,
     /// `plan/<role>/<part>`: owners of up to [`crate::plan::PART_SHARDS`] shards.
     Plan {
         /// The role's name.
@@ -48,6 +50,7 @@ impl fmt::Display for Key {
             Self::Session(n) => write!(f, "sessions/{n}"),
             Self::Settings(fingerprint) => write!(f, "settings/{fingerprint:032x}"),
             Self::Leader => f.write_str("leader"),
+            Self::Policies => f.write_str("policies"),
             Self::Plan { role, part } => write!(f, "plan/{role}/{part}"),
         }
     }
@@ -61,6 +64,7 @@ impl Key {
         Some(match text.split_once('/') {
             None if text == "meta" => Self::Meta,
             None if text == "leader" => Self::Leader,
+            None if text == "policies" => Self::Policies,
             Some(("hosts", h)) if !h.is_empty() => Self::Host(h.to_owned()),
             Some(("ids", n)) => Self::Id(id(n)?),
             Some(("nodes", n)) => Self::Node(id(n)?),
@@ -95,6 +99,7 @@ pub enum Value {
     Settings(Arc<SharedSettings>),
     Session(Session),
     Leader(Leader),
+    Policies(Policies),
     Plan(Arc<PlanPart>),
 }
 
@@ -224,4 +229,24 @@ impl SharedSettings {
     pub fn is_storable(&self) -> bool {
         self.text.len() <= Self::MAX
     }
+}
+
+/// `policies`: for people and their tools; no node decides by it. Written when it changes, so it is absent while no policy has failed yet.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Policies {
+    /// The session of the leader that says so: of any other it is out of date.
+    pub session: SessionId,
+    /// The roles whose policies fail, sorted by name.
+    pub failing: Vec<Failing>,
+}
+
+/// A role whose policy fails.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Failing {
+    /// The role.
+    pub role: String,
+    /// The host's native policy has taken over, until the component changes.
+    pub suspended: bool,
+    /// How it failed last, shortened.
+    pub reason: String,
 }

@@ -1,13 +1,13 @@
 //! The store as this node last saw it, and the registry that follows from it.
 
 use crate::clock::BackendClock;
-use crate::engine::{NodeRecord, Status};
+use crate::engine::{Ending, NodeRecord, Status};
 use crate::handoff::{SessionState, Sessions};
 use crate::id::NodeId;
 use crate::plan::PlanPart;
 use crate::store::{Entry, Listing, Revision, StoreTime};
 use crate::time::{Instant, Timing};
-use crate::values::{IdOwner, Key, Leader, Meta, NodeInfo, Session, SharedSettings, Value};
+use crate::values::{IdOwner, Key, Leader, Meta, NodeInfo, Policies, Session, SharedSettings, Value};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,6 +27,14 @@ impl SeenSession {
     pub fn renewed(&self) -> StoreTime {
         self.entry.value.ended.unwrap_or(self.entry.written)
     }
+
+    /// How the session came to its end, if it has: one that others had to end was not renewed for as long as that takes.
+    #[must_use]
+    pub fn ending(&self, timing: &Timing) -> Option<Ending> {
+        let ended = self.entry.value.ended?;
+        let expired = self.entry.written.since(ended) >= timing.taker();
+        Some(if expired { Ending::Expired } else { Ending::Left })
+    }
 }
 
 /// The mirrored entries.
@@ -36,6 +44,8 @@ pub struct View {
     pub meta: Option<Entry<Meta>>,
     /// `leader`.
     pub leader: Option<Entry<Leader>>,
+    /// `policies`.
+    pub policies: Option<Entry<Policies>>,
     /// `sessions/*`.
     pub sessions: BTreeMap<NodeId, SeenSession>,
     /// `ids/*`.
@@ -86,6 +96,9 @@ impl View {
             (Key::Meta, Value::Meta(value)) => self.meta = Some(Entry { revision, written, value }),
             (Key::Leader, Value::Leader(value)) if self.leader.as_ref().is_none_or(|l| l.revision < revision) => {
                 self.leader = Some(Entry { revision, written, value });
+            }
+            (Key::Policies, Value::Policies(value)) if self.policies.as_ref().is_none_or(|p| p.revision < revision) => {
+                self.policies = Some(Entry { revision, written, value });
             }
             (Key::Session(id), Value::Session(value)) if self.sessions.get(&id).is_none_or(|s| s.entry.revision < revision) => {
                 self.sessions.insert(
@@ -223,7 +236,7 @@ impl View {
                 hostname: session.hostname.clone(),
                 last_renewal: renewed,
                 status,
-                ended: session.ended.is_some(),
+                ended: seen.ending(timing),
                 session: session.session,
                 instance: session.instance,
                 leader: leader == Some(node_id),

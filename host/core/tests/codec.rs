@@ -93,6 +93,17 @@ fn examples() -> Vec<(Key, Value)> {
             })),
         ),
         (
+            Key::Policies,
+            Value::Policies(Policies {
+                session,
+                failing: vec![Failing {
+                    role: "mine".to_owned(),
+                    suspended: true,
+                    reason: "it trapped".to_owned(),
+                }],
+            }),
+        ),
+        (
             Key::Plan {
                 role: "purge.accounts".to_owned(),
                 part: 0,

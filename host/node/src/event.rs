@@ -3,7 +3,7 @@
 use crate::health::HealthState;
 use serde::{Serialize, Serializer};
 use shardwright_config::Difference;
-use shardwright_core::engine::Status;
+use shardwright_core::engine::{Ending, Status};
 use shardwright_core::id::{NodeId, SessionId, Token};
 use tokio::sync::broadcast;
 
@@ -133,6 +133,22 @@ pub enum NodeEvent {
     },
     /// Another node's session ended, or it was forgotten.
     PeerLeft {
+        /// Which.
+        node: NodeId,
+        /// In good order, or because it showed no life; nothing if it was forgotten.
+        how: Option<Ending>,
+    },
+    /// The operator's orders for this node have changed; if it leads, for any node. Told at its start, too, if there are any for it.
+    Ordered {
+        /// For which.
+        node: NodeId,
+        /// Whether it is to be emptied.
+        drain: bool,
+        /// Whether it is to be given nothing more.
+        cordon: bool,
+    },
+    /// The operator removed a node that was gone; told by the leader, within twelve renewal intervals.
+    Forgotten {
         /// Which.
         node: NodeId,
     },

@@ -4,7 +4,7 @@ use crate::event::NodeEvent;
 use crate::health::HealthState;
 use serde::Serialize;
 use shardwright_config::{Difference, differences, told};
-use shardwright_core::engine::Notice;
+use shardwright_core::engine::{Ending, Notice};
 use shardwright_core::human::Span;
 use shardwright_core::id::NodeId;
 use std::fmt;
@@ -31,7 +31,9 @@ pub(crate) fn event(notice: Notice, roles: &[String]) -> NodeEvent {
             reason: refusal.to_string(),
         },
         Notice::PeerJoined(node) => NodeEvent::PeerJoined { node },
-        Notice::PeerLeft(node) => NodeEvent::PeerLeft { node },
+        Notice::PeerLeft(node, how) => NodeEvent::PeerLeft { node, how },
+        Notice::Ordered { node, drain, cordon } => NodeEvent::Ordered { node, drain, cordon },
+        Notice::Forgotten(node) => NodeEvent::Forgotten { node },
         Notice::PeerStatus(node, status) => NodeEvent::PeerStatus { node, status },
         Notice::SettingsDiffer { from, mine, prevailing } => NodeEvent::SettingsDiffer {
             from,
@@ -111,7 +113,20 @@ pub(crate) fn log(event: &NodeEvent) {
         E::Health { state } => warn!(state = %word(state), "not healthy"),
         E::Resync { reason } => warn!(%reason, "messages were lost"),
         E::PeerJoined { node } => info!(peer = %node, "a node joined"),
-        E::PeerLeft { node } => info!(peer = %node, "a node left"),
+        E::PeerLeft { node, how } => match how {
+            Some(Ending::Left) => info!(peer = %node, "a node left in good order"),
+            Some(Ending::Expired) => warn!(peer = %node, "a node is lost: it showed no life until its session expired"),
+            None => info!(peer = %node, "a node was forgotten"),
+        },
+        E::Ordered { node, drain, cordon } => {
+            let order = match (drain, cordon) {
+                (true, _) => "to be emptied, and given nothing until `undrain`",
+                (false, true) => "to keep what it has, and be given nothing more until `uncordon`",
+                (false, false) => "taken back: it is given shards like any other",
+            };
+            info!(ordered = %node, drain, cordon, "the operator's order for a node: {order}");
+        }
+        E::Forgotten { node } => info!(forgotten = %node, "the operator removed a node that was gone"),
         E::PeerStatus { node, status } => info!(peer = %node, status = %word(status), "a node's freshness changed"),
         E::PeerDiffers { node, keys } => warn!(
             peer = %node,

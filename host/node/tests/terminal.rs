@@ -4,7 +4,7 @@ mod common;
 
 use common::wire::{Faults, Panic, Wire};
 use common::{Cluster, PATIENCE, event, held, until};
-use shardwright::{Node, NodeEvent, StartError};
+use shardwright::{Ending, Node, NodeEvent, StartError};
 use std::sync::{Arc, PoisonError};
 
 fn plant(faults: &Faults, panic: Option<Panic>) {
@@ -62,10 +62,18 @@ async fn who_must_end_hands_over_first() {
     let mut seen = b.events();
     tokio::time::timeout(PATIENCE, a.ended()).await.expect("it ends");
     event("its session has ended", &mut seen, |event| {
-        (event == NodeEvent::PeerLeft { node: a.id() }).then_some(())
+        let left = NodeEvent::PeerLeft {
+            node: a.id(),
+            how: Some(Ending::Left),
+        };
+        (event == left).then_some(())
     })
     .await;
-    let ended = || b.registry().iter().any(|record| record.node_id == a.id() && record.ended);
+    let ended = || {
+        b.registry()
+            .iter()
+            .any(|record| record.node_id == a.id() && record.ended == Some(Ending::Left))
+    };
     until("it has ended its session itself", &[&b], ended).await;
     until("the other works", &[&b], || held(&[&b]) == [4]).await;
 }

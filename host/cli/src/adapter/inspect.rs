@@ -40,7 +40,7 @@ pub(super) struct Inspect {
     adapter: PathBuf,
     /// A configuration of the adapter, to see which grants it needs: a JSON object, or a file with one
     #[arg(long, value_name = "JSON|FILE")]
-    config: Option<String>,
+    config_json: Option<String>,
     #[command(flatten)]
     output: Output,
 }
@@ -68,10 +68,10 @@ struct Import {
 /// Looks at it.
 pub(super) async fn run(args: &Inspect) -> anyhow::Result<Exit> {
     let component = load(&args.adapter).await?.component;
-    let grants = match &args.config {
+    let grants = match &args.config_json {
         Some(config) => {
             let config = read(config)?;
-            let grants = component.requires(&Password::new(config)).await.context("--config")?;
+            let grants = component.requires(&Password::new(config)).await.context("--config-json")?;
             Some(grants.iter().map(ToString::to_string).collect())
         }
         None => None,

@@ -2,6 +2,7 @@
 
 use crate::cluster::{self, Which};
 use crate::exit::Exit;
+use crate::output::Output;
 use crate::trial::{self, Scratch};
 use clap::Args;
 use shardwright_coordinator::Coordinator;
@@ -20,9 +21,8 @@ pub(super) struct Check {
     /// Fewer writers, keys and messages: seconds instead of a minute
     #[arg(long)]
     quick: bool,
-    /// Show it as JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 /// Checks the server.
@@ -33,5 +33,5 @@ pub(super) fn run(args: &Check) -> anyhow::Result<Exit> {
         config.name = space.as_str().to_owned();
         Box::pin(async move { Ok(cluster::connect(&config).await? as Arc<dyn Coordinator>) })
     }));
-    trial::conduct(&scratch, trial::examine(scratch.clone(), args.quick), args.json)
+    trial::conduct(&scratch, trial::examine(scratch.clone(), args.quick), args.output.format)
 }

@@ -2,7 +2,7 @@
 
 use crate::cluster::{self, Which};
 use crate::exit::Exit;
-use crate::output::{self, Table, line, plain};
+use crate::output::{self, Format, Output, Table, line, plain};
 use clap::Args;
 use serde_json::json;
 use shardwright::backend::BackendError;
@@ -17,9 +17,8 @@ use std::time::Duration;
 pub(super) struct Doctor {
     #[command(flatten)]
     which: Which,
-    /// Show it as JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 /// Examines the server.
@@ -37,7 +36,7 @@ pub(super) async fn run(args: &Doctor) -> anyhow::Result<Exit> {
         }
     };
     let worst = findings.iter().map(|finding| finding.verdict).max();
-    if args.json {
+    if args.output.format == Format::Json {
         output::json(&json!({
             "kind": kind,
             "location": location,

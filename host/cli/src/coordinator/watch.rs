@@ -3,7 +3,7 @@
 use super::sighting::{Counts, Sighting, Watcher, on_the_wire};
 use crate::cluster::{self, Which};
 use crate::exit::Exit;
-use crate::output::{line, plain};
+use crate::output::{Format, Output, line, plain};
 use crate::stop::Stop;
 use clap::Args;
 use serde_json::{Value, json};
@@ -18,20 +18,20 @@ const LOOK: Duration = Duration::from_millis(500);
 
 /// Arguments of `coordinator watch`.
 #[derive(Args, Debug)]
-#[command(after_help = "Ctrl-C ends it, and shows the sums.")]
+#[command(after_help = "Ctrl-C ends it, and shows the sums. With -o json, each line is an object.")]
 pub(super) struct Watch {
     #[command(flatten)]
     which: Which,
     /// Only this topic, the server's or the runtime's; may be repeated
     #[arg(long, value_name = "TOPIC")]
     topic: Vec<String>,
-    /// One JSON object for each line
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 /// Shows what is said until it is told to stop.
 pub(super) async fn run(args: &Watch) -> anyhow::Result<Exit> {
+    let as_json = args.output.format == Format::Json;
     let mut stop = Stop::new()?;
     let (config, _) = args.which.meant()?;
     let begin = async {
@@ -48,7 +48,7 @@ pub(super) async fn run(args: &Watch) -> anyhow::Result<Exit> {
     };
     let mut watcher = Watcher::new(Namespace::new(&config.name)?);
     let (kind, location, name) = (coordinator.kind(), coordinator.location(), &config.name);
-    if args.json {
+    if as_json {
         line(&json!({ "event": "watching", "kind": kind, "location": location, "cluster": name }).to_string())?;
     } else {
         line(&format!("{name} on {kind} at {location}\n{HEADER}"))?;
@@ -60,7 +60,7 @@ pub(super) async fn run(args: &Watch) -> anyhow::Result<Exit> {
             batch = subscription.next(BATCH) => match batch {
                 Ok(batch) => {
                     for sighting in batch.iter().flat_map(|delivery| watcher.take(delivery)) {
-                        show(&sighting, args.json)?;
+                        show(&sighting, as_json)?;
                     }
                 }
                 Err(error) => break Err(error),
@@ -69,14 +69,14 @@ pub(super) async fn run(args: &Watch) -> anyhow::Result<Exit> {
                 let new = coordinator.rejected() - watcher.counts.unreadable;
                 if new > 0 {
                     watcher.counts.unreadable += new;
-                    unreadable(new, args.json)?;
+                    unreadable(new, as_json)?;
                 }
             }
             () = stop.asked() => break Ok(()),
         }
     };
     watcher.counts.unreadable = coordinator.rejected();
-    sums(&watcher.counts, args.json)?;
+    sums(&watcher.counts, as_json)?;
     Ok(ended.map(|()| Exit::Ok)?)
 }
 

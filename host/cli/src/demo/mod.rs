@@ -5,6 +5,7 @@ mod stage;
 mod story;
 
 use crate::exit::Exit;
+use crate::output::{Format, Output};
 use crate::stop::Stop;
 use anyhow::bail;
 use clap::Args;
@@ -15,6 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Arguments of `demo`.
 #[derive(Args, Debug, Clone)]
+#[command(after_help = "With -o json, there is an object on a line for each step, the last being the summary.")]
 pub(crate) struct Demo {
     /// How many nodes
     #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=9))]
@@ -24,9 +26,8 @@ pub(crate) struct Demo {
     /// or a file
     #[arg(long, value_name = "URL")]
     coordinator: Option<String>,
-    /// One JSON object for each step, the last being the summary
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
     /// Leave the cluster running at the end, until Ctrl-C, to look around in it
     #[arg(long)]
     keep: bool,
@@ -38,7 +39,7 @@ pub(crate) async fn run(args: Demo) -> anyhow::Result<Exit> {
     let (flag, handle) = (stopped.clone(), tokio::runtime::Handle::current());
     // The story waits for processes and files, so it has a thread of its own; it looks at the flag whenever it waits.
     let mut playing = tokio::task::spawn_blocking(move || {
-        let screen = Screen::new(args.json);
+        let screen = Screen::new(args.output.format == Format::Json);
         let mut stage = Stage::new(&args, screen, handle, flag)?;
         let played = story::play(&args, &mut stage);
         match (played, stage.clear()) {

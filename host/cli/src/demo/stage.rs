@@ -302,7 +302,7 @@ impl Stage {
                 .get(&record.hostname)
                 .map_or_else(|| "dead".to_owned(), |node| node.pid().to_string());
             let leads = if record.leader { ", leads" } else { "" };
-            let status = if record.ended {
+            let status = if record.ended.is_some() {
                 "session ended".to_owned()
             } else {
                 format!("{}{leads}", word(record.status))

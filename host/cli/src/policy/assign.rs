@@ -19,8 +19,8 @@ pub(super) struct Assign {
     #[arg(short, long, value_name = "FILE")]
     snapshot: PathBuf,
     /// The policy's configuration, a JSON object
-    #[arg(short, long, value_name = "JSON", default_value = "{}")]
-    config: String,
+    #[arg(long, value_name = "JSON", default_value = "{}")]
+    config_json: String,
 }
 
 /// What is printed: docs/schema/plan.schema.json.
@@ -75,8 +75,12 @@ pub(super) fn run(args: &Assign) -> anyhow::Result<Exit> {
     let bytes = super::bytes(&args.policy)?;
     let snapshot = super::snapshot::read(&args.snapshot)?;
     let policy = super::load(&bytes, &Budget::default()).with_context(|| format!("{} is refused", args.policy))?;
-    policy.validate(&args.config).context("the policy does not take this --config")?;
-    let answer = policy.assign_twice(&args.config, &snapshot).context("the policy gave no answer")?;
+    policy
+        .validate(&args.config_json)
+        .context("the policy does not take this --config-json")?;
+    let answer = policy
+        .assign_twice(&args.config_json, &snapshot)
+        .context("the policy gave no answer")?;
     let plan = match &answer {
         Answer::Plan(plan) => Some(plan),
         Answer::KeepPrevious | Answer::RetryAfter(_) => None,

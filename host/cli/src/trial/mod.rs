@@ -7,7 +7,7 @@ pub(crate) use scratch::Scratch;
 
 use crate::cluster;
 use crate::exit::Exit;
-use crate::output::{self, Table, line};
+use crate::output::{self, Format, Table, line};
 use crate::stop::Stop;
 use anyhow::{Context, bail};
 use latency::Latency;
@@ -29,7 +29,7 @@ pub(crate) struct Findings {
 }
 
 /// Does `work`, shows what it found, and removes the namespaces of `scratch`, also if it is interrupted.
-pub(crate) fn conduct<W>(scratch: &Scratch, work: W, as_json: bool) -> anyhow::Result<Exit>
+pub(crate) fn conduct<W>(scratch: &Scratch, work: W, format: Format) -> anyhow::Result<Exit>
 where
     W: Future<Output = anyhow::Result<Findings>> + Send + 'static,
 {
@@ -61,7 +61,7 @@ where
         erased?;
         bail!("interrupted; all scratch namespaces are gone");
     };
-    let exit = done.context("the checks came to no end")??.show(as_json)?;
+    let exit = done.context("the checks came to no end")??.show(format)?;
     erased?;
     Ok(exit)
 }
@@ -101,11 +101,11 @@ pub(crate) async fn examine(scratch: Arc<Scratch>, quick: bool) -> anyhow::Resul
 }
 
 impl Findings {
-    fn show(&self, as_json: bool) -> anyhow::Result<Exit> {
+    fn show(&self, format: Format) -> anyhow::Result<Exit> {
         let Self { report, latencies } = self;
         let well = report.passed() && latencies.is_ok();
         let exit = if well { Exit::Ok } else { Exit::Unhealthy };
-        if as_json {
+        if format == Format::Json {
             output::json(&json!({
                 "kind": report.kind,
                 "location": report.location,

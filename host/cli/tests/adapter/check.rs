@@ -8,7 +8,7 @@ use std::path::Path;
 
 fn check(adapter: &Path, url: &str) -> Answer {
     let adapter = adapter.to_str().expect("UTF-8");
-    run(&["adapter", "check", adapter, "--quick", "--json", "--config-json", &config(url)])
+    run(&["adapter", "check", adapter, "--quick", "-o", "json", "--config-json", &config(url)])
 }
 
 fn failed(found: &Value) -> Vec<&str> {

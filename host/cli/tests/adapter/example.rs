@@ -30,7 +30,7 @@ fn it_keeps_the_whole_contract() {
     let server = ExampleServer::forgetful(&[]).expect("a server");
     let adapter = built("python");
     let adapter = adapter.to_str().expect("UTF-8");
-    let found = run(&["adapter", "check", adapter, "--json", "--config-json", &config(&server.url())]);
+    let found = run(&["adapter", "check", adapter, "-o", "json", "--config-json", &config(&server.url())]);
     assert_eq!(found.code, Some(0), "{found:?}");
 }
 

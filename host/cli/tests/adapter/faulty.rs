@@ -159,7 +159,7 @@ fn check(fault: Option<&str>) -> Value {
     let adapter = faulty();
     let config = json!({ "url": server.url(), "fault": fault, "timeout-ms": 2000 }).to_string();
     let adapter = adapter.to_str().expect("UTF-8");
-    let found = run(&["adapter", "check", adapter, "--quick", "--json", "--config-json", &config]);
+    let found = run(&["adapter", "check", adapter, "--quick", "-o", "json", "--config-json", &config]);
     assert_eq!(found.code, Some(if fault.is_some() { 3 } else { 0 }), "{found:?}");
     found.json()
 }

@@ -17,7 +17,7 @@ fn every_language_makes_an_adapter_that_says_what_it_is_and_needs() {
             file,
             "-o",
             "json",
-            "--config",
+            "--config-json",
             &config("http://127.0.0.1:8700"),
         ])
         .code(0)
@@ -51,7 +51,7 @@ fn every_language_makes_an_adapter_that_says_what_it_is_and_needs() {
             .says("digest")
             .says("sha256:")
             .says("requests, to addresses granted")
-            .says("--config");
+            .says("--config-json");
     }
 }
 
@@ -82,8 +82,8 @@ fn what_is_no_adapter_and_what_is_no_configuration_is_refused() {
         .says("directory");
 
     let adapter = built("rust");
-    let inspect = |config: &str| run(&["adapter", "inspect", adapter.to_str().expect("UTF-8"), "--config", config]);
-    inspect("{}").code(1).says("--config").says("url");
+    let inspect = |config: &str| run(&["adapter", "inspect", adapter.to_str().expect("UTF-8"), "--config-json", config]);
+    inspect("{}").code(1).says("--config-json").says("url");
     inspect("{\"url\":\"http://x:1\",\"colour\":1}").code(1).says("colour");
     inspect("/nonexistent.json").code(1).says("neither a JSON object nor a file");
     let file = dir.path().join("config.json");

@@ -32,7 +32,7 @@ fn looks(trial: &Trial) {
 }
 
 fn watch(trial: &Trial, kind: &str) {
-    let watching = Following::start(&["coordinator", "watch", "--json", "--topic", "node/look"], &trial.operator());
+    let watching = Following::start(&["coordinator", "watch", "-o", "json", "--topic", "node/look"], &trial.operator());
     let first = watching.until("beginning", |_| true);
     assert_eq!((first["event"].as_str(), first["kind"].as_str()), (Some("watching"), Some(kind)));
     let id = trial.ask(&["nodes", "-o", "json"]).json()[0]["nodeId"].to_string();
@@ -55,7 +55,7 @@ fn watch(trial: &Trial, kind: &str) {
 }
 
 fn doctor(trial: &Trial, kind: &str) {
-    let found = trial.ask(&["coordinator", "doctor", "--json"]).code(0).json();
+    let found = trial.ask(&["coordinator", "doctor", "-o", "json"]).code(0).json();
     assert_eq!((found["kind"].as_str(), found["ok"].as_bool()), (Some(kind), Some(true)), "{found}");
     let findings = found["findings"].as_array().expect("a list");
     assert!(findings.len() >= 4, "{found}");
@@ -67,7 +67,7 @@ fn doctor(trial: &Trial, kind: &str) {
 }
 
 fn check(trial: &Trial, kind: &str) {
-    let found = trial.ask(&["coordinator", "check", "--quick", "--json"]).code(0).json();
+    let found = trial.ask(&["coordinator", "check", "--quick", "-o", "json"]).code(0).json();
     assert_eq!((found["kind"].as_str(), found["ok"].as_bool()), (Some(kind), Some(true)), "{found}");
     let checks = found["checks"].as_array().expect("a list");
     let skipped: Vec<_> = checks
@@ -105,7 +105,7 @@ pub(crate) fn wrong_password(section: &str, password: &str) {
 }
 
 fn demo(address: &str) {
-    let answer = run(&["demo", "--coordinator", address, "--json"]).code(0);
+    let answer = run(&["demo", "--coordinator", address, "-o", "json"]).code(0);
     let secret = address.split_once('@').and_then(|(login, _)| login.rsplit_once(':'));
     assert!(
         secret.is_none_or(|(_, password)| !format!("{answer:?}").contains(password)),

@@ -189,8 +189,8 @@ pub struct NodeRecord {
     pub last_renewal: StoreTime,
     /// How fresh that is.
     pub status: Status,
-    /// Whether its session has ended.
-    pub ended: bool,
+    /// How its session ended, if it has.
+    pub ended: Option<Ending>,
     /// Its session.
     pub session: SessionId,
     /// Its installation.
@@ -200,6 +200,16 @@ pub struct NodeRecord {
     /// What it says of itself, with the operator's orders.
     #[serde(skip)]
     pub info: Arc<NodeInfo>,
+}
+
+/// How a session came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ending {
+    /// The node left in good order.
+    Left,
+    /// The node showed no life for so long that others ended it: it crashed, hangs or is cut off.
+    Expired,
 }
 
 /// How fresh a node's last renewal is.
@@ -270,8 +280,19 @@ pub enum Notice {
     Refused(Refusal),
     /// Another node appeared or came back.
     PeerJoined(NodeId),
-    /// Another node's session ended, or it was forgotten.
-    PeerLeft(NodeId),
+    /// Another node's session ended, in this way; or it was forgotten.
+    PeerLeft(NodeId, Option<Ending>),
+    /// The operator's orders for this node have changed; if it leads, for any node.
+    Ordered {
+        /// For which.
+        node: NodeId,
+        /// Whether it is to be emptied.
+        drain: bool,
+        /// Whether it is to be given nothing more.
+        cordon: bool,
+    },
+    /// A node was forgotten, as this leader sees.
+    Forgotten(NodeId),
     /// Another node's freshness changed.
     PeerStatus(NodeId, Status),
     /// This node's settings differ from the prevailing ones: it refuses to act. Told anew when others prevail, and when

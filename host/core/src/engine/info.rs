@@ -5,6 +5,7 @@ use crate::join::{Answer, Outcome, Request};
 use crate::store::{Expected, StoreError};
 use crate::time::Instant;
 use crate::values::{Key, NodeInfo, Value};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The steps of writing `nodes/<n>`.
@@ -120,5 +121,23 @@ impl Engine {
         self.info.inherited = false;
         self.info.drain.take_if(|order| *order == drain);
         self.info.cordon.take_if(|order| *order == cordon);
+    }
+
+    /// The orders for every node, drain and cordon, as last seen.
+    pub(super) fn orders(&self) -> BTreeMap<NodeId, (bool, bool)> {
+        self.view.nodes.iter().map(|(id, info)| (*id, (info.drain, info.cordon))).collect()
+    }
+
+    /// Tells what the operator has done since orders were `before`, and these nodes were `known`: of this node, and as the leader of all.
+    pub(super) fn tell_orders(&mut self, before: &BTreeMap<NodeId, (bool, bool)>, known: &BTreeSet<NodeId>) {
+        // What was ordered of another hostname, whose id this was, is not for this node.
+        let mine = self.id().filter(|_| !self.info.inherited);
+        let concerns = |id: NodeId| self.lead.leading || mine == Some(id);
+        let was = |id: &NodeId| before.get(id).copied().unwrap_or_default();
+        let changed = self.orders().into_iter().filter(|(id, orders)| concerns(*id) && was(id) != *orders);
+        let changed = changed.map(|(node, (drain, cordon))| Notice::Ordered { node, drain, cordon });
+        let gone = known.iter().filter(|id| self.lead.leading && !self.view.sessions.contains_key(id));
+        let notices: Vec<Notice> = changed.chain(gone.map(|id| Notice::Forgotten(*id))).collect();
+        notices.into_iter().for_each(|notice| self.notice(notice));
     }
 }

@@ -21,6 +21,9 @@ pub(super) struct Lead {
     /// Since when nobody has led.
     vacant: Option<Instant>,
     pub roles: Vec<RoleLead>,
+    /// What is said of policies that fail is being written; a write that failed is not repeated before.
+    pub telling: bool,
+    pub tell_not_before: Instant,
     /// When a role wants to be looked at again although nothing changed.
     pub again: Option<Instant>,
     pub requests: u64,
@@ -43,8 +46,20 @@ pub(super) struct RoleLead {
     pub not_before: Instant,
     /// Failures in a row.
     pub failures: u32,
+    /// How the policy failed last, until it answers well or is replaced.
+    pub trouble: Option<String>,
     /// The native policy has taken over.
     pub native: bool,
+}
+
+impl RoleLead {
+    /// A policy has answered well. If that was the native one, the role's own still has its trouble.
+    pub(super) fn recovered(&mut self) {
+        self.failures = 0;
+        if !self.native {
+            self.trouble = None;
+        }
+    }
 }
 
 /// A question put to a policy.
@@ -79,6 +94,8 @@ impl Lead {
             not_before: Instant(0),
             vacant: None,
             roles: vec![RoleLead::default(); roles],
+            telling: false,
+            tell_not_before: Instant(0),
             again: None,
             requests: 0,
         }
@@ -93,11 +110,16 @@ impl Engine {
         }
         // Requests keep their numbers: an answer to a former life must not be taken for a new one.
         let requests = self.lead.requests;
-        let suspended: Vec<bool> = self.lead.roles.iter().map(|r| r.native).collect();
+        let suspended = self
+            .lead
+            .roles
+            .iter_mut()
+            .map(|r| (r.native, r.trouble.take().filter(|_| r.native)));
+        let suspended: Vec<_> = suspended.collect();
         self.lead = Lead::new(self.set.roles.len());
         self.lead.requests = requests;
-        for (role, native) in self.lead.roles.iter_mut().zip(suspended) {
-            role.native = native;
+        for (role, (native, trouble)) in self.lead.roles.iter_mut().zip(suspended) {
+            (role.native, role.trouble) = (native, trouble);
         }
     }
 
@@ -118,6 +140,7 @@ impl Engine {
             }
             self.lead.vacant = None;
             self.turn_plans(now);
+            self.turn_policies(now);
             return;
         }
         if self.lead.leading {
@@ -153,7 +176,7 @@ impl Engine {
             .filter(|_| !self.lead.claiming)
             .map(|since| since.plus(self.turn_in_line()).max(self.lead.not_before));
         let dirty = (self.lead.leading && self.lead.dirty).then_some(Instant(0));
-        [claim, dirty, self.lead.again.filter(|_| self.lead.leading)]
+        [claim, dirty, self.lead.again.filter(|_| self.lead.leading), self.policies_due()]
             .into_iter()
             .flatten()
             .min()

@@ -11,6 +11,7 @@ mod memory;
 mod op;
 mod peers;
 mod plans;
+mod policies;
 mod renew;
 mod roles;
 mod settings;
@@ -20,7 +21,7 @@ mod sync;
 #[cfg(test)]
 mod test;
 
-pub use event::{Command, Event, NodeRecord, Notice, OpId, Refusal, Settings, Status};
+pub use event::{Command, Ending, Event, NodeRecord, Notice, OpId, Refusal, Settings, Status};
 
 use crate::clock::BackendClock;
 use crate::duty::{Change, Duty};
@@ -299,6 +300,7 @@ impl Engine {
             Op::End { node, ended } => self.ended(node, *ended, outcome, now),
             Op::Lead { value } => self.led(value, outcome, now),
             // The end of the session is the greater news, if it is on its way.
+            Op::Policies { value } => self.policies_told(value, outcome, now),
             Op::Resign if matches!(self.phase, Phase::Leaving) => self.out.push(Command::Hint),
             Op::Resign => {}
             Op::Plan { role, part, plan } => self.planned(role, part, plan, outcome, now),

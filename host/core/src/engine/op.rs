@@ -8,7 +8,7 @@ use crate::join::{Answer, Outcome, Request};
 use crate::plan::PlanPart;
 use crate::store::{Revision, StoreError, StoreTime};
 use crate::time::Instant;
-use crate::values::{Leader, Session};
+use crate::values::{Leader, Policies, Session};
 use std::sync::Arc;
 
 /// An operation under way.
@@ -37,6 +37,7 @@ pub(super) enum Op {
     Probe { node: NodeId, seen: Revision },
     End { node: NodeId, ended: Box<Session> },
     Lead { value: Leader },
+    Policies { value: Policies },
     Resign,
     Plan { role: usize, part: u32, plan: Arc<PlanPart> },
     Bye,

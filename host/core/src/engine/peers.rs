@@ -126,7 +126,7 @@ impl Engine {
     pub(super) fn ended(&mut self, node: NodeId, ended: Session, outcome: Outcome, now: Instant) {
         let entry = match outcome {
             Ok(Answer::Written(w)) => {
-                self.notice(super::Notice::PeerLeft(node));
+                self.notice(super::Notice::PeerLeft(node, Some(super::Ending::Expired)));
                 self.out.push(Command::Hint);
                 Entry {
                     revision: w.revision,

@@ -78,7 +78,7 @@ impl Engine {
                 let inputs = self.inputs_of(role, &asked, &asked.snapshot.role.previous);
                 let state = &mut self.lead.roles[role];
                 state.kept = Some(inputs);
-                state.failures = 0;
+                state.recovered();
             }
             Ok(Answer::KeepPrevious) => self.refuse(role, "it keeps a previous plan, and there is none".to_owned(), now),
             Ok(Answer::RetryAfter(ms)) => {
@@ -100,7 +100,7 @@ impl Engine {
         }
         if let Some(state) = self.lead.roles.get_mut(role) {
             state.native = false;
-            state.failures = 0;
+            state.recovered();
             state.not_before = Instant(0);
             state.kept = None;
             state.asked = None;
@@ -120,7 +120,7 @@ impl Engine {
             .count();
         let inputs = self.inputs_of(role, asked, &plan.owners);
         let state = &mut self.lead.roles[role];
-        state.failures = 0;
+        state.recovered();
         state.kept = None;
         state.accepted = Some(Accepted {
             epoch,
@@ -148,6 +148,7 @@ impl Engine {
 
     fn refuse(&mut self, role: usize, reason: String, now: Instant) {
         let state = &mut self.lead.roles[role];
+        state.trouble = Some(reason.clone());
         state.failures += 1;
         let failures = state.failures;
         state.not_before = now.plus(500 << failures.min(6));

@@ -89,6 +89,8 @@ impl Engine {
             self.sync.full = now.plus(FULL_EVERY * self.set.timing.renew);
         }
         let before: BTreeSet<NodeId> = self.view.live().collect();
+        let ordered = self.orders();
+        let known: BTreeSet<NodeId> = self.view.sessions.keys().copied().collect();
         let plans = self.plans_in(&listing);
         let seen = listing.revision;
         // Renewals alone are no news for a leader.
@@ -118,6 +120,7 @@ impl Engine {
         let changes = self.duty.learn(seen, plans);
         self.perform(changes);
         self.tell_peers(&before);
+        self.tell_orders(&ordered, &known);
         self.registry_due = Some(now);
     }
 
@@ -150,7 +153,8 @@ impl Engine {
             self.out.push(Command::Notice(Notice::PeerJoined(id)));
         }
         for &id in before.difference(&now).filter(|id| Some(**id) != me) {
-            self.out.push(Command::Notice(Notice::PeerLeft(id)));
+            let ending = self.view.sessions.get(&id).and_then(|seen| seen.ending(&self.set.timing));
+            self.out.push(Command::Notice(Notice::PeerLeft(id, ending)));
         }
     }
 

@@ -82,7 +82,7 @@ impl World {
             .collect();
         for (id, hostname) in &live {
             let found = records.iter().find(|r| r.node_id == *id);
-            if found.is_none_or(|r| r.hostname != **hostname || r.status != Status::Active || r.ended) {
+            if found.is_none_or(|r| r.hostname != **hostname || r.status != Status::Active || r.ended.is_some()) {
                 return Some(format!("{} sees the live {id:?} {hostname} as {found:?}", machine.hostname));
             }
         }

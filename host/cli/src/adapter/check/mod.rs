@@ -11,6 +11,7 @@ mod work;
 use super::load::{Loaded, load};
 use crate::cluster;
 use crate::exit::Exit;
+use crate::output::Output;
 use crate::trial::{self, Scratch};
 use anyhow::{Context, bail};
 use clap::Args;
@@ -51,9 +52,8 @@ pub(super) struct Check {
     /// Fewer writers, keys and messages: seconds instead of a minute
     #[arg(long)]
     quick: bool,
-    /// Show it as JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 /// Checks it.
@@ -91,7 +91,7 @@ pub(super) fn run(args: &Check) -> anyhow::Result<Exit> {
         findings.report.rows.extend(subject.rows().await);
         Ok(findings)
     };
-    trial::conduct(&scratch, work, args.json)
+    trial::conduct(&scratch, work, args.output.format)
 }
 
 /// The check of the suite that has the backend disturbed, with connections that can be cut.

@@ -3,6 +3,7 @@
 mod course;
 mod ids;
 mod loss;
+mod operator;
 mod outage;
 mod settings;
 mod trouble;
@@ -135,6 +136,8 @@ struct Trouble {
     read_only: bool,
     /// It says that it is another one.
     lost: bool,
+    /// Policies fail, like this.
+    policy: Option<&'static str>,
     /// Work does not stop.
     stubborn: bool,
     /// Hints are lost.
@@ -255,7 +258,8 @@ impl World {
                         Command::Hint => hints.push(*host),
                         Command::Ask { request, snapshot, .. } => {
                             self.asks += 1;
-                            let answer = Ok(crate::snapshot::Answer::Plan(native::assign(&snapshot)));
+                            let plan = crate::snapshot::Answer::Plan(native::assign(&snapshot));
+                            let answer = self.trouble.policy.map_or(Ok(plan), |how| Err(how.to_owned()));
                             node.inbox.push(Event::Answered { request, answer });
                         }
                         Command::Gain { role, shards, .. } => node.held.extend(shards.into_iter().map(|(s, t)| ((role, s), t))),

@@ -14,7 +14,7 @@ fn cluster() -> World {
 }
 
 fn ended(w: &World) -> Vec<(&'static str, Notice)> {
-    let over = |notice: &&Notice| matches!(notice, Notice::SessionLost | Notice::PeerLeft(_));
+    let over = |notice: &&Notice| matches!(notice, Notice::SessionLost | Notice::PeerLeft(..));
     let nodes = w.nodes.iter();
     nodes
         .flat_map(|(host, node)| node.notices.iter().filter(over).map(|n| (*host, n.clone())))
@@ -44,7 +44,11 @@ fn who_died_meanwhile_is_found_out_one_validity_after_the_outage() {
     w.trouble.down = false;
     // The last renewal may have come just before, and an answer was due only one interval after the last.
     w.run(timing().taker() - 2 * timing().renew - 200);
-    let left = |w: &World| w.nodes["h1"].notices.contains(&Notice::PeerLeft(NodeId::new(2).expect("an id")));
+    let left = |w: &World| {
+        w.nodes["h1"]
+            .notices
+            .contains(&Notice::PeerLeft(NodeId::new(2).expect("an id"), Some(Ending::Expired)))
+    };
     assert!(!left(&w));
     w.run(4_000);
     assert!(left(&w));

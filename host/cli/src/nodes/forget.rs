@@ -1,98 +1,101 @@
-//! An operator's orders for one node: drain, cordon, forget. Each is a compare-and-set on what was read.
+//! Removing nodes that are gone for good.
 
+use super::targets;
 use crate::cluster::{Cluster, Sight};
 use crate::exit::Exit;
-use crate::output::{line, plain};
+use crate::output::{self, Format, line, plain};
 use anyhow::{Context, bail};
+use serde::Serialize;
 use shardwright_core::human::Span;
 use shardwright_core::id::NodeId;
 use shardwright_core::store::{Entry, Expected, StoreTime};
-use shardwright_core::values::{Key, NodeInfo, Session, Value};
-use std::sync::Arc;
+use shardwright_core::values::{Key, Session, Value};
 
-/// How often a write is tried when the node itself writes at the same moment.
-const TRIES: usize = 16;
-
-/// What is ordered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Order {
-    /// Empty the node, or end that.
-    Drain(bool),
-    /// Give it nothing more, or end that.
-    Cordon(bool),
-    /// Remove it.
-    Forget,
+/// What was removed, and what was not.
+#[derive(Default, Serialize)]
+struct Forgotten {
+    forgotten: Vec<Removed>,
+    left: Vec<LeftOut>,
 }
 
-impl Order {
-    fn apply(self, info: &mut NodeInfo) {
-        match self {
-            Self::Drain(drain) => info.drain = drain,
-            Self::Cordon(cordon) => info.cordon = cordon,
-            Self::Forget => {}
-        }
-    }
-
-    const fn done(self) -> &'static str {
-        match self {
-            Self::Drain(true) => "is draining: its shards move to other nodes, and it is given nothing until `undrain`",
-            Self::Drain(false) => "is drained no more: it is given shards again",
-            Self::Cordon(true) => "is cordoned: it keeps what it has, and is given nothing more until `uncordon`",
-            Self::Cordon(false) => "is cordoned no more: it is given shards again",
-            Self::Forget => "is forgotten",
-        }
-    }
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Removed {
+    node_id: u32,
+    hostname: String,
+    /// What was stored of it.
+    removed: Vec<String>,
 }
 
-/// Gives the order to the node `id`.
-pub(crate) async fn give(cluster: &Cluster, order: Order, id: u32) -> anyhow::Result<Exit> {
-    let id = NodeId::new(id).context("ids begin at 1")?;
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LeftOut {
+    node_id: u32,
+    hostname: String,
+    reason: String,
+}
+
+/// Forgets the named nodes; all that have ended, if none is named.
+pub(super) async fn run(cluster: &Cluster, names: &[String], format: Format) -> anyhow::Result<Exit> {
     let sight = cluster.look().await?;
-    let name = plain(&sight.record(id)?.hostname).into_owned();
-    if order == Order::Forget {
-        return forget(cluster, &sight, id).await;
-    }
-    for _ in 0..TRIES {
-        let key = Key::Node(id);
-        let Some(Entry {
-            value: Value::Node(info),
-            revision,
-            ..
-        }) = cluster.get(&key).await?
-        else {
-            bail!("node {id} ({name}) has not said anything of itself yet: try again in a moment");
-        };
-        let mut wanted = NodeInfo::clone(&info);
-        order.apply(&mut wanted);
-        let already = wanted == *info;
-        if already
-            || cluster
-                .replace(&key, &Value::Node(Arc::new(wanted)), Expected::Revision(revision))
-                .await?
-        {
-            cluster.hint(sight.now).await;
-            line(&format!(
-                "node {id} ({name}) {}{}",
-                if already { "already " } else { "" },
-                order.done()
-            ))?;
-            return Ok(Exit::Ok);
+    let every = names.is_empty();
+    let nodes = match every {
+        true => ended(&sight),
+        false => targets::find(&sight, names)?,
+    };
+    let mut outcome = Forgotten::default();
+    let mut free = Vec::new();
+    for id in nodes {
+        let record = sight.record(id)?;
+        let seen = sight.view.sessions.get(&id).context("it has no session")?;
+        match refusal(&sight, id, &seen.entry) {
+            Some(reason) if !every => bail!("node {id} ({}) {reason}", record.hostname),
+            Some(reason) => outcome.left.push(LeftOut {
+                node_id: id.get(),
+                hostname: record.hostname.clone(),
+                reason,
+            }),
+            None => free.push(id),
         }
     }
-    bail!("node {id} ({name}) is changed by others all the time; nothing was written: try again")
+    for id in free {
+        let removed = remove(cluster, &sight, id).await?;
+        cluster.hint(sight.now).await;
+        if format != Format::Json {
+            let name = plain(&removed.hostname);
+            line(&format!("node {id} ({name}) is forgotten; removed: {}", removed.removed.join("; ")))?;
+        }
+        outcome.forgotten.push(removed);
+    }
+    show(&outcome, format)?;
+    Ok(if outcome.left.is_empty() { Exit::Ok } else { Exit::Unhealthy })
+}
+
+fn ended(sight: &Sight) -> Vec<NodeId> {
+    let ended = sight.records.iter().filter(|record| record.ended.is_some());
+    ended.map(|record| record.node_id).collect()
+}
+
+fn show(outcome: &Forgotten, format: Format) -> anyhow::Result<()> {
+    if format == Format::Json {
+        return output::json(outcome);
+    }
+    for LeftOut { node_id, hostname, reason } in &outcome.left {
+        line(&format!("node {node_id} ({}) {reason}", plain(hostname)))?;
+    }
+    if outcome.forgotten.is_empty() && outcome.left.is_empty() {
+        line("no node has ended: there is nothing to forget")?;
+    }
+    Ok(())
 }
 
 /// Removes what is stored about a node that is gone.
 ///
 /// The id goes first: from then on nobody can join under it as this host. The host goes next; if it has come back meanwhile, the id is
 /// given back to it. Its session goes last, since the plans are read against it.
-async fn forget(cluster: &Cluster, sight: &Sight, id: NodeId) -> anyhow::Result<Exit> {
-    let record = sight.record(id)?;
-    let host = record.hostname.clone();
+async fn remove(cluster: &Cluster, sight: &Sight, id: NodeId) -> anyhow::Result<Removed> {
+    let host = sight.record(id)?.hostname.clone();
     let seen = sight.view.sessions.get(&id).context("it has no session")?;
-    if let Some(refusal) = refusal(cluster, sight, id, &seen.entry) {
-        bail!("node {id} ({host}) {refusal}");
-    }
     // As they were before the id is freed: what is written after that is about whoever has it then.
     let said = cluster.get(&Key::Node(id)).await?;
     let came_back = || anyhow::anyhow!("node {id} ({host}) came back at this moment: it was not forgotten");
@@ -127,19 +130,16 @@ async fn forget(cluster: &Cluster, sight: &Sight, id: NodeId) -> anyhow::Result<
         return Err(came_back());
     }
     removed.push("its session".to_owned());
-    cluster.hint(sight.now).await;
-    line(&format!(
-        "node {id} ({}) {}; removed: {}",
-        plain(&host),
-        Order::Forget.done(),
-        removed.join("; ")
-    ))?;
-    Ok(Exit::Ok)
+    Ok(Removed {
+        node_id: id.get(),
+        hostname: host,
+        removed,
+    })
 }
 
 /// Why a node cannot be forgotten now, and what to do.
-fn refusal(cluster: &Cluster, sight: &Sight, id: NodeId, session: &Entry<Session>) -> Option<String> {
-    let taker = cluster.config.timing.taker();
+fn refusal(sight: &Sight, id: NodeId, session: &Entry<Session>) -> Option<String> {
+    let taker = sight.timing.taker();
     let age = |since: StoreTime| sight.now.since(since);
     if session.value.ended.is_none() && age(session.written) < taker {
         return Some(format!(

@@ -1,81 +1,31 @@
-//! `shardwright nodes`: the registry.
+//! The list of nodes.
 
-use crate::cluster::{Cluster, Which};
+use super::load::Load;
+use crate::cluster::{Cluster, Sight};
 use crate::exit::Exit;
-use crate::orders::{self, Order};
-use crate::output::{self, Format, Output, Table};
-use clap::{Args, Subcommand};
+use crate::output::{self, Format, Table, line};
+use crate::shards;
 use serde::Serialize;
-use shardwright_core::engine::{NodeRecord, Status};
+use shardwright_core::engine::{Ending, NodeRecord, Status};
 use shardwright_core::human::{Span, Utc};
 use shardwright_core::store::StoreTime;
 
-/// Arguments of `nodes`.
-#[derive(Args, Debug)]
-#[command(args_conflicts_with_subcommands = true)]
-pub(crate) struct Nodes {
-    #[command(subcommand)]
-    order: Option<NodeOrder>,
-    #[command(flatten)]
-    which: Which,
-    #[command(flatten)]
-    output: Output,
-    /// In JSON, also what other software does not know: zone, labels, orders, session
-    #[arg(long)]
-    all: bool,
-}
-
-#[derive(Subcommand, Debug)]
-enum NodeOrder {
-    /// Move everything away from a node; it stays in the cluster
-    Drain(OneNode),
-    /// Let a drained node have shards again
-    Undrain(OneNode),
-    /// Let a node keep what it has, and give it nothing more
-    Cordon(OneNode),
-    /// Let a cordoned node have more shards again
-    Uncordon(OneNode),
-    /// Remove a node that is gone for good, and free its id
-    Forget(OneNode),
-}
-
-#[derive(Args, Debug)]
-struct OneNode {
-    /// The node's id
-    #[arg(value_name = "ID")]
-    id: std::num::NonZeroU32,
-    #[command(flatten)]
-    which: Which,
-}
-
-/// Lists the nodes, or gives one of them an order.
-pub(crate) async fn run(args: &Nodes) -> anyhow::Result<Exit> {
-    let (order, one) = match &args.order {
-        None => return list(args).await,
-        Some(NodeOrder::Drain(one)) => (Order::Drain(true), one),
-        Some(NodeOrder::Undrain(one)) => (Order::Drain(false), one),
-        Some(NodeOrder::Cordon(one)) => (Order::Cordon(true), one),
-        Some(NodeOrder::Uncordon(one)) => (Order::Cordon(false), one),
-        Some(NodeOrder::Forget(one)) => (Order::Forget, one),
-    };
-    let cluster = Cluster::open(&one.which).await?;
-    orders::give(&cluster, order, one.id.get()).await
-}
-
-async fn list(args: &Nodes) -> anyhow::Result<Exit> {
-    let sight = Cluster::open(&args.which).await?.look().await?;
+/// Shows the registry. In JSON, `all` tells also what other software does not know.
+pub(super) fn show(cluster: &Cluster, sight: &Sight, format: Format, all: bool) -> anyhow::Result<Exit> {
+    let loads = Load::of(&shards::roles(cluster, sight), sight);
+    let load = |record: &NodeRecord| loads.get(&record.node_id.get()).copied().unwrap_or_default();
     let prevailing = sight.view.prevailing();
-    match args.output.format {
-        Format::Json if args.all => output::json(
+    match format {
+        Format::Json if all => output::json(
             &sight
                 .records
                 .iter()
-                .map(|record| Everything::of(record, prevailing))
+                .map(|record| Everything::of(record, load(record), prevailing))
                 .collect::<Vec<_>>(),
         )?,
         Format::Json => output::json(&sight.records.iter().map(Known::of).collect::<Vec<_>>())?,
         Format::Table => {
-            let mut table = Table::new(&["ID", "HOSTNAME", "STATUS", "LAST RENEWAL", "NOTES"]);
+            let mut table = Table::new(&["ID", "HOSTNAME", "STATUS", "LAST RENEWAL", "ACTING", "TAKING", "STANDBY", "NOTES"]);
             for record in &sight.records {
                 let known = Known::of(record);
                 table.row([
@@ -83,7 +33,10 @@ async fn list(args: &Nodes) -> anyhow::Result<Exit> {
                     record.hostname.clone(),
                     word(record.status),
                     known.last_renewal,
-                    notes(record, prevailing),
+                    load(record).acting.to_string(),
+                    load(record).taking.to_string(),
+                    load(record).standby.to_string(),
+                    notes(record, load(record), prevailing),
                 ]);
             }
             table.print()?;
@@ -95,6 +48,9 @@ async fn list(args: &Nodes) -> anyhow::Result<Exit> {
                 "STATUS",
                 "LAST RENEWAL",
                 "AGE",
+                "ACTING",
+                "TAKING",
+                "STANDBY",
                 "ZONE",
                 "CAPACITY",
                 "LABELS",
@@ -112,16 +68,25 @@ async fn list(args: &Nodes) -> anyhow::Result<Exit> {
                     word(record.status),
                     rfc3339(record.last_renewal),
                     age.to_string(),
+                    load(record).acting.to_string(),
+                    load(record).taking.to_string(),
+                    load(record).standby.to_string(),
                     output::or_dash(Some(&info.zone).filter(|zone| !zone.is_empty())),
                     info.capacity.to_string(),
                     output::or_dash(Some(labels.join(",")).filter(|labels| !labels.is_empty())),
                     output::or_dash(Some(&info.version).filter(|version| !version.is_empty())),
                     record.session.to_string(),
-                    notes(record, prevailing),
+                    notes(record, load(record), prevailing),
                 ]);
             }
             table.print()?;
         }
+    }
+    if let (Some(left), Format::Table | Format::Wide) = (sight.grace(), format) {
+        line(&format!(
+            "Grace: the store is new, or may have lost its last writes. Nobody joins, and nothing is granted, for another {}.",
+            Span(left)
+        ))?;
     }
     Ok(Exit::Ok)
 }
@@ -156,8 +121,12 @@ struct Everything<'r> {
     /// Milliseconds since the Unix epoch on the backend's clock.
     last_renewal_ms: u64,
     leader: bool,
-    ended: bool,
+    /// How its session ended: `left` in good order, or `expired`; null while it lasts.
+    ended: Option<Ending>,
+    shards: Load,
     draining: bool,
+    /// It is draining, and nothing is left there.
+    drained: bool,
     cordoned: bool,
     /// Its settings are not those of most nodes, so it refuses to act.
     settings_differ: bool,
@@ -171,14 +140,16 @@ struct Everything<'r> {
 }
 
 impl<'r> Everything<'r> {
-    fn of(record: &'r NodeRecord, prevailing: Option<u128>) -> Self {
+    fn of(record: &'r NodeRecord, load: Load, prevailing: Option<u128>) -> Self {
         let info = &record.info;
         Self {
             known: Known::of(record),
             last_renewal_ms: record.last_renewal.0,
             leader: record.leader,
             ended: record.ended,
+            shards: load,
             draining: info.drain,
+            drained: info.drain && load.is_empty(),
             cordoned: info.cordon,
             settings_differ: differs(record, prevailing),
             zone: &info.zone,
@@ -192,8 +163,9 @@ impl<'r> Everything<'r> {
     }
 }
 
-fn differs(record: &NodeRecord, prevailing: Option<u128>) -> bool {
-    !record.ended && prevailing.is_some_and(|settings| settings != record.info.settings)
+/// Whether a live node has other settings than most, and so does not act.
+pub(crate) fn differs(record: &NodeRecord, prevailing: Option<u128>) -> bool {
+    record.ended.is_none() && prevailing.is_some_and(|settings| settings != record.info.settings)
 }
 
 /// A status as text.
@@ -206,12 +178,15 @@ pub(crate) fn word(status: Status) -> String {
     .to_owned()
 }
 
-fn notes(record: &NodeRecord, prevailing: Option<u128>) -> String {
+fn notes(record: &NodeRecord, load: Load, prevailing: Option<u128>) -> String {
+    let drained = load.is_empty();
     let all = [
         (differs(record, prevailing), "other settings: does not act"),
         (record.leader, "leader"),
-        (record.ended, "ended"),
-        (record.info.drain, "draining"),
+        (record.ended == Some(Ending::Left), "left"),
+        (record.ended == Some(Ending::Expired), "expired: crashed, or cut off"),
+        (record.info.drain && !drained, "draining"),
+        (record.info.drain && drained, "drained"),
         (record.info.cordon, "cordoned"),
         (record.info.capacity == 0, "capacity 0"),
     ];

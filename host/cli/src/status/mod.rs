@@ -1,0 +1,60 @@
+//! `shardwright status`: whether all is well with a cluster, on one screen and in one exit code.
+
+mod report;
+mod screen;
+#[cfg(test)]
+mod test;
+mod why;
+
+use crate::cluster::{Cluster, Which};
+use crate::exit::Exit;
+use crate::output::{self, Format, Output};
+use anyhow::Context;
+use clap::Args;
+use report::Report;
+use std::time::{Duration, Instant};
+
+/// The longest that the coordinator is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Arguments of `status`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+What -o json prints is described in docs/operating.md.
+
+Exit codes: 0 all is well; 1 it could not be asked, for there is no such configuration or cluster; 3 something is not well, and is listed at the \
+end: the coordinator does not answer, nobody leads, nobody acts on a shard, a policy fails, a node is lost or has other settings, or a grace period \
+is on.")]
+pub(crate) struct Status {
+    #[command(flatten)]
+    which: Which,
+    #[command(flatten)]
+    output: Output,
+}
+
+/// Shows how the cluster is.
+pub(crate) async fn run(args: &Status) -> anyhow::Result<Exit> {
+    let (config, _) = args.which.meant()?;
+    let asked = tokio::time::timeout(PATIENCE, async {
+        let cluster = Cluster::open(&args.which).await?;
+        let begun = Instant::now();
+        cluster.ping().await?;
+        anyhow::Ok((cluster, begun.elapsed()))
+    });
+    let asked = asked
+        .await
+        .unwrap_or_else(|_| Err(anyhow::anyhow!("no answer within {} s", PATIENCE.as_secs())));
+    let report = match asked {
+        Ok((cluster, latency)) => {
+            let sight = tokio::time::timeout(PATIENCE, cluster.look()).await;
+            let sight = sight.with_context(|| format!("no answer within {} s", PATIENCE.as_secs()))??;
+            Report::of(&cluster, &sight, latency)
+        }
+        Err(error) => Report::silent(&config.name, config.coordinator.kind(), &format!("{error:#}")),
+    };
+    match args.output.format {
+        Format::Json => output::json(&report)?,
+        Format::Table | Format::Wide => screen::show(&report)?,
+    }
+    Ok(if report.ok { Exit::Ok } else { Exit::Unhealthy })
+}

@@ -1,0 +1,270 @@
+//! `status`: all is well, and everything that may not be.
+
+use crate::common::{Cluster, LIMIT, SETTINGS, Told, command, run};
+use crate::{HOSTS, id, line, node, started, with};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+pub(crate) fn status(cluster: &Cluster, done: impl Fn(&Value) -> bool) -> (Option<i32>, Value) {
+    let answer = cluster.ask_until(&["status", "-o", "json"], |answer| !answer.out.is_empty() && done(&answer.json()));
+    let found = answer.json();
+    validate(&found);
+    assert_eq!(found["ok"] == true, answer.code == Some(0), "{found:#}");
+    assert_eq!(found["ok"] == true, found["problems"] == json!([]), "{found:#}");
+    (answer.code, found)
+}
+
+/// The shape that docs/schema/status.schema.json promises.
+fn validate(value: &Value) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/schema/status.schema.json");
+    let schema: Value = serde_json::from_str(&fs::read_to_string(path).expect("a schema")).expect("JSON");
+    let mut schemas = boon::Schemas::new();
+    let mut compiler = boon::Compiler::new();
+    let name = schema["$id"].as_str().expect("an $id").to_owned();
+    compiler.add_resource(&name, schema).expect("a schema");
+    let index = compiler.compile(&name, &mut schemas).expect("a schema of the draft that it names");
+    let valid = schemas.validate(value, index);
+    valid.unwrap_or_else(|error| panic!("{error:#}\n{value:#}"));
+}
+
+fn kinds(status: &Value) -> BTreeSet<String> {
+    let problems = status["problems"].as_array().expect("a list").iter();
+    problems
+        .map(|problem| problem["kind"].as_str().expect("a kind").to_owned())
+        .collect()
+}
+
+fn problem(status: &Value, kind: &str) -> String {
+    let problems = status["problems"].as_array().expect("a list");
+    let of_kind = problems.iter().find(|problem| problem["kind"] == kind);
+    of_kind.unwrap_or_else(|| panic!("no {kind} in {status:#}"))["text"]
+        .as_str()
+        .expect("a text")
+        .to_owned()
+}
+
+/// The shards of a role that nobody acts on, and why.
+fn unowned<'v>(status: &'v Value, role: &str) -> Option<&'v Value> {
+    status["unowned"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .find(|unowned| unowned["role"] == role)
+}
+
+#[test]
+fn status_is_one_screen_and_one_exit_code() {
+    let mut cluster = started(SETTINGS, &HOSTS);
+    let (code, found) = status(&cluster, |status| status["ok"] == true);
+    assert_eq!(code, Some(0));
+    let listed = |name: &str| found["nodes"][name].as_array().map(Vec::len);
+    assert_eq!((listed("active"), listed("expired"), listed("stale")), (Some(3), Some(0), Some(0)));
+    let role = found["roles"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .find(|role| role["role"] == "fts-indexing")
+        .expect("a role");
+    assert_eq!(
+        *role,
+        json!({ "role": "fts-indexing", "shards": 9, "held": 9, "moving": 0, "unowned": 0 })
+    );
+    assert_eq!(found["coordinator"]["reachable"], true);
+
+    let screen = cluster.ask(&["status"]).code(0);
+    let lines: Vec<&str> = screen.out.lines().collect();
+    let leader = format!(
+        "leader       {} ({}), since 20",
+        found["leader"]["nodeId"],
+        found["leader"]["hostname"].as_str().expect("a name")
+    );
+    let store = cluster.yard.store().display().to_string();
+    let begins = [
+        "test: all is well",
+        "",
+        "coordinator  sqlite at ",
+        &leader,
+        "nodes        3 active",
+        "shards       ",
+    ];
+    assert_eq!(lines.len(), begins.len(), "{screen:?}");
+    for (line, begin) in lines.iter().zip(begins) {
+        assert!(line.starts_with(begin), "{line:?} does not begin with {begin:?}");
+    }
+    assert!(
+        lines[2].contains(&store) && lines[2].contains(", answers in ") && lines[2].contains(", history "),
+        "{screen:?}"
+    );
+    assert!(lines[5].ends_with(" held, 0 moving, 0 with nobody"), "{screen:?}");
+
+    // One leaves in good order, which is no trouble; one crashes, which is.
+    let (left, lost) = (id(&mut cluster, "alpha"), id(&mut cluster, "bravo"));
+    let before = cluster.told.len();
+    let mut alpha = cluster.take("alpha");
+    alpha.signal(Signal::TERM).expect("it lives");
+    assert!(alpha.wait(LIMIT).expect("it ends").success());
+    let told = cluster.event("charlie", "peer-left", before);
+    assert_eq!((&told.fields["node"], &told.fields["how"]), (&json!(left), &json!("left")));
+    let (code, found) = status(&cluster, |status| status["ok"] == true);
+    assert_eq!((code, &found["nodes"]["left"]), (Some(0), &json!([left])));
+    assert!(line(&cluster.ask(&["nodes"]).code(0), "alpha").ends_with("left"));
+
+    let before = cluster.told.len();
+    cluster.take("bravo").kill().expect("killed");
+    let told = cluster.event("charlie", "peer-left", before);
+    assert_eq!((&told.fields["node"], &told.fields["how"]), (&json!(lost), &json!("expired")));
+    let all_held = |status: &Value| status["unowned"] == json!([]) && kinds(status) == BTreeSet::from(["node".to_owned()]);
+    let (code, found) = status(&cluster, all_held);
+    assert_eq!((code, &found["nodes"]["expired"]), (Some(3), &json!([lost])));
+    assert!(problem(&found, "node").contains(&format!("nodes forget {lost}")), "{found:#}");
+    let listed = cluster.ask(&["nodes"]).code(0);
+    assert!(line(&listed, "bravo").contains("expired: crashed, or cut off"), "{listed:?}");
+    let screen = cluster.ask(&["status"]).code(3);
+    screen
+        .says("something is not well")
+        .says("Not well:")
+        .says("- node ")
+        .says("(bravo) is lost");
+
+    // Both are forgotten at once, which the leader tells.
+    let before = cluster.told.len();
+    let forgotten = cluster.ask_until(&["nodes", "forget", "--ended", "-o", "json"], |answer| answer.code == Some(0));
+    assert_eq!(forgotten.json()["left"], json!([]));
+    cluster.ask(&["nodes", "forget", "--ended"]).code(0).says("nothing to forget");
+    for node in [left, lost] {
+        cluster.until("charlie to tell of it", |told| {
+            let is = |told: &&Told| told.event == "forgotten" && told.fields["node"] == node;
+            told.iter().skip(before.min(told.len())).find(is).map(|_| ())
+        });
+    }
+    cluster.ask(&["status"]).code(0).says("nodes        1 active");
+}
+
+#[test]
+fn status_says_why_nobody_acts() {
+    let roles = "nobodys = { shards = 2, nodes = [\"9\"] }\nlarge = { shards = 600 }\n\n[policy.balanced]\nbudget = { output = \"1KiB\" }";
+    let mut cluster = started(&with(roles), &["alpha", "bravo"]);
+    // A policy whose budget of output is too small for the plan of the large role.
+    let suspended = |status: &Value| {
+        let policies = status["policies"].as_array().expect("a list");
+        let large = policies
+            .iter()
+            .any(|policy| policy["role"] == "large" && policy["suspended"] == true);
+        large && unowned(status, "large").is_none() && unowned(status, "fts-indexing").is_none()
+    };
+    let (code, found) = status(&cluster, suspended);
+    assert_eq!(code, Some(3));
+    let policy = problem(&found, "policy");
+    assert!(
+        policy.starts_with("large: its policy is suspended, and the native one stands in") && policy.contains("output"),
+        "{policy}"
+    );
+    assert_eq!(
+        found["policies"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .find(|p| p["role"] == "large")
+            .expect("it")["policy"],
+        "balanced"
+    );
+
+    let nobodys = unowned(&found, "nobodys").expect("nobody may own it").clone();
+    assert_eq!(
+        (&nobodys["shards"], &nobodys["count"], &nobodys["reason"]),
+        (&json!("0-1"), &json!(2), &json!("no-eligible-node"))
+    );
+    assert_eq!(nobodys["text"], "no node is there that may own it: it is for node 9 only");
+    // `roles` says it with its exit code, too, and numbers alike.
+    cluster.ask(&["roles"]).code(3).says("2 unowned");
+    cluster.ask(&["roles", "show", "nobodys"]).code(3);
+    cluster.ask(&["roles", "show", "fts-indexing"]).code(0);
+    cluster.ask(&["owner", "nobodys", "4", "-o", "json"]).code(3).says("\"shard\": 0");
+
+    // Processes that hang are silent: they must have stopped, and nobody is there to take over.
+    for host in ["alpha", "bravo"] {
+        cluster.node(host).signal(Signal::STOP).expect("it lives");
+    }
+    let silent = |status: &Value| {
+        let both = status["nodes"]["stale"].as_array().is_some_and(|stale| stale.len() == 2);
+        both && unowned(status, "fts-indexing").is_some()
+    };
+    let (code, found) = status(&cluster, silent);
+    let owner = unowned(&found, "fts-indexing").expect("nobody acts");
+    assert_eq!((code, &owner["reason"]), (Some(3), &json!("owner-silent")));
+    assert!(
+        owner["text"].as_str().expect("a text").contains("has not renewed its session for"),
+        "{owner}"
+    );
+    assert!(problem(&found, "node").contains("does not renew its session"), "{found:#}");
+    for host in ["alpha", "bravo"] {
+        cluster.node(host).signal(Signal::CONT).expect("it is there");
+    }
+}
+
+#[test]
+fn status_names_nodes_with_other_settings() {
+    let mut cluster = started(SETTINGS, &["alpha", "bravo"]);
+    let config = cluster.yard.config("charlie").expect("written");
+    let text = fs::read_to_string(&config).expect("read").replace("shards = 9", "shards = 8");
+    fs::write(&config, text).expect("written");
+    let mut charlie = command()
+        .args(["run", "--until-stdin-ends", "--config"])
+        .arg(&config)
+        .env("SHARDWRIGHT_HOSTNAME", "charlie")
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("it runs");
+    let (code, found) = status(&cluster, |status| status["nodes"]["differing"] != json!([]));
+    assert_eq!(
+        (code, &found["nodes"]["differing"]),
+        (Some(3), &json!([node(&cluster, "charlie")["nodeId"]]))
+    );
+    assert!(
+        problem(&found, "settings").contains("(charlie) has other settings than most"),
+        "{found:#}"
+    );
+    drop(charlie.stdin.take());
+    assert!(charlie.wait().expect("it ends").success());
+    cluster.told.clear();
+}
+
+#[test]
+fn grace_and_a_silent_coordinator_are_said() {
+    // A validity that no test outlasts.
+    let slow = SETTINGS
+        .replace("validity = \"2500ms\"", "validity = \"10m\"")
+        .replace("stale-after = \"3s\"", "stale-after = \"11m\"");
+    let mut cluster = Cluster::new(&slow.replace("margin = \"100ms\"", "margin = \"1s\"\ninactive-after = \"12m\""));
+    cluster.start("alpha");
+    let answer = cluster.ask_until(&["status", "-o", "json"], |answer| answer.code == Some(3));
+    let found = answer.json();
+    validate(&found);
+    assert!(
+        found["grace"]["leftMs"].as_u64().is_some_and(|left| (1..=601_000).contains(&left)),
+        "{found:#}"
+    );
+    assert!(kinds(&found).contains("grace") && !kinds(&found).contains("leader"), "{found:#}");
+    assert_eq!(unowned(&found, "fts-indexing").expect("nobody acts")["reason"], "grace");
+    cluster
+        .ask(&["status"])
+        .code(3)
+        .says("grace        nothing is granted for another ");
+    cluster.ask(&["nodes"]).code(0).says("Grace: ").says("for another ");
+
+    let silent = run(&["status", "--store", "redis://127.0.0.1:1", "-o", "json"]).code(3).json();
+    validate(&silent);
+    assert_eq!(
+        (&silent["coordinator"]["reachable"], &silent["problems"][0]["kind"]),
+        (&json!(false), &json!("coordinator"))
+    );
+    run(&["status", "--store", "redis://127.0.0.1:1"])
+        .code(3)
+        .says("redis: does not answer");
+    run(&["status", "--store", "/nosuch/none.db"]).code(1).says("there is no store");
+}
