@@ -26,6 +26,12 @@ fn an_empty_file_has_sound_defaults() {
     assert_eq!((config.name.as_str(), config.node_id, config.max_node_id), ("default", None, 511));
     assert_eq!(config.coordinator, CoordinatorConfig::Sqlite { path: None });
     assert_eq!((config.timing, config.node.capacity, config.secret), (Timing::default(), 100, None));
+    assert_eq!(config.roles, []);
+}
+
+#[test]
+fn roles_of_the_mail_server_that_are_not_set_are_done_by_every_node() {
+    let (config, _) = sound("cluster.preset = \"stalwart\"");
     let names: Vec<_> = config.roles.iter().map(|role| role.name.as_str()).collect();
     assert_eq!(names, KNOWN_ROLES, "all known roles, sorted");
     for role in &config.roles {
@@ -118,12 +124,13 @@ fn every_known_role_is_read() {
 
 #[test]
 fn an_empty_role_is_as_if_unset() {
-    let (unset, _) = sound("");
+    let (unset, _) = sound("cluster.preset = \"stalwart\"");
     for empty in [
         "cluster.roles.fts-indexing = []",
         "[cluster.roles.fts-indexing]",
         "[cluster.roles.fts-indexing]\nfts-indexing = []",
-        "[cluster.roles.purge]",
+        "[cluster.roles.purge]\nstores = []",
+        "[cluster]\npreset = \"stalwart\"\n[cluster.roles.purge]",
     ] {
         let (config, report) = sound(empty);
         assert_eq!(config.roles, unset.roles, "{empty}");
@@ -192,7 +199,7 @@ fn roles_of_your_own() {
     assert_eq!(role(&config, "reports.daily").shards, 1);
     assert_eq!(role(&config, "reports.weekly").shards, 2);
     assert_eq!(role(&config, "merge-thread").mode, Mode::Primary);
-    assert_eq!(config.roles.len(), KNOWN_ROLES.len() + 4);
+    assert_eq!(config.roles.len(), 4);
     assert!(config.roles.is_sorted_by_key(|role| role.name.clone()));
 }
 
@@ -278,15 +285,14 @@ fn embedded_coordinators() {
 fn the_fingerprint_covers_what_is_shared_and_nothing_else() {
     let of = |text: &str| fingerprint(&sound(text).0);
     let base = of("");
-    for same in [
-        "[node]\nzone = \"a\"",
-        "cluster.node-id = 3",
-        "server.hostname = \"x\"",
-        "cluster.name = \"default\"",
-        "cluster.roles.fts-indexing = []",
-    ] {
+    for same in ["[node]\nzone = \"a\"", "cluster.node-id = 3", "cluster.name = \"default\""] {
         assert_eq!(of(same), base, "{same}");
     }
+    let mail = of("cluster.preset = \"stalwart\"");
+    for same in ["server.hostname = \"x\"", "cluster.roles.fts-indexing = []"] {
+        assert_eq!(of(same), mail, "{same}");
+    }
+    assert_ne!(base, mail);
     for other in [
         "cluster.name = \"x\"",
         "cluster.max-node-id = 7",
@@ -300,6 +306,6 @@ fn the_fingerprint_covers_what_is_shared_and_nothing_else() {
 /// Nodes of different releases compare fingerprints: this one never changes while the format of `RoleSpec` and `Timing` stays.
 #[test]
 fn the_fingerprint_is_fixed() {
-    let hex: String = fingerprint(&sound("").0).iter().map(|b| format!("{b:02x}")).collect();
-    assert_eq!(hex, "c7a89fb8b4ca3e86784dd53030ee170c");
+    let hex = |text: &str| -> String { fingerprint(&sound(text).0).iter().map(|b| format!("{b:02x}")).collect() };
+    assert_eq!(hex("cluster.preset = \"stalwart\""), "c7a89fb8b4ca3e86784dd53030ee170c");
 }
