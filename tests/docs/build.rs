@@ -1,4 +1,4 @@
-//! Takes the files of the guide to policies out of it, for `tests/policy.rs`.
+//! Takes the files of the guide to policies out of it, for `tests/first_fit.rs`.
 
 use std::path::Path;
 

@@ -1,6 +1,6 @@
 //! The Rust blocks of the documentation: each is compiled and run as a test of this crate's documentation.
 //!
-//! Those of the guide to policies are the files of a crate: `tests/policy.rs` is made of them.
+//! Those of the guide to policies are the files of a crate: `tests/first_fit.rs` is made of them.
 
 macro_rules! documents {
     ($($name:ident = $path:literal,)+) => {
@@ -43,7 +43,7 @@ mod test {
     use super::DOCUMENTS;
     use std::path::Path;
 
-    /// Its blocks are in `tests/policy.rs`.
+    /// Its blocks are in `tests/first_fit.rs`.
     const ELSEWHERE: [&str; 1] = ["docs/writing-a-policy.md"];
 
     fn root() -> &'static Path {
