@@ -101,7 +101,12 @@ fn of_its_cluster(cluster: &DeTable<'_>, coordinator: &CoordinatorConfig) -> Opt
         CoordinatorConfig::Sqlite { path } => path.is_none(),
         CoordinatorConfig::Memory | CoordinatorConfig::Component(_) => false,
     };
-    (its_kind && cluster.contains_key("coordinator")).then(|| format!("{} of type \"{}\"", shown("coordinator"), coordinator.kind()))
+    let is_blank = matches!(coordinator, CoordinatorConfig::Sqlite { .. });
+    let what = match is_blank {
+        true => format!("a blank {}", shown("coordinator")),
+        false => format!("{} of type \"{}\"", shown("coordinator"), coordinator.kind()),
+    };
+    (its_kind && cluster.contains_key("coordinator")).then_some(what)
 }
 
 /// The first section that is none of ours.

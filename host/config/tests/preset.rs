@@ -94,7 +94,7 @@ fn a_file_that_sets_no_role_means_all_if_it_is_like_the_mail_servers() {
         let text = format!("cluster.name = \"x\"\ncluster.coordinator = \"s\"\n[store.s]\n{section}\n[node]\nzone = \"a\"\n");
         all(&text, "`cluster.coordinator` of type");
     }
-    all("cluster.coordinator = \"\"", "coordinator");
+    all("cluster.coordinator = \"\"", "a blank `cluster.coordinator`");
     for key in keys::GOSSIP {
         all(&format!("cluster.{key} = \"1\""), key);
     }
