@@ -1,4 +1,5 @@
 //! Takes the files of the guide to policies out of it, for `tests/first_fit.rs`.
+#![allow(clippy::print_stdout, reason = "it speaks to cargo")]
 
 use std::path::Path;
 

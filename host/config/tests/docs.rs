@@ -68,8 +68,12 @@ fn roles_and_codes_are_complete() {
 
 /// The examples in the reference, with sources of secrets that exist here.
 fn examples() -> Vec<String> {
+    examples_of(REFERENCE)
+}
+
+fn examples_of(text: &str) -> Vec<String> {
     let secret = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
-    let blocks = REFERENCE
+    let blocks = text
         .split("```toml\n")
         .skip(1)
         .map(|block| block.split("```").next().unwrap_or_default());
@@ -91,6 +95,13 @@ fn every_example_is_sound() {
     for example in &examples {
         sound(example);
     }
+}
+
+#[test]
+fn the_example_of_the_readme_is_sound() {
+    let examples = examples_of(include_str!("../../../README.md"));
+    assert_eq!(examples.len(), 1);
+    assert!(sound(&examples[0]).0.roles.iter().any(|role| role.name == "my-own-job"));
 }
 
 #[test]
