@@ -25,10 +25,16 @@ pub(crate) struct Check {
 pub(crate) async fn run(args: &Check) -> anyhow::Result<Exit> {
     let mut report = shardwright_config::check(&args.files, &CheckOptions::default());
     let mut notes = Vec::new();
+    let mut roles: Vec<(String, Vec<String>)> = Vec::new();
     for file in &args.files {
         let Ok((config, found)) = shardwright_config::load(file) else {
             continue;
         };
+        let explained = shardwright_config::explain_roles(&config);
+        match roles.iter_mut().find(|(known, _)| *known == explained) {
+            Some((_, files)) => files.push(file.display().to_string()),
+            None => roles.push((explained, vec![file.display().to_string()])),
+        }
         match check_usable(&config.coordinator) {
             Ok(()) => start(file, &config, &found, &mut report).await,
             // What is right about the file, and `run` cannot do.
@@ -43,6 +49,14 @@ pub(crate) async fn run(args: &Check) -> anyhow::Result<Exit> {
                 line(&format!("{} checked: no problems", plural(args.files.len(), "file")))?;
             } else {
                 painted(text.trim_end())?;
+            }
+            for (explained, files) in &roles {
+                let whose = if roles.len() > 1 {
+                    format!("{}: ", files.join(", "))
+                } else {
+                    String::new()
+                };
+                line(&format!("{whose}{explained}"))?;
             }
             for note in notes {
                 line(&note)?;

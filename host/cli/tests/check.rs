@@ -261,6 +261,24 @@ fn a_reader_that_goes_away_is_no_error() {
 }
 
 #[test]
+fn which_roles_exist_is_said_with_the_rule() {
+    let (none, own) = (file(GOOD), file(&format!("{GOOD}[cluster.roles]\nnightly = {{ shards = 4 }}\n")));
+    let path = |file: &tempfile::NamedTempFile| file.path().to_str().expect("UTF-8").to_owned();
+    run(&["check", &path(&none)]).code(0).says("roles: none: the file sets no role");
+    let of_own = "roles: nightly, and none of the mail server's: the file mentions none of them";
+    run(&["check", &path(&own)]).code(0).says(of_own);
+    // Of files that differ in it, each is named, and that they differ is an error.
+    let both = run(&["check", &path(&none), &path(&own)]).code(1).says("settings-differ");
+    both.says(&format!("{}: {of_own}", path(&own)));
+    let mail = file(WARNED);
+    run(&["check", &path(&mail)])
+        .code(0)
+        .says("the mail server's 12: the file mentions `calendar-alerts`");
+    let differ = run(&["check", &path(&mail), &path(&own)]).code(1);
+    differ.says("the mail server's roles do not exist here").says("preset");
+}
+
+#[test]
 fn json_stays_json() {
     let file = file(GOOD);
     assert_eq!(

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Cluster, LIMIT, SETTINGS, command, holders, run};
+use common::{Answer, Cluster, LIMIT, SETTINGS, command, holders, run};
 use rustix::process::Signal;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -418,4 +418,17 @@ fn a_store_that_is_removed_is_noticed_and_the_cluster_comes_back() {
 fn colours_only_on_a_terminal() {
     let cluster = Cluster::of(&["alpha"]);
     assert!(!cluster.ask(&["nodes"]).code(0).out.contains('\x1b'));
+}
+
+/// Roles that nobody has mentioned do not exist.
+#[test]
+fn a_cluster_with_one_role_of_its_own_shows_one_role() {
+    let mut cluster = Cluster::new(&SETTINGS.replace("fts-indexing", "nightly"));
+    cluster.start("alpha");
+    cluster.ready("alpha");
+    let held = |answer: &Answer| answer.code == Some(0) && answer.json()[0]["held"] == 9;
+    let roles = cluster.ask_until(&["roles", "-o", "json"], held).json();
+    let names: Vec<_> = roles.as_array().expect("an array").iter().map(|role| &role["role"]).collect();
+    assert_eq!(names, ["nightly"]);
+    cluster.ask(&["roles", "show", "purge.accounts"]).code(1).says("purge.accounts");
 }

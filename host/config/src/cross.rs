@@ -1,6 +1,6 @@
 //! Several files of one cluster, compared: what all nodes must share, and what no two may.
 
-use crate::model::CoordinatorConfig;
+use crate::model::{ClusterConfig, CoordinatorConfig};
 use crate::parse::Parsed;
 use crate::problem::{Code, Problem, Severity, Span};
 use crate::stores::{AdapterSource, ComponentSection};
@@ -50,8 +50,27 @@ fn differences(first: &Parsed, other: &Parsed, problems: &mut Vec<Problem>) {
         let message = format!("`cluster.{key}` differs from `{reference}`");
         problems.push(problem(other, key, Code::SettingsDiffer, message, help));
     }
+    // One problem for all roles that nobody has set.
+    let mail = a.mail_roles.exist() == b.mail_roles.exist();
+    if !mail {
+        let exist = |config: &ClusterConfig| if config.mail_roles.exist() { "exist" } else { "do not exist" };
+        let message = format!(
+            "the mail server's roles {} here ({}), and {} in `{reference}` ({})",
+            exist(b),
+            b.mail_roles,
+            exist(a),
+            a.mail_roles
+        );
+        let place = if other.places.contains_key("preset") { "preset" } else { "roles" };
+        let help = "all nodes of a cluster must share its roles: write `preset = \"stalwart\"`, or \"none\", in `[cluster]` of every file";
+        problems.push(problem(other, place, Code::SettingsDiffer, message, help));
+    }
     let theirs: BTreeMap<_, _> = a.roles.iter().map(|role| (role.name.as_str(), role)).collect();
+    let unset = |file: &Parsed, role: &str| !mail && !file.role_places.contains_key(role);
     for role in b.roles.iter().filter(|role| theirs.get(role.name.as_str()) != Some(role)) {
+        if unset(other, &role.name) && !theirs.contains_key(role.name.as_str()) {
+            continue;
+        }
         let message = format!("the role `{}` differs from `{reference}`", role.name);
         let mut found = problem(other, "roles", Code::SettingsDiffer, message.clone(), help);
         if let Some(span) = other.role_places.get(&role.name) {
@@ -62,7 +81,7 @@ fn differences(first: &Parsed, other: &Parsed, problems: &mut Vec<Problem>) {
         problems.push(found);
     }
     let mine = |name: &str| b.roles.iter().any(|role| role.name == name);
-    for role in a.roles.iter().filter(|role| !mine(&role.name)) {
+    for role in a.roles.iter().filter(|role| !mine(&role.name) && !unset(first, &role.name)) {
         let message = format!("the role `{}` of `{reference}` is absent", role.name);
         problems.push(problem(other, "roles", Code::SettingsDiffer, message, help));
     }

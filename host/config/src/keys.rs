@@ -1,7 +1,16 @@
 //! Every key that is read, by section: for the reader, for suggestions, and for whoever wants to complete or document them.
 
 /// Keys of `[cluster]`.
-pub const CLUSTER: &[&str] = &["name", "node-id", "max-node-id", "coordinator", "secret", "timing", "roles"];
+pub const CLUSTER: &[&str] = &[
+    "name",
+    "node-id",
+    "max-node-id",
+    "coordinator",
+    "secret",
+    "timing",
+    "roles",
+    "preset",
+];
 
 /// Keys of `[cluster]` from the time when nodes found each other by gossip, up to the mail server's release 0.11: they have no effect.
 pub const GOSSIP: &[&str] = &["bind-addr", "bind-port", "advertise-addr", "seed-nodes", "key", "heartbeat"];

@@ -30,6 +30,7 @@ mod node;
 mod numbered;
 mod parse;
 mod policy;
+mod preset;
 mod problem;
 mod reader;
 mod redact;
@@ -49,6 +50,7 @@ pub use known::{BUNDLED_ADAPTERS, BUNDLED_POLICIES, KNOWN_ROLES};
 pub use model::{
     Budget, ClusterConfig, CoordinatorConfig, DEFAULT_MAX_NODE_ID, HIGHEST_MAX_NODE_ID, NodeConfig, PolicySection, ZenohSection,
 };
+pub use preset::{MailRoles, explain_roles};
 pub use problem::{Code, Problem, Severity};
 pub use report::Report;
 pub use secret::Secret;

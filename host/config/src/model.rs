@@ -1,5 +1,6 @@
 //! What a configuration file says, once read.
 
+use crate::preset::MailRoles;
 use crate::secret::Secret;
 use crate::stores::{ComponentSection, KafkaSection, NatsSection, RedisSection};
 use serde::Serialize;
@@ -27,8 +28,10 @@ pub struct ClusterConfig {
     pub coordinator: CoordinatorConfig,
     /// With it, values and messages are authenticated and encrypted. At least 16 bytes.
     pub secret: Option<Secret>,
-    /// Every role, sorted by name; the known ones are always there.
+    /// Every role that exists, sorted by name.
     pub roles: Vec<RoleSpec>,
+    /// Whether the mail server's roles are among them, and why.
+    pub mail_roles: MailRoles,
     /// The durations of the protocol.
     pub timing: Timing,
     /// What is particular to this node.

@@ -6,6 +6,7 @@ use crate::members::MemberReader;
 use crate::model::{ClusterConfig, CoordinatorConfig, DEFAULT_MAX_NODE_ID, HIGHEST_MAX_NODE_ID, NodeConfig};
 use crate::node;
 use crate::policy;
+use crate::preset::{self, MailRoles};
 use crate::problem::{Problem, Severity, Span};
 use crate::reader::{Item, Reader};
 use crate::registry;
@@ -92,6 +93,7 @@ fn read(reader: &Reader<'_>, root: &DeTable<'_>, places: &mut BTreeMap<&'static 
         coordinator: CoordinatorConfig::Sqlite { path: None },
         secret: None,
         roles: Vec::new(),
+        mail_roles: MailRoles::NotItsFile,
         timing: Timing::default(),
         node,
         policies,
@@ -99,6 +101,7 @@ fn read(reader: &Reader<'_>, root: &DeTable<'_>, places: &mut BTreeMap<&'static 
         server_hostname: server_hostname(reader, top("server").as_ref()),
     };
     let mut roles = Roles::default();
+    let mut preset = None;
     let cluster = top("cluster").and_then(|item| reader.table(&item).map(|table| cluster::section(reader, table, &item, places)));
     if let Some(section) = cluster {
         let mut get = |key: &'static str| section.get(key).inspect(|item| _ = places.insert(key, item.span));
@@ -116,6 +119,7 @@ fn read(reader: &Reader<'_>, root: &DeTable<'_>, places: &mut BTreeMap<&'static 
         if let Some(coordinator) = get("coordinator").and_then(|item| stores::coordinator(reader, root, &item, &base)) {
             config.coordinator = coordinator;
         }
+        preset = get("preset").and_then(|item| preset::read(reader, &item));
         if let Some(item) = get("roles") {
             let members = MemberReader::new(reader, config.max_node_id);
             roles = RoleReader {
@@ -126,7 +130,8 @@ fn read(reader: &Reader<'_>, root: &DeTable<'_>, places: &mut BTreeMap<&'static 
             .read(&item);
         }
     }
-    config.roles = roles.complete();
+    config.mail_roles = MailRoles::of(root, &roles, &config.coordinator, preset);
+    config.roles = roles.complete(config.mail_roles.exist());
     (config, roles)
 }
 

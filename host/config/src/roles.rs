@@ -18,14 +18,21 @@ pub(crate) struct Roles {
     pub(crate) set: BTreeMap<String, (RoleSpec, Span)>,
     /// Roles with a problem: neither set nor unset.
     failed: BTreeSet<String>,
+    /// The first of the mail server's roles that the file names, be it empty.
+    pub(crate) mentioned: Option<&'static str>,
 }
 
 impl Roles {
-    /// All roles, sorted by name: those that are set, and the known ones that are not.
-    pub(crate) fn complete(&self) -> Vec<RoleSpec> {
+    /// Whether the file sets no role, not even a wrong one.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.set.is_empty() && self.failed.is_empty()
+    }
+
+    /// All roles, sorted by name: those that are set, and, `with_known`, the known ones that are not.
+    pub(crate) fn complete(&self, with_known: bool) -> Vec<RoleSpec> {
         let mut all: BTreeMap<&str, RoleSpec> = known::KNOWN_ROLES
             .iter()
-            .filter(|name| !self.failed.contains(**name))
+            .filter(|name| with_known && !self.failed.contains(**name))
             .map(|name| (*name, known::unset(name)))
             .collect();
         all.extend(self.set.iter().map(|(name, (spec, _))| (name.as_str(), spec.clone())));
@@ -64,6 +71,8 @@ impl RoleReader<'_, '_> {
     }
 
     fn walk(&self, item: &Item<'_>, name: &str, roles: &mut Roles) {
+        let is_role = |known: &&&str| **known == name;
+        roles.mentioned = roles.mentioned.or(known::KNOWN_ROLES.iter().find(is_role).copied());
         let known = known::is_known(name);
         let spec = match item.value {
             // Empty is as if it were absent.
@@ -111,6 +120,7 @@ impl RoleReader<'_, '_> {
     fn unknown_role(&self, item: &Item<'_>, name: &str) {
         let nested: Vec<_> = known::nested(name).map(|role| format!("`{role}`")).collect();
         let help = match keys::suggest(name, known::KNOWN_ROLES.iter().copied()) {
+            _ if name == "preset" => "`preset` stands in `[cluster]`, beside `roles`".to_owned(),
             _ if !nested.is_empty() => format!("did you mean {}?", nested.join(" or ")),
             Some(meant) => format!("did you mean `{meant}`?"),
             None => {

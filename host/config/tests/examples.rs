@@ -1,6 +1,6 @@
 //! The committed examples are read as they are meant.
 
-use shardwright_config::{AdapterSource, CoordinatorConfig, Report, load};
+use shardwright_config::{AdapterSource, CoordinatorConfig, KNOWN_ROLES, Report, load};
 use shardwright_core::role::{Member, Placement};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -38,6 +38,7 @@ fn every_example_is_sound_and_its_warnings_are_known() {
             ],
         ),
         ("node-id.toml", vec![]),
+        ("own-role.toml", vec![]),
         (
             "roles.toml",
             vec![
@@ -58,6 +59,23 @@ fn every_example_is_sound_and_its_warnings_are_known() {
         seen += 1;
     }
     assert_eq!(seen, expected.len());
+}
+
+/// All but those that have nothing of the mail server's.
+#[test]
+fn examples_of_the_mail_server_have_its_roles() {
+    for entry in std::fs::read_dir(folder()).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        let (config, _) = load(&path).unwrap();
+        let own = match name.as_str() {
+            "balanced.toml" => 1 + KNOWN_ROLES.len(),
+            "own-role.toml" => 1,
+            "node-id.toml" => 0,
+            _ => KNOWN_ROLES.len(),
+        };
+        assert_eq!(config.roles.len(), own, "{name}: {:?}", config.mail_roles);
+    }
 }
 
 #[test]

@@ -26,6 +26,12 @@ fn an_empty_file_has_sound_defaults() {
     assert_eq!((config.name.as_str(), config.node_id, config.max_node_id), ("default", None, 511));
     assert_eq!(config.coordinator, CoordinatorConfig::Sqlite { path: None });
     assert_eq!((config.timing, config.node.capacity, config.secret), (Timing::default(), 100, None));
+    assert_eq!(config.roles, []);
+}
+
+#[test]
+fn roles_of_the_mail_server_that_are_not_set_are_done_by_every_node() {
+    let (config, _) = sound("cluster.preset = \"stalwart\"");
     let names: Vec<_> = config.roles.iter().map(|role| role.name.as_str()).collect();
     assert_eq!(names, KNOWN_ROLES, "all known roles, sorted");
     for role in &config.roles {
@@ -118,12 +124,13 @@ fn every_known_role_is_read() {
 
 #[test]
 fn an_empty_role_is_as_if_unset() {
-    let (unset, _) = sound("");
+    let (unset, _) = sound("cluster.preset = \"stalwart\"");
     for empty in [
         "cluster.roles.fts-indexing = []",
         "[cluster.roles.fts-indexing]",
         "[cluster.roles.fts-indexing]\nfts-indexing = []",
-        "[cluster.roles.purge]",
+        "[cluster.roles.purge]\nstores = []",
+        "[cluster]\npreset = \"stalwart\"\n[cluster.roles.purge]",
     ] {
         let (config, report) = sound(empty);
         assert_eq!(config.roles, unset.roles, "{empty}");
@@ -192,7 +199,7 @@ fn roles_of_your_own() {
     assert_eq!(role(&config, "reports.daily").shards, 1);
     assert_eq!(role(&config, "reports.weekly").shards, 2);
     assert_eq!(role(&config, "merge-thread").mode, Mode::Primary);
-    assert_eq!(config.roles.len(), KNOWN_ROLES.len() + 4);
+    assert_eq!(config.roles.len(), 4);
     assert!(config.roles.is_sorted_by_key(|role| role.name.clone()));
 }
 

@@ -20,7 +20,7 @@ use crate::slow;
 use crate::state_dir::{StateDir, StateDirError, random_bits};
 use crate::store::StoreCalls;
 use shardwright_config::{ClusterConfig, shared_settings};
-use shardwright_coordinator::{Coordinator, Namespace, Secret, protect};
+use shardwright_coordinator::{Coordinator, MemoryBroker, Namespace, Secret, protect};
 use shardwright_core::engine::{Engine, Settings};
 use shardwright_core::id::NodeId;
 use shardwright_core::join::Identity;
@@ -43,10 +43,25 @@ pub struct Builder {
     hostname: Option<String>,
     state_dir: Option<PathBuf>,
     cache_dir: Option<PathBuf>,
-    coordinator: Option<Arc<dyn Coordinator>>,
+    given: Option<Given>,
     losing: Option<LosingHook>,
     version: Option<String>,
     addresses: Vec<String>,
+}
+
+/// What is used instead of the configured coordinator.
+enum Given {
+    Coordinator(Arc<dyn Coordinator>),
+    Memory(MemoryBroker),
+}
+
+impl Given {
+    fn open(self, namespace: &Namespace) -> Arc<dyn Coordinator> {
+        match self {
+            Self::Coordinator(coordinator) => coordinator,
+            Self::Memory(broker) => Arc::new(broker.open(namespace.clone())),
+        }
+    }
 }
 
 enum Source {
@@ -94,7 +109,14 @@ impl Builder {
 
     /// A coordinator of your own, opened for the namespace `cluster.name`, instead of the configured one.
     pub fn coordinator(mut self, coordinator: Arc<dyn Coordinator>) -> Self {
-        self.coordinator = Some(coordinator);
+        self.given = Some(Given::Coordinator(coordinator));
+        self
+    }
+
+    /// Meets the nodes of this process that are given the same broker, or a clone of it, instead of those at the configured coordinator: for tests.
+    /// Nodes of another broker are never met, whatever their cluster is called.
+    pub fn memory(mut self, broker: &MemoryBroker) -> Self {
+        self.given = Some(Given::Memory(broker.clone()));
         self
     }
 
@@ -129,7 +151,7 @@ impl Builder {
     /// # Errors
     /// [`StartError`]: what is wrong with the configuration, the machine or the node's place in the cluster.
     pub async fn start(mut self) -> Result<Node, StartError> {
-        let given = self.coordinator.take();
+        let given = self.given.take();
         let losing = self.losing.take();
         // Reading, locking and compiling block.
         let preparing = tokio::task::spawn_blocking(move || self.prepare());
@@ -149,6 +171,7 @@ impl Builder {
         } = prepared.map_err(|how| StartError::Failed(format!("what prepares its start {how}")))??;
 
         let namespace = Namespace::new(&config.name)?;
+        let given = given.map(|given| given.open(&namespace));
         let secret = config.secret.as_ref().map(|secret| Secret::new(secret.expose())).transpose()?;
         let config = Arc::new(config);
         let state = Arc::new(state);
@@ -270,6 +293,7 @@ impl Builder {
             Source::File(path) => checked(shardwright_config::load(&path))?,
             Source::Text(text) => checked(shardwright_config::parse(&text, "configuration"))?,
         };
+        tracing::info!("{}", shardwright_config::explain_roles(&config));
         let hostname = hostname::find(self.hostname.as_deref(), |name| std::env::var_os(name))?;
         let state_dir = self
             .state_dir

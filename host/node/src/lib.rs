@@ -86,7 +86,7 @@ pub use role::{Role, UnknownRole};
 pub use state_dir::StateDirError;
 
 pub use shardwright_config::{ClusterConfig, Difference};
-pub use shardwright_coordinator::{BusError, Coordinator};
+pub use shardwright_coordinator::{BusError, Coordinator, MemoryBroker};
 pub use shardwright_core::engine::{Ending, NodeRecord, Refusal, Status};
 pub use shardwright_core::id::{InstanceId, NodeId, SessionId, Token};
 pub use shardwright_core::join::JoinError;

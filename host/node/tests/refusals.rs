@@ -110,6 +110,29 @@ async fn of_two_nodes_the_one_that_acts_keeps_its_work() {
     until("it does all the work", &[&a], || held(&[&a]) == [5]).await;
 }
 
+/// Which roles exist is a setting like any other: a node that mentions a role of the mail server has all of them, and differs.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_with_the_mail_servers_roles_differs_from_those_without() {
+    let mut cluster = Cluster::new("{ shards = 4 }");
+    let (a, b) = (cluster.start("a").await, cluster.start("b").await);
+    until("both work", &[&a, &b], || held(&[&a, &b]) == [2, 2]).await;
+    assert_eq!(a.config().roles.len(), 1);
+    let mut seen = a.events();
+    cluster.config = cluster.config.replace("work =", "merge-threads = []\nwork =");
+    let odd = cluster.start("odd").await;
+    assert_eq!(odd.config().roles.len(), 13);
+    event("it learns that it differs", &mut odd.events(), |event| {
+        matches!(event, NodeEvent::SettingsDiffer { .. }).then_some(())
+    })
+    .await;
+    event("the others name it", &mut seen, |event| {
+        matches!(event, NodeEvent::PeerDiffers { node, .. } if node == odd.id()).then_some(())
+    })
+    .await;
+    assert_eq!(held(&[&a, &b, &odd]), [2, 2, 0]);
+    assert!(odd.role("merge-threads").expect("it is configured").claim(1_u64).is_none());
+}
+
 #[tokio::test]
 async fn what_cannot_start_says_why() {
     let cluster = Cluster::new("{ shards = 4 }");

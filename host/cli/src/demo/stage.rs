@@ -279,9 +279,6 @@ impl Stage {
         let Some(cluster) = &self.cluster else { return Ok(()) };
         let mut owned: BTreeMap<(u32, String), Vec<u32>> = BTreeMap::new();
         for role in shards::roles(cluster, &sight) {
-            if ![BALANCED, GROUPS, EVERYWHERE].contains(&role.name.as_str()) {
-                continue;
-            }
             for shard in role.shards() {
                 let others = shard.standbys.iter().filter(|_| role.mode() == Mode::All);
                 for &node in shard.primary.iter().chain(others) {
@@ -337,6 +334,7 @@ fn settings(name: &str, nodes: u32) -> String {
     let groups: Vec<_> = (1..=nodes).map(|n| format!("\"{n},{}\"", n % nodes + 1)).collect();
     format!(
         r#"name = "{name}"
+preset = "none"
 
 [cluster.timing]
 validity = "{VALIDITY_MS}ms"
@@ -349,6 +347,7 @@ stop-timeout = "2s"
 [cluster.roles]
 fts-indexing = {{ shards = {SHARDS}, replicas = 2, policy = "balanced" }}
 purge.stores = {{ groups = [{}], mode = "primary" }}
+metrics.calculate = {{ mode = "all" }}
 "#,
         groups.join(", ")
     )

@@ -24,10 +24,7 @@ use shardwright_coordinator::{Coordinator, MarginError, MemoryBroker, Namespace,
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock};
-
-/// What `type = "memory"` means: one broker for the nodes of this process.
-static MEMORY: LazyLock<MemoryBroker> = LazyLock::new(MemoryBroker::new);
+use std::sync::Arc;
 
 /// Why a coordinator cannot be opened. The texts hold no secret.
 #[derive(Debug, thiserror::Error)]
@@ -137,14 +134,17 @@ fn missing(coordinator: &CoordinatorConfig) -> BackendError {
 }
 
 /// Opens the configured coordinator for the namespace `cluster.name`, once: a server that cannot be reached is an error at once. What is
-/// stored through it is neither framed nor sealed; [`shardwright_coordinator::protect`] does that.
+/// stored through it is neither framed nor sealed; [`shardwright_coordinator::protect`] does that. One in memory is empty, and nobody else's.
 ///
 /// # Errors
 /// [`BackendError`].
 pub async fn open(config: &ClusterConfig) -> Result<Arc<dyn Coordinator>, BackendError> {
     let namespace = Namespace::new(&config.name)?;
     match &config.coordinator {
-        CoordinatorConfig::Memory => Ok(Arc::new(MEMORY.open(namespace))),
+        CoordinatorConfig::Memory => {
+            tracing::info!("the coordinator is of type \"memory\", and no broker was given with `Builder::memory`: this node is alone");
+            Ok(Arc::new(MemoryBroker::new().open(namespace)))
+        }
         CoordinatorConfig::Sqlite { path: Some(path) } => file(path, namespace).await,
         CoordinatorConfig::Sqlite { path: None } => {
             let path = places::default_store(&config.name).ok_or(BackendError::Nowhere)?;

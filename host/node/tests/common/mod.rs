@@ -4,10 +4,8 @@
 pub mod ledger;
 pub mod wire;
 
-use shardwright::{Builder, Node, NodeEvent, Role};
-use shardwright_coordinator::{MemoryBroker, Namespace};
+use shardwright::{Builder, MemoryBroker, Node, NodeEvent, Role};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -42,13 +40,12 @@ impl Cluster {
     }
 
     pub fn builder(&self, host: &str) -> Builder {
-        let backend = self.broker.open(Namespace::new("test").expect("a name"));
         Node::builder()
             .config_str(self.config.clone())
             .hostname(host)
             .state_dir(self.temp.path().join(host))
             .cache_dir(self.cache())
-            .coordinator(Arc::new(backend))
+            .memory(&self.broker)
     }
 
     /// One code cache for all tests of a run.
