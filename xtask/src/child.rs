@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 
 use anyhow::{Context, Result, bail};
 
@@ -40,6 +40,16 @@ pub(crate) fn run_lines(command: &mut Command, mut read: impl FnMut(&str)) -> Re
         bail!("`{name}` ended with {status}");
     }
     Ok(())
+}
+
+/// Runs `command` to its end, its output shown as it comes, and tells how it ended.
+pub(crate) fn status(command: &mut Command) -> Result<ExitStatus> {
+    let name = describe(command);
+    println!("$ {name}");
+    command
+        .stdin(Stdio::null())
+        .status()
+        .with_context(|| format!("`{name}` could not be started"))
 }
 
 /// What `command` prints when it runs in silence; nothing when it is missing or fails.

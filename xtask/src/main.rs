@@ -3,6 +3,7 @@
 //! - `checks`: every `step` in order; the tests that it runs are counted in a `tally`
 //! - `bench`: the benchmarks and the `figure`s that they print
 //! - `guests`: the bundled policy components, built or compared
+//! - `mutants`: small changes of the code that decides, each of which a test must notice
 //! - `up`: one server or cluster left running, with the configuration to use it
 //! - `tools`: what the commands need on a fresh machine, installed or asked for; `servers`, `languages` and `apt` likewise
 //! - `child`: running another program, its output shown as it comes
@@ -15,6 +16,7 @@ mod child;
 mod figure;
 mod guests;
 mod languages;
+mod mutants;
 mod servers;
 mod step;
 mod tally;
@@ -41,6 +43,8 @@ enum Command {
     },
     /// Leave a server running on loopback until Ctrl-C, and print the configuration that uses it.
     Up(up::Arguments),
+    /// Change the code that decides in small ways, and see that some test notices each.
+    Mutants(mutants::Arguments),
     /// Run the benchmarks and list the figures beside their limits.
     Bench(bench::Arguments),
 }
@@ -70,6 +74,10 @@ fn run(command: Command) -> Result<ExitCode> {
         }
         Command::Up(arguments) => {
             up::run(&arguments)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Mutants(arguments) => {
+            mutants::run(&arguments)?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Bench(arguments) => bench::run(&arguments),
