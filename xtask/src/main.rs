@@ -16,6 +16,8 @@ mod child;
 mod figure;
 mod guests;
 mod languages;
+#[cfg(test)]
+mod ledger;
 mod mutants;
 mod servers;
 mod step;
