@@ -45,6 +45,16 @@ pub(crate) fn read_lines(command: &mut Command, mut read: impl FnMut(&str)) -> R
     Ok(())
 }
 
+/// Runs `command` to its end, its output shown as it comes, and tells how it ended.
+pub(crate) fn status(command: &mut Command) -> Result<ExitStatus> {
+    let name = describe(command);
+    say::line(&format!("$ {name}"));
+    command
+        .stdin(Stdio::null())
+        .status()
+        .with_context(|| format!("`{name}` could not be started"))
+}
+
 /// Runs `command` in silence, and hands every line of both its outputs to `read`, as they come.
 pub(crate) fn all_lines(command: &mut Command, mut read: impl FnMut(&str)) -> Result<ExitStatus> {
     follow(command, Stdio::piped(), |_, line| read(line))

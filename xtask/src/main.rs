@@ -4,6 +4,7 @@
 //! - `programs`: the tests, built, and run in `lanes`; what the test `harness` prints is read, and counted in a `tally`
 //! - `bench`: the benchmarks and the `figure`s that they print
 //! - `guests`: the bundled policy components, built or compared
+//! - `mutants`: small changes of the code that decides, each of which a test must notice
 //! - `up`: one server or cluster left running, with the configuration to use it
 //! - `tools`: what the commands need on a fresh machine, installed or asked for; `servers`, `languages` and `apt`
 //!   likewise
@@ -19,6 +20,9 @@ mod guests;
 mod harness;
 mod lanes;
 mod languages;
+#[cfg(test)]
+mod ledger;
+mod mutants;
 mod programs;
 mod say;
 mod servers;
@@ -47,6 +51,8 @@ enum Command {
     },
     /// Leave a server running on loopback until Ctrl-C, and print the configuration that uses it.
     Up(up::Arguments),
+    /// Change the code that decides in small ways, and see that some test notices each.
+    Mutants(mutants::Arguments),
     /// Run the benchmarks and list the figures beside their limits.
     Bench(bench::Arguments),
 }
@@ -76,6 +82,10 @@ fn run(command: Command) -> Result<ExitCode> {
         }
         Command::Up(arguments) => {
             up::run(&arguments)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Mutants(arguments) => {
+            mutants::run(&arguments)?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Bench(arguments) => bench::run(&arguments),

@@ -38,6 +38,17 @@ fn a_step_either_way_is_seen_and_distrusted_for_a_while() {
     }
 }
 
+/// Each clock may be off by a thousandth: together by two seconds in a thousand.
+#[test]
+fn what_two_clocks_may_drift_apart_is_no_step_and_more_is() {
+    for (apart, step) in [(2_020, None), (2_021, Some(2_021)), (-2_020, None), (-2_021, Some(-2_021))] {
+        let mut clock = BackendClock::default();
+        learn(&mut clock, 1_000, 1_000, 9_000_000);
+        let backend = 10_000_000 + apart;
+        assert_eq!(learn(&mut clock, 1_001_000, 1_001_000, backend as u64), step, "{apart} ms apart");
+    }
+}
+
 /// A leader with a clock that is ahead takes over while a request waits for it: the answer is as slow as the step is large, and hides it.
 #[test]
 fn a_step_that_a_slow_answer_hides_makes_nothing_older_than_it_is() {
