@@ -3,6 +3,7 @@
 //! - `checks`: every `step` in order
 //! - `programs`: the tests, built, and run in `lanes`; what the test `harness` prints is read, and counted in a `tally`
 //! - `bench`: the benchmarks and the `figure`s that they print
+//! - `chaos`: clusters of real processes, disturbed at random
 //! - `guests`: the bundled policy components, built or compared
 //! - `up`: one server or cluster left running, with the configuration to use it
 //! - `tools`: what the commands need on a fresh machine, installed or asked for; `servers`, `languages` and `apt`
@@ -12,6 +13,7 @@
 
 mod apt;
 mod bench;
+mod chaos;
 mod checks;
 mod child;
 mod figure;
@@ -47,6 +49,8 @@ enum Command {
     },
     /// Leave a server running on loopback until Ctrl-C, and print the configuration that uses it.
     Up(up::Arguments),
+    /// Disturb a cluster of real processes at random from a seed; exit 1 if a promise was broken.
+    Chaos(chaos::Arguments),
     /// Run the benchmarks and list the figures beside their limits.
     Bench(bench::Arguments),
 }
@@ -78,6 +82,7 @@ fn run(command: Command) -> Result<ExitCode> {
             up::run(&arguments)?;
             Ok(ExitCode::SUCCESS)
         }
+        Command::Chaos(arguments) => chaos::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
     }
 }
