@@ -40,7 +40,7 @@ const STAGES: [Stage; 3] = [
         beside: &[Step::Deny, Step::Advisories, Step::Guests, Step::Model, Step::Doctest, Step::Docs],
     },
     Stage {
-        steps: &[Step::Measure],
+        steps: &[Step::Chaos, Step::Measure],
         beside: &[],
     },
 ];

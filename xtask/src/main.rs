@@ -3,6 +3,7 @@
 //! - `checks`: every `step` in order
 //! - `programs`: the tests, built, and run in `lanes`; what the test `harness` prints is read, and counted in a `tally`
 //! - `bench`: the benchmarks and the `figure`s that they print
+//! - `chaos`: clusters of real processes, disturbed at random
 //! - `guests`: the bundled policy components, built or compared
 //! - `mutants`: small changes of the code that decides, each of which a test must notice
 //! - `up`: one server or cluster left running, with the configuration to use it
@@ -13,6 +14,7 @@
 
 mod apt;
 mod bench;
+mod chaos;
 mod checks;
 mod child;
 mod figure;
@@ -53,6 +55,8 @@ enum Command {
     Up(up::Arguments),
     /// Change the code that decides in small ways, and see that some test notices each.
     Mutants(mutants::Arguments),
+    /// Disturb a cluster of real processes at random from a seed; exit 1 if a promise was broken.
+    Chaos(chaos::Arguments),
     /// Run the benchmarks and list the figures beside their limits.
     Bench(bench::Arguments),
 }
@@ -88,6 +92,7 @@ fn run(command: Command) -> Result<ExitCode> {
             mutants::run(&arguments)?;
             Ok(ExitCode::SUCCESS)
         }
+        Command::Chaos(arguments) => chaos::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
     }
 }

@@ -10,11 +10,11 @@ use clap::ValueEnum;
 
 use crate::programs::{self, Program, Ran};
 use crate::tally::Tally;
-use crate::{child, guests, lanes, say, servers, tools};
+use crate::{chaos, child, guests, lanes, say, servers, tools};
 
 /// The package of the model checker and the simulator. It runs optimised and apart from the rest: it builds a core
 /// whose rules can be dropped.
-const MODEL: &str = "shardwright-model";
+pub(crate) const MODEL: &str = "shardwright-model";
 
 /// How many tests of a program run at once, at most. Some start clusters of servers with up to a gigabyte of memory,
 /// and wait for them rather than compute: with as many at once as a large machine has cores there would be no memory
@@ -36,6 +36,8 @@ pub(crate) enum Step {
     Test,
     /// The tests that measure time, memory or processor: nothing runs beside them.
     Measure,
+    /// Clusters of real processes, one on each kind of store, disturbed at random from a new seed.
+    Chaos,
     /// The model checker and the simulator.
     Model,
     /// The examples in the documentation run.
@@ -106,6 +108,7 @@ impl Step {
                 programs.retain(|program| lanes::is_measuring(program) == (self == Self::Measure));
                 run.programs(programs, &[])?;
             }
+            Self::Chaos => chaos::quick(&mut run.tally)?,
             Self::Model => {
                 let programs = programs::build(&["--profile", "model", "--package", MODEL, "--tests"])?;
                 run.programs(programs, &["--show-output"])?;

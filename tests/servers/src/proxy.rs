@@ -21,8 +21,9 @@ use crate::port::Port;
 const PIECE: usize = 64 << 10;
 const PIECES: usize = 64;
 
-/// Forwards what comes to its port on 127.0.0.1 to a server's port there.
+/// Forwards what comes to its port, on 127.0.0.1 or another address, to a server's port on 127.0.0.1.
 pub struct Proxy {
+    address: Ipv4Addr,
     port: Port,
     shared: Arc<Shared>,
     open: Mutex<Option<Open>>,
@@ -53,12 +54,21 @@ impl Proxy {
     /// # Errors
     /// No port is free, or no thread can be had.
     pub fn to(target: u16) -> Result<Self> {
+        Self::on(Ipv4Addr::LOCALHOST, target)
+    }
+
+    /// An open way from `address` to `target` on 127.0.0.1.
+    ///
+    /// # Errors
+    /// No port is free, the address is none of this machine's, or no thread can be had.
+    pub fn on(address: Ipv4Addr, target: u16) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("proxy")
             .enable_all()
             .build()?;
         let proxy = Self {
+            address,
             port: Port::free()?,
             shared: Arc::new(Shared {
                 target: AtomicU16::new(target),
@@ -75,7 +85,7 @@ impl Proxy {
         Ok(proxy)
     }
 
-    /// Its port on 127.0.0.1.
+    /// Its port.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port.number()
@@ -105,14 +115,20 @@ impl Proxy {
             return Ok(());
         }
         let runtime = self.runtime.as_ref().context("the proxy is gone")?;
-        let listener = Listener::bind((Ipv4Addr::LOCALHOST, self.port()))?;
+        let listener = Listener::bind((self.address, self.port()))?;
         listener.set_nonblocking(true)?;
         let listener = {
             let _inside = runtime.enter();
             TcpListener::from_std(listener)?
         };
         let (alive, gone) = blocking::channel();
-        let task = runtime.spawn(serve(listener, Arc::clone(&self.shared), alive));
+        let shared = Arc::clone(&self.shared);
+        // In this order, also if the task is aborted before it has begun: whoever waits for the end may take the port again.
+        let held = (listener, alive);
+        let task = runtime.spawn(async move {
+            let (listener, alive) = held;
+            serve(listener, shared, &alive).await;
+        });
         *open = Some(Open { task, gone });
         Ok(())
     }
@@ -169,7 +185,7 @@ impl Drop for Proxy {
 }
 
 /// Accepts until it is dropped; its connections go with it.
-async fn serve(listener: TcpListener, shared: Arc<Shared>, alive: blocking::Sender<()>) {
+async fn serve(listener: TcpListener, shared: Arc<Shared>, alive: &blocking::Sender<()>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {

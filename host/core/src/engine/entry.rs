@@ -105,7 +105,8 @@ impl Engine {
     pub(super) fn meta_read(&mut self, outcome: Outcome, now: Instant) {
         match outcome {
             Ok(Answer::Reading(read)) => self.meta(read, now),
-            Err(StoreError::Denied(why) | StoreError::Invalid(why) | StoreError::HistoryLost(why)) if !self.joined_once => {
+            // A store that was lost is no such thing: the next reading finds what took its place.
+            Err(StoreError::Denied(why) | StoreError::Invalid(why)) if !self.joined_once => {
                 self.finish(Err(Refusal::Denied(why)));
             }
             _ => self.meta_later(now),

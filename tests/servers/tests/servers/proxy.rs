@@ -137,3 +137,14 @@ fn it_leads_elsewhere_when_told() {
     round_trip(&mut first).unwrap();
     assert_eq!((at_one.try_iter().count(), at_other.try_iter().count()), (2, 1));
 }
+
+#[test]
+fn a_way_that_was_cut_is_open_again_at_once() {
+    let (server, _) = echo();
+    let proxy = Proxy::to(server).unwrap();
+    for _ in 0..300 {
+        let client = TcpStream::connect(("127.0.0.1", proxy.port())).unwrap();
+        proxy.interrupt().unwrap();
+        drop(client);
+    }
+}

@@ -116,13 +116,21 @@ fn orders_for_a_former_owner_of_an_id_are_not_for_the_next() {
 }
 
 #[test]
-fn a_store_that_is_another_one_is_told_or_refused_even_before_the_id_is_held() {
+fn a_store_that_is_another_one_is_told_and_read_again_even_before_the_id_is_held() {
     let mut w = World::new(vec![role("a", 4, Mode::Primary)]);
     w.start("h1", 1);
     w.run(500);
     w.trouble.lost = true;
+    let before = w.handled;
     w.run(60_000);
-    assert!(matches!(&w.nodes["h1"].left, Some(Err(Refusal::Denied(why))) if why.contains("another file")));
+    let node = &w.nodes["h1"];
+    assert_eq!(node.left, None, "whoever reads again may find what took its place");
+    let told = |notice: &Notice| matches!(notice, Notice::CoordinatorDown(why) if why.contains("another file"));
+    assert!(node.notices.iter().any(told), "{:?}", node.notices);
+    assert!(w.handled - before < 1_000, "{} events in 60 s", w.handled - before);
+    w.trouble.lost = false;
+    w.run(6_000);
+    assert_eq!(w.held("h1"), 4);
 
     let mut w = cluster(&[("h1", 1)]);
     w.trouble.down = true;
