@@ -4,6 +4,7 @@ mod course;
 mod ids;
 mod loss;
 mod outage;
+mod strange;
 mod trouble;
 
 use super::*;
