@@ -1,6 +1,7 @@
 //! The project's own commands, run as `cargo xtask …`: every check, the bundled components, the benchmarks.
 //!
 //! - `checks`: every `step` in order; the tests that it runs are counted in a `tally`
+//! - `fuzz`: the fuzz targets, one after the other
 //! - `bench`: the benchmarks and the `figure`s that they print
 //! - `guests`: the bundled policy components, built or compared
 //! - `up`: one server or cluster left running, with the configuration to use it
@@ -13,6 +14,7 @@ mod bench;
 mod checks;
 mod child;
 mod figure;
+mod fuzz;
 mod guests;
 mod languages;
 mod servers;
@@ -41,6 +43,8 @@ enum Command {
     },
     /// Leave a server running on loopback until Ctrl-C, and print the configuration that uses it.
     Up(up::Arguments),
+    /// Look for input that harms, with libFuzzer.
+    Fuzz(fuzz::Arguments),
     /// Run the benchmarks and list the figures beside their limits.
     Bench(bench::Arguments),
 }
@@ -70,6 +74,10 @@ fn run(command: Command) -> Result<ExitCode> {
         }
         Command::Up(arguments) => {
             up::run(&arguments)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Fuzz(arguments) => {
+            fuzz::run(&arguments)?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Bench(arguments) => bench::run(&arguments),
