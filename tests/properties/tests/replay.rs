@@ -1,5 +1,7 @@
 //! What the fuzzer has found holds still: its corpus, and whatever once was an exception.
 
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
 use shardwright_properties::{TARGETS, Target};
 use std::collections::BTreeSet;
 use std::fs;
