@@ -1,6 +1,6 @@
 //! Tests of what the server may say, from a script: in part, wrongly, at random, or not at all.
 
-use crate::script::{PLAIN, Script, lane, message, number, opening, ready, row, use_all};
+use crate::script::{PLAIN, Script, lane, message, opening, ready, row, use_all};
 use crate::store::Space;
 use shardwright_guest::adapter::{Expected, OpenError, Purpose, Store, StoreError};
 
@@ -10,6 +10,10 @@ fn error(severity: &str, code: &str) -> Vec<u8> {
 
 fn note(payload: &str) -> Vec<u8> {
     message(b'A', format!("\0\0\0\x09shardwright_x\0{payload}\0").as_bytes())
+}
+
+fn number(number: i64) -> [u8; 8] {
+    number.to_be_bytes()
 }
 
 /// The answer to a write.

@@ -69,10 +69,6 @@ pub(crate) fn ready() -> Vec<u8> {
     message(b'Z', b"I")
 }
 
-pub(crate) fn number(number: i64) -> [u8; 8] {
-    number.to_be_bytes()
-}
-
 /// What a server says until the lane is open: to the login, to the first question, to the statements.
 pub(crate) fn opening() -> Vec<Vec<u8>> {
     let login = [
