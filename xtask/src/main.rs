@@ -2,6 +2,7 @@
 //!
 //! - `checks`: every `step` in order
 //! - `programs`: the tests, built, and run in `lanes`; what the test `harness` prints is read, and counted in a `tally`
+//! - `fuzz`: the fuzz targets, one after the other
 //! - `bench`: the benchmarks and the `figure`s that they print
 //! - `chaos`: clusters of real processes, disturbed at random
 //! - `guests`: the bundled policy components, built or compared
@@ -18,6 +19,7 @@ mod chaos;
 mod checks;
 mod child;
 mod figure;
+mod fuzz;
 mod guests;
 mod harness;
 mod lanes;
@@ -57,6 +59,8 @@ enum Command {
     Mutants(mutants::Arguments),
     /// Disturb a cluster of real processes at random from a seed; exit 1 if a promise was broken.
     Chaos(chaos::Arguments),
+    /// Look for input that harms, with libFuzzer.
+    Fuzz(fuzz::Arguments),
     /// Run the benchmarks and list the figures beside their limits.
     Bench(bench::Arguments),
 }
@@ -93,6 +97,10 @@ fn run(command: Command) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Chaos(arguments) => chaos::run(&arguments),
+        Command::Fuzz(arguments) => {
+            fuzz::run(&arguments)?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Bench(arguments) => bench::run(&arguments),
     }
 }

@@ -29,16 +29,19 @@ impl BackendClock {
         let first = self.bounds.is_none();
         // What was known has grown a little uncertain since.
         let known = self.bounds.map(|(low, high, then)| {
-            let drift = signed(now.since(then) * 2 * drift_ppm / 1_000_000);
+            let drift = signed(now.since(then).saturating_mul(2).saturating_mul(drift_ppm) / 1_000_000);
             (low, high, drift)
         });
-        let jumped = known.and_then(|(old_low, old_high, drift)| match (low - old_high, old_low - high) {
-            (forward, _) if forward > SLACK + drift => Some(forward),
-            (_, back) if back > SLACK + drift => Some(-back),
-            _ => None,
-        });
+        let jumped = known.and_then(
+            |(old_low, old_high, drift)| match (low.saturating_sub(old_high), old_low.saturating_sub(high)) {
+                (forward, _) if forward > drift.saturating_add(SLACK) => Some(forward),
+                (_, back) if back > drift.saturating_add(SLACK) => Some(-back),
+                _ => None,
+            },
+        );
         // Without a step both hold. So a slow answer, which says little, takes nothing away: it could hide a step from the next one.
-        let both = known.map(|(old_low, old_high, drift)| (low.max(old_low - drift), high.min(old_high + drift)));
+        let both =
+            known.map(|(old_low, old_high, drift)| (low.max(old_low.saturating_sub(drift)), high.min(old_high.saturating_add(drift))));
         let (low, high) = both.filter(|(low, high)| jumped.is_none() && low <= high).unwrap_or((low, high));
         self.bounds = Some((low, high, now));
         // Nor are they at first: a step just before could not be seen.
@@ -87,14 +90,14 @@ impl BackendClock {
     #[must_use]
     pub fn estimate(&self, now: Instant) -> StoreTime {
         let (low, _, _) = self.bounds.unwrap_or_default();
-        StoreTime((signed(now.0) + low).max(0).unsigned_abs())
+        StoreTime(signed(now.0).saturating_add(low).max(0).unsigned_abs())
     }
 
     /// The local instant at which the backend's clock will have reached `time`, not earlier.
     #[must_use]
     pub fn local(&self, time: StoreTime) -> Instant {
         let (low, _, _) = self.bounds.unwrap_or_default();
-        Instant((signed(time.0) - low).max(0).unsigned_abs())
+        Instant(signed(time.0).saturating_sub(low).max(0).unsigned_abs())
     }
 }
 

@@ -254,7 +254,7 @@ impl Duty {
             return None;
         }
         if part.holders.is_empty() {
-            return part.row(at).contains(&me.get()).then(|| Token(self.base + revision.0));
+            return part.row(at).contains(&me.get()).then(|| Token::of(self.base, revision));
         }
         let (holder, under) = part.holder(at)?;
         let mine = holder == me && (under == session || !self.rules.keep(Rule::SessionId));

@@ -1,5 +1,6 @@
 //! Names of things: nodes, sessions, instances, hosts, fencing tokens.
 
+use crate::store::Revision;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::borrow::Cow;
@@ -107,6 +108,14 @@ hex_id! {
 /// Serialised, it is a text of 20 decimal digits: texts in their order are tokens in theirs, and no reader of JSON rounds them.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Token(pub u64);
+
+impl Token {
+    /// The token of a grant at `revision` in a history of this `base`: never below the base, whatever stands in the store.
+    #[must_use]
+    pub const fn of(base: u64, revision: Revision) -> Self {
+        Self(base.saturating_add(revision.0))
+    }
+}
 
 impl Serialize for Token {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -26,7 +26,7 @@ pub fn members(view: &View, settings: u128, timing: &Timing, clock: &BackendCloc
             None if info.cordon => SnapshotStatus::Cordoned,
             None => SnapshotStatus::Active,
             Some(ended) if !info.drain && backend.since(ended) < timing.rejoin_delay => {
-                let at = clock.local(StoreTime(ended.0 + timing.rejoin_delay)).max(now.plus(1));
+                let at = clock.local(ended.plus(timing.rejoin_delay)).max(now.plus(1));
                 next = Some(next.map_or(at, |n| n.min(at)));
                 SnapshotStatus::Away
             }

@@ -57,6 +57,14 @@ impl PlanPart {
         }
     }
 
+    /// Whether this is a plan of that part of the role: of its shape, and with as many shards as the part has.
+    #[must_use]
+    pub fn is_of(&self, role: &RoleSpec, part: u32) -> bool {
+        let shards = part_len(role.shards, part);
+        let exclusive = if role.mode == Mode::Primary { shards } else { 0 };
+        self.shape == shape(role) && self.shards() == shards && self.holders.len() == exclusive
+    }
+
     /// Number of shards in this part.
     #[must_use]
     pub fn shards(&self) -> usize {
@@ -86,11 +94,13 @@ impl PlanPart {
     /// The fencing token of whoever holds the shard at `at`, if this entry has `revision` in a history of this `base`.
     #[must_use]
     pub fn token(&self, at: usize, revision: Revision, base: u64) -> Token {
-        let granted = match self.granted.get(at) {
-            None | Some(0) => revision.0,
-            Some(&granted) => granted,
-        };
-        Token(base + granted)
+        Token::of(
+            base,
+            match self.granted.get(at) {
+                None | Some(0) => revision,
+                Some(&granted) => Revision(granted),
+            },
+        )
     }
 
     /// Whether the lists have the lengths and indices that they must have. Checked when an entry is read.

@@ -2,7 +2,7 @@
 //!
 //! A snapshot is complete and canonical: nodes sorted by id, labels by key, so the same state gives the same bytes.
 
-use crate::role::Mode;
+use crate::role::{MAX_SHARDS, Mode};
 use serde::{Deserialize, Serialize};
 
 /// Everything that an assignment may depend on.
@@ -21,6 +21,58 @@ pub struct Snapshot {
     pub nodes: Vec<SnapshotNode>,
     /// The role whose shards are to be assigned.
     pub role: SnapshotRole,
+}
+
+/// The most places, shards × replicas, that a snapshot may have.
+const MAX_PLACES: u64 = 1 << 26;
+
+impl Snapshot {
+    /// What a host would never ask, in a sentence that names the field; `None` if it could be one of a host's.
+    #[must_use]
+    pub fn contradiction(&self) -> Option<String> {
+        let role = &self.role;
+        if !(1..=MAX_SHARDS).contains(&role.shards) {
+            return Some(format!("role.shards is {}, and must be 1 to {MAX_SHARDS}", role.shards));
+        }
+        let places = u64::from(role.shards) * u64::from(role.replicas);
+        if role.replicas == 0 || places > MAX_PLACES {
+            return Some(format!(
+                "role.replicas is {}, and must be at least 1 and give at most {MAX_PLACES} places",
+                role.replicas
+            ));
+        }
+        if self.nodes.first().is_some_and(|node| node.id == 0) {
+            return Some("a node's id is 0; ids begin at 1".to_owned());
+        }
+        if let Some(pair) = self.nodes.windows(2).find(|pair| pair[0].id >= pair[1].id) {
+            return Some(format!(
+                "nodes must be sorted by id without repetition, and {} comes before {}",
+                pair[0].id, pair[1].id
+            ));
+        }
+        let lists = [
+            ("previous", role.previous.len(), places),
+            ("holders", role.holders.len(), u64::from(role.shards)),
+            ("targets", role.targets.len(), u64::from(role.shards)),
+            ("loads", role.loads.len(), u64::from(role.shards)),
+        ];
+        if let Some((name, found, wanted)) = lists.into_iter().find(|&(_, found, wanted)| found != 0 && found as u64 != wanted) {
+            return Some(format!("role.{name} has {found} elements, and must have {wanted} or none"));
+        }
+        let ends = &role.candidate_ends;
+        if ends.len() > 1 && ends.len() != role.shards as usize {
+            return Some(format!(
+                "role.candidate-ends has {} elements, and must have none, one, or one for each of {} shards",
+                ends.len(),
+                role.shards
+            ));
+        }
+        let listed = u32::try_from(role.candidates.len()).unwrap_or(u32::MAX);
+        if ends.is_sorted() && ends.last().copied().unwrap_or(0) == listed {
+            return None;
+        }
+        Some(format!("role.candidate-ends must rise to the number of role.candidates, {listed}"))
+    }
 }
 
 /// Why a policy is asked.

@@ -22,6 +22,12 @@ impl StoreTime {
     pub const fn since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)
     }
+
+    /// This moment plus `ms` milliseconds.
+    #[must_use]
+    pub const fn plus(self, ms: u64) -> Self {
+        Self(self.0.saturating_add(ms))
+    }
 }
 
 /// What a write expects to find under its key.

@@ -121,7 +121,7 @@ impl Meta {
     pub fn create(history: HistoryId, now: StoreTime, known: u64, coordinator: &str) -> Self {
         Self {
             history,
-            base: (now.0 << 20).max(known),
+            base: token_base(now).max(known),
             coordinator: coordinator.to_owned(),
         }
     }
@@ -129,8 +129,14 @@ impl Meta {
     /// The base of tokens after a partial loss of the store: what was lost may have been a later history than this one, and its tokens.
     #[must_use]
     pub fn base_after(&self, unsure_before: StoreTime) -> u64 {
-        self.base.max(unsure_before.0 << 20)
+        self.base.max(token_base(unsure_before))
     }
+}
+
+/// The base of tokens of a history that began at `time`. No later time has a lower one, whatever a clock says.
+#[must_use]
+pub const fn token_base(time: StoreTime) -> u64 {
+    time.0.saturating_mul(1 << 20)
 }
 
 /// `hosts/<hostname>`.

@@ -228,7 +228,7 @@ impl View {
                 Status::Inactive => None,
             };
             if let Some(after) = change {
-                let at = clock.local(StoreTime(renewed.0 + after)).plus(1).max(now.plus(1));
+                let at = clock.local(renewed.plus(after)).plus(1).max(now.plus(1));
                 next = Some(next.map_or(at, |n| n.min(at)));
             }
             records.push(NodeRecord {

@@ -28,7 +28,7 @@ mod listen;
 mod memo;
 mod open;
 mod publish;
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
 mod sim;
 mod store;
 mod vouch;
@@ -79,3 +79,7 @@ impl adapter::Adapter for Etcd {
 }
 
 shardwright_guest::export_adapter!(Etcd);
+
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod properties;

@@ -1,66 +1,8 @@
 //! Tests of what the server may say, from a script: in part, wrongly, at random, or not at all.
 
-use crate::begin::{self, Begun};
-use crate::config::Config;
-use crate::login::{self, Place};
+use crate::script::{PLAIN, Script, lane, message, opening, ready, row, use_all};
 use crate::store::Space;
-use crate::subscriber::Ear;
-use crate::wire::{Cut, Wire};
-use shardwright_guest::adapter::{Context, Expected, OpenError, Purpose, Store, StoreError, Subscriber};
-use std::time::Duration;
-
-/// A server that says what it was told to, a piece after each that it is sent, whatever that is; then it closes.
-struct Script {
-    answers: std::vec::IntoIter<Vec<u8>>,
-    ready: Vec<u8>,
-    /// Whether what is sent after the last answer is lost.
-    sends: usize,
-}
-
-impl Wire for Script {
-    fn send(&mut self, _bytes: &[u8], _patience: Duration) -> Result<(), Cut> {
-        self.sends += 1;
-        self.ready.extend(self.answers.next().into_iter().flatten());
-        Ok(())
-    }
-
-    fn receive(&mut self, into: &mut Vec<u8>, _patience: Duration) -> Result<(), Cut> {
-        if self.ready.is_empty() {
-            return Err(Cut::Lost("the script is over".into()));
-        }
-        // In pieces, as networks do.
-        let piece = self.ready.len().min(7);
-        into.extend(self.ready.drain(..piece));
-        Ok(())
-    }
-
-    fn sweep(&mut self, into: &mut Vec<u8>) -> Result<(), Cut> {
-        into.append(&mut self.ready);
-        if self.answers.len() == 0 {
-            Err(Cut::Lost("closed".into()))
-        } else {
-            Ok(())
-        }
-    }
-
-    fn now(&self) -> Duration {
-        Duration::from_secs(1)
-    }
-}
-
-fn message(tag: u8, body: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(body.len() + 4).unwrap().to_be_bytes();
-    [&[tag], &length[..], body].concat()
-}
-
-fn row(cells: &[Option<&[u8]>]) -> Vec<u8> {
-    let mut body = u16::try_from(cells.len()).unwrap().to_be_bytes().to_vec();
-    for cell in cells {
-        body.extend(cell.map_or(-1, |cell| i32::try_from(cell.len()).unwrap()).to_be_bytes());
-        body.extend(cell.unwrap_or_default());
-    }
-    message(b'D', &body)
-}
+use shardwright_guest::adapter::{Expected, OpenError, Purpose, Store, StoreError};
 
 fn error(severity: &str, code: &str) -> Vec<u8> {
     message(b'E', format!("V{severity}\0C{code}\0Mbecause\0\0").as_bytes())
@@ -70,64 +12,14 @@ fn note(payload: &str) -> Vec<u8> {
     message(b'A', format!("\0\0\0\x09shardwright_x\0{payload}\0").as_bytes())
 }
 
-fn ready() -> Vec<u8> {
-    message(b'Z', b"I")
-}
-
 fn number(number: i64) -> [u8; 8] {
     number.to_be_bytes()
 }
 
-/// What a server says until the lane is open: to the login, to the first question, to the statements.
-fn opening() -> Vec<Vec<u8>> {
-    let login = [
-        message(b'R', &[0; 4]),
-        message(b'S', b"a\0b\0"),
-        message(b'K', &[0, 0, 0, 9, 1, 2, 3, 4]),
-        ready(),
-    ];
-    let version = 150_000i32.to_be_bytes();
-    let facts: [Option<&[u8]>; 8] = [
-        Some(&version),
-        Some(&[0]),
-        Some(&[1]),
-        Some(&[1]),
-        Some(&[0, 0, 0, 9]),
-        Some(&[0, 0, 0, 0, 0, 0, 0, 15]),
-        Some(b"on"),
-        Some(&[0; 8]),
-    ];
-    let facts = [
-        message(b'1', b""),
-        message(b'2', b""),
-        row(&facts),
-        message(b'C', b"SELECT 1\0"),
-        ready(),
-    ];
-    let history = [row(&[Some(b"h"), None]), message(b'C', b"SELECT 1\0"), ready()];
-    vec![login.concat(), facts.concat(), history.concat()]
+/// The answer to a write.
+fn written() -> Vec<u8> {
+    row(&[Some(&number(0)), Some(&number(5)), Some(&number(6)), None])
 }
-
-fn lane(answers: Vec<Vec<u8>>, purpose: Purpose, config: &str) -> Result<Begun<Script>, OpenError> {
-    let config = Config::parse(config).unwrap();
-    let place = Place::new(&config, "ns");
-    let wire = Script {
-        answers: answers.into_iter(),
-        ready: Vec::new(),
-        sends: 0,
-    };
-    let client = login::login(wire, &config, &place)?;
-    let context = Context {
-        purpose,
-        namespace: "ns".into(),
-        config: String::new(),
-        history: Some("h".into()),
-        memo: String::new(),
-    };
-    begin::begin(client, &config, place, &context)
-}
-
-const PLAIN: &str = r#"{"host": "h", "database": "d", "user": "u", "password": "p"}"#;
 
 fn store(answers: &[Vec<u8>]) -> Space<Script> {
     let mut all = opening();
@@ -135,10 +27,6 @@ fn store(answers: &[Vec<u8>]) -> Space<Script> {
     // Without it the connection would be closed before the last question.
     all.push(Vec::new());
     Space::new(lane(all, Purpose::Store, PLAIN).map_err(|error| error.to_string()).unwrap())
-}
-
-fn written() -> Vec<u8> {
-    row(&[Some(&number(0)), Some(&number(5)), Some(&number(6)), None])
 }
 
 fn put(answer: &[Vec<u8>]) -> Result<u64, StoreError> {
@@ -328,27 +216,6 @@ fn conversation() -> Vec<Vec<u8>> {
     all.push([written(), message(b'C', b"SELECT 1\0"), ready()].concat());
     all.push(Vec::new());
     all
-}
-
-/// Uses a lane of each kind while the server says `answers`; whatever comes of it.
-fn use_all(answers: Vec<Vec<u8>>) -> u64 {
-    let mut successes = 0;
-    if let Ok(begun) = lane(answers.clone(), Purpose::Store, PLAIN) {
-        let mut space = Space::new(begun);
-        successes += u64::from(space.get("k").is_ok());
-        successes += u64::from(space.list("", 0).is_ok());
-        successes += u64::from(space.put("k", Vec::new(), Expected::Any).is_ok());
-    }
-    if let Ok(begun) = lane(answers, Purpose::Subscribe, PLAIN) {
-        let mut ear = Ear::new(begun);
-        if ear.subscribe(Vec::new()).is_ok() {
-            // The script is all there is to hear, and ends.
-            while let Ok(deliveries) = ear.next(10, Duration::from_secs(60)) {
-                successes += deliveries.len() as u64;
-            }
-        }
-    }
-    successes
 }
 
 #[test]

@@ -85,3 +85,9 @@ fn warn(text: &str) {
 }
 
 shardwright_guest::export_adapter!(PostgreSql);
+
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod properties;
+#[cfg(any(test, feature = "fuzzing"))]
+mod script;

@@ -110,7 +110,7 @@ impl Fold {
 
     /// Where the last snapshot began, plus one; 0 if none did.
     pub(super) fn last_begun(&self) -> u64 {
-        self.facts.snapshots.begun.map_or(0, |(at, ..)| at + 1)
+        self.facts.snapshots.begun.map_or(0, |(at, ..)| at.saturating_add(1))
     }
 
     /// Takes the record at `offset`, which is the next one.
@@ -120,7 +120,9 @@ impl Fold {
         facts.next = offset + 1;
         facts.time = facts.time.max(time);
         facts.chain = link(facts.chain, offset, time, record);
-        facts.snapshots.weight += record.len() as u64 + RECORD_WEIGHT;
+        // A snapshot may say of it whatever somebody has written there.
+        let weight = &mut facts.snapshots.weight;
+        *weight = weight.saturating_add(record.len() as u64 + RECORD_WEIGHT);
         let mut folded = match Head::decode(record) {
             Err(Unreadable::Newer(version)) => Folded::nothing(Outcome::Newer(version), None),
             Err(Unreadable::Stranger) => Folded::nothing(Outcome::Done, None),

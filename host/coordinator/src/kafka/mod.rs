@@ -19,6 +19,9 @@ mod keeper;
 mod load;
 mod options;
 mod outbox;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod properties;
 mod record;
 mod reports;
 mod snapshot;

@@ -349,3 +349,14 @@ fn the_format_is_what_it_was() {
     assert_eq!(pages[0].bytes, expected.concat());
     assert_eq!(pages[0].last, Some(3_519_532_225_653_125_183));
 }
+
+/// History 7, offset 9, nothing else but the greatest numbers: where the last snapshot began, how much was written since, and how often that was enough.
+#[test]
+fn a_snapshot_may_hold_any_number() {
+    let most = [&[0xff; 9][..], &[1]].concat();
+    let pages = [&[7, 9, 1, 1, 1][..], &most, &[3, 0, 0], &most, &most, &[0]].concat();
+    let mut fold = snapshot::read(&pages, xxhash_rust::xxh3::xxh3_64(&pages)).expect("a snapshot");
+    assert_eq!(fold.last_begun(), u64::MAX);
+    let folded = fold.apply(9, 1, b"");
+    assert_eq!((folded.outcome, folded.turn, fold.facts.next), (Outcome::Done, false, 10));
+}

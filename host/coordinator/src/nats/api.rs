@@ -252,7 +252,7 @@ fn garbled(error: serde_json::Error) -> CallError {
     CallError::Garbled(error.to_string())
 }
 
-fn parse<T: DeserializeOwned>(answer: &[u8]) -> Result<T, CallError> {
+pub(super) fn parse<T: DeserializeOwned>(answer: &[u8]) -> Result<T, CallError> {
     match serde_json::from_slice::<Complaint>(answer).map_err(garbled)?.error {
         Some(error) => Err(CallError::Refused(error)),
         None => serde_json::from_slice(answer).map_err(garbled),

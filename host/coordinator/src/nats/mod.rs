@@ -20,6 +20,9 @@ mod follow;
 mod mirror;
 mod names;
 mod options;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod properties;
 mod publish;
 mod record;
 mod shared;

@@ -9,6 +9,9 @@ mod bus;
 mod examine;
 mod line;
 mod options;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod properties;
 mod reply;
 mod route;
 mod script;

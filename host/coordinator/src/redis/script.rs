@@ -230,7 +230,7 @@ fn command(how: &str, script: &str, keys: &Keys, operation: &Operation<'_>, know
     command
 }
 
-fn decode(answer: Value) -> Option<Result<Answer, Refusal>> {
+pub(super) fn decode(answer: Value) -> Option<Result<Answer, Refusal>> {
     let Value::Array(parts) = answer else { return None };
     let mut parts = parts.into_iter();
     let status = super::route::text(&parts.next()?)?;

@@ -7,7 +7,7 @@ use crate::join::{Answer, Held, Join, Next, Outcome, Request};
 use crate::rules::Rule;
 use crate::store::{Expected, Reading, Revision, StoreError, StoreTime};
 use crate::time::Instant;
-use crate::values::{Key, Leader, Meta, Session, Value};
+use crate::values::{Key, Leader, Meta, Session, Value, token_base};
 
 /// Where a node is in its life.
 #[derive(Clone, Debug)]
@@ -172,7 +172,11 @@ impl Engine {
         if self.is_new(meta.history) && young && meta.base < self.token_above_all() {
             return self.found_history(read.now, Expected::Revision(revision), now);
         }
-        self.memory.young_until = StoreTime(if young { written.0 + self.set.timing.taker() } else { 0 });
+        self.memory.young_until = if young {
+            written.plus(self.set.timing.taker())
+        } else {
+            StoreTime(0)
+        };
         self.regressed = false;
         self.highest = revision;
         self.history = Some((meta.history, meta.base_after(self.heard)));
@@ -227,7 +231,7 @@ impl Engine {
         }
         self.heard = unsure;
         if let Some((_, base)) = &mut self.history {
-            *base = (*base).max(unsure.0 << 20);
+            *base = (*base).max(token_base(unsure));
         }
         if self.mine.is_some() {
             let changes = self.duty.rebase(self.base());

@@ -6,11 +6,11 @@ use crate::handoff::{Sessions, advance, carried};
 use crate::inputs;
 use crate::join::{Answer, Outcome, Request};
 use crate::native::affinity;
-use crate::plan::{PART_SHARDS, PlanPart, parts, shape};
+use crate::plan::{PART_SHARDS, PlanPart, parts};
 use crate::role::Mode;
 use crate::rules::Rule;
 use crate::snapshot::{SnapshotNode, candidates_of};
-use crate::store::{Entry, Expected, Revision, StoreError, StoreTime};
+use crate::store::{Entry, Expected, Revision, StoreError};
 use crate::time::Instant;
 use crate::values::{Key, Value};
 use std::collections::BTreeMap;
@@ -61,7 +61,6 @@ impl Engine {
 
     fn turn_role(&mut self, role: usize, members: &[SnapshotNode], sessions: &Sessions, now: Instant) {
         let spec = self.set.roles[role].clone();
-        let shape = shape(&spec);
         let range = (spec.name.clone(), 0)..=(spec.name.clone(), u32::MAX);
         let known: BTreeMap<u32, (Revision, Arc<PlanPart>)> = self
             .view
@@ -72,7 +71,7 @@ impl Engine {
 
         // Shards of another shape overlap with these: nothing is granted before all of them are empty and stamped anew.
         let mut ready = true;
-        for (&part, (revision, plan)) in known.iter().filter(|(_, (_, plan))| plan.shape != shape) {
+        for (&part, (revision, plan)) in known.iter().filter(|(part, (_, plan))| !plan.is_of(&spec, **part)) {
             ready = false;
             if !self.may_decide(role, part, *revision) {
                 continue;
@@ -214,6 +213,7 @@ impl Engine {
 
     /// What this node has written it need not read: it acts by it at once. What else was written meanwhile the next look shows.
     fn know(&mut self, role: usize, part: u32, revision: Revision, plan: Arc<PlanPart>) {
+        let Some(plan) = self.fitting(role, part, &plan) else { return };
         self.out.push(Command::Plan {
             role,
             part,
@@ -234,7 +234,7 @@ impl Engine {
             let session = self.view.sessions.get(&id).map(|s| &s.entry.value);
             let settling = session.filter(|s| s.away >= delay && backend.since(s.began) < delay);
             if let Some(session) = settling {
-                let at = self.clock.local(StoreTime(session.began.0 + delay)).max(now.plus(1));
+                let at = self.clock.local(session.began.plus(delay)).max(now.plus(1));
                 settled = Some(settled.map_or(at, |old| old.min(at)));
             }
             let fit = match (info.drain, settling) {

@@ -111,7 +111,7 @@ impl Engine {
     fn accept(&mut self, role: usize, asked: &Asked, plan: Proposal) {
         let snapshot = &asked.snapshot;
         let width = snapshot.role.replicas;
-        let epoch = snapshot.epoch + 1;
+        let epoch = snapshot.epoch.saturating_add(1);
         let primaries = |rows: &[u32]| -> Vec<u32> { rows.iter().step_by(width as usize).copied().collect() };
         let moves = primaries(&snapshot.role.previous)
             .iter()

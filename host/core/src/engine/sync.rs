@@ -4,7 +4,7 @@ use super::{Command, Engine, NodeRecord, Notice, Op, Status};
 use crate::duty::PartId;
 use crate::id::NodeId;
 use crate::join::{Answer, Outcome, Request};
-use crate::plan::PlanPart;
+use crate::plan::{PlanPart, parts, shape};
 use crate::store::{Listing, Revision};
 use crate::time::Instant;
 use crate::values::{Key, Value};
@@ -139,11 +139,26 @@ impl Engine {
         let plan = |(key, entry): &(String, crate::store::Entry<Value>)| match (Key::parse(key)?, &entry.value) {
             (Key::Plan { role, part }, Value::Plan(plan)) => {
                 let role = *index.get(role.as_str())?;
-                Some((PartId { role, part }, entry.revision, Arc::clone(plan)))
+                let plan = self.fitting(role, part, plan)?;
+                Some((PartId { role, part }, entry.revision, plan))
             }
             _ => None,
         };
         listing.entries.iter().filter_map(plan).collect()
+    }
+
+    /// What this node makes of an entry. A part that the role does not have is of a former shape, or a stranger's, and is left alone; one of our
+    /// shape that does not fit is as good as empty: nobody acts by it, until the leader has written it anew.
+    pub(super) fn fitting(&self, role: usize, part: u32, plan: &Arc<PlanPart>) -> Option<Arc<PlanPart>> {
+        let spec = &self.set.roles[role];
+        let strange = plan.shape == shape(spec) && !plan.is_of(spec, part);
+        (part < parts(spec.shards)).then(|| {
+            if strange {
+                Arc::new(PlanPart::empty(spec, part))
+            } else {
+                Arc::clone(plan)
+            }
+        })
     }
 
     fn tell_peers(&mut self, before: &BTreeSet<NodeId>) {

@@ -1,7 +1,18 @@
 //! A simulated world: an etcd of one member or several, and machines, each with a clock of its own rate, that reach it over a network of any delay.
 
+#![cfg_attr(
+    not(test),
+    allow(
+        dead_code,
+        clippy::unwrap_used,
+        reason = "the fuzzer plays in a part of the world that is for tests"
+    )
+)]
+
 mod keyspace;
+#[cfg(test)]
 mod members;
+#[cfg(test)]
 mod test;
 
 use crate::wire::{Answer, Call, Fault, Moment, Stream, Wire};

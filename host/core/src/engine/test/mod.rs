@@ -6,6 +6,7 @@ mod loss;
 mod operator;
 mod outage;
 mod settings;
+mod strange;
 mod trouble;
 mod waits;
 

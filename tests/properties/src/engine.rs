@@ -1,0 +1,445 @@
+//! Nodes over a store in which somebody writes whatever he likes: none of them may be brought to fall by it.
+
+use arbitrary::{Arbitrary, Unstructured};
+use shardwright_core::codec::{decode, encode};
+use shardwright_core::engine::{Command, Engine, Event, Settings};
+use shardwright_core::id::{HistoryId, InstanceId, NodeId, ProcessId, SessionId};
+use shardwright_core::join::{Answer, Identity, Outcome, Request};
+use shardwright_core::memory::Memory;
+use shardwright_core::native;
+use shardwright_core::plan::{PlanPart, shape};
+use shardwright_core::role::{Mode, Placement, Replicas, RoleSpec};
+use shardwright_core::rules::Rules;
+use shardwright_core::snapshot::{self, Proposal};
+use shardwright_core::store::{Entry, Expected, Listing, Reading, Revision, StoreError, StoreTime, Written};
+use shardwright_core::time::{Instant, Timing};
+use shardwright_core::values::{Host, IdOwner, Key, Leader, Meta, NodeInfo, Session, Value};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// So many things happen at most.
+const DEEDS: usize = 48;
+/// Milliseconds between two looks at the nodes.
+const STEP: u64 = 50;
+const HOSTS: [&str; 2] = ["mail-1", "mail-2"];
+
+/// Something that happens.
+#[derive(Arbitrary, Debug)]
+enum Deed {
+    /// Time passes, in steps.
+    Run(u8),
+    /// Somebody stores a value of this kind.
+    Plant(Planted),
+    /// Somebody stores bytes under a key of this kind.
+    Bytes(u8, Vec<u8>),
+    /// The store's clock steps, or its revisions.
+    Clock(Number),
+    Revision(Number),
+    /// Writes may have been lost before this moment.
+    Unsure(Number),
+    /// The store loses everything.
+    Wipe,
+    /// A node starts, is told to leave, or is asked to look.
+    Start(bool),
+    Leave(bool),
+    Look(bool),
+    /// An operator's orders.
+    Order(bool, Option<bool>, Option<bool>),
+    /// What policies answer from now on.
+    Policy(Option<Vec<u8>>),
+}
+
+/// A number, often one at which arithmetic ends.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+enum Number {
+    Small(u8),
+    Large(u8),
+    Any(u64),
+}
+
+impl Number {
+    fn get(self) -> u64 {
+        match self {
+            Self::Small(n) => n.into(),
+            Self::Large(n) => u64::MAX - u64::from(n),
+            Self::Any(n) => n,
+        }
+    }
+
+    fn id(self) -> u32 {
+        match self {
+            Self::Small(n) => u32::from(n % 8),
+            Self::Large(n) => u32::MAX - u32::from(n),
+            Self::Any(n) => n as u32,
+        }
+    }
+}
+
+/// A value as nobody of us would write it.
+#[derive(Arbitrary, Debug)]
+enum Planted {
+    Meta(Number, Number),
+    Host(bool, Number, Number, Number),
+    Id(Number, bool),
+    Session(Number, bool, [Number; 6], bool),
+    Node(Number, Number, Number, bool, bool),
+    Leader(Number, Number),
+    Plan {
+        role: bool,
+        part: Number,
+        numbers: [Number; 2],
+        width: u8,
+        ours: bool,
+        rows: Vec<Number>,
+        sessions: Vec<(Number, Number)>,
+        granted: Vec<Number>,
+        targets: Vec<Number>,
+    },
+}
+
+impl Planted {
+    fn entry(self, roles: &[RoleSpec]) -> Option<(Key, Value)> {
+        let host = |first: bool| HOSTS[usize::from(first)].to_owned();
+        let session = |number: Number| SessionId(u128::from(number.get()) << 64 | u128::from(number.get()));
+        Some(match self {
+            Self::Meta(history, base) => {
+                let coordinator = "test".to_owned();
+                let (history, base) = (HistoryId(history.get().into()), base.get());
+                (
+                    Key::Meta,
+                    Value::Meta(Meta {
+                        history,
+                        base,
+                        coordinator,
+                    }),
+                )
+            }
+            Self::Host(first, instance, id, of) => {
+                let value = Host {
+                    instance: InstanceId(instance.get().into()),
+                    id: NodeId::new(id.id()),
+                    session: Some(session(of)),
+                };
+                (Key::Host(host(first)), Value::Host(value))
+            }
+            Self::Id(id, first) => (Key::Id(NodeId::new(id.id())?), Value::Id(IdOwner { hostname: host(first) })),
+            Self::Session(id, first, [instance, of, applied, began, away, over], ended) => {
+                let value = Session {
+                    hostname: host(first),
+                    instance: InstanceId(instance.get().into()),
+                    session: session(of),
+                    applied: Revision(applied.get()),
+                    began: StoreTime(began.get()),
+                    away: away.get(),
+                    ended: ended.then(|| StoreTime(over.get())),
+                };
+                (Key::Session(NodeId::new(id.id())?), Value::Session(value))
+            }
+            Self::Node(id, capacity, settings, drain, cordon) => {
+                let value = NodeInfo {
+                    capacity: capacity.id(),
+                    settings: settings.get().into(),
+                    drain,
+                    cordon,
+                    ..NodeInfo::default()
+                };
+                (Key::Node(NodeId::new(id.id())?), Value::Node(Arc::new(value)))
+            }
+            Self::Leader(id, of) => {
+                let value = Leader {
+                    node: NodeId::new(id.id()),
+                    session: session(of),
+                };
+                (Key::Leader, Value::Leader(value))
+            }
+            Self::Plan {
+                role,
+                part,
+                numbers: [epoch, inputs],
+                width,
+                ours,
+                rows,
+                sessions,
+                granted,
+                targets,
+            } => {
+                let spec = &roles[usize::from(role)];
+                let width = u32::from(width % 3) + 1;
+                let shards = if ours { spec.shards as usize } else { rows.len() / width as usize };
+                let at = |list: &[Number], at: usize| list.get(at % list.len().max(1)).copied().unwrap_or(Number::Small(0));
+                let sessions: Vec<_> = sessions
+                    .iter()
+                    .filter_map(|(id, of)| Some((NodeId::new(id.id())?, session(*of))))
+                    .collect();
+                let exclusive = if spec.mode == Mode::Primary { shards } else { 0 };
+                let value = PlanPart {
+                    shape: if ours { shape(spec) } else { inputs.get() },
+                    epoch: epoch.get(),
+                    inputs: inputs.get(),
+                    width,
+                    rows: (0..shards * width as usize).map(|i| at(&rows, i).id()).collect(),
+                    holders: (0..exclusive).map(|i| (i % (sessions.len() + 1)) as u32).collect(),
+                    granted: (0..exclusive).map(|i| at(&granted, i).get()).collect(),
+                    targets: (0..exclusive).map(|i| at(&targets, i).id()).collect(),
+                    sessions,
+                };
+                let role = spec.name.clone();
+                (Key::Plan { role, part: part.id() }, Value::Plan(Arc::new(value)))
+            }
+        })
+    }
+}
+
+#[derive(Default)]
+struct Store {
+    entries: BTreeMap<String, Entry<Value>>,
+    revision: u64,
+    unsure_before: StoreTime,
+    /// Its clock less that of the nodes.
+    ahead: u64,
+}
+
+impl Store {
+    fn now(&self, now: Instant) -> StoreTime {
+        StoreTime(now.0.saturating_add(self.ahead))
+    }
+
+    /// As a backend does it. Nothing is stored that could not be read again, and nothing above the last revision.
+    fn perform(&mut self, request: Request, now: Instant) -> Outcome {
+        let now = self.now(now);
+        match request {
+            Request::Get(key) => Ok(Answer::Reading(Reading {
+                entry: self.entries.get(&key.to_string()).cloned(),
+                now,
+                unsure_before: self.unsure_before,
+            })),
+            Request::List { prefix, since } => {
+                let entries = self
+                    .entries
+                    .iter()
+                    .filter(|(key, entry)| key.starts_with(prefix) && entry.revision > since);
+                Ok(Answer::Listing(Listing {
+                    entries: entries.map(|(key, entry)| (key.clone(), entry.clone())).collect(),
+                    revision: Revision(self.revision),
+                    now,
+                    unsure_before: self.unsure_before,
+                }))
+            }
+            Request::Put { key, value, expected } => {
+                let found = self.entries.get(&key.to_string());
+                let holds = match expected {
+                    Expected::Any => true,
+                    Expected::Absent => found.is_none(),
+                    Expected::Revision(revision) => found.is_some_and(|entry| entry.revision == revision),
+                };
+                if !holds {
+                    return Err(StoreError::Conflict(found.cloned()));
+                }
+                let revision = self.put(&key, value, now);
+                Ok(Answer::Written(Written { revision, now }))
+            }
+        }
+    }
+
+    fn put(&mut self, key: &Key, value: Value, written: StoreTime) -> Revision {
+        self.revision = self.revision.saturating_add(1);
+        let revision = Revision(self.revision);
+        self.entries.insert(key.to_string(), Entry { revision, written, value });
+        revision
+    }
+}
+
+struct Node {
+    engine: Engine,
+    inbox: Vec<Event>,
+    wake: Option<Instant>,
+}
+
+struct World {
+    store: Store,
+    nodes: BTreeMap<bool, Node>,
+    roles: Vec<RoleSpec>,
+    now: Instant,
+    processes: u64,
+    policy: Option<Vec<u8>>,
+}
+
+fn role(name: &str, mode: Mode) -> RoleSpec {
+    RoleSpec {
+        name: name.to_owned(),
+        shards: 3,
+        replicas: if mode == Mode::All { Replicas::Every } else { Replicas::Count(2) },
+        mode,
+        policy: "balanced".to_owned(),
+        config: "{}".to_owned(),
+        placement: Placement::Anywhere,
+    }
+}
+
+/// No entry, clock or policy brings a node to fall; and whatever a node writes can be read.
+pub(crate) fn engine(data: &[u8]) {
+    let mut unstructured = Unstructured::new(data);
+    let mut world = World {
+        store: Store {
+            ahead: 1_700_000_000_000,
+            ..Store::default()
+        },
+        nodes: BTreeMap::new(),
+        roles: vec![role("a", Mode::Primary), role("b", Mode::All)],
+        now: Instant(1_000),
+        processes: 0,
+        policy: None,
+    };
+    world.start(false);
+    for _ in 0..DEEDS {
+        if unstructured.is_empty() {
+            break;
+        }
+        let Ok(deed) = Deed::arbitrary(&mut unstructured) else { break };
+        world.happen(deed);
+    }
+    world.run(20);
+}
+
+impl World {
+    fn start(&mut self, second: bool) {
+        self.processes += 1;
+        let settings = Settings {
+            identity: Identity::new(
+                HOSTS[usize::from(second)],
+                InstanceId(u128::from(second) + 1),
+                ProcessId(self.processes),
+                9,
+            ),
+            seed: self.processes.into(),
+            timing: Timing {
+                validity: 3_000,
+                renew: 1_000,
+                margin: 100,
+                stale_after: 5_000,
+                inactive_after: 20_000,
+                reuse_after: 100_000,
+                rejoin_delay: 10_000,
+                stop_timeout: 500,
+                settle: 50,
+                drift_ppm: 1_000,
+            },
+            policies: vec![1; self.roles.len()],
+            roles: self.roles.clone(),
+            memory: Memory::default(),
+            info: NodeInfo {
+                capacity: 100,
+                coordinator: "test".to_owned(),
+                ..NodeInfo::default()
+            },
+            fresh_is_safe: true,
+            rules: Rules::default(),
+        };
+        let node = Node {
+            engine: Engine::new(settings),
+            inbox: vec![Event::Start],
+            wake: None,
+        };
+        self.nodes.insert(second, node);
+    }
+
+    fn happen(&mut self, deed: Deed) {
+        match deed {
+            Deed::Run(steps) => self.run(steps.into()),
+            Deed::Plant(planted) => {
+                if let Some((key, value)) = planted.entry(&self.roles) {
+                    self.plant(&key, &encode(&key, &value).unwrap_or_default());
+                }
+            }
+            Deed::Bytes(kind, bytes) => self.plant(&crate::values::key(kind), &bytes),
+            Deed::Clock(number) => self.store.ahead = number.get(),
+            Deed::Revision(number) => self.store.revision = number.get(),
+            Deed::Unsure(number) => self.store.unsure_before = StoreTime(number.get()),
+            Deed::Wipe => {
+                self.store.entries.clear();
+                self.store.revision = 0;
+            }
+            Deed::Start(second) => self.start(second),
+            Deed::Leave(second) => self.tell(second, Event::Leave),
+            Deed::Look(second) => self.tell(second, Event::Look),
+            Deed::Order(second, drain, cordon) => self.tell(second, Event::Order { drain, cordon }),
+            Deed::Policy(answer) => self.policy = answer,
+        }
+    }
+
+    /// What a node would read, if it can be read at all.
+    fn plant(&mut self, key: &Key, bytes: &[u8]) {
+        if let Ok(value) = decode(key, bytes) {
+            let now = self.store.now(self.now);
+            self.store.put(key, value, now);
+        }
+    }
+
+    fn tell(&mut self, second: bool, event: Event) {
+        if let Some(node) = self.nodes.get_mut(&second) {
+            node.inbox.push(event);
+        }
+    }
+
+    fn run(&mut self, steps: u64) {
+        for _ in 0..steps {
+            self.now = self.now.plus(STEP);
+            self.step();
+        }
+    }
+
+    fn step(&mut self) {
+        let Self {
+            store,
+            nodes,
+            roles,
+            now,
+            policy,
+            ..
+        } = self;
+        let mut gone = Vec::new();
+        for (&second, node) in nodes.iter_mut() {
+            let mut events = std::mem::take(&mut node.inbox);
+            if node.wake.is_some_and(|at| at <= *now) {
+                node.wake = None;
+                events.push(Event::Wake);
+            }
+            for event in events {
+                for command in node.engine.handle(event, *now) {
+                    match command {
+                        Command::Store { op, request, .. } => {
+                            if let Request::Put { key, value, .. } = &request {
+                                let bytes = encode(key, value).expect("it fits");
+                                assert_eq!(decode(key, &bytes).as_ref(), Ok(value), "{key} can be read again");
+                            }
+                            let outcome = store.perform(request, *now);
+                            node.inbox.push(Event::Stored { op, outcome });
+                        }
+                        Command::Ask { request, snapshot, .. } => {
+                            let plan = policy.as_ref().map_or_else(
+                                || native::assign(&snapshot),
+                                |owners| Proposal {
+                                    owners: owners.iter().map(|&id| u32::from(id)).collect(),
+                                    unplaced: Vec::new(),
+                                },
+                            );
+                            let answer = Ok(snapshot::Answer::Plan(plan));
+                            node.inbox.push(Event::Answered { request, answer });
+                        }
+                        Command::Gain { role, shards, .. } => {
+                            let most = roles[role].shards;
+                            assert!(shards.iter().all(|(shard, _)| *shard < most), "{shards:?} of {most}");
+                        }
+                        Command::Stop { stop, .. } => node.inbox.push(Event::Stopped(stop)),
+                        Command::Wake(at) => node.wake = Some(at),
+                        Command::Left(_) => gone.push(second),
+                        _ => {}
+                    }
+                }
+            }
+        }
+        for second in gone {
+            nodes.remove(&second);
+        }
+    }
+}
