@@ -1,5 +1,6 @@
 //! `cargo xtask test`: every step in order, a closing table, and on the last line the number of tests.
 
+use std::cmp::Reverse;
 use std::fmt::Write;
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -157,7 +158,7 @@ fn summary(reports: &[Report], took: Duration) -> String {
         text.extend([&report.line(), "\n"]);
     }
     let mut tests: Vec<_> = reports.iter().flat_map(|report| &report.tests).collect();
-    tests.sort_by(|a, b| b.took.cmp(&a.took));
+    tests.sort_by_key(|test| Reverse(test.took));
     if !tests.is_empty() {
         text.push_str("\nThe slowest tests:\n");
     }
