@@ -1,6 +1,6 @@
 //! How a lane ends that computes, waits, grows or traps: by name, and alone.
 
-use super::{counted, misdeed, opened, others_are_well, read, refused, until, x};
+use super::{counted, misdeed, opened, others_are_well, patient, read, refused, until, x};
 use crate::common::{hostile, open};
 use shardwright_components::adapter::{AdapterOptions, AdapterState, FaultKind, Grants};
 use shardwright_coordinator::broker::{BrokerError, Password};
@@ -48,12 +48,12 @@ async fn what_was_not_sent_is_tried_by_another_lane() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_computes_without_end_is_stopped() {
-    let error = refused("spin-open").await;
+    let error = patient("spin-open").await.expect_err("it does not open");
     assert!(
         matches!(&error, BrokerError::Unsafe { why, .. } if why.contains("computed for more than 100ms")),
         "{error}"
     );
-    let coordinator = opened("spin").await;
+    let coordinator = patient("spin").await.expect("it opens");
     let spinning = async {
         let write = coordinator.put("k", x(), Expected::Any).await.expect_err("it never ends");
         assert!(
@@ -63,7 +63,7 @@ async fn who_computes_without_end_is_stopped() {
     };
     tokio::join!(spinning, others_are_well());
     assert_eq!(counted(&coordinator, FaultKind::Spinning), 1);
-    let subscribed = opened("spin-next").await;
+    let subscribed = patient("spin-next").await.expect("it opens");
     let _subscription = subscribed.subscribe(&["t"]).await.expect("subscribed");
     until(|| counted(&subscribed, FaultKind::Spinning) > 0).await;
 }
