@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 use shardwright_core::clock::BackendClock;
-use shardwright_core::engine::Status;
+use shardwright_core::engine::{Ending, Status};
 use shardwright_core::handoff::SessionState;
 use shardwright_core::id::{HistoryId, InstanceId, NodeId, SessionId};
 use shardwright_core::plan::PlanPart;
@@ -274,9 +274,9 @@ fn the_registry_says_who_each_node_is_and_when_to_look_again() {
     assert_eq!(
         told,
         [
-            (1, Status::Active, false, true, 1_000_200),
-            (2, Status::Active, false, false, 1_000_100),
-            (3, Status::Stale, true, false, 1_000_050),
+            (1, Status::Active, None, true, 1_000_200),
+            (2, Status::Active, None, false, 1_000_100),
+            (3, Status::Stale, Some(Ending::Left), false, 1_000_050),
         ],
         "an ended session is as old as its last renewal"
     );

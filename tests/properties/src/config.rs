@@ -1,6 +1,6 @@
 //! A whole configuration file: TOML, the mail server's dialect, its macros, its JSON.
 
-use shardwright_config::{ClusterConfig, Report, Severity, fingerprint, parse};
+use shardwright_config::{ClusterConfig, Report, Severity, parse, shared_settings};
 use shardwright_coordinator::Namespace;
 use shardwright_core::role::{MAX_SHARDS, Placement, Replicas};
 
@@ -57,7 +57,9 @@ fn limits(config: &ClusterConfig) {
     assert!((1..=shardwright_config::HIGHEST_MAX_NODE_ID).contains(&config.max_node_id));
     assert!(config.node_id.is_none_or(|id| (1..=config.max_node_id).contains(&id)));
     assert_eq!(config.timing.problems(), []);
-    assert_eq!(fingerprint(config), fingerprint(&config.clone()));
+    let shared = shared_settings(config);
+    assert!(shared.text.lines().all(|line| line.contains(" = ")), "{}", shared.text);
+    assert!(shared.text.lines().is_sorted(), "{}", shared.text);
     assert!(
         config.roles.windows(2).all(|pair| pair[0].name < pair[1].name),
         "sorted, none twice"

@@ -149,6 +149,7 @@ impl Planted {
                 let value = Leader {
                     node: NodeId::new(id.id()),
                     session: session(of),
+                    settings: 0,
                 };
                 (Key::Leader, Value::Leader(value))
             }
@@ -236,6 +237,16 @@ impl Store {
                     return Err(StoreError::Conflict(found.cloned()));
                 }
                 let revision = self.put(&key, value, now);
+                Ok(Answer::Written(Written { revision, now }))
+            }
+            Request::Delete { key, revision } => {
+                let found = self.entries.get(&key.to_string());
+                if found.is_none_or(|entry| entry.revision != revision) {
+                    return Err(StoreError::Conflict(found.cloned()));
+                }
+                self.entries.remove(&key.to_string());
+                self.revision = self.revision.saturating_add(1);
+                let revision = Revision(self.revision);
                 Ok(Answer::Written(Written { revision, now }))
             }
         }
@@ -334,6 +345,7 @@ impl World {
             },
             fresh_is_safe: true,
             rules: Rules::default(),
+            shared: Arc::default(),
         };
         let node = Node {
             engine: Engine::new(settings),

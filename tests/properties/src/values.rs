@@ -8,17 +8,19 @@ use shardwright_core::values::{Key, Value};
 /// The key of each kind of value, by number.
 pub(crate) fn key(kind: u8) -> Key {
     let id = NodeId::new(3).expect("not zero");
-    match kind % 7 {
+    match kind % 9 {
         0 => Key::Meta,
         1 => Key::Host("mail-1".into()),
         2 => Key::Id(id),
         3 => Key::Node(id),
         4 => Key::Session(id),
         5 => Key::Leader,
-        _ => Key::Plan {
+        6 => Key::Plan {
             role: "purge.accounts".into(),
             part: 0,
         },
+        7 => Key::Settings(0xab),
+        _ => Key::Policies,
     }
 }
 
@@ -43,6 +45,8 @@ pub(crate) fn values(data: &[u8]) {
             | (Key::Session(_), Value::Session(_))
             | (Key::Leader, Value::Leader(_))
             | (Key::Plan { .. }, Value::Plan(_))
+            | (Key::Settings(_), Value::Settings(_))
+            | (Key::Policies, Value::Policies(_))
     );
     assert!(kinds, "{value:?} under {key}");
     match encode(&key, &value) {

@@ -101,6 +101,7 @@ impl Stage {
         let leader = Leader {
             node: Some(id(1)).filter(|_| self.leader),
             session: SessionId(1),
+            settings: 0,
         };
         put(Key::Leader, Value::Leader(leader), at(5));
         let plan = Key::Plan {

@@ -115,10 +115,7 @@ impl Engine {
 
     /// Whether `meta`, read with this outcome, says that this node cannot start.
     pub(super) fn is_refusal(&self, outcome: &Outcome) -> bool {
-        let final_one = matches!(
-            outcome,
-            Err(StoreError::Denied(_) | StoreError::Invalid(_) | StoreError::HistoryLost(_))
-        );
+        let final_one = matches!(outcome, Err(StoreError::Denied(_) | StoreError::Invalid(_)));
         final_one && !self.joined_once
     }
 

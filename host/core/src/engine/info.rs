@@ -1,6 +1,7 @@
 //! What this node says of itself (`nodes/<n>`), and the orders for it.
 
-use super::{Engine, Op};
+use super::{Engine, Notice, Op};
+use crate::id::NodeId;
 use crate::join::{Answer, Outcome, Request};
 use crate::store::{Expected, StoreError};
 use crate::time::Instant;

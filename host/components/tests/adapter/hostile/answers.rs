@@ -4,7 +4,6 @@ use super::{counted, opened, others_are_well, read, refused, until, x};
 use shardwright_components::adapter::{AdapterState, FaultKind};
 use shardwright_coordinator::{Bus, Delivery, Store};
 use shardwright_core::store::{Expected, Revision, StoreError};
-use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn revisions_that_go_back_or_repeat_are_lost_history_for_good() {

@@ -137,6 +137,8 @@ struct Trouble {
     read_only: bool,
     /// It says that it is another one.
     lost: bool,
+    /// It permits nothing.
+    denied: bool,
     /// Policies fail, like this.
     policy: Option<&'static str>,
     /// Work does not stop.
@@ -246,6 +248,8 @@ impl World {
                             self.claims += u64::from(claim);
                             let outcome = if self.trouble.lost {
                                 Err(StoreError::HistoryLost("another file".to_owned()))
+                            } else if self.trouble.denied {
+                                Err(StoreError::Denied("no permission".to_owned()))
                             } else if self.trouble.down
                                 || (self.trouble.leaderless && claim)
                                 || (self.trouble.read_only && matches!(request, Request::Put { .. }))

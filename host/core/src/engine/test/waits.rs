@@ -56,7 +56,7 @@ fn who_joins_without_hindrance_has_nothing_to_say() {
 #[test]
 fn what_keeps_a_node_from_starting_is_its_refusal_and_no_trouble_besides() {
     let mut w = World::new(vec![role("a", 4, Mode::Primary)]);
-    w.trouble.lost = true;
+    w.trouble.denied = true;
     w.start("h1", 1);
     w.run(1_000);
     assert!(matches!(w.nodes["h1"].left, Some(Err(Refusal::Denied(_)))));
