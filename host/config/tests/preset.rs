@@ -3,7 +3,7 @@
 mod common;
 
 use common::{error, sound};
-use shardwright_config::{CheckOptions, ClusterConfig, Code, KNOWN_ROLES, MailRoles, check, explain_roles, fingerprint, keys, parse};
+use shardwright_config::{CheckOptions, ClusterConfig, Code, KNOWN_ROLES, MailRoles, check, explain_roles, keys, parse, shared_settings};
 use std::path::Path;
 
 fn names(config: &ClusterConfig) -> Vec<&str> {
@@ -166,7 +166,7 @@ fn files_that_differ_in_this_are_told_once_with_both_reasons() {
     let told = differ([&own, &mentions]);
     assert_eq!((told.len(), told[0].contains("exist here")), (2, true), "{told:#?}");
     // Nodes compare it as they compare the rest.
-    let of = |path: &Path| fingerprint(&shardwright_config::load(path).expect("sound").0);
+    let of = |path: &Path| shared_settings(&shardwright_config::load(path).expect("sound").0).fingerprint();
     assert_ne!(of(&mentions), of(&own));
 }
 
