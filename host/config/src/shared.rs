@@ -193,7 +193,7 @@ fn timing(timing: &Timing) -> [(&'static str, String); 10] {
 fn duration(ms: u64) -> String {
     let unit = [("h", 3_600_000), ("m", 60_000), ("s", 1_000)]
         .into_iter()
-        .find(|(_, factor)| ms >= *factor && ms % factor == 0);
+        .find(|(_, factor)| ms >= *factor && ms.is_multiple_of(*factor));
     let (name, factor) = unit.unwrap_or(("ms", 1));
     format!("\"{}{name}\"", ms / factor)
 }

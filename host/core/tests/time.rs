@@ -80,7 +80,7 @@ fn nothing_is_longer_than_it_may_be() {
         (t.drift_ppm, t.margin, t.validity, t.stale_after) = (v, 11_000, 100_000, 200_000);
     });
     bound(TimingField::ReuseAfter, 366 * 86_400_000, 366 * 86_400_000 + 1, |t, v| {
-        t.reuse_after = v
+        t.reuse_after = v;
     });
     bound(TimingField::StopTimeout, 3_600_000, 3_600_001, |t, v| t.stop_timeout = v);
     bound(TimingField::StopTimeout, 1, 0, |t, v| t.stop_timeout = v);

@@ -143,7 +143,7 @@ pub(crate) fn log(event: &NodeEvent) {
         E::Leading => info!("leading"),
         E::Resigned => info!("leading no more"),
         E::ClockJumped { by } => {
-            warn!(by = %format_args!("{}{}", if *by < 0 { "-" } else { "" }, Span(by.unsigned_abs())), "the coordinator's clock stepped")
+            warn!(by = %format_args!("{}{}", if *by < 0 { "-" } else { "" }, Span(by.unsigned_abs())), "the coordinator's clock stepped");
         }
         E::PlanAccepted {
             role,

@@ -9,6 +9,7 @@ use common::wire::Wire;
 use shardwright::{Node, Role, backend};
 use shardwright_config::ClusterConfig;
 use shardwright_coordinator::Coordinator;
+use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -84,7 +85,7 @@ impl Cluster {
     }
 
     /// One after the other leaves and comes back, again and again; in turn it is the one that leads.
-    async fn is_followed_at_once(self) {
+    async fn measure(self) {
         let mut nodes = vec![self.start("a").await, self.start("b").await, self.start("c").await];
         let (mut slow, mut trips, mut longest, mut led) = (Vec::new(), [0; TRIPS + 1], Duration::ZERO, 0);
         for round in 0..TRIES {
@@ -107,7 +108,8 @@ impl Cluster {
             }
             nodes.push(self.start(&hostname).await);
         }
-        println!("{TRIES} handoffs, {led} by the leader; by round trips {trips:?}, the longest {longest:?}; slow {slow:?}");
+        let told = format!("{TRIES} handoffs, {led} by the leader; by round trips {trips:?}, the longest {longest:?}; slow {slow:?}");
+        writeln!(std::io::stderr(), "{told}").expect("standard error takes a line");
         assert!(
             slow.len() <= SLOW,
             "of {TRIES} handoffs these took more than {TRIPS} round trips, or waited for somebody to look: {slow:?}"
@@ -129,7 +131,7 @@ async fn wait(what: &str, nodes: &[Node], wanted: impl Fn(&[usize]) -> bool) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn in_memory() {
-    Cluster::at("type = \"memory\"").slowly().is_followed_at_once().await;
+    Cluster::at("type = \"memory\"").slowly().measure().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -137,7 +139,7 @@ async fn in_a_file() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("store");
     let cluster = Cluster::at(&format!("type = \"sqlite\"\npath = {path:?}"));
-    cluster.slowly().is_followed_at_once().await;
+    cluster.slowly().measure().await;
 }
 
 #[cfg(feature = "redis")]
@@ -145,7 +147,7 @@ async fn in_a_file() {
 async fn on_redis() {
     let server = shardwright_servers::RedisServer::builder().start().expect("it starts");
     let section = format!("type = \"redis\"\nurl = \"redis://127.0.0.1:{}\"", server.port());
-    Cluster::at(&section).is_followed_at_once().await;
+    Cluster::at(&section).measure().await;
 }
 
 #[cfg(feature = "nats")]
@@ -153,7 +155,7 @@ async fn on_redis() {
 async fn on_nats() {
     let server = shardwright_servers::NatsServer::builder().start().expect("it starts");
     let section = format!("type = \"nats\"\naddresses = [\"nats://127.0.0.1:{}\"]", server.port());
-    Cluster::at(&section).is_followed_at_once().await;
+    Cluster::at(&section).measure().await;
 }
 
 #[cfg(feature = "kafka")]
@@ -161,7 +163,7 @@ async fn on_nats() {
 async fn on_kafka() {
     let server = shardwright_servers::KafkaServer::builder().start().expect("it starts");
     let section = format!("type = \"kafka\"\nbrokers = [\"{}\"]", server.address());
-    Cluster::at(&section).is_followed_at_once().await;
+    Cluster::at(&section).measure().await;
 }
 
 #[cfg(feature = "adapters")]
@@ -170,7 +172,7 @@ async fn on_etcd() {
     let server = shardwright_servers::EtcdServer::builder().start().expect("it starts");
     let url = format!("http://127.0.0.1:{}", server.port());
     let section = format!("type = \"component\"\nadapter = \"etcd\"\nallow = [\"{url}\"]\nconfig = {{ endpoints = [\"{url}\"] }}");
-    Cluster::at(&section).is_followed_at_once().await;
+    Cluster::at(&section).measure().await;
 }
 
 #[cfg(feature = "adapters")]
@@ -182,5 +184,5 @@ async fn on_postgresql() {
         "type = \"component\"\nadapter = \"postgresql\"\nallow = [\"tcp://127.0.0.1:{port}\"]\n\
          config = {{ host = \"127.0.0.1\", port = {port}, database = \"{database}\", user = \"{user}\", password = \"{password}\" }}"
     );
-    Cluster::at(&section).is_followed_at_once().await;
+    Cluster::at(&section).measure().await;
 }

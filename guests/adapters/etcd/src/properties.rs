@@ -103,7 +103,7 @@ impl Wire for Meddler {
             9 => {
                 answer.body = String::from_utf8_lossy(&answer.body)
                     .replace("\"0\"", "\"18446744073709551615\"")
-                    .into()
+                    .into();
             }
             _ => {}
         }

@@ -78,7 +78,7 @@ fn a_policy_in_python_decides_for_real_nodes() {
     assert!(plans.iter().any(|told| told.event == "plan-accepted"), "{plans:?}");
     let foreign = |told: &&Told| told.event == "plan-accepted" && told.fields["native"] == false;
     assert!(
-        plans.iter().all(|told| foreign(&told)),
+        plans.iter().all(|told| foreign(told)),
         "the policy decided, and was never refused: {plans:?}"
     );
 }

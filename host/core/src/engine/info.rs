@@ -43,6 +43,18 @@ impl Engine {
         self.info.busy = false;
     }
 
+    /// Says it again if somebody removed what this node said of itself, or if what a former session said, in a write that came
+    /// late, stands in its place: others would not know this session's settings. Only a `full` listing shows what is missing.
+    pub(super) fn retell_info(&mut self, full: bool) {
+        let Some((id, session)) = self.id().zip(self.session()) else {
+            return;
+        };
+        let stands = self.view.nodes.get(&id).map_or(!full, |info| info.session == session);
+        if !stands && !self.info.busy {
+            self.info.due.get_or_insert(Instant(0));
+        }
+    }
+
     pub(super) fn order(&mut self, drain: Option<bool>, cordon: Option<bool>) {
         self.info.drain = drain.or(self.info.drain);
         self.info.cordon = cordon.or(self.info.cordon);

@@ -111,9 +111,7 @@ impl Engine {
                 plan: Arc::clone(plan),
             });
         }
-        if full && self.id().is_some_and(|id| !self.view.nodes.contains_key(&id)) {
-            self.begin_info(); // somebody removed what this node said of itself
-        }
+        self.retell_info(full);
         if full {
             self.tidy_settings(now);
         }

@@ -1,13 +1,7 @@
 //! A simulated world: an etcd of one member or several, and machines, each with a clock of its own rate, that reach it over a network of any delay.
 
-#![cfg_attr(
-    not(test),
-    allow(
-        dead_code,
-        clippy::unwrap_used,
-        reason = "the fuzzer plays in a part of the world that is for tests"
-    )
-)]
+#![allow(clippy::unwrap_used, reason = "a test and a fuzz target may")]
+#![cfg_attr(not(test), allow(dead_code, reason = "the fuzzer plays in a part of the world that is for tests"))]
 
 mod keyspace;
 #[cfg(test)]

@@ -73,6 +73,30 @@ fn what_a_node_says_of_itself_is_said_again_when_it_was_removed() {
     assert_eq!((w.held("h1"), w.held("h2")), (6, 6));
 }
 
+/// A store that was lost counts its revisions anew: a write that was under way can fit by chance.
+#[test]
+fn what_a_node_says_of_itself_is_said_again_when_a_former_session_wrote_over_it() {
+    let mut w = cluster(&[("h1", 1), ("h2", 2)]);
+    w.store.revision += 1;
+    let revision = Revision(w.store.revision);
+    let entry = w.store.entries.get_mut("nodes/1").unwrap();
+    let Value::Node(info) = &entry.value else {
+        panic!("what a node says")
+    };
+    let former = NodeInfo {
+        session: SessionId(7),
+        ..NodeInfo::clone(info)
+    };
+    (entry.revision, entry.value) = (revision, Value::Node(Arc::new(former)));
+    w.run(2_500);
+    let node = w.nodes.values().find(|node| node.engine.id() == NodeId::new(1)).unwrap();
+    assert_eq!(
+        node.engine.view().settings_of(NodeId::new(1).unwrap()),
+        Some(node.engine.set.info.settings)
+    );
+    assert_eq!((w.held("h1"), w.held("h2")), (6, 6));
+}
+
 #[test]
 fn orders_for_a_former_owner_of_an_id_are_not_for_the_next() {
     let mut w = World::new(vec![role("a", 4, Mode::Primary)]);
