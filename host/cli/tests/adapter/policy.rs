@@ -77,8 +77,5 @@ fn a_policy_in_python_decides_for_real_nodes() {
     let plans: Vec<_> = cluster.told.iter().filter(about).collect();
     assert!(plans.iter().any(|told| told.event == "plan-accepted"), "{plans:?}");
     let foreign = |told: &&Told| told.event == "plan-accepted" && told.fields["native"] == false;
-    assert!(
-        plans.iter().all(|told| foreign(told)),
-        "the policy decided, and was never refused: {plans:?}"
-    );
+    assert!(plans.iter().all(foreign), "the policy decided, and was never refused: {plans:?}");
 }
