@@ -22,6 +22,8 @@ pub(crate) struct Program {
     target: String,
     /// Whether it lies in `tests`: it is there to hold tests.
     integration: bool,
+    /// The name of its package.
+    name: String,
     /// The folder of its package, in full.
     folder: PathBuf,
     executable: PathBuf,
@@ -59,7 +61,14 @@ impl Program {
             return None;
         }
         let package = Path::new(message["manifest_path"].as_str()?).parent()?;
+        // `path+file:///the/folder#0.1.0`, or with a name that is not the folder's, `#name@0.1.0`.
+        let (_, id) = message["package_id"].as_str()?.rsplit_once('#')?;
+        let name = match id.split_once('@') {
+            Some((name, _)) => name,
+            None => package.file_name()?.to_str()?,
+        };
         Some(Self {
+            name: name.to_owned(),
             package: package.strip_prefix(root).unwrap_or(package).to_str()?.to_owned(),
             target: message["target"]["name"].as_str()?.to_owned(),
             integration: message["target"]["kind"].as_array()?.iter().any(|kind| kind == "test"),
@@ -75,6 +84,7 @@ impl Program {
             package: package.to_owned(),
             target: target.to_owned(),
             integration: true,
+            name: String::new(),
             folder: PathBuf::new(),
             executable: PathBuf::new(),
         }
@@ -140,7 +150,8 @@ impl Program {
     /// As cargo runs it: in the folder of its package.
     fn command(&self) -> Command {
         let mut command = Command::new(&self.executable);
-        command.current_dir(&self.folder).env("CARGO_MANIFEST_DIR", &self.folder);
+        command.current_dir(&self.folder);
+        command.env("CARGO_MANIFEST_DIR", &self.folder).env("CARGO_PKG_NAME", &self.name);
         command
     }
 }

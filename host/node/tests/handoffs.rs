@@ -7,8 +7,8 @@ use common::ledger::{Counted, Ledger};
 use common::until;
 use common::wire::Wire;
 use shardwright::{Node, Role, backend};
-use shardwright_config::ClusterConfig;
-use shardwright_coordinator::Coordinator;
+use shardwright_config::{ClusterConfig, CoordinatorConfig};
+use shardwright_coordinator::{Coordinator, MemoryBroker, Namespace};
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -44,6 +44,8 @@ struct Cluster {
     config: ClusterConfig,
     folder: TempDir,
     ledger: Ledger,
+    /// Where those in memory meet.
+    memory: MemoryBroker,
     /// How long a message takes to be sent, beside what it takes anyway.
     sending: Option<Duration>,
 }
@@ -57,6 +59,7 @@ impl Cluster {
             config,
             folder: tempfile::tempdir().expect("a folder"),
             ledger: Ledger::default(),
+            memory: MemoryBroker::new(),
             sending: None,
         }
     }
@@ -69,7 +72,10 @@ impl Cluster {
 
     /// A node with a connection of its own.
     async fn start(&self, host: &str) -> Node {
-        let mut coordinator: Arc<dyn Coordinator> = backend::open(&self.config).await.expect("it opens");
+        let mut coordinator: Arc<dyn Coordinator> = match self.config.coordinator {
+            CoordinatorConfig::Memory => Arc::new(self.memory.open(Namespace::new("test").expect("a name"))),
+            _ => backend::open(&self.config).await.expect("it opens"),
+        };
         if let Some(sending) = self.sending {
             coordinator = Wire::slow(coordinator, sending);
         }

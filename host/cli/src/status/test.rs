@@ -96,7 +96,11 @@ impl Stage {
                 ended: Some(renewed).filter(|_| self.ended && n == 2),
             };
             put(Key::Session(id(n)), Value::Session(session), renewed);
-            put(Key::Node(id(n)), Value::Node(Arc::new(info.clone())), at(NOW));
+            let info = NodeInfo {
+                session: SessionId(n.into()),
+                ..info.clone()
+            };
+            put(Key::Node(id(n)), Value::Node(Arc::new(info)), at(NOW));
         }
         let leader = Leader {
             node: Some(id(1)).filter(|_| self.leader),
