@@ -7,6 +7,7 @@ use shardwright_coordinator::redis::{RedisCoordinator, RedisOptions, RedisTopolo
 use shardwright_coordinator::suite::{CHECKS, Disturb, Factory, Options, Outcome, run};
 use shardwright_servers::{Authority, Proxy, RedisCluster, RedisSentinel, RedisServer};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Once, a listing is as long as it gets; filling the store for it takes longer than all other checks.
 const MANY: usize = 10_000;
@@ -31,6 +32,8 @@ async fn verify(options: RedisOptions, keys: usize, disturb: impl Fn() + Clone +
     let options = Options {
         keys,
         disturb: Some(disturb),
+        // On a machine that is busy: how long a check takes is no promise.
+        patience: Duration::from_secs(240),
         ..Options::default()
     };
     let report = run(factory, options).await;

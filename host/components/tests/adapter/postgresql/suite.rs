@@ -10,6 +10,7 @@ use shardwright_coordinator::{Coordinator, Store};
 use shardwright_core::store::{Expected, Revision, StoreError};
 use shardwright_servers::{Authority, Proxy};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Once, a listing is as long as it gets; filling the store for it takes longer than all other checks.
 const MANY: usize = 10_000;
@@ -35,6 +36,8 @@ async fn verify(options: AdapterOptions, keys: usize, disturb: impl Fn() + Clone
     let options = Options {
         keys,
         disturb: Some(disturb),
+        // On a machine that is busy: how long a check takes is no promise.
+        patience: Duration::from_secs(240),
         ..Options::default()
     };
     let report = run(factory, options).await;
