@@ -182,7 +182,7 @@ fn an_owner_that_must_have_stopped_is_awaited_until_others_may_end_its_session()
     stage.renewed[1] = 14_000;
     assert!(stage.unowned(None).is_empty(), "it may act for half a second yet");
     stage.renewed[1] = 14_600;
-    let text = "its owner 2 (mail-2) has not renewed its session for 14 s, and has stopped: others may take over in 900 ms";
+    let text = "its owner 2 (mail-2) has not renewed its session for 14.6 s, and has stopped: others may take over in 900 ms";
     assert_eq!(stage.why(None), (Reason::OwnerSilent, text.to_owned(), Some(900)));
     stage.ended = true;
     let text = "the session of its owner 2 (mail-2) is over: the leader grants it in a moment";

@@ -77,11 +77,11 @@ fn a_node_stops_when_a_later_connection_tells() {
     let mut stage = Stage::of(&["alpha"]);
     let skip = stage.cluster.told.len();
     stage.relay.doubt(3_000);
-    // Connections are made anew after that.
+    // All connections are made anew after that, for each was used in vain.
     stage.relay.set(Mood::Down);
     stage.cluster.event("alpha", "coordinator-down", skip);
-    stage.relay.set(Mood::Fine);
     stage.cluster.event("alpha", "fenced", skip);
+    stage.relay.set(Mood::Fine);
     let log = logged(&stage, "this node does nothing by them");
     assert!(log.contains("margin = \"3000ms\""), "{log}");
     stage.cluster.ask(&["coordinator", "doctor"]).code(3).says("margin");
