@@ -130,7 +130,7 @@ impl Inspected {
         )?;
         match &self.grants {
             Some(grants) => list("grants", grants.clone())?,
-            None => line("grants   depend on its configuration: see --config")?,
+            None => line("grants   depend on its configuration: see --config-json")?,
         }
         Ok(())
     }

@@ -45,9 +45,11 @@ fn a_cluster_lives_on_it_while_its_server_comes_and_goes() {
     for host in ["alpha", "beta"] {
         cluster.start(host);
     }
-    for host in ["alpha", "beta"] {
-        cluster.ready(host);
-    }
+    // Both compile it.
+    cluster.patient("both to be ready", |told| {
+        let ready = |host: &str| told.iter().any(|told| told.host == host && told.event == "ready");
+        (ready("alpha") && ready("beta")).then_some(())
+    });
     cluster.shared(&["alpha", "beta"]);
     let before = cluster.told.len();
     server.kill().expect("killed");
