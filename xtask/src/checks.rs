@@ -29,20 +29,25 @@ pub(crate) struct Arguments {
     fail_fast: bool,
 }
 
-/// The steps in their order. Those that compute run beside the tests, which wait for servers most of the time. They
-/// share no lock of cargo's with them: the tests have been built.
-const STAGES: [Stage; 3] = [
+/// The steps in their order. The short ones run beside the tests, which wait for servers most of the time; those that
+/// compute for minutes would make servers slow, and come at the end. None shares a lock of cargo's with what it runs
+/// beside: the tests have been built.
+const STAGES: [Stage; 4] = [
     Stage {
         steps: &[Step::Tools, Step::Fmt, Step::Clippy, Step::Build],
         beside: &[],
     },
     Stage {
         steps: &[Step::Test],
-        beside: &[Step::Deny, Step::Advisories, Step::Guests, Step::Model, Step::Doctest, Step::Docs],
+        beside: &[Step::Deny, Step::Advisories, Step::Guests],
     },
     Stage {
         steps: &[Step::Chaos, Step::Measure],
         beside: &[],
+    },
+    Stage {
+        steps: &[Step::Model],
+        beside: &[Step::Doctest, Step::Docs],
     },
 ];
 
