@@ -36,8 +36,11 @@ impl Config {
     /// # Errors
     /// One sentence about the first mistake.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let mut given: Map<String, Value> =
-            serde_json::from_str(text).map_err(|error| format!("the configuration of the adapter is no JSON object: {error}"))?;
+        // serde_json's own message may quote what is in the text.
+        let mut given: Map<String, Value> = serde_json::from_str(text).map_err(|error| {
+            let (line, column) = (error.line(), error.column());
+            format!("the configuration of the adapter is no JSON object (line {line}, column {column})")
+        })?;
         let config = Self {
             host: host(&required(&mut given, "host")?)?,
             port: port(given.remove("port"))?,
@@ -153,6 +156,14 @@ mod test {
         let config = config.unwrap();
         assert_eq!((config.grant().as_str(), config.schema.as_str()), ("tls://[::1]:6000", "mail_2"));
         assert!(!format!("{config:?}").contains("hush"));
+    }
+
+    #[test]
+    fn what_is_no_object_is_not_repeated() {
+        for text in ["\"hush\"", "hush", "{\"password\": \"hush\"", "[\"hush\"]"] {
+            let error = Config::parse(text).unwrap_err();
+            assert!(error.contains("no JSON object") && !error.contains("hush"), "{error}");
+        }
     }
 
     #[test]

@@ -26,7 +26,12 @@ pub fn config(data: &[u8]) {
         return;
     }
     let secret = "hunter2-hunter2";
-    for text in [text.to_owned(), format!("{{\"password\":\"{secret}\"{text}")] {
+    for text in [
+        text.to_owned(),
+        format!("{{\"password\":\"{secret}\"{text}"),
+        format!("\"{secret}\"{text}"),
+        format!("\"{secret}\""),
+    ] {
         match Config::parse(&text) {
             Ok(config) => assert!(!format!("{config:?}").contains(secret)),
             Err(why) => assert!(!why.is_empty() && !why.contains("hunter2"), "{why}"),
