@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 
-use crate::child;
+use crate::{child, tools};
 
 const CARGO_FUZZ: &str = "0.13.2";
 
@@ -47,7 +47,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         targets.retain(|target| target == wanted);
     }
     let fuzzer = Fuzzer {
-        program: cargo_fuzz(!arguments.no_install)?,
+        program: tools::cargo_command("fuzz", CARGO_FUZZ, !arguments.no_install)?,
     };
     nightly(!arguments.no_install)?;
     for target in &targets {
@@ -118,28 +118,6 @@ impl Fuzzer {
 /// Where a target keeps what it has found on this machine.
 fn found(target: &str) -> PathBuf {
     Path::new("fuzz/target/found").join(target)
-}
-
-/// The pinned cargo-fuzz: one found on this machine, or else compiled, once, under the target directory.
-fn cargo_fuzz(install: bool) -> Result<PathBuf> {
-    let folder = shardwright_servers::tools::folder().join(format!("cargo-fuzz-{CARGO_FUZZ}"));
-    let installed = folder.join("bin/cargo-fuzz");
-    let works = |program: &Path| {
-        let version = child::output(Command::new(program).args(["fuzz", "--version"]));
-        version.is_some_and(|version| version == format!("cargo-fuzz {CARGO_FUZZ}"))
-    };
-    if let Some(found) = [installed.clone(), PathBuf::from("cargo-fuzz")]
-        .into_iter()
-        .find(|program| works(program))
-    {
-        return Ok(found);
-    }
-    let hint = format!("cargo-fuzz {CARGO_FUZZ} is missing: run `cargo install --locked cargo-fuzz@{CARGO_FUZZ}`");
-    ensure!(install, "{hint}");
-    let mut build = child::cargo();
-    build.args(["install", "--locked", "--force", "--root"]).arg(&folder);
-    child::run(build.arg(format!("cargo-fuzz@{CARGO_FUZZ}"))).context(hint)?;
-    Ok(installed)
 }
 
 fn nightly(install: bool) -> Result<()> {

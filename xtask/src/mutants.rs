@@ -10,7 +10,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::child;
+use crate::{child, tools};
 
 const CARGO_MUTANTS: &str = "27.1.0";
 
@@ -72,7 +72,7 @@ struct Mutant {
 
 /// Tries every mutant of the files asked for; an error if one survives that is not listed, or if one is listed that does not survive.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let program = installed()?;
+    let program = tools::cargo_command("mutants", CARGO_MUTANTS, true)?;
     let listed = read(&fs::read_to_string(LIST).with_context(|| format!("{LIST} cannot be read"))?)?;
     let output = shardwright_servers::tools::folder().with_file_name("mutants");
     let mut survivors = Vec::new();
@@ -224,24 +224,6 @@ fn read(list: &str) -> Result<BTreeMap<Mutant, usize>> {
         *listed.entry(Mutant { file, change }).or_default() += 1;
     }
     Ok(listed)
-}
-
-/// The pinned cargo-mutants, compiled under the target directory the first time.
-fn installed() -> Result<PathBuf> {
-    let folder = shardwright_servers::tools::folder().join(format!("cargo-mutants-{CARGO_MUTANTS}"));
-    let program = folder.join("bin/cargo-mutants");
-    let pinned = || child::output(Command::new(&program).args(["mutants", "--version"])).is_some_and(|v| v.ends_with(CARGO_MUTANTS));
-    if !pinned() {
-        let mut build = child::cargo();
-        build.args(["install", "--locked", "--force", "--root"]).arg(&folder);
-        child::run(build.arg(format!("cargo-mutants@{CARGO_MUTANTS}")))?;
-    }
-    ensure!(
-        pinned(),
-        "{} is not the cargo-mutants {CARGO_MUTANTS} that was installed",
-        program.display()
-    );
-    Ok(program)
 }
 
 #[cfg(test)]

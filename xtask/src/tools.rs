@@ -114,6 +114,38 @@ pub(crate) fn cargo_deny(install: bool) -> Result<PathBuf> {
     Ok(installed)
 }
 
+/// The command `cargo NAME` of this version: one found on this machine, or else compiled, once, under the target directory.
+pub(crate) fn cargo_command(name: &str, version: &str, install: bool) -> Result<PathBuf> {
+    let package = format!("cargo-{name}");
+    let folder = shardwright_servers::tools::folder().join(format!("{package}-{version}"));
+    let installed = folder.join("bin").join(&package);
+    let pinned = |program: &Path| {
+        child::output(Command::new(program).args([name, "--version"])).is_some_and(|told| told == format!("{package} {version}"))
+    };
+    if let Some(found) = [installed.clone(), PathBuf::from(&package)]
+        .into_iter()
+        .find(|program| pinned(program))
+    {
+        return Ok(found);
+    }
+    let hint = format!("{package} {version} is missing: run `cargo install --locked {package}@{version}`");
+    ensure!(install, "{hint}");
+    compile(&folder, &format!("{package}@{version}")).context(hint)?;
+    ensure!(
+        pinned(&installed),
+        "{} is not the {package} {version} that was installed",
+        installed.display()
+    );
+    Ok(installed)
+}
+
+/// Compiles the command of this package, such as `cargo-deny@0.20.2`, into `folder`.
+fn compile(folder: &Path, package: &str) -> Result<()> {
+    let mut build = child::cargo();
+    build.args(["install", "--locked", "--force", "--root"]).arg(folder).arg(package);
+    child::run(&mut build)
+}
+
 fn is_pinned_cargo_deny(program: &Path) -> bool {
     child::output(Command::new(program).arg("--version")).is_some_and(|version| version == format!("cargo-deny {CARGO_DENY}"))
 }
