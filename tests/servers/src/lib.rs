@@ -11,6 +11,7 @@
 
 mod authority;
 mod clock;
+mod component;
 mod dates;
 mod etcd;
 mod example;
@@ -28,6 +29,7 @@ mod server;
 pub mod tools;
 
 pub use authority::{Authority, Certificate};
+pub use component::component;
 pub use etcd::{EtcdBuilder, EtcdCluster, EtcdServer};
 pub use example::ExampleServer;
 pub use kafka::{KafkaBuilder, KafkaCluster, KafkaServer, Sasl};

@@ -3,7 +3,7 @@
 use crate::common::{command, run};
 use crate::workshop::{built, config};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 #[test]
@@ -113,18 +113,7 @@ fn peak(adapter: &Path, misdeed: &str) -> u64 {
 
 #[test]
 fn what_an_adapter_hoards_while_it_is_looked_at_costs_next_to_nothing() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let target = root.join("target/guests");
-    let status = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--locked", "--lib", "--package", "shardwright-hostile-adapter"])
-        .args(["--profile", "guest", "--target", "wasm32-wasip2", "--target-dir"])
-        .arg(&target)
-        .current_dir(&root)
-        .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        .env_remove("RUSTFLAGS")
-        .status();
-    assert!(status.expect("cargo runs").success(), "the hostile adapter does not build");
-    let adapter = target.join("wasm32-wasip2/guest/shardwright_hostile_adapter.wasm");
+    let adapter = shardwright_servers::component("shardwright-hostile-adapter").expect("it builds");
     // Compiling it is what a look costs anyway.
     let honest = peak(&adapter, "");
     for misdeed in ["inspected-keep-authority", "inspected-pass-bytes", "require-much"] {

@@ -5,8 +5,6 @@ use shardwright_coordinator::{Bus, Coordinator, Delivery, MemoryBroker, MemoryCo
 use shardwright_core::store::{Entry, Expected, Revision, StoreError, Written};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
-use std::process::Command;
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
@@ -35,21 +33,8 @@ pub(crate) fn adapter(version: &str) -> Vec<u8> {
 }
 
 fn build() -> Vec<u8> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let target = root.join("target/guests");
-    let status = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--locked", "--lib", "--package", "shardwright-relay-adapter"])
-        .args(["--profile", "guest", "--target", "wasm32-wasip2", "--target-dir"])
-        .arg(&target)
-        .current_dir(&root)
-        .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        .env_remove("RUSTFLAGS")
-        .status();
-    assert!(
-        status.expect("cargo runs").success(),
-        "the relay adapter does not build: `rustup target add wasm32-wasip2`?"
-    );
-    std::fs::read(target.join("wasm32-wasip2/guest/shardwright_relay_adapter.wasm")).expect("it was just built")
+    let adapter = shardwright_servers::component("shardwright-relay-adapter").expect("it builds");
+    std::fs::read(adapter).expect("it was just built")
 }
 
 /// How the server answers.

@@ -1,7 +1,7 @@
 //! A disk that is full, with all that nodes keep on it.
 
 use crate::common::{Cluster, SETTINGS, binary, holders};
-use crate::{owned_again, unharmed};
+use crate::{owned_again, stopped, unharmed};
 use shardwright_cli::process::Yard;
 use std::fs;
 use std::io::Write;
@@ -55,13 +55,7 @@ fn played(disk: &Path) {
 
     let skip = cluster.told.len();
     let ballast = Ballast::new(disk.join("ballast"));
-    for host in hosts {
-        let down = cluster.event(host, "coordinator-down", skip);
-        assert!(down.fields["reason"].is_string(), "{down:?}");
-        let fenced = cluster.event(host, "fenced", skip);
-        assert!(fenced.at >= fenced.fields["deadline"].as_u64().expect("a moment"), "{fenced:?}");
-        cluster.event(host, "losing", skip);
-    }
+    stopped(&mut cluster, &hosts, skip);
     assert!(
         hosts.iter().any(|host| cluster.yard.log(host).contains("full")),
         "one of them says why"

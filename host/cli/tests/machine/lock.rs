@@ -1,7 +1,7 @@
 //! Another process that does not let go of the file in which nodes meet.
 
 use crate::common::Cluster;
-use crate::{owned_again, unharmed};
+use crate::{owned_again, stopped, unharmed};
 
 #[test]
 fn nodes_whose_file_is_locked_for_long_stop_and_go_on_when_it_is_free() {
@@ -11,13 +11,7 @@ fn nodes_whose_file_is_locked_for_long_stop_and_go_on_when_it_is_free() {
     let other = rusqlite::Connection::open(cluster.yard.store()).expect("opens");
     other.busy_timeout(crate::common::LIMIT).expect("set");
     other.execute_batch("BEGIN IMMEDIATE").expect("locks");
-    for host in hosts {
-        let down = cluster.event(host, "coordinator-down", skip);
-        assert!(down.fields["reason"].is_string(), "{down:?}");
-        let fenced = cluster.event(host, "fenced", skip);
-        assert!(fenced.at >= fenced.fields["deadline"].as_u64().expect("a moment"), "{fenced:?}");
-        cluster.event(host, "losing", skip);
-    }
+    stopped(&mut cluster, &hosts, skip);
     // An operator who asks is told who is in the way. That takes as long as the lock is waited for.
     let node = ["nodes", "drain", "1"];
     cluster

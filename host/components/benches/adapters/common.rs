@@ -8,8 +8,6 @@ use shardwright_components::adapter::AdapterCoordinator;
 use shardwright_coordinator::{Namespace, Store};
 use shardwright_core::store::{Expected, Revision};
 use std::error::Error;
-use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 pub(crate) type Failure = Box<dyn Error + Send + Sync>;
@@ -25,21 +23,7 @@ pub(crate) fn namespace() -> Result<Namespace, Failure> {
 
 /// The component that the package `name` of this workspace builds to.
 pub(crate) fn built(name: &str) -> Result<Vec<u8>, Failure> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let target = root.join("target/guests");
-    let status = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--locked", "--lib", "--package", name])
-        .args(["--profile", "guest", "--target", "wasm32-wasip2", "--target-dir"])
-        .arg(&target)
-        .current_dir(&root)
-        .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        .env_remove("RUSTFLAGS")
-        .status()?;
-    if !status.success() {
-        return Err(format!("{name} does not build").into());
-    }
-    let file = format!("{}.wasm", name.replace('-', "_"));
-    Ok(std::fs::read(target.join("wasm32-wasip2/guest").join(file))?)
+    Ok(std::fs::read(shardwright_servers::component(name)?)?)
 }
 
 /// A client that does the same as the adapter, natively.

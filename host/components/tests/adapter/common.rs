@@ -3,35 +3,16 @@
 use shardwright_components::adapter::{AdapterComponent, AdapterCoordinator, AdapterEngine, AdapterOptions, Grants};
 use shardwright_coordinator::Namespace;
 use shardwright_coordinator::broker::{BrokerError, Password};
-use std::path::Path;
-use std::process::Command;
-use std::sync::{LazyLock, Mutex};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 use tokio::sync::OnceCell;
 
 /// One engine for all tests of the program, as in a real process.
 pub(crate) static ENGINE: LazyLock<AdapterEngine> = LazyLock::new(|| AdapterEngine::new(None).expect("an engine"));
 
-/// The component that the package `name` of this workspace builds to, built once for each test program.
+/// The component that the package `name` of this workspace builds to.
 pub(crate) fn built(name: &str) -> Vec<u8> {
-    static BUILDING: Mutex<()> = Mutex::new(());
-    let _one_at_a_time = BUILDING.lock().expect("no build panicked");
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let target = root.join("target/guests");
-    let status = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--locked", "--lib", "--package", name])
-        .args(["--profile", "guest", "--target", "wasm32-wasip2", "--target-dir"])
-        .arg(&target)
-        .current_dir(&root)
-        .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        .env_remove("RUSTFLAGS")
-        .status();
-    assert!(
-        status.expect("cargo runs").success(),
-        "{name} does not build: `rustup target add wasm32-wasip2`?"
-    );
-    let file = format!("{}.wasm", name.replace('-', "_"));
-    std::fs::read(target.join("wasm32-wasip2/guest").join(file)).expect("it was just built")
+    std::fs::read(shardwright_servers::component(name).expect("it builds")).expect("it was just built")
 }
 
 pub(crate) async fn load(bytes: Vec<u8>) -> AdapterComponent {
