@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 
 use crate::servers::{self, Tool};
 use crate::tally::Tally;
-use crate::{child, step};
+use crate::{programs, step};
 
 /// How long each store is disturbed in the test command, its start and its calm included, in seconds.
 const QUICK: u64 = 30;
@@ -124,15 +124,10 @@ pub(crate) fn quick(tally: &mut Tally) -> Result<()> {
     Ok(())
 }
 
-/// The program that disturbs, built with those that it needs beside it: a test of each package brings its programs, in the shape in which all tests are
-/// built.
+/// The program that disturbs, built with those that it needs beside it: a test of each package brings its programs, in the shape in which all tests
+/// are built.
 fn program() -> Result<PathBuf> {
-    let mut build = child::cargo();
-    build
-        .arg("test")
-        .args(["--workspace", "--exclude", step::MODEL])
-        .args(servers::FEATURES);
-    child::run(build.args(["--test", "plants", "--test", "live", "--no-run"]))?;
+    programs::build(&[step::all("--test=plants"), vec!["--test=live"]].concat())?;
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
     Ok(target.join("debug/chaos"))
 }

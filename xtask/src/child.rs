@@ -11,9 +11,21 @@ use anyhow::{Context, Result, bail};
 
 use crate::say;
 
-/// The cargo that runs this program.
+/// The cargo that runs this program, without what that has set for this package alone: build scripts that look at it (ring's) would run again, and
+/// a dozen crates be compiled anew, whenever cargo is called by this program after it was called by hand.
 pub(crate) fn cargo() -> Command {
-    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| is_of_a_package(&name.to_string_lossy())) {
+        cargo.env_remove(name);
+    }
+    cargo
+}
+
+/// Whether cargo sets this variable for the package that it builds or runs.
+fn is_of_a_package(name: &str) -> bool {
+    ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_", "CARGO_PRIMARY_"]
+        .iter()
+        .any(|prefix| name.starts_with(prefix))
 }
 
 /// Runs `command` to its end; an exit status other than zero is an error.
@@ -160,6 +172,28 @@ mod test {
         .unwrap_err();
         assert_eq!(lines, ["one", "two"]);
         assert_eq!(error.to_string(), "`sh -c echo one; printf two; exit 3` ended with exit status: 3");
+    }
+
+    #[test]
+    fn what_is_of_one_package_is_not_passed_on() {
+        for name in ["CARGO_PKG_NAME", "CARGO_MANIFEST_DIR", "CARGO_BIN_NAME", "CARGO_PRIMARY_PACKAGE"] {
+            assert!(is_of_a_package(name), "{name}");
+        }
+        for name in [
+            "CARGO",
+            "CARGO_HOME",
+            "CARGO_TARGET_DIR",
+            "CARGO_BUILD_JOBS",
+            "CARGO_TERM_COLOR",
+            "PATH",
+        ] {
+            assert!(!is_of_a_package(name), "{name}");
+        }
+        let removed: Vec<_> = cargo().get_envs().map(|(name, value)| (name.to_owned(), value.is_none())).collect();
+        assert!(
+            removed.contains(&("CARGO_PKG_NAME".into(), true)),
+            "cargo runs this test: {removed:?}"
+        );
     }
 
     #[test]

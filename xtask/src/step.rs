@@ -132,7 +132,7 @@ impl Step {
 }
 
 /// What cargo is told to take this kind of tests of every package but the model.
-fn all(kind: &str) -> Vec<&str> {
+pub(crate) fn all(kind: &str) -> Vec<&str> {
     [&["--workspace", "--exclude", MODEL, kind], &servers::FEATURES[..]].concat()
 }
 
