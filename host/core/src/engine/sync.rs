@@ -89,8 +89,9 @@ impl Engine {
             self.sync.full = now.plus(FULL_EVERY * self.set.timing.renew);
         }
         let before: BTreeSet<NodeId> = self.view.live().collect();
-        let ordered = self.orders();
-        let known: BTreeSet<NodeId> = self.view.sessions.keys().copied().collect();
+        // Renewals give no orders, and only a full listing shows who is gone.
+        let told = full || listing.entries.iter().any(|(key, _)| key.starts_with("nodes/"));
+        let ordered = told.then(|| (self.orders(), self.view.sessions.keys().copied().collect::<BTreeSet<_>>()));
         let plans = self.plans_in(&listing);
         let seen = listing.revision;
         // Renewals alone are no news for a leader.
@@ -118,7 +119,9 @@ impl Engine {
         let changes = self.duty.learn(seen, plans);
         self.perform(changes);
         self.tell_peers(&before);
-        self.tell_orders(&ordered, &known);
+        if let Some((before, known)) = ordered {
+            self.tell_orders(&before, &known);
+        }
         self.registry_due = Some(now);
     }
 
