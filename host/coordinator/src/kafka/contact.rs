@@ -61,9 +61,7 @@ pub(super) async fn reach(outbox: &Outbox, topic: &str) -> Result<Option<usize>,
             // The reason may come a moment after the failure.
             let _ = timeout(GRACE, common.reports.anything.notified()).await;
             let why = match error::code(&error) {
-                Some(Code::BrokerTransportFailure) => {
-                    "nobody is there, or closes the connection: is the address right, does it want TLS, or a user and password?".into()
-                }
+                Some(Code::BrokerTransportFailure) => common.reports.closed("nobody is there, or closes the connection"),
                 _ => error.to_string(),
             };
             Err(explain(common, common.reports.why(&why)).await)

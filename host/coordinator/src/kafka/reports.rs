@@ -28,6 +28,8 @@ struct Heard {
     passing: Option<String>,
     /// The broker's certificate was not accepted.
     unverified: bool,
+    /// The broker answered once: that it closes connections does not come from what we offer.
+    answered: bool,
 }
 
 impl Reports {
@@ -61,6 +63,7 @@ impl Reports {
         let is_decisive = decisive.is_some();
         match decisive {
             Some(error) => heard.decisive = Some(error),
+            None if reason.contains("Disconnected") && !heard.answered => heard.passing = Some(self.closed(reason)),
             None => heard.passing = Some(reason.into()),
         }
         drop(heard);
@@ -104,14 +107,6 @@ impl Reports {
                 };
                 Some(BrokerError::Tls { location, why })
             }
-            Code::BrokerTransportFailure | Code::Fail if !self.tls && has(&["connecting to a SSL listener?"]) => Some(BrokerError::Tls {
-                location,
-                why: format!("the broker seems to want TLS: switch it on ({reason})"),
-            }),
-            Code::BrokerTransportFailure | Code::Fail if !self.login && has(&["SASL"]) => Some(BrokerError::Denied {
-                location,
-                why: format!("the broker seems to want a user and password ({reason})"),
-            }),
             _ => None,
         }
     }
@@ -130,8 +125,74 @@ impl Reports {
         })
     }
 
+    /// What it may mean that connections end before the broker answered: one that wants another kind of connection, or
+    /// to know who we are, says nothing and closes it.
+    pub(super) fn closed(&self, reason: &str) -> String {
+        let mut wanted = vec!["is the address right"];
+        if !self.tls {
+            wanted.push("does it want TLS");
+        } else if !self.identity {
+            wanted.push("does it want a client certificate");
+        }
+        if !self.login {
+            wanted.push("does it want a user and password");
+        }
+        format!("{reason}: {}?", wanted.join(", "))
+    }
+
     /// It works: what was reported before is of no interest any more.
     pub(super) fn forget(&self) {
-        *self.lock() = Heard::default();
+        *self.lock() = Heard {
+            answered: true,
+            ..Heard::default()
+        };
+    }
+}
+
+#[cfg(test)]
+mod test {
+    use super::*;
+    use std::time::Duration;
+
+    /// What librdkafka logs if a broker closes a connection; which of the ways it sees it in is a matter of moments.
+    const CLOSED: [&str; 3] = [
+        "Disconnected: connection closed by peer: receive 0 after POLLIN (after 4ms in state APIVERSION_QUERY)",
+        "Disconnected: connection closed by peer: POLLHUP (after 2ms in state APIVERSION_QUERY)",
+        "Disconnected: connection reset by peer (after 1ms in state UP)",
+    ];
+
+    fn reports() -> Reports {
+        let options = KafkaOptions {
+            brokers: vec!["here".into()],
+            login: None,
+            tls: None,
+            replication: 1,
+            timeout_message: Duration::from_secs(5),
+            timeout_session: Duration::from_secs(5),
+        };
+        Reports::new("kafka://here", &options)
+    }
+
+    #[test]
+    fn a_connection_that_is_closed_at_once_says_what_the_broker_may_want() {
+        for reason in CLOSED {
+            let reports = reports();
+            reports.hear(Code::Fail, reason);
+            let error = reports.why("nothing");
+            assert!(error.is_transient(), "{error}");
+            let text = error.to_string();
+            assert!(text.contains("TLS") && text.contains("user and password"), "{text}");
+        }
+    }
+
+    #[test]
+    fn one_that_is_closed_later_does_not() {
+        for reason in CLOSED {
+            let reports = reports();
+            reports.forget();
+            reports.hear(Code::Fail, reason);
+            let error = reports.why("nothing").to_string();
+            assert!(error.contains("Disconnected") && !error.contains("TLS"), "{error}");
+        }
     }
 }
