@@ -29,13 +29,17 @@ pub(crate) struct Arguments {
     fail_fast: bool,
 }
 
-/// The steps in their order. The short ones run beside the tests, which wait for servers most of the time; those that
-/// compute for minutes would make servers slow, and come at the end. None shares a lock of cargo's with what it runs
-/// beside: the tests have been built.
-const STAGES: [Stage; 4] = [
+/// The steps in their order. Servers are fetched while the tests are built; the short checks run beside the tests, which
+/// wait for servers most of the time; those that compute for minutes would make servers slow, and come at the end. None
+/// shares a lock of cargo's with what it runs beside: the tests have been built.
+const STAGES: [Stage; 5] = [
     Stage {
-        steps: &[Step::Tools, Step::Fmt, Step::Clippy, Step::Build],
+        steps: &[Step::Tools],
         beside: &[],
+    },
+    Stage {
+        steps: &[Step::Fmt, Step::Clippy, Step::Build],
+        beside: &[Step::Servers],
     },
     Stage {
         steps: &[Step::Test],

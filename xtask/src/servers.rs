@@ -11,7 +11,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use shardwright_servers::{KafkaServer, languages as makers, tools};
 
-use crate::{apt, child, languages};
+use crate::{apt, child, languages, say};
 
 /// What builds the coordinators that use them, whatever the packages' defaults are.
 pub(crate) const FEATURES: [&str; 2] = [
@@ -134,7 +134,7 @@ pub(crate) fn present(wanted: &[Tool], install: bool) -> Result<()> {
         if !install {
             return Err(missing);
         }
-        println!("{missing:#}");
+        say::line(&format!("{missing:#}"));
         tool.install()?;
         tool.find().context("it is still missing after it was installed")?;
     }

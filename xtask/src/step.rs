@@ -24,8 +24,10 @@ const TESTS_AT_ONCE: usize = 4;
 /// The checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub(crate) enum Step {
-    /// What the checks need is here; what is missing is installed.
+    /// What the project is built with is here; what is missing is installed.
     Tools,
+    /// The servers that the tests start are here; what is missing is installed.
+    Servers,
     /// The sources are formatted.
     Fmt,
     /// Clippy and the compiler have no warning.
@@ -92,8 +94,8 @@ impl Step {
             Self::Tools => {
                 tools::toolchain(run.install)?;
                 tools::builders(run.install)?;
-                servers::present(servers::Tool::ALL, run.install)?;
             }
+            Self::Servers => servers::present(servers::Tool::ALL, run.install)?,
             Self::Fmt => child::run(child::cargo().args(["fmt", "--all", "--check"]))?,
             Self::Clippy => {
                 let mut clippy = child::cargo();

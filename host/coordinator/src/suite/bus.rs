@@ -102,7 +102,7 @@ impl Follower {
 
 pub(super) async fn order(cx: &Context<'_>) -> Verdict {
     let space = cx.space();
-    let publishers = cx.open_all(&space, 4).await?;
+    let publishers = cx.open_all::<4>(&space).await?;
     let listener = cx.open(&space).await?;
     let topics = ["one", "two"];
     let (mut far, mut own) = (listener.subscribe(&topics).await?, publishers[0].subscribe(&topics).await?);
@@ -143,7 +143,7 @@ pub(super) async fn order(cx: &Context<'_>) -> Verdict {
 
 pub(super) async fn slow(cx: &Context<'_>) -> Verdict {
     let space = cx.space();
-    let (bus, listener) = (cx.open(&space).await?, cx.open(&space).await?);
+    let [bus, listener] = cx.open_all(&space).await?;
     let mut subscription = listener.subscribe(&["flood"]).await?;
     for number in 0..cx.options.flood {
         bus.publish("flood", message("p", number)).await?;
@@ -157,7 +157,7 @@ pub(super) async fn slow(cx: &Context<'_>) -> Verdict {
 
 pub(super) async fn subscribe(cx: &Context<'_>) -> Verdict {
     let space = cx.space();
-    let (bus, listener) = (cx.open(&space).await?, cx.open(&space).await?);
+    let [bus, listener] = cx.open_all(&space).await?;
     let mut took = Vec::new();
     for number in 0..100 {
         let mut subscription = listener.subscribe(&["t"]).await?;
@@ -181,7 +181,7 @@ pub(super) async fn subscribe(cx: &Context<'_>) -> Verdict {
 
 pub(super) async fn cancel(cx: &Context<'_>) -> Verdict {
     let space = cx.space();
-    let (bus, listener) = (cx.open(&space).await?, cx.open(&space).await?);
+    let [bus, listener] = cx.open_all(&space).await?;
     let mut subscription = listener.subscribe(&["t"]).await?;
     let publisher = tokio::spawn(async move {
         for number in 0..300 {
@@ -209,7 +209,7 @@ pub(super) async fn cancel(cx: &Context<'_>) -> Verdict {
 
 pub(super) async fn sizes(cx: &Context<'_>) -> Verdict {
     let space = cx.space();
-    let (bus, listener) = (cx.open(&space).await?, cx.open(&space).await?);
+    let [bus, listener] = cx.open_all(&space).await?;
     let mut subscription = listener.subscribe(&["t"]).await?;
     let Err(BusError::TooLarge { limit, .. }) = bus.publish("t", Bytes::from(vec![0; 64 * 1024 * 1024])).await else {
         return Err(Flaw::Broken("a message of 64 MiB was not refused as too large".into()));
@@ -267,7 +267,7 @@ const NEAR: [&str; 8] = ["T", "tt", "t/x", "t.x", "t_", "t-", "u", "x/t"];
 
 pub(super) async fn topics(cx: &Context<'_>) -> Verdict {
     let space = cx.space();
-    let (bus, listener) = (cx.open(&space).await?, cx.open(&space).await?);
+    let [bus, listener] = cx.open_all(&space).await?;
     let topics = ["t", "u/v"];
     // A gap may come at any time; one that comes each time is no accident.
     let mut gaps = 0;

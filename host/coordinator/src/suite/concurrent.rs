@@ -12,7 +12,7 @@ use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
 /// Handles that the writers share, so that some meet in one handle and some across two.
-const HANDLES: u64 = 4;
+const HANDLES: usize = 4;
 
 pub(super) async fn one_key(cx: &Context<'_>) -> Verdict {
     contend(cx, 1, false).await
@@ -60,7 +60,7 @@ pub(super) async fn indeterminate(cx: &Context<'_>) -> Verdict {
 /// Has the writers contend for `keys` keys, and checks what they were told.
 async fn contend(cx: &Context<'_>, keys: u64, faulty: bool) -> Verdict {
     let space = cx.space();
-    let mut handles = cx.open_all(&space, HANDLES).await?;
+    let mut handles = Vec::from(cx.open_all::<HANDLES>(&space).await?);
     if faulty {
         let wrap = |(i, inner)| Arc::new(FaultyCoordinator::new(inner, cx.options.seed + i)) as Arc<dyn Coordinator>;
         handles = (0..).zip(handles).map(wrap).collect();

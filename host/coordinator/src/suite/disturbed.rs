@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
 /// Writers that are at work when the disturbance comes, each at a key of its own.
-const WRITERS: u64 = 4;
+const WRITERS: usize = 4;
 /// How many writes each makes before it, and after it.
 const CALM: u64 = 5;
 /// Between two tries of what is unavailable.
@@ -25,7 +25,7 @@ pub(super) async fn reconnect(cx: &Context<'_>) -> Verdict {
         return Err(Flaw::Skip("there is nothing to disturb".into()));
     };
     let space = cx.space();
-    let (bus, listener): (Arc<dyn Coordinator>, _) = (cx.open(&space).await?, cx.open(&space).await?);
+    let [bus, listener] = cx.open_all(&space).await?;
     let mut subscription = listener.subscribe(&["t"]).await?;
     let mut follower = Follower::default();
     let before = bus.put("k", Bytes::from_static(b"before"), Expected::Absent).await?;
@@ -33,9 +33,9 @@ pub(super) async fn reconnect(cx: &Context<'_>) -> Verdict {
         bus.publish("t", message("p", number)).await?;
     }
     let over = Arc::new(AtomicBool::new(false));
-    let (mut writers, at_work) = (JoinSet::new(), Arc::new(tokio::sync::Barrier::new(WRITERS as usize + 1)));
-    for number in 0..WRITERS {
-        let writer = Writer::new(cx.open(&space).await?, format!("w{number}"), number * 1_000_000);
+    let (mut writers, at_work) = (JoinSet::new(), Arc::new(tokio::sync::Barrier::new(WRITERS + 1)));
+    for (number, handle) in (0..).zip(cx.open_all::<WRITERS>(&space).await?) {
+        let writer = Writer::new(handle, format!("w{number}"), number * 1_000_000);
         writers.spawn(writer.work(over.clone(), at_work.clone()));
     }
     tokio::select! {

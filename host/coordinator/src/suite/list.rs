@@ -74,7 +74,7 @@ pub(super) async fn many(cx: &Context<'_>) -> Verdict {
     let count = cx.options.keys;
     let mut writers = JoinSet::new();
     let lanes = 64;
-    for (lane, store) in (0..lanes).zip(cx.open_all(&space, 4).await?.into_iter().cycle()) {
+    for (lane, store) in (0..lanes).zip(cx.open_all::<4>(&space).await?.into_iter().cycle()) {
         writers.spawn(async move {
             for i in (lane..count).step_by(lanes) {
                 store.put(&format!("many/{i:06}"), encode(i as u64), Expected::Absent).await?;
@@ -116,7 +116,7 @@ pub(super) async fn live(cx: &Context<'_>) -> Verdict {
     let space = cx.space();
     let (answered, looked) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let mut writers = JoinSet::new();
-    for (writer, store) in cx.open_all(&space, 4).await?.into_iter().enumerate() {
+    for (writer, store) in cx.open_all::<4>(&space).await?.into_iter().enumerate() {
         let (answered, looked, mut random) = (answered.clone(), looked.clone(), Random(cx.options.seed ^ writer as u64));
         let rounds = cx.options.rounds * 4;
         writers.spawn(async move {

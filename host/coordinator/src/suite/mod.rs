@@ -25,6 +25,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
 
 /// A boxed future.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -268,19 +269,22 @@ impl Context<'_> {
 
     /// A new handle.
     async fn open(&self, space: &Namespace) -> Result<Arc<dyn Coordinator>, Flaw> {
-        (self.factory)(space.clone())
-            .await
-            .map_err(|error| Flaw::Broken(format!("cannot open a handle: {error}")))
+        (self.factory)(space.clone()).await.map_err(unopened)
     }
 
-    /// `count` new handles.
-    async fn open_all(&self, space: &Namespace, count: u64) -> Result<Vec<Arc<dyn Coordinator>>, Flaw> {
+    /// So many new handles, opened beside each other.
+    async fn open_all<const COUNT: usize>(&self, space: &Namespace) -> Result<[Arc<dyn Coordinator>; COUNT], Flaw> {
+        let mut opening = JoinSet::from_iter((0..COUNT).map(|_| (self.factory)(space.clone())));
         let mut handles = Vec::new();
-        for _ in 0..count {
-            handles.push(self.open(space).await?);
+        while let Some(opened) = opening.join_next().await {
+            handles.push(opened?.map_err(unopened)?);
         }
-        Ok(handles)
+        handles.try_into().map_err(|_| Flaw::Broken("a handle is missing".into()))
     }
+}
+
+fn unopened(error: String) -> Flaw {
+    Flaw::Broken(format!("cannot open a handle: {error}"))
 }
 
 /// What a passed check saw, or why it did not pass.

@@ -1,14 +1,17 @@
 //! The store's promises, one client at a time.
 
-use super::{Context, Flaw, Verdict, ensure};
+use super::{Context, Flaw, Verdict, ensure, unopened};
 use crate::contract::{BusError, Coordinator};
-use crate::limits::MAX_VALUE;
+use crate::limits::{MAX_VALUE, Namespace};
 use bytes::Bytes;
 use shardwright_core::store::{Expected, Revision, StoreError, StoreTime};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 use tokio::task::JoinSet;
+
+/// How many namespaces are removed beside each other.
+const ERASED_AT_ONCE: usize = 8;
 
 /// The three states a key can be in, and how a fourth, a deleted one, equals the first.
 #[derive(Clone, Copy, Debug)]
@@ -90,7 +93,7 @@ pub(super) async fn expectations(cx: &Context<'_>) -> Verdict {
 
 pub(super) async fn conflict(cx: &Context<'_>) -> Verdict {
     let space = cx.space();
-    let (one, two) = (cx.open(&space).await?, cx.open(&space).await?);
+    let [one, two] = cx.open_all(&space).await?;
     let written = one.put("k", Bytes::from_static(b"one"), Expected::Absent).await?;
     for outcome in [
         two.put("k", Bytes::from_static(b"two"), Expected::Absent).await,
@@ -195,7 +198,7 @@ pub(super) async fn namespaces(cx: &Context<'_>) -> Verdict {
 
 pub(super) async fn time(cx: &Context<'_>) -> Verdict {
     let space = cx.space();
-    let handles: [Arc<dyn Coordinator>; 2] = [cx.open(&space).await?, cx.open(&space).await?];
+    let handles: [Arc<dyn Coordinator>; 2] = cx.open_all(&space).await?;
     let mut last = StoreTime(0);
     for i in 0..40 {
         let (one, two) = (&handles[i % 2], &handles[(i + 1) % 2]);
@@ -224,7 +227,7 @@ const RENEWALS: u64 = 8;
 /// One renews an entry all the time, as a node does its session, and another looks how old it is.
 pub(super) async fn ages(cx: &Context<'_>) -> Verdict {
     let space = cx.space();
-    let (writer, reader) = (cx.open(&space).await?, cx.open(&space).await?);
+    let [writer, reader] = cx.open_all(&space).await?;
     let first = (writer.put("session", Bytes::new(), Expected::Any).await?, 0);
     let (over, renewed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let (looked, counted) = (over.clone(), renewed.clone());
@@ -320,8 +323,18 @@ pub(super) async fn erase(cx: &Context<'_>) -> Verdict {
         "erase went too far: the namespace {other}, whose name begins with that of the erased one, is left with {spared} entries of 2"
     );
     let spaces = cx.spaces().clone();
-    for space in &spaces {
-        cx.open(space).await?.erase().await?;
+    for some in spaces.chunks(ERASED_AT_ONCE) {
+        let erase = |space: &Namespace| {
+            let opening = (cx.factory)(space.clone());
+            async move {
+                opening.await.map_err(unopened)?.erase().await?;
+                Ok::<_, Flaw>(())
+            }
+        };
+        let mut erasing = JoinSet::from_iter(some.iter().map(erase));
+        while let Some(erased) = erasing.join_next().await {
+            erased??;
+        }
     }
     Ok(format!("{} namespaces removed", spaces.len()))
 }

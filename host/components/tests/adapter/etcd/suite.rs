@@ -12,6 +12,8 @@ use std::time::Duration;
 /// Once, a listing is as long as it gets; filling the store for it takes longer than all other checks.
 const MANY: usize = 10_000;
 const SOME: usize = 1_000;
+/// More than a subscriber keeps.
+const FLOOD: u64 = 2_000;
 
 /// Runs the suite, with so many keys in a listing, and with `disturb` in the middle of one check.
 #[expect(clippy::print_stdout, reason = "the table is worth reading when a test is run by hand")]
@@ -32,6 +34,7 @@ async fn verify(options: AdapterOptions, keys: usize, disturb: impl Fn() + Clone
     });
     let options = Options {
         keys,
+        flood: FLOOD,
         disturb: Some(disturb),
         // On a machine that is busy: how long a check takes is no promise.
         patience: Duration::from_secs(240),
