@@ -25,6 +25,8 @@ use store::Store;
 const DEEDS: usize = 48;
 /// Milliseconds between two looks at the nodes.
 const STEP: u64 = 50;
+/// So many looks are longer than the grace period of a new history.
+const GRACE: u64 = 100;
 const HOSTS: [&str; 2] = ["mail-1", "mail-2"];
 
 /// Something that happens.
@@ -65,6 +67,8 @@ struct World {
     roles: Vec<RoleSpec>,
     now: Instant,
     processes: u64,
+    /// What every node remembers that starts.
+    memory: Memory,
     policy: Option<Vec<u8>>,
 }
 
@@ -83,17 +87,7 @@ fn role(name: &str, mode: Mode) -> RoleSpec {
 /// No entry, clock or policy brings a node to fall; and whatever a node writes can be read.
 pub(crate) fn engine(data: &[u8]) {
     let mut unstructured = Unstructured::new(data);
-    let mut world = World {
-        store: Store {
-            ahead: 1_700_000_000_000,
-            ..Store::default()
-        },
-        nodes: BTreeMap::new(),
-        roles: vec![role("a", Mode::Primary), role("b", Mode::All)],
-        now: Instant(1_000),
-        processes: 0,
-        policy: None,
-    };
+    let mut world = World::new(Memory::default());
     world.start(false);
     for _ in 0..DEEDS {
         if unstructured.is_empty() {
@@ -105,16 +99,48 @@ pub(crate) fn engine(data: &[u8]) {
     world.run(20);
 }
 
+/// Nothing that a state directory makes it remember brings a node to fall, neither in a new store nor in one that is lost under it.
+pub(crate) fn memory(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Some(memory) = shardwright::properties::memory(text) else {
+        return;
+    };
+    let mut world = World::new(memory);
+    world.start(false);
+    world.start(true);
+    world.run(GRACE);
+    world.happen(Deed::Wipe);
+    world.run(GRACE);
+}
+
 impl World {
+    fn new(memory: Memory) -> Self {
+        Self {
+            store: Store {
+                ahead: 1_700_000_000_000,
+                ..Store::default()
+            },
+            nodes: BTreeMap::new(),
+            roles: vec![role("a", Mode::Primary), role("b", Mode::All)],
+            now: Instant(1_000),
+            processes: 0,
+            memory,
+            policy: None,
+        }
+    }
+
     fn start(&mut self, second: bool) {
         self.processes += 1;
         let settings = Settings {
-            identity: Identity::new(
-                HOSTS[usize::from(second)],
-                InstanceId(u128::from(second) + 1),
-                ProcessId(self.processes),
-                9,
-            ),
+            identity: Identity {
+                former: self.memory.former.clone(),
+                ..Identity::new(
+                    HOSTS[usize::from(second)],
+                    InstanceId(u128::from(second) + 1),
+                    ProcessId(self.processes),
+                    9,
+                )
+            },
             seed: self.processes.into(),
             timing: Timing {
                 validity: 3_000,
@@ -130,7 +156,7 @@ impl World {
             },
             policies: vec![1; self.roles.len()],
             roles: self.roles.clone(),
-            memory: Memory::default(),
+            memory: self.memory.clone(),
             info: NodeInfo {
                 capacity: 100,
                 coordinator: "test".to_owned(),
