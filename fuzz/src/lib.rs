@@ -7,7 +7,7 @@ pub use shardwright_properties::Target;
 #[macro_export]
 macro_rules! target {
     ($name:literal) => {
-        static TARGET: std::sync::LazyLock<&$crate::Target> = std::sync::LazyLock::new(|| $crate::Target::named($name).expect("a target"));
+        const TARGET: $crate::Target = $crate::Target::named($name);
 
         $crate::libfuzzer_sys::fuzz_target!(|data: &[u8]| TARGET.hold(data));
     };

@@ -28,6 +28,10 @@ mod status;
 mod stop;
 mod trial;
 
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub use place::properties;
+
 use args::{Cli, Command};
 use clap::Parser;
 use exit::Exit;

@@ -1,6 +1,9 @@
 //! A coordinator named in one word: a path, or an address such as `redis://localhost`.
 
 mod adapter;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod properties;
 mod text;
 
 use anyhow::{Context, bail};

@@ -84,6 +84,9 @@ pub use policies::PolicyFileError;
 pub use precheck::precheck;
 pub use role::{Role, UnknownRole};
 pub use state_dir::StateDirError;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub use state_dir::properties;
 
 pub use shardwright_config::{ClusterConfig, Difference};
 pub use shardwright_coordinator::{BusError, Coordinator, MemoryBroker};

@@ -1,26 +1,32 @@
 //! Nodes over a store in which somebody writes whatever he likes: none of them may be brought to fall by it.
 
+mod planted;
+mod store;
+
 use arbitrary::{Arbitrary, Unstructured};
+use planted::{Number, Planted};
 use shardwright_core::codec::{decode, encode};
 use shardwright_core::engine::{Command, Engine, Event, Settings};
-use shardwright_core::id::{HistoryId, InstanceId, NodeId, ProcessId, SessionId};
-use shardwright_core::join::{Answer, Identity, Outcome, Request};
+use shardwright_core::id::{InstanceId, ProcessId};
+use shardwright_core::join::{Identity, Request};
 use shardwright_core::memory::Memory;
 use shardwright_core::native;
-use shardwright_core::plan::{PlanPart, shape};
 use shardwright_core::role::{Mode, Placement, Replicas, RoleSpec};
 use shardwright_core::rules::Rules;
 use shardwright_core::snapshot::{self, Proposal};
-use shardwright_core::store::{Entry, Expected, Listing, Reading, Revision, StoreError, StoreTime, Written};
+use shardwright_core::store::StoreTime;
 use shardwright_core::time::{Instant, Timing};
-use shardwright_core::values::{Host, IdOwner, Key, Leader, Meta, NodeInfo, Session, Value};
+use shardwright_core::values::{Key, NodeInfo};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use store::Store;
 
 /// So many things happen at most.
 const DEEDS: usize = 48;
 /// Milliseconds between two looks at the nodes.
 const STEP: u64 = 50;
+/// So many looks are longer than the grace period of a new history.
+const GRACE: u64 = 100;
 const HOSTS: [&str; 2] = ["mail-1", "mail-2"];
 
 /// Something that happens.
@@ -49,217 +55,6 @@ enum Deed {
     Policy(Option<Vec<u8>>),
 }
 
-/// A number, often one at which arithmetic ends.
-#[derive(Arbitrary, Clone, Copy, Debug)]
-enum Number {
-    Small(u8),
-    Large(u8),
-    Any(u64),
-}
-
-impl Number {
-    fn get(self) -> u64 {
-        match self {
-            Self::Small(n) => n.into(),
-            Self::Large(n) => u64::MAX - u64::from(n),
-            Self::Any(n) => n,
-        }
-    }
-
-    fn id(self) -> u32 {
-        match self {
-            Self::Small(n) => u32::from(n % 8),
-            Self::Large(n) => u32::MAX - u32::from(n),
-            Self::Any(n) => n as u32,
-        }
-    }
-}
-
-/// A value as nobody of us would write it.
-#[derive(Arbitrary, Debug)]
-enum Planted {
-    Meta(Number, Number),
-    Host(bool, Number, Number, Number),
-    Id(Number, bool),
-    Session(Number, bool, [Number; 6], bool),
-    Node(Number, Number, Number, bool, bool),
-    Leader(Number, Number),
-    Plan {
-        role: bool,
-        part: Number,
-        numbers: [Number; 2],
-        width: u8,
-        ours: bool,
-        rows: Vec<Number>,
-        sessions: Vec<(Number, Number)>,
-        granted: Vec<Number>,
-        targets: Vec<Number>,
-    },
-}
-
-impl Planted {
-    fn entry(self, roles: &[RoleSpec]) -> Option<(Key, Value)> {
-        let host = |first: bool| HOSTS[usize::from(first)].to_owned();
-        let session = |number: Number| SessionId(u128::from(number.get()) << 64 | u128::from(number.get()));
-        Some(match self {
-            Self::Meta(history, base) => {
-                let coordinator = "test".to_owned();
-                let (history, base) = (HistoryId(history.get().into()), base.get());
-                (
-                    Key::Meta,
-                    Value::Meta(Meta {
-                        history,
-                        base,
-                        coordinator,
-                    }),
-                )
-            }
-            Self::Host(first, instance, id, of) => {
-                let value = Host {
-                    instance: InstanceId(instance.get().into()),
-                    id: NodeId::new(id.id()),
-                    session: Some(session(of)),
-                };
-                (Key::Host(host(first)), Value::Host(value))
-            }
-            Self::Id(id, first) => (Key::Id(NodeId::new(id.id())?), Value::Id(IdOwner { hostname: host(first) })),
-            Self::Session(id, first, [instance, of, applied, began, away, over], ended) => {
-                let value = Session {
-                    hostname: host(first),
-                    instance: InstanceId(instance.get().into()),
-                    session: session(of),
-                    applied: Revision(applied.get()),
-                    began: StoreTime(began.get()),
-                    away: away.get(),
-                    ended: ended.then(|| StoreTime(over.get())),
-                };
-                (Key::Session(NodeId::new(id.id())?), Value::Session(value))
-            }
-            Self::Node(id, capacity, settings, drain, cordon) => {
-                let value = NodeInfo {
-                    capacity: capacity.id(),
-                    settings: settings.get().into(),
-                    drain,
-                    cordon,
-                    ..NodeInfo::default()
-                };
-                (Key::Node(NodeId::new(id.id())?), Value::Node(Arc::new(value)))
-            }
-            Self::Leader(id, of) => {
-                let value = Leader {
-                    node: NodeId::new(id.id()),
-                    session: session(of),
-                    settings: 0,
-                };
-                (Key::Leader, Value::Leader(value))
-            }
-            Self::Plan {
-                role,
-                part,
-                numbers: [epoch, inputs],
-                width,
-                ours,
-                rows,
-                sessions,
-                granted,
-                targets,
-            } => {
-                let spec = &roles[usize::from(role)];
-                let width = u32::from(width % 3) + 1;
-                let shards = if ours { spec.shards as usize } else { rows.len() / width as usize };
-                let at = |list: &[Number], at: usize| list.get(at % list.len().max(1)).copied().unwrap_or(Number::Small(0));
-                let sessions: Vec<_> = sessions
-                    .iter()
-                    .filter_map(|(id, of)| Some((NodeId::new(id.id())?, session(*of))))
-                    .collect();
-                let exclusive = if spec.mode == Mode::Primary { shards } else { 0 };
-                let value = PlanPart {
-                    shape: if ours { shape(spec) } else { inputs.get() },
-                    epoch: epoch.get(),
-                    inputs: inputs.get(),
-                    width,
-                    rows: (0..shards * width as usize).map(|i| at(&rows, i).id()).collect(),
-                    holders: (0..exclusive).map(|i| (i % (sessions.len() + 1)) as u32).collect(),
-                    granted: (0..exclusive).map(|i| at(&granted, i).get()).collect(),
-                    targets: (0..exclusive).map(|i| at(&targets, i).id()).collect(),
-                    sessions,
-                };
-                let role = spec.name.clone();
-                (Key::Plan { role, part: part.id() }, Value::Plan(Arc::new(value)))
-            }
-        })
-    }
-}
-
-#[derive(Default)]
-struct Store {
-    entries: BTreeMap<String, Entry<Value>>,
-    revision: u64,
-    unsure_before: StoreTime,
-    /// Its clock less that of the nodes.
-    ahead: u64,
-}
-
-impl Store {
-    fn now(&self, now: Instant) -> StoreTime {
-        StoreTime(now.0.saturating_add(self.ahead))
-    }
-
-    /// As a backend does it. Nothing is stored that could not be read again, and nothing above the last revision.
-    fn perform(&mut self, request: Request, now: Instant) -> Outcome {
-        let now = self.now(now);
-        match request {
-            Request::Get(key) => Ok(Answer::Reading(Reading {
-                entry: self.entries.get(&key.to_string()).cloned(),
-                now,
-                unsure_before: self.unsure_before,
-            })),
-            Request::List { prefix, since } => {
-                let entries = self
-                    .entries
-                    .iter()
-                    .filter(|(key, entry)| key.starts_with(prefix) && entry.revision > since);
-                Ok(Answer::Listing(Listing {
-                    entries: entries.map(|(key, entry)| (key.clone(), entry.clone())).collect(),
-                    revision: Revision(self.revision),
-                    now,
-                    unsure_before: self.unsure_before,
-                }))
-            }
-            Request::Put { key, value, expected } => {
-                let found = self.entries.get(&key.to_string());
-                let holds = match expected {
-                    Expected::Any => true,
-                    Expected::Absent => found.is_none(),
-                    Expected::Revision(revision) => found.is_some_and(|entry| entry.revision == revision),
-                };
-                if !holds {
-                    return Err(StoreError::Conflict(found.cloned()));
-                }
-                let revision = self.put(&key, value, now);
-                Ok(Answer::Written(Written { revision, now }))
-            }
-            Request::Delete { key, revision } => {
-                let found = self.entries.get(&key.to_string());
-                if found.is_none_or(|entry| entry.revision != revision) {
-                    return Err(StoreError::Conflict(found.cloned()));
-                }
-                self.entries.remove(&key.to_string());
-                self.revision = self.revision.saturating_add(1);
-                let revision = Revision(self.revision);
-                Ok(Answer::Written(Written { revision, now }))
-            }
-        }
-    }
-
-    fn put(&mut self, key: &Key, value: Value, written: StoreTime) -> Revision {
-        self.revision = self.revision.saturating_add(1);
-        let revision = Revision(self.revision);
-        self.entries.insert(key.to_string(), Entry { revision, written, value });
-        revision
-    }
-}
-
 struct Node {
     engine: Engine,
     inbox: Vec<Event>,
@@ -272,6 +67,8 @@ struct World {
     roles: Vec<RoleSpec>,
     now: Instant,
     processes: u64,
+    /// What every node remembers that starts.
+    memory: Memory,
     policy: Option<Vec<u8>>,
 }
 
@@ -290,17 +87,7 @@ fn role(name: &str, mode: Mode) -> RoleSpec {
 /// No entry, clock or policy brings a node to fall; and whatever a node writes can be read.
 pub(crate) fn engine(data: &[u8]) {
     let mut unstructured = Unstructured::new(data);
-    let mut world = World {
-        store: Store {
-            ahead: 1_700_000_000_000,
-            ..Store::default()
-        },
-        nodes: BTreeMap::new(),
-        roles: vec![role("a", Mode::Primary), role("b", Mode::All)],
-        now: Instant(1_000),
-        processes: 0,
-        policy: None,
-    };
+    let mut world = World::new(Memory::default());
     world.start(false);
     for _ in 0..DEEDS {
         if unstructured.is_empty() {
@@ -312,16 +99,48 @@ pub(crate) fn engine(data: &[u8]) {
     world.run(20);
 }
 
+/// Nothing that a state directory makes it remember brings a node to fall, neither in a new store nor in one that is lost under it.
+pub(crate) fn memory(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Some(memory) = shardwright::properties::memory(text) else {
+        return;
+    };
+    let mut world = World::new(memory);
+    world.start(false);
+    world.start(true);
+    world.run(GRACE);
+    world.happen(Deed::Wipe);
+    world.run(GRACE);
+}
+
 impl World {
+    fn new(memory: Memory) -> Self {
+        Self {
+            store: Store {
+                ahead: 1_700_000_000_000,
+                ..Store::default()
+            },
+            nodes: BTreeMap::new(),
+            roles: vec![role("a", Mode::Primary), role("b", Mode::All)],
+            now: Instant(1_000),
+            processes: 0,
+            memory,
+            policy: None,
+        }
+    }
+
     fn start(&mut self, second: bool) {
         self.processes += 1;
         let settings = Settings {
-            identity: Identity::new(
-                HOSTS[usize::from(second)],
-                InstanceId(u128::from(second) + 1),
-                ProcessId(self.processes),
-                9,
-            ),
+            identity: Identity {
+                former: self.memory.former.clone(),
+                ..Identity::new(
+                    HOSTS[usize::from(second)],
+                    InstanceId(u128::from(second) + 1),
+                    ProcessId(self.processes),
+                    9,
+                )
+            },
             seed: self.processes.into(),
             timing: Timing {
                 validity: 3_000,
@@ -337,7 +156,7 @@ impl World {
             },
             policies: vec![1; self.roles.len()],
             roles: self.roles.clone(),
-            memory: Memory::default(),
+            memory: self.memory.clone(),
             info: NodeInfo {
                 capacity: 100,
                 coordinator: "test".to_owned(),

@@ -14,14 +14,18 @@ mod secrets;
 mod snapshot;
 mod values;
 
+use shardwright::properties as state_dir;
 use shardwright_adapter_etcd::properties as etcd;
 use shardwright_adapter_postgresql::properties as postgresql;
+use shardwright_cli::properties as addresses;
+use shardwright_components::adapter::properties as component;
 use shardwright_coordinator::{kafka, nats, redis};
 
 /// A property of bytes: it panics if it does not hold.
 pub type Property = fn(&[u8]);
 
 /// A group of properties that one fuzz target looks for an exception to, and whose corpus is the folder of its name.
+#[derive(Clone, Copy)]
 pub struct Target {
     /// As in `cargo xtask fuzz NAME`.
     pub name: &'static str,
@@ -30,10 +34,21 @@ pub struct Target {
 }
 
 impl Target {
-    /// The target of this name.
+    /// The target of this name. Known when a program is compiled, so that nothing else becomes a part of it.
+    ///
+    /// # Panics
+    /// If there is none.
     #[must_use]
-    pub fn named(name: &str) -> Option<&'static Self> {
-        TARGETS.iter().find(|target| target.name == name)
+    pub const fn named(name: &str) -> Self {
+        let mut at = 0;
+        while at < TARGETS.len() {
+            let target = TARGETS[at];
+            if is_same(target.name.as_bytes(), name.as_bytes()) {
+                return target;
+            }
+            at += 1;
+        }
+        panic!("there is no target of this name")
     }
 
     /// Tries its properties.
@@ -46,7 +61,9 @@ impl Target {
 
 /// Every target.
 pub const TARGETS: &[Target] = &[
+    target("address", &[addresses::address, addresses::password]),
     target("answer", &[answer::answer]),
+    target("component", &[component::answers, component::words, component::about]),
     target("config", &[config::config]),
     target("engine", &[engine::engine]),
     target("envelope", &[envelope::envelope]),
@@ -63,9 +80,18 @@ pub const TARGETS: &[Target] = &[
     target("sealed", &[sealed::sealed]),
     target("secrets", &[secrets::secrets]),
     target("snapshot", &[snapshot::snapshot]),
+    target("state_dir", &[state_dir::files, engine::memory]),
     target("values", &[values::values, values::keys]),
 ];
 
 const fn target(name: &'static str, properties: &'static [Property]) -> Target {
     Target { name, properties }
+}
+
+const fn is_same(a: &[u8], b: &[u8]) -> bool {
+    let mut at = 0;
+    while at < a.len() && at < b.len() && a[at] == b[at] {
+        at += 1;
+    }
+    at == a.len() && at == b.len()
 }

@@ -5,6 +5,7 @@
 //! seen when a later one shows another entry at a revision that was acknowledged, or none and no newer store.
 
 use super::fault::LaneFault;
+use super::words::Mask;
 use super::world::exports::shardwright::coordinator::store as wit;
 use shardwright_core::store::{Entry, Expected, Listing, Reading, Revision, StoreTime, Written};
 use std::collections::VecDeque;
@@ -22,7 +23,11 @@ const UNLOCKED: &str = "the store was set back, or a revision is not taken in th
 
 /// What is known of one history.
 #[derive(Default)]
-pub(super) struct Belief(Mutex<Known>);
+pub(super) struct Belief {
+    known: Mutex<Known>,
+    /// For what of an answer is told.
+    mask: Mask,
+}
 
 #[derive(Default)]
 struct Known {
@@ -54,8 +59,15 @@ fn lied<T>(why: String) -> Result<T, Doubt> {
 }
 
 impl Belief {
+    pub(super) fn new(mask: Mask) -> Self {
+        Self {
+            known: Mutex::default(),
+            mask,
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The history, once one is known.
@@ -74,7 +86,11 @@ impl Belief {
         if ours == history {
             return Ok(());
         }
-        let why = format!("the store's history is {history}, and was {ours}");
+        let why = format!(
+            "the store's history is {}, and was {}",
+            self.mask.line(history),
+            self.mask.line(ours)
+        );
         Err(known.lose(why))
     }
 
@@ -99,8 +115,8 @@ impl Belief {
             now,
             unsure_before,
         } = answer;
-        let now = self.lock().read(before, revision, now)?;
         let entry = entry.map(|entry| checked(entry, revision)).transpose()?;
+        let now = self.lock().read(before, revision, now)?;
         let unsure_before = StoreTime(unsure_before);
         Ok(Reading { entry, now, unsure_before })
     }
@@ -121,13 +137,16 @@ impl Belief {
         } in entries
         {
             if !key.starts_with(prefix) {
-                return lied(format!("a listing of {prefix:?} has the key {:?}", short(&key)));
+                return lied(format!("a listing of {prefix:?} has the key {:?}", self.mask.beginning(&key)));
             }
             if checked_entries.last().is_some_and(|(last, _)| last.as_bytes() >= key.as_bytes()) {
-                return lied(format!("a listing has {:?} out of order or twice", short(&key)));
+                return lied(format!("a listing has {:?} out of order or twice", self.mask.beginning(&key)));
             }
             if at <= since {
-                return lied(format!("a listing since revision {since} has {:?} of revision {at}", short(&key)));
+                return lied(format!(
+                    "a listing since revision {since} has {:?} of revision {at}",
+                    self.mask.beginning(&key)
+                ));
             }
             let entry = checked(
                 wit::Entry {
@@ -243,11 +262,6 @@ fn hash(key: &str) -> u64 {
     hasher.finish()
 }
 
-/// The beginning of a text that an adapter gave.
-fn short(text: &str) -> String {
-    text.chars().take(60).collect()
-}
-
 fn checked(entry: wit::Entry, most: u64) -> Result<Entry<bytes::Bytes>, Doubt> {
     let wit::Entry { revision, written, value } = entry;
     if revision == 0 || revision > most {
@@ -258,4 +272,62 @@ fn checked(entry: wit::Entry, most: u64) -> Result<Entry<bytes::Bytes>, Doubt> {
         written: StoreTime(written),
         value: value.into(),
     })
+}
+
+#[cfg(test)]
+mod test {
+    use super::*;
+    use shardwright_coordinator::broker::Password;
+
+    fn reading(entry: Option<u64>, revision: u64) -> wit::Reading {
+        let entry = entry.map(|revision| wit::Entry {
+            revision,
+            written: 1,
+            value: Vec::new(),
+        });
+        wit::Reading {
+            entry,
+            revision,
+            now: 1,
+            unsure_before: 0,
+        }
+    }
+
+    #[test]
+    fn nothing_of_an_answer_that_contradicts_itself_is_believed() {
+        let belief = Belief::default();
+        let before = belief.begin().expect("nothing is lost");
+        belief.reading(before, reading(Some(3), 3)).expect("a proper answer");
+        for entry in [0, u64::MAX] {
+            let before = belief.begin().expect("nothing is lost");
+            let outcome = belief.reading(before, reading(Some(entry), u64::MAX - 1));
+            assert!(matches!(outcome, Err(Doubt::Fault(LaneFault::Lied(_)))), "{outcome:?}");
+        }
+        let before = belief.begin().expect("nothing is lost");
+        belief.reading(before, reading(None, 3)).expect("the store is as it was");
+    }
+
+    #[test]
+    fn what_is_told_of_an_answer_shows_no_part_of_a_secret() {
+        let secret = "0123456789abcdef".repeat(3);
+        let belief = Belief::new(Mask::new(&[Password::new(secret.as_str())]));
+        let before = belief.begin().expect("nothing is lost");
+        let listed = wit::Listed {
+            key: format!("a key like any other, with {secret} in it"),
+            revision: 1,
+            written: 1,
+            value: Vec::new(),
+        };
+        let listing = wit::Listing {
+            entries: vec![listed],
+            revision: 1,
+            now: 1,
+            unsure_before: 0,
+        };
+        let told = format!("{:?}", belief.listing(before, "hosts/", 0, listing).expect_err("another prefix"));
+        assert!(told.contains("with *** in it") && !told.contains("0123"), "{told}");
+        belief.opened("h1").expect("the first");
+        let told = format!("{:?}", belief.opened(&secret).expect_err("another"));
+        assert!(told.contains("is ***, and was h1"), "{told}");
+    }
 }

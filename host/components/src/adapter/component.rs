@@ -343,7 +343,7 @@ fn check_export(interface: &'static str, exports: &[String]) -> Result<(), Adapt
 }
 
 /// What an adapter says of itself, if it keeps to the contract.
-fn checked(description: lifecycle::Description) -> Result<lifecycle::Description, AdapterLoadError> {
+pub(super) fn checked(description: lifecycle::Description) -> Result<lifecycle::Description, AdapterLoadError> {
     let wrong = |what, found: &str, flaw| AdapterLoadError::Description {
         what,
         found: found.chars().take(80).collect(),

@@ -189,7 +189,7 @@ impl Ear {
                     if !self.topics.is_empty() && !self.topics.contains(&topic) {
                         return Err(format!(
                             "a message came to {:?}, which was not subscribed to",
-                            topic.chars().take(60).collect::<String>()
+                            pool.shared.mask.beginning(&topic)
                         ));
                     }
                     check_topic(&topic).map_err(|error| format!("a message has no proper topic: {error}"))?;

@@ -80,7 +80,8 @@ impl Grant {
             text: if text.contains('@') {
                 "…@…".into()
             } else {
-                text.chars().take(300).collect()
+                // Whole: whoever cuts it hides what is secret first.
+                text.to_owned()
             },
             flaw,
         };
@@ -251,6 +252,12 @@ mod test {
             let error = Grant::parse(text).expect_err(text).to_string();
             assert!(error.contains(says) && !error.contains("hidden"), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn what_is_none_is_told_whole_so_that_a_secret_in_it_is_recognised() {
+        let text = "x".repeat(2000);
+        assert_eq!(Grant::parse(&text).expect_err("no scheme").text, text);
     }
 
     #[test]

@@ -32,6 +32,9 @@ mod options;
 mod outward;
 mod pool;
 mod probe;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod properties;
 mod refusal;
 mod requests;
 mod sent;

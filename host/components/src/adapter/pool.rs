@@ -147,9 +147,9 @@ impl Pool {
             publish: Purposed::new(Purpose::Publish, 1),
             // As many as there are subscriptions; memory is what limits them.
             listen: Purposed::new(Purpose::Subscribe, Semaphore::MAX_PERMITS),
+            belief: Belief::new(shared.mask.clone()),
             shared,
             namespace,
-            belief: Belief::default(),
             counters: Counters::default(),
             present: RwLock::new(Present { component, number: 0 }),
             states: watch::Sender::new(AdapterState::Running),

@@ -15,6 +15,8 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 /// The most lines that are logged in one [`PERIOD`].
 const LINES: u32 = 64;
 const PERIOD: Duration = Duration::from_secs(1);
+/// How much of a text is told that is only an example, in characters.
+const BEGINNING: usize = 60;
 /// The longest line, in bytes.
 const LINE: usize = 1024;
 /// How much of the last words is kept, in bytes: as much as fits into a line together with what they are the last words of.
@@ -28,9 +30,10 @@ impl Mask {
     pub(super) fn new(secrets: &[Password]) -> Self {
         // Masking a single letter would only spoil the text, and tell the letter.
         let long = secrets.iter().filter(|secret| secret.expose().len() >= 3);
-        // As it is, and as it stands in the JSON that the adapter was given.
-        let escaped = |secret: &Password| Password::new(json(secret.expose()));
-        let mut secrets: Vec<_> = long.flat_map(|secret| [secret.clone(), escaped(secret)]).collect();
+        // As it is, as it stands in the JSON that the adapter was given, and as errors quote it.
+        let in_json = |secret: &Password| Password::new(json(secret.expose()));
+        let quoted = |secret: &Password| Password::new(debug(secret.expose()));
+        let mut secrets: Vec<_> = long.flat_map(|secret| [secret.clone(), in_json(secret), quoted(secret)]).collect();
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.expose().len()));
         Self(Arc::new(secrets))
     }
@@ -59,6 +62,11 @@ impl Mask {
         line
     }
 
+    /// The beginning of `text`, which is cut only after its secrets are hidden.
+    pub(super) fn beginning(&self, text: &str) -> String {
+        self.line(text).chars().take(BEGINNING).collect()
+    }
+
     /// The end of a text, of which the beginning was lost: without what is left of a secret there.
     fn without_half_a_secret<'t>(&self, text: &'t [u8]) -> &'t [u8] {
         let left = |secret: &Password| {
@@ -69,6 +77,12 @@ impl Mask {
         };
         &text[self.0.iter().filter_map(left).max().unwrap_or(0)..]
     }
+}
+
+/// `text` as it stands between the quotes of `Debug`.
+fn debug(text: &str) -> String {
+    let quoted = format!("{text:?}");
+    quoted[1..quoted.len() - 1].to_owned()
 }
 
 /// `text` as it stands between the quotes of a JSON string.
@@ -241,6 +255,25 @@ mod test {
         assert_eq!(key.line("a BEGIN\nKEY\u{1} b"), "a *** b");
         assert_eq!(key.line(r"a BEGIN\nKEY\u0001 b"), "a *** b");
         assert_eq!(mask.line(r#"{"password": "a\"b\\c"} a"b\c"#), r#"{"password": "***"} ***"#);
+    }
+
+    #[test]
+    fn secrets_are_masked_as_errors_quote_them_too() {
+        let mask = Mask::new(&[Password::new("a\u{7f}b\u{200b}\"c'd")]);
+        assert_eq!(
+            mask.line(&format!("{:?} is no grant", "tcp://a\u{7f}b\u{200b}\"c'd")),
+            "\"tcp://***\" is no grant"
+        );
+    }
+
+    #[test]
+    fn a_beginning_shows_no_part_of_a_secret() {
+        let secret = "0123456789abcdef".repeat(4);
+        let mask = Mask::new(&[Password::new(secret.as_str())]);
+        for before in 0..=BEGINNING {
+            let told = mask.beginning(&format!("{}{secret}", "-".repeat(before)));
+            assert!(!told.contains('0') && told.chars().count() <= BEGINNING, "{told}");
+        }
     }
 
     #[test]

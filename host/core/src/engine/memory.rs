@@ -41,7 +41,11 @@ pub(super) struct MemoryState {
 
 impl MemoryState {
     pub(super) fn new(known: Memory) -> Self {
-        let token = if known.token == 0 { 0 } else { known.token + Memory::SINCE };
+        let token = if known.token == 0 {
+            0
+        } else {
+            known.token.saturating_add(Memory::SINCE)
+        };
         Self {
             told: known.clone(),
             known: Memory { token, ..known },

@@ -34,13 +34,18 @@ pub(super) fn read_or_make(path: &Path) -> Result<InstanceId, StateDirError> {
 /// A fresh instance id, on disk before it is used.
 fn make(path: &Path) -> io::Result<InstanceId> {
     let instance = InstanceId(random_bits()?);
-    let Folder { inode, born, filesystem } = Folder::of(path)?;
-    replace(path, FILE, &format!("{instance}\nfolder {inode} {born} {filesystem}\n"))?;
+    replace(path, FILE, &text(instance, Folder::of(path)?))?;
     Ok(instance)
 }
 
+/// What the file holds of an instance that was made for this folder.
+pub(super) fn text(instance: InstanceId, folder: Folder) -> String {
+    let Folder { inode, born, filesystem } = folder;
+    format!("{instance}\nfolder {inode} {born} {filesystem}\n")
+}
+
 /// The instance, and the folder that it was made for, if the file says so: people may write the file themselves.
-fn parse(text: &str) -> Option<(InstanceId, Option<Folder>)> {
+pub(super) fn parse(text: &str) -> Option<(InstanceId, Option<Folder>)> {
     let mut lines = text.trim().lines();
     let digits: String = lines.next()?.trim().chars().filter(|c| *c != '-').collect();
     let well_formed = digits.len() == 32 && digits.bytes().all(|b| b.is_ascii_hexdigit());

@@ -54,32 +54,40 @@ impl Store {
                 return Memory::default();
             }
         };
-        match serde_json::from_str::<Stored>(&text) {
-            Ok(stored) if stored.format == FORMAT && stored.cluster == cluster => stored.memory,
-            Ok(_) => Memory::default(),
-            Err(error) => {
-                tracing::warn!(path = %path.display(), %error, "what this node remembers is damaged: it starts without");
-                Memory::default()
-            }
-        }
+        parse(&text, cluster).unwrap_or_else(|error| {
+            tracing::warn!(path = %path.display(), %error, "what this node remembers is damaged: it starts without");
+            Memory::default()
+        })
     }
 
     /// Writes on a thread of its own; while one is busy, only the latest waits.
     pub(super) fn remember(&self, cluster: &str, memory: Arc<Memory>) {
-        let stored = Stored {
-            format: FORMAT,
-            cluster: cluster.to_owned(),
-            memory: (*memory).clone(),
-        };
-        let Ok(text) = serde_json::to_string_pretty(&stored) else { return };
+        let Ok(text) = text(cluster, &memory) else { return };
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-        next.text = Some(text + "\n");
+        next.text = Some(text);
         if !next.writing {
             let (folder, waiting) = (self.folder.clone(), self.next.clone());
             let writer = std::thread::Builder::new().name("shardwright-state".to_owned());
             next.writing = writer.spawn(move || write(&folder, &waiting)).is_ok();
         }
     }
+}
+
+/// What the file tells of this cluster: nothing if it is of another, or of another format.
+pub(super) fn parse(text: &str, cluster: &str) -> serde_json::Result<Memory> {
+    let stored: Stored = serde_json::from_str(text)?;
+    let ours = stored.format == FORMAT && stored.cluster == cluster;
+    Ok(if ours { stored.memory } else { Memory::default() })
+}
+
+/// What the file holds of this cluster.
+pub(super) fn text(cluster: &str, memory: &Memory) -> serde_json::Result<String> {
+    let stored = Stored {
+        format: FORMAT,
+        cluster: cluster.to_owned(),
+        memory: memory.clone(),
+    };
+    Ok(serde_json::to_string_pretty(&stored)? + "\n")
 }
 
 fn write(folder: &Path, waiting: &Mutex<Next>) {

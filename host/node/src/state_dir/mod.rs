@@ -12,6 +12,9 @@ mod folder;
 mod instance;
 mod memory;
 mod processes;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod properties;
 mod watch;
 
 use rustix::fs::{FlockOperation, flock};

@@ -13,7 +13,7 @@ const FILE: &str = "processes";
 /// The largest that is read.
 const LARGEST: u64 = 4 << 10;
 /// As many as may have ended without leaving a session of their own behind the present one.
-const KEPT: usize = 16;
+pub(super) const KEPT: usize = 16;
 
 /// A new process begins here: its number, on disk before it is used if there is room, and its predecessors.
 pub(super) fn enter(path: &Path) -> Result<(ProcessId, Vec<ProcessId>), StateDirError> {
@@ -24,20 +24,30 @@ pub(super) fn enter(path: &Path) -> Result<(ProcessId, Vec<ProcessId>), StateDir
     let here = place(path);
     // What cannot be read proves nothing, and a wait is all that it costs.
     let text = shardwright_files::read_text(&file, LARGEST).unwrap_or_default();
-    let mut lines = text.lines();
-    let mut predecessors = Vec::new();
-    if here.is_some() && lines.next() == here.as_deref() {
-        predecessors.extend(lines.filter_map(|line| u64::from_str_radix(line, 16).ok()).map(ProcessId));
-    }
-    let first = predecessors.len().saturating_sub(KEPT);
-    predecessors.drain(..first);
-    let all = predecessors.iter().chain([&process]);
-    let all: String = all.map(|process| format!("{:016x}\n", process.0)).collect();
-    if let Err(error) = replace(path, FILE, &format!("{}\n{all}", here.unwrap_or_default())) {
+    let predecessors = parse(&text, here.as_deref());
+    let text = written(here.as_deref().unwrap_or_default(), predecessors.iter().copied().chain([process]));
+    if let Err(error) = replace(path, FILE, &text) {
         let path = file.display();
         tracing::warn!(%path, %error, "cannot be written: if this process is killed, the next one waits for its lease as for a stranger's");
     }
     Ok((process, predecessors))
+}
+
+/// The last of the processes that the file names, if it is of this place.
+pub(super) fn parse(text: &str, here: Option<&str>) -> Vec<ProcessId> {
+    let mut lines = text.lines();
+    let mut processes = Vec::new();
+    if here.is_some() && lines.next() == here {
+        processes.extend(lines.filter_map(|line| u64::from_str_radix(line, 16).ok()).map(ProcessId));
+    }
+    let first = processes.len().saturating_sub(KEPT);
+    processes.split_off(first)
+}
+
+/// What the file holds of these processes of this place.
+pub(super) fn written(here: &str, processes: impl Iterator<Item = ProcessId>) -> String {
+    let processes: String = processes.map(|process| format!("{:016x}\n", process.0)).collect();
+    format!("{here}\n{processes}")
 }
 
 #[cfg(test)]

@@ -126,6 +126,23 @@ fn tokens_grow_though_the_whole_cluster_was_restarted_meanwhile() {
     assert!(lowest > Some(&before), "{lowest:?} after {before:?}");
 }
 
+/// What a state directory holds may be anything, too.
+#[test]
+fn a_remembered_token_beyond_all_that_follow_is_the_greatest_and_does_not_wrap() {
+    for token in [u64::MAX, u64::MAX - Memory::SINCE + 1] {
+        let mut w = World::new(vec![role("a", 12, Mode::Primary)]);
+        let memory = Memory {
+            token,
+            ..Memory::default()
+        };
+        w.start_with("h1", 1, memory);
+        w.run(20_000);
+        assert_eq!(w.total(), 12);
+        let held = &w.nodes["h1"].held;
+        assert!(held.values().all(|held| held.0 >= token), "{held:?} after {token}");
+    }
+}
+
 #[test]
 fn a_restart_in_a_young_history_leaves_it_as_it_is() {
     let mut w = World::new(vec![role("a", 12, Mode::Primary)]);

@@ -1,0 +1,2 @@
+#![no_main]
+shardwright_fuzz::target!("state_dir");
