@@ -15,7 +15,7 @@ use shardwright_core::store::{Entry, Listing, Revision, StoreError, StoreTime};
 use shardwright_core::time::{Instant, Timing};
 use shardwright_core::values::{Key, LOOK, Value};
 use shardwright_core::view::View;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -289,6 +289,8 @@ pub(crate) struct Sight {
     pub(crate) view: View,
     /// The registry, sorted by id.
     pub(crate) records: Vec<NodeRecord>,
+    /// The live nodes that do not act, for their settings are not those that prevail.
+    pub(crate) differing: BTreeSet<NodeId>,
     /// When each part of a plan was written.
     pub(crate) planned: BTreeMap<(String, u32), StoreTime>,
     /// The backend's clock then.
@@ -313,7 +315,10 @@ impl Sight {
         let mut clock = BackendClock::default();
         clock.learn(here, here, now, 0, 0);
         let (records, _) = view.registry(&clock, &timing, here);
+        let prevailing = view.prevailing();
+        let differs = |id: &NodeId| view.settings_of(*id).is_some_and(|settings| Some(settings) != prevailing);
         Self {
+            differing: view.live().filter(differs).collect(),
             view,
             records,
             planned,

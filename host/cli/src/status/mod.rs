@@ -2,6 +2,7 @@
 
 mod report;
 mod screen;
+mod settings;
 #[cfg(test)]
 mod test;
 mod why;

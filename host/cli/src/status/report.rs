@@ -1,8 +1,9 @@
 //! The facts of a cluster's state, as `status -o json` prints them: a contract, described in docs/operating.md.
 
+use super::settings::{self, Differing};
 use super::why::{self, Moving, Unowned};
 use crate::cluster::{Cluster, Sight};
-use crate::nodes::{Load, differs, rfc3339};
+use crate::nodes::{Load, rfc3339};
 use crate::shards::{self, RoleView, State};
 use serde::Serialize;
 use shardwright_core::engine::{Ending, NodeRecord, Status};
@@ -26,6 +27,7 @@ pub(super) struct Report {
     /// Null unless nothing is granted for a while.
     pub(super) grace: Option<Grace>,
     pub(super) nodes: Nodes,
+    pub(super) settings: Vec<Differing>,
     pub(super) policies: Vec<Policy>,
     pub(super) roles: Vec<Role>,
     pub(super) moving: Vec<Moving>,
@@ -139,6 +141,7 @@ impl Report {
             leader: None,
             grace: None,
             nodes: Nodes::default(),
+            settings: Vec::new(),
             policies: Vec::new(),
             roles: Vec::new(),
             moving: Vec::new(),
@@ -177,6 +180,7 @@ impl Report {
             leader: leader(sight),
             grace: sight.grace().map(|left_ms| Grace { left_ms }),
             nodes: nodes(sight, &roles),
+            settings: settings::differing(sight),
             policies,
             roles: counts,
             moving,
@@ -223,14 +227,8 @@ impl Report {
                 ),
             );
         }
-        for id in &self.nodes.differing {
-            add(
-                Kind::Settings,
-                format!(
-                    "node {} has other settings than most, and does not act: give all nodes the same",
-                    label(id)
-                ),
-            );
+        for differing in &self.settings {
+            add(Kind::Settings, differing.text.clone());
         }
         for Policy {
             role, suspended, reason, ..
@@ -292,7 +290,6 @@ fn leader(sight: &Sight) -> Option<Leader> {
 }
 
 fn nodes(sight: &Sight, roles: &[RoleView<'_>]) -> Nodes {
-    let prevailing = sight.view.prevailing();
     let loads = Load::of(roles, sight);
     let empty = |record: &NodeRecord| loads.get(&record.node_id.get()).is_none_or(|load| load.is_empty());
     let ids = |is: &dyn Fn(&NodeRecord) -> bool| -> Vec<u32> {
@@ -307,7 +304,7 @@ fn nodes(sight: &Sight, roles: &[RoleView<'_>]) -> Nodes {
         draining: ids(&|record| record.info.drain && !empty(record)),
         drained: ids(&|record| record.info.drain && empty(record)),
         cordoned: ids(&|record| record.info.cordon),
-        differing: ids(&|record| differs(record, prevailing)),
+        differing: ids(&|record| sight.differing.contains(&record.node_id)),
     }
 }
 

@@ -1,7 +1,6 @@
 //! Why nobody acts on a shard, and on whom a handoff waits.
 
 use crate::cluster::Sight;
-use crate::nodes::differs;
 use crate::output::ranges;
 use crate::owners::Owners;
 use crate::shards::{RoleView, Shard, State};
@@ -95,8 +94,7 @@ pub(super) fn unowned(role: &RoleView<'_>, shards: &[Shard], sight: &Sight, fail
 type Why = (Reason, Option<u32>, Option<u64>, String);
 
 fn why(role: &RoleView<'_>, shard: &Shard, owners: &Owners, sight: &Sight, failing: Option<&str>) -> Option<Why> {
-    let prevailing = sight.view.prevailing();
-    let refuses = |id: NodeId| sight.record(id).is_ok_and(|record| differs(record, prevailing));
+    let refuses = |id: NodeId| sight.differing.contains(&id);
     let others = shard.standbys.iter().filter(|_| role.mode() == Mode::All);
     let mut acting = shard.primary.iter().chain(others).filter_map(|id| NodeId::new(*id));
     if let Some(first) = acting.next() {
@@ -105,7 +103,7 @@ fn why(role: &RoleView<'_>, shard: &Shard, owners: &Owners, sight: &Sight, faili
         }
         let (id, label) = (first.get(), sight.label(first.get()));
         if refuses(first) {
-            let text = format!("its owner {label} has other settings than most nodes, and refuses to act");
+            let text = format!("its owner {label} has other settings than those under which the cluster acts, and refuses to act");
             return Some((Reason::OwnerDiffers, Some(id), None, text));
         }
         let renewed = sight
