@@ -22,13 +22,17 @@ pub(super) struct Differing {
 
 /// The nodes that differ, by id. Nothing secret is in what nodes store of their settings.
 pub(super) fn differing(sight: &Sight) -> Vec<Differing> {
-    let Some(prevailing) = sight.view.prevailing() else { return Vec::new() };
+    let Some(prevailing) = sight.view.prevailing() else {
+        return Vec::new();
+    };
     let agrees = |id: &NodeId| sight.view.settings_of(*id) == Some(prevailing);
     let from: Vec<u32> = sight.view.live().filter(agrees).map(NodeId::get).collect();
     let theirs = sight.view.settings(prevailing);
     let of = |id: &NodeId| {
         let own = sight.view.settings_of(*id).and_then(|settings| sight.view.settings(settings));
-        let keys = own.zip(theirs.as_ref()).map_or_else(Vec::new, |(own, theirs)| differences(&own, theirs));
+        let keys = own
+            .zip(theirs.as_ref())
+            .map_or_else(Vec::new, |(own, theirs)| differences(&own, theirs));
         Differing {
             node: id.get(),
             text: text(sight, *id, &from, &keys),

@@ -215,7 +215,10 @@ fn status_names_nodes_with_other_settings_and_the_keys_and_values() {
     let text = fs::read_to_string(&config)
         .expect("read")
         .replace("renew = \"400ms\"", "renew = \"300ms\"")
-        .replace("fts-indexing = { shards = 9", "nightly = { shards = 4 }\nfts-indexing = { shards = 8");
+        .replace(
+            "fts-indexing = { shards = 9",
+            "nightly = { shards = 4 }\nfts-indexing = { shards = 8",
+        );
     fs::write(&config, text).expect("written");
     let mut charlie = command()
         .args(["run", "--until-stdin-ends", "--config"])
@@ -237,7 +240,12 @@ fn status_names_nodes_with_other_settings_and_the_keys_and_values() {
     let (_, found) = status(&cluster, |status| status["settings"][0]["keys"] != json!([]));
     let differing = found["settings"].as_array().expect("a list");
     assert_eq!(differing.len(), 1, "nobody differs from itself: {found:#}");
-    let from: BTreeSet<u64> = differing[0]["from"].as_array().expect("ids").iter().filter_map(Value::as_u64).collect();
+    let from: BTreeSet<u64> = differing[0]["from"]
+        .as_array()
+        .expect("ids")
+        .iter()
+        .filter_map(Value::as_u64)
+        .collect();
     assert_eq!((differing[0]["node"].as_u64(), from), (Some(charlies), of_file));
     let keys = [
         json!({ "key": "cluster.roles.fts-indexing.shards", "here": "8", "there": "9" }),
