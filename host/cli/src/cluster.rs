@@ -335,6 +335,14 @@ impl Sight {
         self.view.meta.as_ref().map_or(0, |meta| meta.value.base_after(self.unsure_before))
     }
 
+    /// For how long a live node has not renewed its session, in milliseconds, if two renewals are missing by now.
+    pub(crate) fn late(&self, id: NodeId) -> Option<u64> {
+        let live = self.view.sessions.get(&id).filter(|seen| seen.entry.value.ended.is_none())?;
+        let renewed = self.now.since(live.entry.written);
+        let interval = self.timing.renew + self.timing.renew / 10;
+        (renewed >= 2 * interval).then_some(renewed)
+    }
+
     /// How long nothing is granted yet, in milliseconds, if so: the store is new, or may have lost its last writes.
     pub(crate) fn grace(&self) -> Option<u64> {
         let founded = self.view.meta.as_ref().map(|meta| meta.written);

@@ -15,6 +15,7 @@ pub(super) fn show(cluster: &Cluster, sight: &Sight, format: Format, all: bool) 
     let loads = Load::of(&shards::roles(cluster, sight), sight);
     let load = |record: &NodeRecord| loads.get(&record.node_id.get()).copied().unwrap_or_default();
     let differs = |record: &NodeRecord| sight.differing.contains(&record.node_id);
+    let noted = |record: &NodeRecord| notes(record, load(record), differs(record), sight.late(record.node_id));
     match format {
         Format::Json if all => output::json(
             &sight
@@ -36,7 +37,7 @@ pub(super) fn show(cluster: &Cluster, sight: &Sight, format: Format, all: bool) 
                     load(record).acting.to_string(),
                     load(record).taking.to_string(),
                     load(record).standby.to_string(),
-                    notes(record, load(record), differs(record)),
+                    noted(record),
                 ]);
             }
             table.print()?;
@@ -76,7 +77,7 @@ pub(super) fn show(cluster: &Cluster, sight: &Sight, format: Format, all: bool) 
                     output::or_dash(Some(labels.join(",")).filter(|labels| !labels.is_empty())),
                     output::or_dash(Some(&info.version).filter(|version| !version.is_empty())),
                     record.session.to_string(),
-                    notes(record, load(record), differs(record)),
+                    noted(record),
                 ]);
             }
             table.print()?;
@@ -173,7 +174,7 @@ pub(crate) fn word(status: Status) -> String {
     .to_owned()
 }
 
-fn notes(record: &NodeRecord, load: Load, settings_differ: bool) -> String {
+fn notes(record: &NodeRecord, load: Load, settings_differ: bool, late: Option<u64>) -> String {
     let drained = load.is_empty();
     let all = [
         (settings_differ, "other settings, see `status`: does not act"),
@@ -185,8 +186,9 @@ fn notes(record: &NodeRecord, load: Load, settings_differ: bool) -> String {
         (record.info.cordon, "cordoned"),
         (record.info.capacity == 0, "capacity 0"),
     ];
-    let told: Vec<_> = all.into_iter().filter_map(|(is, text)| is.then_some(text)).collect();
-    told.join(", ")
+    let told = all.into_iter().filter_map(|(is, text)| is.then(|| text.to_owned()));
+    let late = late.map(|late| format!("not renewed for {}", Span(late)));
+    told.chain(late).collect::<Vec<_>>().join(", ")
 }
 
 /// A backend's time as operators know it: UTC, to the second.

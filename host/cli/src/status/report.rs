@@ -1,19 +1,17 @@
 //! The facts of a cluster's state, as `status -o json` prints them: a contract, described in docs/operating.md.
 
+use super::problems::{self, Kind, Problem};
 use super::settings::{self, Differing};
 use super::why::{self, Moving, Unowned};
 use crate::cluster::{Cluster, Sight};
 use crate::nodes::{Load, rfc3339};
 use crate::shards::{self, RoleView, State};
 use serde::Serialize;
+use shardwright_config::ClusterConfig;
 use shardwright_core::engine::{Ending, NodeRecord, Status};
 use shardwright_core::human::Span;
 use shardwright_core::values::Failing;
-use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
-
-/// How many roles are named in one problem.
-const ROLES: usize = 12;
 
 /// Everything that is told.
 #[derive(Serialize)]
@@ -100,30 +98,11 @@ pub(super) struct Role {
     pub(super) unowned: usize,
 }
 
-#[derive(Serialize)]
-pub(super) struct Problem {
-    pub(super) kind: Kind,
-    pub(super) text: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum Kind {
-    Coordinator,
-    Grace,
-    Leader,
-    Node,
-    Settings,
-    Policy,
-    Unowned,
-    Handoff,
-}
-
 impl Report {
     /// Of a coordinator that does not answer: nothing else is known.
-    pub(super) fn silent(cluster: &str, kind: &str, error: &str) -> Self {
+    pub(super) fn silent(config: &ClusterConfig, error: &str) -> Self {
         let coordinator = Coordinator {
-            kind: kind.to_owned(),
+            kind: config.coordinator.kind().to_owned(),
             location: None,
             reachable: false,
             error: Some(error.to_owned()),
@@ -133,9 +112,13 @@ impl Report {
             clock: None,
             clock_ahead_ms: None,
         };
-        let text = format!("the coordinator does not answer, so nobody may act for longer than a session is valid: {error}");
+        let text = format!(
+            "the coordinator does not answer: {error}. Without it no node acts for longer than {} after its last renewal; when it answers \
+             again, they go on by themselves",
+            Span(config.timing.holder())
+        );
         Self {
-            cluster: cluster.to_owned(),
+            cluster: config.name.clone(),
             ok: false,
             coordinator,
             leader: None,
@@ -187,79 +170,9 @@ impl Report {
             unowned,
             problems: Vec::new(),
         };
-        report.problems = report.judged(sight);
+        report.problems = problems::of(&report, sight);
         report.ok = report.problems.is_empty();
         report
-    }
-
-    /// What is not well.
-    fn judged(&self, sight: &Sight) -> Vec<Problem> {
-        let mut problems = Vec::new();
-        let mut add = |kind, text: String| problems.push(Problem { kind, text });
-        if let Some(Grace { left_ms }) = self.grace {
-            let left = Span(left_ms);
-            add(
-                Kind::Grace,
-                format!("grace: the store is new, or may have lost its last writes: nothing is granted for another {left}"),
-            );
-        }
-        if self.leader.is_none() && self.grace.is_none() {
-            let text = if self.nodes.active.is_empty() {
-                "nobody leads, for no node is active: start one"
-            } else {
-                "nobody leads: the nodes agree on a leader within moments, unless they cannot write"
-            };
-            add(Kind::Leader, text.to_owned());
-        }
-        let label = |id: &u32| sight.label(*id);
-        for id in &self.nodes.stale {
-            add(
-                Kind::Node,
-                format!("node {} does not renew its session: it hangs, or is cut off", label(id)),
-            );
-        }
-        for id in &self.nodes.expired {
-            add(
-                Kind::Node,
-                format!(
-                    "node {} is lost: it crashed, hangs or is cut off. Start it again, or `shardwright nodes forget {id}`",
-                    label(id)
-                ),
-            );
-        }
-        for differing in &self.settings {
-            add(Kind::Settings, differing.text.clone());
-        }
-        for Policy {
-            role, suspended, reason, ..
-        } in &self.policies
-        {
-            let what = match suspended {
-                true => "is suspended, and the native one stands in until the component changes",
-                false => "fails, and the previous plan stays",
-            };
-            add(Kind::Policy, format!("{role}: its policy {what}: {reason}"));
-        }
-        for (why, shards) in self.unowned_by_text() {
-            add(Kind::Unowned, format!("{shards}: nobody acts: {why}"));
-        }
-        for moving in self.moving.iter().filter(|moving| moving.left_ms == 0) {
-            add(Kind::Handoff, format!("{} {}: {}", moving.role, moving.shards, moving.text));
-        }
-        problems
-    }
-
-    /// What keeps many roles from being acted on is said once.
-    fn unowned_by_text(&self) -> BTreeMap<&str, String> {
-        let mut roles: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-        for Unowned { role, shards, text, .. } in &self.unowned {
-            roles.entry(text).or_default().push(format!("{role} {shards}"));
-        }
-        let named = |roles: Vec<String>| match roles.len().saturating_sub(ROLES) {
-            0 => roles.join(", "),
-            more => format!("{} and {more} more", roles[..ROLES].join(", ")),
-        };
-        roles.into_iter().map(|(text, roles)| (text, named(roles))).collect()
     }
 }
 
@@ -297,8 +210,8 @@ fn nodes(sight: &Sight, roles: &[RoleView<'_>]) -> Nodes {
         those.map(|record| record.node_id.get()).collect()
     };
     Nodes {
-        active: ids(&|record| record.ended.is_none() && record.status == Status::Active && !why::is_silent(sight, record.node_id)),
-        stale: ids(&|record| record.ended.is_none() && (record.status != Status::Active || why::is_silent(sight, record.node_id))),
+        active: ids(&|record| record.ended.is_none() && record.status == Status::Active && sight.late(record.node_id).is_none()),
+        stale: ids(&|record| record.ended.is_none() && (record.status != Status::Active || sight.late(record.node_id).is_some())),
         left: ids(&|record| record.ended == Some(Ending::Left)),
         expired: ids(&|record| record.ended == Some(Ending::Expired)),
         draining: ids(&|record| record.info.drain && !empty(record)),

@@ -70,6 +70,14 @@ pub(super) fn is_silent(sight: &Sight, id: NodeId) -> bool {
     live.is_some_and(|seen| sight.now.since(seen.entry.written) >= sight.timing.holder())
 }
 
+/// When others take over what a node has that renewed so many milliseconds ago.
+pub(super) fn takers(sight: &Sight, renewed: u64) -> String {
+    match sight.timing.taker().saturating_sub(renewed) {
+        0 => "others may take over now".to_owned(),
+        left => format!("others may take over in {}", Span(left)),
+    }
+}
+
 /// The shards that nobody acts on, by reason. `failing` is how the role's policy fails, if it does.
 pub(super) fn unowned(role: &RoleView<'_>, shards: &[Shard], sight: &Sight, failing: Option<&str>) -> Vec<Unowned> {
     let owners = Owners::of(role, sight);
@@ -111,11 +119,15 @@ fn why(role: &RoleView<'_>, shard: &Shard, owners: &Owners, sight: &Sight, faili
             .sessions
             .get(&first)
             .map_or(0, |seen| sight.now.since(seen.entry.written));
+        if let Some(left) = sight.grace() {
+            let text = format!("its owner {label} has stopped, and nothing is granted for another {}", Span(left));
+            return Some((Reason::Grace, Some(id), Some(left), text));
+        }
         let left = sight.timing.taker().saturating_sub(renewed);
         let text = format!(
-            "its owner {label} has not renewed its session for {}, and has stopped: others may take over in {}",
+            "its owner {label} has not renewed its session for {}, and has stopped: {}",
             Span(renewed),
-            Span(left)
+            takers(sight, renewed)
         );
         return Some((Reason::OwnerSilent, Some(id), Some(left), text));
     }

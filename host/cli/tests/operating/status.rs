@@ -199,10 +199,35 @@ fn status_says_why_nobody_acts() {
         owner["text"].as_str().expect("a text").contains("has not renewed its session for"),
         "{owner}"
     );
-    assert!(problem(&found, "node").contains("does not renew its session"), "{found:#}");
+    let text = problem(&found, "node");
+    assert!(
+        text.starts_with("no node has renewed its session for ") && text.contains("coordinator doctor"),
+        "{found:#}"
+    );
     for host in ["alpha", "bravo"] {
         cluster.node(host).signal(Signal::CONT).expect("it is there");
     }
+}
+
+#[test]
+fn a_node_that_misses_two_renewals_is_named_before_others_take_over() {
+    // Time enough to look.
+    let slow = SETTINGS
+        .replace("validity = \"2500ms\"", "validity = \"20s\"")
+        .replace("stale-after = \"3s\"", "stale-after = \"30s\"");
+    let mut cluster = started(&slow, &["alpha", "bravo"]);
+    let bravo = id(&mut cluster, "bravo");
+    cluster.node("bravo").signal(Signal::STOP).expect("it lives");
+    let (code, found) = status(&cluster, |status| status["nodes"]["stale"] == json!([bravo]));
+    assert_eq!(code, Some(3));
+    let text = problem(&found, "node");
+    let begin = format!("node {bravo} (bravo) has not renewed its session for ");
+    assert!(
+        text.starts_with(&begin) && text.contains("It stops acting in ") && text.contains("others may take over in "),
+        "{text}"
+    );
+    assert!(line(&cluster.ask(&["nodes"]).code(0), "bravo").contains("not renewed for "));
+    cluster.node("bravo").signal(Signal::CONT).expect("it is there");
 }
 
 /// What all of them have, and nobody is told.
