@@ -15,7 +15,7 @@ use shardwright_core::store::{Entry, Listing, Revision, StoreError, StoreTime};
 use shardwright_core::time::{Instant, Timing};
 use shardwright_core::values::{Key, LOOK, Value};
 use shardwright_core::view::View;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -289,6 +289,8 @@ pub(crate) struct Sight {
     pub(crate) view: View,
     /// The registry, sorted by id.
     pub(crate) records: Vec<NodeRecord>,
+    /// The live nodes that do not act, for their settings are not those that prevail.
+    pub(crate) differing: BTreeSet<NodeId>,
     /// When each part of a plan was written.
     pub(crate) planned: BTreeMap<(String, u32), StoreTime>,
     /// The backend's clock then.
@@ -313,7 +315,10 @@ impl Sight {
         let mut clock = BackendClock::default();
         clock.learn(here, here, now, 0, 0);
         let (records, _) = view.registry(&clock, &timing, here);
+        let prevailing = view.prevailing();
+        let differs = |id: &NodeId| view.settings_of(*id).is_some_and(|settings| Some(settings) != prevailing);
         Self {
+            differing: view.live().filter(differs).collect(),
             view,
             records,
             planned,
@@ -328,6 +333,14 @@ impl Sight {
     /// What is added to revisions to make tokens.
     pub(crate) fn base(&self) -> u64 {
         self.view.meta.as_ref().map_or(0, |meta| meta.value.base_after(self.unsure_before))
+    }
+
+    /// For how long a live node has not renewed its session, in milliseconds, if two renewals are missing by now.
+    pub(crate) fn late(&self, id: NodeId) -> Option<u64> {
+        let live = self.view.sessions.get(&id).filter(|seen| seen.entry.value.ended.is_none())?;
+        let renewed = self.now.since(live.entry.written);
+        let interval = self.timing.renew + self.timing.renew / 10;
+        (renewed >= 2 * interval).then_some(renewed)
     }
 
     /// How long nothing is granted yet, in milliseconds, if so: the store is new, or may have lost its last writes.

@@ -279,6 +279,34 @@ fn which_roles_exist_is_said_with_the_rule() {
 }
 
 #[test]
+fn several_files_are_compared_and_what_differs_is_told_for_each() {
+    let text = |more: &str| format!("{GOOD}[cluster.roles]\nnightly = {{ shards = 4 }}\n{more}");
+    let files = [
+        file(&text("")),
+        file(&text("")),
+        file(&text("other = { shards = 1 }\n[cluster.timing]\nrenew = \"4s\"\n")),
+    ];
+    let paths = files.each_ref().map(|file| file.path().to_str().expect("UTF-8"));
+    run(&["check", paths[0], paths[1]]).code(0).says("2 files checked: no problems");
+    run(&["check", paths[2]]).code(0).says("1 file checked: no problems");
+    let told = run(&["check", paths[2], paths[0], paths[1]]).code(1).says("settings-differ");
+    let reference = format!("in `{}` and 1 more", paths[0]);
+    let told = told
+        .says(&format!("`cluster.timing.renew` is \"4s\" here and \"5s\" {reference}"))
+        .says(&format!("`cluster.roles.other` is {{ shards = 1 }} here and not set {reference}"));
+    assert!(
+        told.out.contains("2 errors, 0 warnings"),
+        "the files that agree are not named: {told:?}"
+    );
+    let json = run(&["check", "-o", "json", paths[0], paths[1], paths[2]]).code(1).json();
+    let problems = json.as_array().expect("an array");
+    assert!(
+        problems.len() == 2 && problems.iter().all(|problem| problem["file"] == paths[2]),
+        "{json:#}"
+    );
+}
+
+#[test]
 fn json_stays_json() {
     let file = file(GOOD);
     assert_eq!(

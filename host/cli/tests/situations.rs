@@ -287,12 +287,12 @@ fn what_differs_is_said_in_the_log_and_in_the_events() {
     assert_eq!(peer.fields["keys"], serde_json::json!([{ "key": key, "here": "9", "there": "8" }]));
     let log = cluster.yard.log("alpha");
     let sentence = format!(
-        "this node's settings differ from those of node {keeper}, which prevail: `{key}` is 8 here and 9 there. It does not act until they \
+        "this node's settings differ from those of node {keeper} (bravo), which prevail: `{key}` is 8 here and 9 there. It does not act until they \
          agree: correct its configuration and restart it"
     );
     assert!(log.contains(&sentence), "{log}");
     let log = cluster.yard.log("bravo");
-    let sentence = format!("the settings of node {odd} differ from those that prevail: `{key}` is 9 on the others and 8 there");
+    let sentence = format!("the settings of node {odd} (alpha) differ from those that prevail: `{key}` is 9 on the others and 8 there");
     assert!(log.contains(&sentence), "{log}");
     assert!(
         !cluster.told[before..]

@@ -115,6 +115,11 @@ impl Source {
         }
     }
 
+    /// `text` about `span`, without what macros and sources brought into this file.
+    pub(crate) fn redacted(&self, span: Option<Span>, text: String) -> String {
+        self.values.redact(span, text)
+    }
+
     /// The line, from 1, of the character at `offset`.
     pub(crate) fn line(&self, offset: usize) -> usize {
         self.line_starts.partition_point(|&start| start <= offset)

@@ -224,6 +224,74 @@ fn files_of_one_cluster_agree() {
     assert!(is_quiet(&report), "{report}");
 }
 
+/// The messages of a report.
+fn messages(report: &Report) -> Vec<String> {
+    said(report).iter().map(|problem| problem.message.clone()).collect()
+}
+
+#[test]
+fn what_differs_between_files_is_told_with_both_values() {
+    let a = "cluster.timing = { validity = \"20s\", settle = \"1s\" }\ncluster.roles.nightly = { shards = 4 }\n";
+    let b = "cluster.roles.nightly = { shards = 8, replicas = 2 }\ncluster.max-node-id = 63\ncluster.roles.mine = { shards = 1 }\n";
+    let report = check_all(&[a, b], &CheckOptions::default());
+    let told = messages(&report);
+    let there = |text: &str| told.iter().any(|told| told.starts_with(text) && told.contains("/0.toml`"));
+    for text in [
+        "`cluster.roles.nightly.replicas` is 2 here and 1 in `",
+        "`cluster.max-node-id` is 63 here and 511 in `",
+        "`cluster.roles.mine` is { shards = 1 } here and not set in `",
+        "`cluster.timing.settle` is \"300ms\" here and \"1s\" in `",
+    ] {
+        assert!(there(text), "{text}: {told:#?}");
+    }
+    assert!(
+        told.iter()
+            .any(|told| told.contains("`cluster.roles.nightly.shards` is 8 here and 4 in `")),
+        "{told:#?}"
+    );
+    assert_eq!(told.len(), 4, "one for each place: {told:#?}");
+}
+
+#[test]
+fn the_file_that_differs_from_most_is_the_one_that_is_named() {
+    let (odd, usual) = ("cluster.max-node-id = 63\n", "[cluster]\n");
+    for odd_at in 0..3 {
+        let mut texts = [usual; 3];
+        texts[odd_at] = odd;
+        let report = check_all(&texts, &CheckOptions::default());
+        let name = char::from_digit(u32::try_from(odd_at).expect("small"), 10).expect("a digit");
+        assert_eq!(found(&report), [(name, 1, Code::SettingsDiffer)], "{report}");
+        let told = messages(&report);
+        assert!(
+            told[0].contains("is 63 here and 511 in `") && told[0].ends_with(" and 1 more"),
+            "{told:#?}"
+        );
+    }
+}
+
+/// Neither the secret, nor what a macro brings into one file or the other.
+#[test]
+fn nothing_secret_is_told_of_what_differs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let source = folder.path().join("source");
+    std::fs::write(&source, "hunter2").expect("written");
+    let of_macro = format!(
+        "cluster.roles.nightly = {{ shards = 2, nodes = [\"zone=%{{file:{}}}%\"] }}\n",
+        source.display()
+    );
+    let plain = "cluster.roles.nightly = { shards = 2, nodes = [\"zone=a\"] }\n";
+    for texts in [[of_macro.as_str(), plain], [plain, of_macro.as_str()]] {
+        let texts = texts.map(|text| format!("cluster.secret = \"hunter2-{:0>16}\"\n{text}", text.len()));
+        let report = check_all(&texts.each_ref().map(String::as_str), &CheckOptions::default());
+        let shown = format!("{}{}{:?}", report.render_text(false), report.render_json(), messages(&report));
+        assert!(
+            shown.contains("`cluster.secret` is another than in `") && shown.contains("nightly.nodes"),
+            "{shown}"
+        );
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+}
+
 #[test]
 fn an_absent_setting_differs_at_the_beginning_of_the_file() {
     let report = check_all(&["cluster.name = \"mail\"", "# nothing\n"], &CheckOptions::default());

@@ -1,14 +1,15 @@
 //! Whether the times of a coordinator are exact enough for a cluster's safety distance.
 
+use shardwright_core::human::Span;
 use std::time::Duration;
 
 /// The times of a coordinator may be wrong by more than the cluster's margin: a session could be ended while its node
 /// acts.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`cluster.timing.margin` is {} ms, and the times of {location} may be wrong by {} ms: a session could be ended while \
-     its node acts; {}",
-    margin.as_millis(), millis(*uncertainty), self.remedy()
+    "`cluster.timing.margin` is {}, and the times of {location} may be wrong by {}: a session could be ended while its \
+     node acts; {}",
+    Span::from(*margin), Span(millis(*uncertainty)), self.remedy()
 )]
 pub struct MarginError {
     /// `cluster.timing.margin`.
@@ -46,8 +47,8 @@ impl MarginError {
 }
 
 /// Whole milliseconds, rounded up.
-fn millis(duration: Duration) -> u128 {
-    duration.as_nanos().div_ceil(1_000_000)
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -64,6 +65,10 @@ mod test {
             error.contains("`cluster.timing.margin` is 50 ms") && error.contains("the server"),
             "{error}"
         );
+        assert!(error.contains("may be wrong by 51 ms"), "{error}");
+        let far = check(ms(1_500), ms(2_500)).expect_err("too small").to_string();
+        assert!(far.contains("is 1.5 s, and the times of the server may be wrong by 2.5 s"), "{far}");
+        assert!(far.contains("margin = \"2500ms\" or more"), "{far}");
         assert!(error.contains("margin = \"51ms\" or more in [cluster.timing]"), "{error}");
     }
 }

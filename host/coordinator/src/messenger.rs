@@ -80,12 +80,21 @@ pub enum Incoming {
     },
 }
 
+/// So many messages; 0 if nobody can tell how many.
+fn counted(lost: u64) -> String {
+    match lost {
+        0 => "messages, and cannot tell how many".to_owned(),
+        1 => "a message".to_owned(),
+        lost => format!("{lost} messages"),
+    }
+}
+
 /// How a loss was noticed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Resync {
     /// The backend said so: this many messages, 0 if it cannot tell. Or it is not known whether some are missing,
     /// because the sender and topic were forgotten since ([`REMEMBERED`]).
-    #[error("the bus lost messages ({lost}; 0: unknown number)")]
+    #[error("the bus lost {}", counted(*lost))]
     Gap {
         /// How many.
         lost: u64,

@@ -183,6 +183,7 @@ async fn a_gap_of_the_backend_is_told_once() {
             reason: Resync::Gap { lost: 76 }
         }]
     );
+    assert_eq!(Resync::Gap { lost: 76 }.to_string(), "the bus lost 76 messages");
     assert_eq!(news.len(), 924 + 2);
 }
 
@@ -213,9 +214,9 @@ async fn a_hole_is_seen_though_its_topic_was_forgotten() {
         );
     }
     send(&broker, 2, 7, 3, "after a hole").await;
-    let lost = Incoming::Resync {
-        reason: Resync::Gap { lost: 0 },
-    };
+    let reason = Resync::Gap { lost: 0 };
+    assert_eq!(reason.to_string(), "the bus lost messages, and cannot tell how many");
+    let lost = Incoming::Resync { reason };
     assert_eq!(
         until(&mut inbox, &message(2, "after a hole")).await,
         [lost, message(2, "after a hole")]

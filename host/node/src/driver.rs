@@ -14,7 +14,7 @@ use crate::state_dir::{self, StateDir};
 use crate::store::StoreCalls;
 use crate::tell;
 use shardwright_core::duty::StopId;
-use shardwright_core::engine::{Command, Engine, Event, Notice};
+use shardwright_core::engine::{Command, Engine, Event, NodeRecord, Notice};
 use shardwright_core::id::Token;
 use shardwright_core::store::StoreError;
 use shardwright_core::time::Instant;
@@ -91,6 +91,14 @@ impl Drop for Closing {
                 reason: reason.or_else(dropped),
             });
         }
+    }
+}
+
+/// The registry, if that is the command.
+fn listed(command: &Command) -> Option<Arc<[NodeRecord]>> {
+    match command {
+        Command::Registry(records) => Some(records.clone()),
+        _ => None,
     }
 }
 
@@ -194,7 +202,12 @@ impl Driver {
         }
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
-            for command in self.engine.handle(event, clock::now()) {
+            let commands = self.engine.handle(event, clock::now());
+            // Before the news of the same turn, which names nodes as they are listed there.
+            if let Some(records) = commands.iter().rev().find_map(listed) {
+                self.parts.shared.set_registry(records);
+            }
+            for command in commands {
                 if let Command::Left(outcome) = command {
                     let (ended, reason) = match (self.failed.take(), outcome) {
                         (Some(reason), _) => (Ended::Failed(reason.clone()), Some(reason)),
@@ -266,7 +279,8 @@ impl Driver {
                 }
             }
             Command::Remember(memory) => self.parts.state.remember(&self.parts.cluster, memory),
-            Command::Registry(records) => self.parts.shared.set_registry(records),
+            // It was taken before the rest.
+            Command::Registry(_) => {}
             Command::Notice(notice) => self.notice(notice),
             Command::Wake(instant) => self.wake = Some(instant),
             Command::Left(_) => {}

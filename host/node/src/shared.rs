@@ -86,7 +86,8 @@ impl Shared {
 
     /// Tells people and whoever listens.
     pub(crate) fn emit(&self, event: NodeEvent) {
-        tell::log(&event);
+        let registry = self.registry();
+        tell::log(&event, &|node| tell::label(&registry, node));
         self.announce(event);
     }
 

@@ -4,11 +4,11 @@ use crate::event::NodeEvent;
 use crate::health::HealthState;
 use serde::Serialize;
 use shardwright_config::{Difference, differences, told};
-use shardwright_core::engine::{Ending, Notice};
+use shardwright_core::engine::{Ending, NodeRecord, Notice};
 use shardwright_core::human::Span;
 use shardwright_core::id::NodeId;
 use std::fmt;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 /// The event that a notice of the engine means. `roles` are the names that it refers to by index.
 pub(crate) fn event(notice: Notice, roles: &[String]) -> NodeEvent {
@@ -69,8 +69,14 @@ pub(crate) fn event(notice: Notice, roles: &[String]) -> NodeEvent {
     }
 }
 
-/// Writes the line of `event`. The fields are those listed in the crate's documentation.
-pub(crate) fn log(event: &NodeEvent) {
+/// A node as people know it, `2 (mail-2)`: its id alone if the registry does not have it.
+pub(crate) fn label(registry: &[NodeRecord], node: NodeId) -> String {
+    let record = registry.iter().find(|record| record.node_id == node);
+    record.map_or_else(|| node.to_string(), |record| format!("{node} ({})", record.hostname))
+}
+
+/// Writes the line of `event`. The fields are those listed in the crate's documentation; `label` is what a node is called in a sentence.
+pub(crate) fn log(event: &NodeEvent, label: &dyn Fn(NodeId) -> String) {
     use NodeEvent as E;
     match event {
         E::Joined { node, session } => info!(%node, %session, "joined"),
@@ -110,13 +116,20 @@ pub(crate) fn log(event: &NodeEvent) {
         E::CoordinatorDown { reason } => error!(%reason, "the coordinator fails"),
         E::CoordinatorUp => info!("the coordinator answers again"),
         E::Health { state: HealthState::Fine } => info!("healthy again: the session is renewed, and messages come back"),
-        E::Health { state } => warn!(state = %word(state), "not healthy"),
+        E::Health {
+            state: HealthState::BusSilent,
+        } => warn!("this node's messages to itself do not come back: it learns of news late, by looking, and acts as before"),
+        E::Health {
+            state: HealthState::StoreSilent,
+        } => warn!("the session was not renewed for two intervals: this node stops acting soon unless it is"),
+        // Why was told: it was not renewed, was ended, or its settings differ.
+        E::Health { state } => debug!(state = %word(state), "not healthy"),
         E::Resync { reason } => warn!(%reason, "messages were lost"),
-        E::PeerJoined { node } => info!(peer = %node, "a node joined"),
+        E::PeerJoined { node } => info!(peer = %node, "node {} joined", label(*node)),
         E::PeerLeft { node, how } => match how {
-            Some(Ending::Left) => info!(peer = %node, "a node left in good order"),
-            Some(Ending::Expired) => warn!(peer = %node, "a node is lost: it showed no life until its session expired"),
-            None => info!(peer = %node, "a node was forgotten"),
+            Some(Ending::Left) => info!(peer = %node, "node {} left in good order", label(*node)),
+            Some(Ending::Expired) => warn!(peer = %node, "node {} is lost: it showed no life until its session expired", label(*node)),
+            None => info!(peer = %node, "node {node} was forgotten"),
         },
         E::Ordered { node, drain, cordon } => {
             let order = match (drain, cordon) {
@@ -124,19 +137,21 @@ pub(crate) fn log(event: &NodeEvent) {
                 (false, true) => "to keep what it has, and be given nothing more until `uncordon`",
                 (false, false) => "taken back: it is given shards like any other",
             };
-            info!(ordered = %node, drain, cordon, "the operator's order for a node: {order}");
+            info!(ordered = %node, drain, cordon, "the operator's order for node {}: {order}", label(*node));
         }
-        E::Forgotten { node } => info!(forgotten = %node, "the operator removed a node that was gone"),
-        E::PeerStatus { node, status } => info!(peer = %node, status = %word(status), "a node's freshness changed"),
+        E::Forgotten { node } => info!(forgotten = %node, "the operator removed node {node}, which was gone"),
+        // What matters of it is told: who joined, who left, and who is lost.
+        E::PeerStatus { node, status } => debug!(peer = %node, status = %word(status), "node {} is {}", label(*node), word(status)),
         E::PeerDiffers { node, keys } => warn!(
             peer = %node,
-            "the settings of node {node} differ from those that prevail: {}. It is given nothing until they agree",
+            "the settings of node {} differ from those that prevail: {}. It is given nothing until they agree",
+            label(*node),
             what(keys, "on the others", "there")
         ),
         E::SettingsDiffer { from, keys } => error!(
             "this node's settings differ from those of {}, which prevail: {}. It does not act until they agree: correct its configuration and \
              restart it, or restart the others with its configuration, one after another",
-            Nodes(from),
+            nodes(from, label),
             what(keys, "here", "there")
         ),
         E::SettingsAgree => info!("this node's settings are the prevailing ones again"),
@@ -189,20 +204,10 @@ fn word(value: &impl Serialize) -> String {
     word.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
 }
 
-/// Nodes in a sentence: `node 1`, `the nodes 1, 2`.
-struct Nodes<'n>(&'n [NodeId]);
-
-impl fmt::Display for Nodes<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let [node] = self.0 {
-            return write!(f, "node {node}");
-        }
-        f.write_str("the nodes")?;
-        for (n, node) in self.0.iter().enumerate() {
-            write!(f, "{} {node}", if n > 0 { "," } else { "" })?;
-        }
-        Ok(())
-    }
+/// Nodes in a sentence: `node 1 (mail-1)`, `the nodes 1 (mail-1), 2 (mail-2)`.
+fn nodes(nodes: &[NodeId], label: &dyn Fn(NodeId) -> String) -> String {
+    let labels: Vec<_> = nodes.iter().map(|node| label(*node)).collect();
+    format!("{} {}", if nodes.len() == 1 { "node" } else { "the nodes" }, labels.join(", "))
 }
 
 /// Shards as ranges: `0-3,7`, and how many more after the first twenty ranges.

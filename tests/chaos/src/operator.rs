@@ -20,6 +20,9 @@ const PATIENCE: Duration = Duration::from_secs(8);
 /// How long it rests between two rounds of questions.
 const ROUND: Duration = Duration::from_millis(700);
 
+/// At how many looks in a row all must be well at once before it is said to have come to rest.
+const STEADY: usize = 4;
+
 impl Sight {
     /// Whether somebody acts on every shard, and no order is left.
     pub(crate) fn is_well(&self) -> bool {
@@ -126,6 +129,12 @@ impl Operator {
     }
 }
 
+/// When the first of the looks was taken since which all has been well, at every look up to the last: if there were enough of them.
+fn steady(sights: &[&Sight]) -> Option<u64> {
+    let well = sights.iter().rev().take_while(|sight| sight.is_well()).count();
+    (well >= STEADY).then(|| sights[sights.len() - well].at)
+}
+
 /// An operator who asks again and again, and keeps what was said.
 pub(crate) struct Watch {
     sights: Arc<Mutex<Vec<Sight>>>,
@@ -149,13 +158,11 @@ impl Watch {
         Ok(Self { sights, stop, thread })
     }
 
-    /// What was seen since a moment, if anything was: orders as they were seen last, and what nobody was ever seen to act on.
-    pub(crate) fn since(&self, moment: u64) -> Option<Sight> {
+    /// What was seen last since a moment, if anything was, and since when all has been well.
+    pub(crate) fn since(&self, moment: u64) -> (Option<Sight>, Option<u64>) {
         let sights = self.sights.lock().unwrap_or_else(PoisonError::into_inner);
-        let recent = || sights.iter().filter(|sight| sight.at > moment);
-        let mut sight = recent().next_back()?.clone();
-        sight.unowned.retain(|shard| recent().all(|sight| sight.unowned.contains(shard)));
-        Some(sight)
+        let recent: Vec<_> = sights.iter().filter(|sight| sight.at > moment).collect();
+        (recent.last().map(|sight| (*sight).clone()), steady(&recent))
     }
 
     /// Stops, and gives everything that was seen.
@@ -164,5 +171,35 @@ impl Watch {
         // A panic of it has lost nothing that was seen before.
         let _ = self.thread.join();
         std::mem::take(&mut self.sights.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[cfg(test)]
+mod test {
+    use super::*;
+
+    /// Looks, one for each text: the shards that nobody acts on then; `!` is an order that stands.
+    fn since(looks: &[&str]) -> Option<u64> {
+        let sight = |(at, text): (u64, &&str)| Sight {
+            at,
+            unowned: text.chars().filter(|c| *c != '!').map(String::from).collect(),
+            ordered: text.matches('!').map(|_| ("host".to_owned(), Order::Undrain)).collect(),
+            ..Sight::default()
+        };
+        let sights: Vec<_> = (10..).zip(looks).map(sight).collect();
+        steady(&sights.iter().collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn all_shards_must_be_owned_at_once_and_stay_so() {
+        assert_eq!(since(&["a", "", "", "", ""]), Some(11));
+        assert_eq!(since(&["", "", "", "", "", ""]), Some(10));
+        // Each has an owner at some look, and never all of them at one.
+        assert_eq!(since(&["a", "b", "a", "b", "a", "b"]), None);
+        // It was well, and is no more.
+        assert_eq!(since(&["", "", "", "", "a"]), None);
+        assert_eq!(since(&["", "", "", "", "a", "", "", "", ""]), Some(15));
+        assert_eq!(since(&["", "", "", "!"]), None);
+        assert_eq!((since(&["", "", ""]), since(&[])), (None, None), "too few looks");
     }
 }

@@ -15,7 +15,7 @@ use crate::clock::now;
 use crate::history::History;
 use crate::network::{self, Network};
 use crate::nodes::{Nodes, Places};
-use crate::operator::{Operator, Sight, Watch};
+use crate::operator::{Operator, Watch};
 use crate::report::Summary;
 use crate::resource::Resource;
 use crate::schedule::{self, Action, GUEST, HOSTS, machine};
@@ -171,11 +171,14 @@ impl Stage {
         }
         self.idle_until(start + span)?;
         self.hands.rest()?;
-        let calm = Instant::now();
-        if let Err(what) = self.settle(Some(&watch))? {
-            violations.push(Violation::NotInCalm(format!("after {PATIENCE:?} {what}")));
-        }
-        let took = calm.elapsed();
+        let calm = now();
+        let took = match self.settle(Some(&watch))? {
+            Ok(since) => Duration::from_micros(since.saturating_sub(calm)),
+            Err(what) => {
+                violations.push(Violation::NotInCalm(format!("after {PATIENCE:?} {what}")));
+                PATIENCE
+            }
+        };
         let late = if took > settings::CALM {
             ", more than a machine that has time may take"
         } else {
@@ -217,28 +220,26 @@ impl Stage {
         }
     }
 
-    /// Waits until all processes are as they should be and somebody works on every shard; in the end the operator must see that, too, and no order
-    /// may be left. What is missing if that takes too long.
-    fn settle(&mut self, watch: Option<&Watch>) -> Result<std::result::Result<(), String>> {
+    /// Waits until all processes are as they should be and somebody works on every shard, and gives the moment since when. In the end the
+    /// operator must see that, too: all shards owned at one look and at every one that follows, and no order left. What is missing if that
+    /// takes too long.
+    fn settle(&mut self, watch: Option<&Watch>) -> Result<std::result::Result<u64, String>> {
         let (end, since) = (Instant::now() + PATIENCE, now());
         let mut corrected = since;
         loop {
             self.idle_until(Instant::now() + LOOK)?;
-            let (idle, amiss) = (self.idle_shards(since)?, self.nodes.amiss());
-            let sight = watch.map(|watch| watch.since(corrected));
-            let seen = sight.as_ref().is_none_or(|sight| sight.as_ref().is_some_and(Sight::is_well));
-            if idle.is_empty() && amiss.is_empty() && seen {
-                return Ok(Ok(()));
+            let (sight, steady) = watch.map_or((None, Some(since)), |watch| watch.since(corrected));
+            let (idle, amiss) = (self.idle_shards(steady.unwrap_or(since))?, self.nodes.amiss());
+            if let (true, true, Some(since)) = (idle.is_empty(), amiss.is_empty(), steady) {
+                return Ok(Ok(since));
             }
-            for (host, order) in sight.iter().flatten().flat_map(|sight| &sight.ordered) {
+            for (host, order) in sight.iter().flat_map(|sight| &sight.ordered) {
                 // Its undoing failed while the server was down.
                 let _ = self.operator.order(*order, host);
                 corrected = now();
             }
             if Instant::now() > end {
-                let seen = sight
-                    .flatten()
-                    .map(|sight| format!("unowned {:?}, under an order {:?}", sight.unowned, sight.ordered));
+                let seen = sight.map(|sight| format!("unowned {:?}, under an order {:?}", sight.unowned, sight.ordered));
                 return Ok(Err(format!("nobody works on {idle:?}; {amiss:?}; seen: {seen:?}")));
             }
         }

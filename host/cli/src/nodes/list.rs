@@ -14,13 +14,14 @@ use shardwright_core::store::StoreTime;
 pub(super) fn show(cluster: &Cluster, sight: &Sight, format: Format, all: bool) -> anyhow::Result<Exit> {
     let loads = Load::of(&shards::roles(cluster, sight), sight);
     let load = |record: &NodeRecord| loads.get(&record.node_id.get()).copied().unwrap_or_default();
-    let prevailing = sight.view.prevailing();
+    let differs = |record: &NodeRecord| sight.differing.contains(&record.node_id);
+    let noted = |record: &NodeRecord| notes(record, load(record), differs(record), sight.late(record.node_id));
     match format {
         Format::Json if all => output::json(
             &sight
                 .records
                 .iter()
-                .map(|record| Everything::of(record, load(record), prevailing))
+                .map(|record| Everything::of(record, load(record), differs(record)))
                 .collect::<Vec<_>>(),
         )?,
         Format::Json => output::json(&sight.records.iter().map(Known::of).collect::<Vec<_>>())?,
@@ -36,7 +37,7 @@ pub(super) fn show(cluster: &Cluster, sight: &Sight, format: Format, all: bool) 
                     load(record).acting.to_string(),
                     load(record).taking.to_string(),
                     load(record).standby.to_string(),
-                    notes(record, load(record), prevailing),
+                    noted(record),
                 ]);
             }
             table.print()?;
@@ -76,7 +77,7 @@ pub(super) fn show(cluster: &Cluster, sight: &Sight, format: Format, all: bool) 
                     output::or_dash(Some(labels.join(",")).filter(|labels| !labels.is_empty())),
                     output::or_dash(Some(&info.version).filter(|version| !version.is_empty())),
                     record.session.to_string(),
-                    notes(record, load(record), prevailing),
+                    noted(record),
                 ]);
             }
             table.print()?;
@@ -140,7 +141,7 @@ struct Everything<'r> {
 }
 
 impl<'r> Everything<'r> {
-    fn of(record: &'r NodeRecord, load: Load, prevailing: Option<u128>) -> Self {
+    fn of(record: &'r NodeRecord, load: Load, settings_differ: bool) -> Self {
         let info = &record.info;
         Self {
             known: Known::of(record),
@@ -151,7 +152,7 @@ impl<'r> Everything<'r> {
             draining: info.drain,
             drained: info.drain && load.is_empty(),
             cordoned: info.cordon,
-            settings_differ: differs(record, prevailing),
+            settings_differ,
             zone: &info.zone,
             labels: &info.labels,
             capacity: info.capacity,
@@ -161,11 +162,6 @@ impl<'r> Everything<'r> {
             instance: record.instance.to_string(),
         }
     }
-}
-
-/// Whether a live node has other settings than most, and so does not act.
-pub(crate) fn differs(record: &NodeRecord, prevailing: Option<u128>) -> bool {
-    record.ended.is_none() && prevailing.is_some_and(|settings| settings != record.info.settings)
 }
 
 /// A status as text.
@@ -178,10 +174,10 @@ pub(crate) fn word(status: Status) -> String {
     .to_owned()
 }
 
-fn notes(record: &NodeRecord, load: Load, prevailing: Option<u128>) -> String {
+fn notes(record: &NodeRecord, load: Load, settings_differ: bool, late: Option<u64>) -> String {
     let drained = load.is_empty();
     let all = [
-        (differs(record, prevailing), "other settings: does not act"),
+        (settings_differ, "other settings, see `status`: does not act"),
         (record.leader, "leader"),
         (record.ended == Some(Ending::Left), "left"),
         (record.ended == Some(Ending::Expired), "expired: crashed, or cut off"),
@@ -190,8 +186,9 @@ fn notes(record: &NodeRecord, load: Load, prevailing: Option<u128>) -> String {
         (record.info.cordon, "cordoned"),
         (record.info.capacity == 0, "capacity 0"),
     ];
-    let told: Vec<_> = all.into_iter().filter_map(|(is, text)| is.then_some(text)).collect();
-    told.join(", ")
+    let told = all.into_iter().filter_map(|(is, text)| is.then(|| text.to_owned()));
+    let late = late.map(|late| format!("not renewed for {}", Span(late)));
+    told.chain(late).collect::<Vec<_>>().join(", ")
 }
 
 /// A backend's time as operators know it: UTC, to the second.

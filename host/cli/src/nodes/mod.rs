@@ -8,7 +8,7 @@ mod orders;
 mod targets;
 mod wait;
 
-pub(crate) use list::{differs, rfc3339, word};
+pub(crate) use list::{rfc3339, word};
 pub(crate) use load::Load;
 
 use crate::cluster::{Cluster, Which};

@@ -32,7 +32,7 @@ pub(super) async fn until_empty(cluster: &Cluster, nodes: &[NodeId], limit: Opti
         }
         let text = describe(&sight, &left);
         if said.as_ref().is_none_or(|(before, at)| *before != text || at.elapsed() >= SAY) {
-            say(format, &format!("{text}; {took}"))?;
+            say(format, &format!("{text}, after {took}"))?;
             said = Some((text.clone(), Instant::now()));
         }
         if stays(&sight, &roles, nodes) {

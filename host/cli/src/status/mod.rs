@@ -1,7 +1,9 @@
 //! `shardwright status`: whether all is well with a cluster, on one screen and in one exit code.
 
+mod problems;
 mod report;
 mod screen;
+mod settings;
 #[cfg(test)]
 mod test;
 mod why;
@@ -50,7 +52,7 @@ pub(crate) async fn run(args: &Status) -> anyhow::Result<Exit> {
             let sight = sight.with_context(|| format!("no answer within {} s", PATIENCE.as_secs()))??;
             Report::of(&cluster, &sight, latency)
         }
-        Err(error) => Report::silent(&config.name, config.coordinator.kind(), &format!("{error:#}")),
+        Err(error) => Report::silent(&config, &format!("{error:#}")),
     };
     match args.output.format {
         Format::Json => output::json(&report)?,

@@ -1,18 +1,17 @@
 //! The facts of a cluster's state, as `status -o json` prints them: a contract, described in docs/operating.md.
 
+use super::problems::{self, Kind, Problem};
+use super::settings::{self, Differing};
 use super::why::{self, Moving, Unowned};
 use crate::cluster::{Cluster, Sight};
-use crate::nodes::{Load, differs, rfc3339};
+use crate::nodes::{Load, rfc3339};
 use crate::shards::{self, RoleView, State};
 use serde::Serialize;
+use shardwright_config::ClusterConfig;
 use shardwright_core::engine::{Ending, NodeRecord, Status};
 use shardwright_core::human::Span;
 use shardwright_core::values::Failing;
-use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
-
-/// How many roles are named in one problem.
-const ROLES: usize = 12;
 
 /// Everything that is told.
 #[derive(Serialize)]
@@ -26,6 +25,7 @@ pub(super) struct Report {
     /// Null unless nothing is granted for a while.
     pub(super) grace: Option<Grace>,
     pub(super) nodes: Nodes,
+    pub(super) settings: Vec<Differing>,
     pub(super) policies: Vec<Policy>,
     pub(super) roles: Vec<Role>,
     pub(super) moving: Vec<Moving>,
@@ -98,30 +98,11 @@ pub(super) struct Role {
     pub(super) unowned: usize,
 }
 
-#[derive(Serialize)]
-pub(super) struct Problem {
-    pub(super) kind: Kind,
-    pub(super) text: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum Kind {
-    Coordinator,
-    Grace,
-    Leader,
-    Node,
-    Settings,
-    Policy,
-    Unowned,
-    Handoff,
-}
-
 impl Report {
     /// Of a coordinator that does not answer: nothing else is known.
-    pub(super) fn silent(cluster: &str, kind: &str, error: &str) -> Self {
+    pub(super) fn silent(config: &ClusterConfig, error: &str) -> Self {
         let coordinator = Coordinator {
-            kind: kind.to_owned(),
+            kind: config.coordinator.kind().to_owned(),
             location: None,
             reachable: false,
             error: Some(error.to_owned()),
@@ -131,14 +112,19 @@ impl Report {
             clock: None,
             clock_ahead_ms: None,
         };
-        let text = format!("the coordinator does not answer, so nobody may act for longer than a session is valid: {error}");
+        let text = format!(
+            "the coordinator does not answer: {error}. Without it no node acts for longer than {} after its last renewal; when it answers \
+             again, they go on by themselves",
+            Span(config.timing.holder())
+        );
         Self {
-            cluster: cluster.to_owned(),
+            cluster: config.name.clone(),
             ok: false,
             coordinator,
             leader: None,
             grace: None,
             nodes: Nodes::default(),
+            settings: Vec::new(),
             policies: Vec::new(),
             roles: Vec::new(),
             moving: Vec::new(),
@@ -177,91 +163,16 @@ impl Report {
             leader: leader(sight),
             grace: sight.grace().map(|left_ms| Grace { left_ms }),
             nodes: nodes(sight, &roles),
+            settings: settings::differing(sight),
             policies,
             roles: counts,
             moving,
             unowned,
             problems: Vec::new(),
         };
-        report.problems = report.judged(sight);
+        report.problems = problems::of(&report, sight);
         report.ok = report.problems.is_empty();
         report
-    }
-
-    /// What is not well.
-    fn judged(&self, sight: &Sight) -> Vec<Problem> {
-        let mut problems = Vec::new();
-        let mut add = |kind, text: String| problems.push(Problem { kind, text });
-        if let Some(Grace { left_ms }) = self.grace {
-            let left = Span(left_ms);
-            add(
-                Kind::Grace,
-                format!("grace: the store is new, or may have lost its last writes: nothing is granted for another {left}"),
-            );
-        }
-        if self.leader.is_none() && self.grace.is_none() {
-            let text = if self.nodes.active.is_empty() {
-                "nobody leads, for no node is active: start one"
-            } else {
-                "nobody leads: the nodes agree on a leader within moments, unless they cannot write"
-            };
-            add(Kind::Leader, text.to_owned());
-        }
-        let label = |id: &u32| sight.label(*id);
-        for id in &self.nodes.stale {
-            add(
-                Kind::Node,
-                format!("node {} does not renew its session: it hangs, or is cut off", label(id)),
-            );
-        }
-        for id in &self.nodes.expired {
-            add(
-                Kind::Node,
-                format!(
-                    "node {} is lost: it crashed, hangs or is cut off. Start it again, or `shardwright nodes forget {id}`",
-                    label(id)
-                ),
-            );
-        }
-        for id in &self.nodes.differing {
-            add(
-                Kind::Settings,
-                format!(
-                    "node {} has other settings than most, and does not act: give all nodes the same",
-                    label(id)
-                ),
-            );
-        }
-        for Policy {
-            role, suspended, reason, ..
-        } in &self.policies
-        {
-            let what = match suspended {
-                true => "is suspended, and the native one stands in until the component changes",
-                false => "fails, and the previous plan stays",
-            };
-            add(Kind::Policy, format!("{role}: its policy {what}: {reason}"));
-        }
-        for (why, shards) in self.unowned_by_text() {
-            add(Kind::Unowned, format!("{shards}: nobody acts: {why}"));
-        }
-        for moving in self.moving.iter().filter(|moving| moving.left_ms == 0) {
-            add(Kind::Handoff, format!("{} {}: {}", moving.role, moving.shards, moving.text));
-        }
-        problems
-    }
-
-    /// What keeps many roles from being acted on is said once.
-    fn unowned_by_text(&self) -> BTreeMap<&str, String> {
-        let mut roles: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-        for Unowned { role, shards, text, .. } in &self.unowned {
-            roles.entry(text).or_default().push(format!("{role} {shards}"));
-        }
-        let named = |roles: Vec<String>| match roles.len().saturating_sub(ROLES) {
-            0 => roles.join(", "),
-            more => format!("{} and {more} more", roles[..ROLES].join(", ")),
-        };
-        roles.into_iter().map(|(text, roles)| (text, named(roles))).collect()
     }
 }
 
@@ -292,7 +203,6 @@ fn leader(sight: &Sight) -> Option<Leader> {
 }
 
 fn nodes(sight: &Sight, roles: &[RoleView<'_>]) -> Nodes {
-    let prevailing = sight.view.prevailing();
     let loads = Load::of(roles, sight);
     let empty = |record: &NodeRecord| loads.get(&record.node_id.get()).is_none_or(|load| load.is_empty());
     let ids = |is: &dyn Fn(&NodeRecord) -> bool| -> Vec<u32> {
@@ -300,14 +210,14 @@ fn nodes(sight: &Sight, roles: &[RoleView<'_>]) -> Nodes {
         those.map(|record| record.node_id.get()).collect()
     };
     Nodes {
-        active: ids(&|record| record.ended.is_none() && record.status == Status::Active && !why::is_silent(sight, record.node_id)),
-        stale: ids(&|record| record.ended.is_none() && (record.status != Status::Active || why::is_silent(sight, record.node_id))),
+        active: ids(&|record| record.ended.is_none() && record.status == Status::Active && sight.late(record.node_id).is_none()),
+        stale: ids(&|record| record.ended.is_none() && (record.status != Status::Active || sight.late(record.node_id).is_some())),
         left: ids(&|record| record.ended == Some(Ending::Left)),
         expired: ids(&|record| record.ended == Some(Ending::Expired)),
         draining: ids(&|record| record.info.drain && !empty(record)),
         drained: ids(&|record| record.info.drain && empty(record)),
         cordoned: ids(&|record| record.info.cordon),
-        differing: ids(&|record| differs(record, prevailing)),
+        differing: ids(&|record| sight.differing.contains(&record.node_id)),
     }
 }
 

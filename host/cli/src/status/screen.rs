@@ -44,7 +44,7 @@ fn coordinator(coordinator: &Coordinator) -> String {
     let location = coordinator.location.as_deref().unwrap_or_default();
     let mut text = format!("{} at {location}", coordinator.kind);
     if let Some(ms) = coordinator.latency_ms {
-        text.push_str(&format!(", answers in {ms} ms"));
+        text.push_str(&format!(", answers in {}", Span(ms)));
     }
     if let (Some(history), Some(since)) = (&coordinator.history, &coordinator.history_since) {
         let short: String = history.chars().take(8).collect();

@@ -190,6 +190,31 @@ fn an_owner_that_must_have_stopped_is_awaited_until_others_may_end_its_session()
 }
 
 #[test]
+fn an_owner_that_stopped_for_a_store_that_lost_something_is_awaited_until_the_grace_is_over() {
+    let mut stage = Stage {
+        founded: 5_500,
+        ..Stage::default()
+    };
+    stage.renewed[1] = 30_000;
+    let text = "its owner 2 (mail-2) has stopped, and nothing is granted for another 10 s";
+    assert_eq!(stage.why(None), (Reason::Grace, text.to_owned(), Some(10_000)));
+    stage.founded = NOW;
+    let text = "its owner 2 (mail-2) has not renewed its session for 30 s, and has stopped: others may take over now";
+    assert_eq!(stage.why(None), (Reason::OwnerSilent, text.to_owned(), Some(0)));
+}
+
+#[test]
+fn a_node_is_late_when_two_renewals_are_missing() {
+    let mut stage = Stage::default();
+    for (renewed, late) in [(10_900, None), (11_000, Some(11_000))] {
+        stage.renewed[1] = renewed;
+        assert_eq!((stage.sight().late(id(2)), stage.sight().late(id(1))), (late, None));
+    }
+    stage.ended = true;
+    assert_eq!(stage.sight().late(id(2)), None, "it is gone");
+}
+
+#[test]
 fn an_owner_with_other_settings_refuses_to_act() {
     let mut stage = Stage::default();
     stage.infos[1].settings = 8;

@@ -1,7 +1,6 @@
 //! Why nobody acts on a shard, and on whom a handoff waits.
 
 use crate::cluster::Sight;
-use crate::nodes::differs;
 use crate::output::ranges;
 use crate::owners::Owners;
 use crate::shards::{RoleView, Shard, State};
@@ -71,6 +70,14 @@ pub(super) fn is_silent(sight: &Sight, id: NodeId) -> bool {
     live.is_some_and(|seen| sight.now.since(seen.entry.written) >= sight.timing.holder())
 }
 
+/// When others take over what a node has that renewed so many milliseconds ago.
+pub(super) fn takers(sight: &Sight, renewed: u64) -> String {
+    match sight.timing.taker().saturating_sub(renewed) {
+        0 => "others may take over now".to_owned(),
+        left => format!("others may take over in {}", Span(left)),
+    }
+}
+
 /// The shards that nobody acts on, by reason. `failing` is how the role's policy fails, if it does.
 pub(super) fn unowned(role: &RoleView<'_>, shards: &[Shard], sight: &Sight, failing: Option<&str>) -> Vec<Unowned> {
     let owners = Owners::of(role, sight);
@@ -95,8 +102,7 @@ pub(super) fn unowned(role: &RoleView<'_>, shards: &[Shard], sight: &Sight, fail
 type Why = (Reason, Option<u32>, Option<u64>, String);
 
 fn why(role: &RoleView<'_>, shard: &Shard, owners: &Owners, sight: &Sight, failing: Option<&str>) -> Option<Why> {
-    let prevailing = sight.view.prevailing();
-    let refuses = |id: NodeId| sight.record(id).is_ok_and(|record| differs(record, prevailing));
+    let refuses = |id: NodeId| sight.differing.contains(&id);
     let others = shard.standbys.iter().filter(|_| role.mode() == Mode::All);
     let mut acting = shard.primary.iter().chain(others).filter_map(|id| NodeId::new(*id));
     if let Some(first) = acting.next() {
@@ -105,7 +111,7 @@ fn why(role: &RoleView<'_>, shard: &Shard, owners: &Owners, sight: &Sight, faili
         }
         let (id, label) = (first.get(), sight.label(first.get()));
         if refuses(first) {
-            let text = format!("its owner {label} has other settings than most nodes, and refuses to act");
+            let text = format!("its owner {label} has other settings than those under which the cluster acts, and refuses to act");
             return Some((Reason::OwnerDiffers, Some(id), None, text));
         }
         let renewed = sight
@@ -113,11 +119,15 @@ fn why(role: &RoleView<'_>, shard: &Shard, owners: &Owners, sight: &Sight, faili
             .sessions
             .get(&first)
             .map_or(0, |seen| sight.now.since(seen.entry.written));
+        if let Some(left) = sight.grace() {
+            let text = format!("its owner {label} has stopped, and nothing is granted for another {}", Span(left));
+            return Some((Reason::Grace, Some(id), Some(left), text));
+        }
         let left = sight.timing.taker().saturating_sub(renewed);
         let text = format!(
-            "its owner {label} has not renewed its session for {}, and has stopped: others may take over in {}",
+            "its owner {label} has not renewed its session for {}, and has stopped: {}",
             Span(renewed),
-            Span(left)
+            takers(sight, renewed)
         );
         return Some((Reason::OwnerSilent, Some(id), Some(left), text));
     }

@@ -1,6 +1,6 @@
 //! A disk that is full, with all that nodes keep on it.
 
-use crate::common::{Cluster, SETTINGS, binary, holders};
+use crate::common::{Answer, Cluster, LIMIT, SETTINGS, binary, command, holders};
 use crate::{owned_again, stopped, unharmed};
 use shardwright_cli::process::Yard;
 use std::fs;
@@ -10,7 +10,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Where the small disk is, told to the process that has it.
 const DISK: &str = "SHARDWRIGHT_TEST_DISK";
@@ -53,6 +53,8 @@ fn played(disk: &Path) {
     cluster.shared(&hosts);
     let before = tokens(&cluster);
 
+    // There is no space for it later.
+    let config = cluster.yard.config("operator").expect("written");
     let skip = cluster.told.len();
     let ballast = Ballast::new(disk.join("ballast"));
     stopped(&mut cluster, &hosts, skip);
@@ -60,6 +62,23 @@ fn played(disk: &Path) {
         hosts.iter().any(|host| cluster.yard.log(host).contains("full")),
         "one of them says why"
     );
+    // It answers, and takes no writes: that is said, and not that every node hangs.
+    let end = Instant::now() + LIMIT;
+    let answer = loop {
+        let status = command().args(["status", "--config"]).arg(&config).output();
+        let answer = Answer::from(status.expect("it runs"));
+        if answer.out.contains("no node has renewed its session for ") {
+            break answer.code(3);
+        }
+        assert!(Instant::now() < end, "{answer:?}");
+    };
+    answer
+        .says("the store takes no writes (a full disk")
+        .says("`shardwright coordinator doctor`");
+    for host in hosts {
+        let log = cluster.yard.log(host);
+        assert!(log.matches("is opened anew").count() <= 1, "what lasts is told once: {log}");
+    }
 
     let skip = cluster.told.len();
     ballast.remove();

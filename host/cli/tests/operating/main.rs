@@ -5,6 +5,7 @@ mod common;
 mod flags;
 mod orders;
 mod status;
+mod upgrade;
 
 use common::{Answer, Cluster, SETTINGS};
 use serde_json::Value;

@@ -30,7 +30,10 @@ fn several_nodes_are_ordered_at_once_by_id_or_hostname_and_the_orders_are_told()
             assert_eq!((&told.fields["drain"], &told.fields["cordon"]), (&json!(false), &json!(true)));
         }
         assert!(
-            cluster.yard.log(host).contains("the operator's order for a node"),
+            cluster
+                .yard
+                .log(host)
+                .contains(&format!("the operator's order for node {node} ({host}): ")),
             "{}",
             cluster.yard.log(host)
         );
@@ -64,7 +67,10 @@ fn drain_waits_with_progress_and_an_empty_node_is_drained() {
     assert!(node(&cluster, "bravo")["shards"]["acting"].as_u64() >= Some(3));
     let waited = cluster.ask(&["nodes", "drain", "bravo", "--wait"]).code(0);
     assert!(waited.out.contains("(bravo) is draining"), "{waited:?}");
-    assert!(waited.out.contains("left: ") && waited.out.contains("fts-indexing "), "{waited:?}");
+    assert!(
+        waited.out.contains("left: ") && waited.out.contains(", after ") && waited.out.contains("fts-indexing "),
+        "{waited:?}"
+    );
     assert!(waited.out.contains("nothing is left there, after "), "{waited:?}");
     let listed = cluster.ask(&["nodes"]).code(0);
     assert!(

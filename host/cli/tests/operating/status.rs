@@ -199,17 +199,51 @@ fn status_says_why_nobody_acts() {
         owner["text"].as_str().expect("a text").contains("has not renewed its session for"),
         "{owner}"
     );
-    assert!(problem(&found, "node").contains("does not renew its session"), "{found:#}");
+    let text = problem(&found, "node");
+    assert!(
+        text.starts_with("no node has renewed its session for ") && text.contains("coordinator doctor"),
+        "{found:#}"
+    );
     for host in ["alpha", "bravo"] {
         cluster.node(host).signal(Signal::CONT).expect("it is there");
     }
 }
 
 #[test]
-fn status_names_nodes_with_other_settings() {
-    let mut cluster = started(SETTINGS, &["alpha", "bravo"]);
+fn a_node_that_misses_two_renewals_is_named_before_others_take_over() {
+    // Time enough to look.
+    let slow = SETTINGS
+        .replace("validity = \"2500ms\"", "validity = \"20s\"")
+        .replace("stale-after = \"3s\"", "stale-after = \"30s\"");
+    let mut cluster = started(&slow, &["alpha", "bravo"]);
+    let bravo = id(&mut cluster, "bravo");
+    cluster.node("bravo").signal(Signal::STOP).expect("it lives");
+    let (code, found) = status(&cluster, |status| status["nodes"]["stale"] == json!([bravo]));
+    assert_eq!(code, Some(3));
+    let text = problem(&found, "node");
+    let begin = format!("node {bravo} (bravo) has not renewed its session for ");
+    assert!(
+        text.starts_with(&begin) && text.contains("It stops acting in ") && text.contains("others may take over in "),
+        "{text}"
+    );
+    assert!(line(&cluster.ask(&["nodes"]).code(0), "bravo").contains("not renewed for "));
+    cluster.node("bravo").signal(Signal::CONT).expect("it is there");
+}
+
+/// What all of them have, and nobody is told.
+const SECRET: &str = "hunter2-hunter2-hunter2";
+
+#[test]
+fn status_names_nodes_with_other_settings_and_the_keys_and_values() {
+    let mut cluster = started(&format!("secret = \"{SECRET}\"\n{SETTINGS}"), &["alpha", "bravo"]);
     let config = cluster.yard.config("charlie").expect("written");
-    let text = fs::read_to_string(&config).expect("read").replace("shards = 9", "shards = 8");
+    let text = fs::read_to_string(&config)
+        .expect("read")
+        .replace("renew = \"400ms\"", "renew = \"300ms\"")
+        .replace(
+            "fts-indexing = { shards = 9",
+            "nightly = { shards = 4 }\nfts-indexing = { shards = 8",
+        );
     fs::write(&config, text).expect("written");
     let mut charlie = command()
         .args(["run", "--until-stdin-ends", "--config"])
@@ -225,10 +259,42 @@ fn status_names_nodes_with_other_settings() {
         (code, &found["nodes"]["differing"]),
         (Some(3), &json!([node(&cluster, "charlie")["nodeId"]]))
     );
-    assert!(
-        problem(&found, "settings").contains("(charlie) has other settings than most"),
-        "{found:#}"
-    );
+    let charlies = node(&cluster, "charlie")["nodeId"].as_u64().expect("an id");
+    let of_file = BTreeSet::from(["alpha", "bravo"].map(|host| id(&mut cluster, host)));
+    // What it has stored of its settings follows in a moment.
+    let (_, found) = status(&cluster, |status| status["settings"][0]["keys"] != json!([]));
+    let differing = found["settings"].as_array().expect("a list");
+    assert_eq!(differing.len(), 1, "nobody differs from itself: {found:#}");
+    let from: BTreeSet<u64> = differing[0]["from"]
+        .as_array()
+        .expect("ids")
+        .iter()
+        .filter_map(Value::as_u64)
+        .collect();
+    assert_eq!((differing[0]["node"].as_u64(), from), (Some(charlies), of_file));
+    let keys = [
+        json!({ "key": "cluster.roles.fts-indexing.shards", "here": "8", "there": "9" }),
+        json!({ "key": "cluster.roles.nightly", "here": "{ shards = 4 }", "there": null }),
+        json!({ "key": "cluster.timing.renew", "here": "\"300ms\"", "there": "\"400ms\"" }),
+    ];
+    assert_eq!(differing[0]["keys"], json!(keys));
+    let text = problem(&found, "settings");
+    let says = [
+        format!("node {charlies} (charlie) does not act"),
+        "(alpha)".to_owned(),
+        "(bravo)".to_owned(),
+        "`cluster.roles.fts-indexing.shards` is 8 there and 9 on the others".to_owned(),
+        "`cluster.timing.renew` is \"300ms\" there and \"400ms\" on the others".to_owned(),
+        "Correct its configuration and restart it".to_owned(),
+    ];
+    for says in says {
+        assert!(text.contains(&says), "{says} is not in {text}");
+    }
+    assert!(!found.to_string().contains(SECRET), "{found:#}");
+    let screen = cluster.ask(&["status"]).code(3).says(&format!("- {text}"));
+    assert!(!screen.out.contains(SECRET), "{screen:?}");
+    let listed = cluster.ask(&["nodes"]).code(0);
+    assert!(line(&listed, "charlie").contains("other settings, see `status`"), "{listed:?}");
     drop(charlie.stdin.take());
     assert!(charlie.wait().expect("it ends").success());
     cluster.told.clear();

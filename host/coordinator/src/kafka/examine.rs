@@ -5,6 +5,7 @@ use super::topic::{self, insync};
 use crate::clock;
 use crate::finding::Finding;
 use rdkafka::metadata::Metadata;
+use shardwright_core::human::Span;
 use std::time::{Duration, Instant};
 
 /// How many round trips are measured.
@@ -100,10 +101,14 @@ async fn settings(kafka: &KafkaCoordinator) -> Vec<Finding> {
     found.push(match topic::settings(common, &common.bus).await {
         Ok(settings) => match settings.get("retention.ms").and_then(|entry| entry.value.as_deref()) {
             Some("-1") => Finding::warning("topic of the bus", "messages are kept for ever", "set its retention.ms to 600000"),
-            kept => Finding::good(
-                "topic of the bus",
-                format!("messages are kept for {} ms", kept.unwrap_or("an unknown number of")),
-            ),
+            kept => {
+                let kept = kept.and_then(|kept| kept.parse().ok());
+                let detail = kept.map_or_else(
+                    || "how long messages are kept is not known".to_owned(),
+                    |kept| format!("messages are kept for {}", Span(kept)),
+                );
+                Finding::good("topic of the bus", detail)
+            }
         },
         Err(error) => Finding::warning("topic of the bus", error.to_string(), "grant DescribeConfigs on it"),
     });
@@ -136,7 +141,7 @@ async fn clocks(kafka: &KafkaCoordinator) -> Finding {
         // What the broker says is a moment between the two.
         Ok(theirs) => {
             let off = before.saturating_sub(theirs).max(theirs.saturating_sub(after));
-            let detail = format!("the broker's clock is {off} ms off this machine's");
+            let detail = format!("the broker's clock is {} off this machine's", Span(off));
             if off < SKEW {
                 Finding::good("clock", detail)
             } else {

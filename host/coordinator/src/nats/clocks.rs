@@ -4,6 +4,7 @@
 //! is by as much as the two differ. A node that was there before sees the step and believes no ages for a while; one that comes later has
 //! nothing to compare them with. So a difference that matters is refused when a handle is opened, and told when it comes up later.
 
+use shardwright_core::human::Span;
 use std::collections::HashMap;
 
 /// The largest difference, in milliseconds, that is not refused: the margin that ages have by default.
@@ -33,7 +34,9 @@ pub(super) fn differ<'a>(told: impl Iterator<Item = (&'a str, Ahead)>) -> Option
     let (second, behind) = told.iter().min_by_key(|(_, clock)| clock.most)?;
     let by = u64::try_from(ahead.least - behind.most).ok().filter(|by| *by > LIMIT)?;
     Some(format!(
-        "the clock of the server {first} is at least {by} ms ahead of that of {second}, so ages cannot be believed when another one leads: let NTP set them"
+        "the clock of the server {first} is at least {} ahead of that of {second}, so ages cannot be believed when another one leads: let NTP \
+         set them",
+        Span(by)
     ))
 }
 

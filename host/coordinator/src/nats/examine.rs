@@ -7,6 +7,7 @@ use super::stream;
 use super::versions;
 use crate::clock;
 use crate::finding::Finding;
+use shardwright_core::human::Span;
 use std::time::{Duration, Instant};
 
 /// A difference of the clocks that is worth a word.
@@ -115,7 +116,7 @@ async fn clock_difference(shared: &Shared, store: &Store) -> Finding {
         return Finding::bad("clock", error.to_string(), "see whether the server is well");
     }
     let (there, here) = (shared.mirror.now().0, clock::wall());
-    let detail = format!("{} ms between the server and this machine", there.abs_diff(here));
+    let detail = format!("{} between the server and this machine", Span(there.abs_diff(here)));
     if there.abs_diff(here) < CLOCK {
         Finding::good("clock", detail)
     } else {

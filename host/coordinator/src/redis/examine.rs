@@ -9,6 +9,7 @@ use crate::clock;
 use crate::contract::{BusError, Store};
 use crate::finding::Finding;
 use redis::{Cmd, Value, cmd};
+use shardwright_core::human::Span;
 use std::collections::HashMap;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
@@ -242,7 +243,7 @@ async fn clock_difference(wire: &Wire, timeout: Duration) -> Result<Finding, Pro
     let server = numbers.next().unwrap_or(0) * 1000 + numbers.next().unwrap_or(0) / 1000;
     // The moment at which the server looked lies between the two.
     let difference = server.saturating_sub(after).max(before.saturating_sub(server));
-    let detail = format!("the server's differs from this machine's by {difference} ms");
+    let detail = format!("the server's differs from this machine's by {}", Span(difference));
     Ok(if difference < SKEW {
         Finding::good("clock", detail)
     } else {

@@ -1,7 +1,7 @@
 //! The bus's thread: publishes what this process says, and hands what others said to its subscribers.
 
 use super::bell::{Sleeper, Waker};
-use super::error::is_busy;
+use super::error::is_passing;
 use super::messages::{Messages, Outgoing};
 use super::schema::Boot;
 use crate::contract::BusError;
@@ -118,10 +118,9 @@ impl BusThread {
             }
         };
         let outcome = work(&mut messages, &mut self.subscribers);
-        if outcome.as_ref().is_err_and(|error| !is_busy(error)) {
-            tracing::warn!("the bus beside {} failed and is opened anew", self.path.display());
-        } else {
-            self.messages = Some(messages);
+        match outcome.as_ref().err().filter(|error| !is_passing(error)) {
+            Some(error) => tracing::warn!("the bus beside {} failed and is opened anew: {error}", self.path.display()),
+            None => self.messages = Some(messages),
         }
         outcome.map_err(|error| BusError::Unavailable(format!("the bus beside {}: {error}", self.path.display())))
     }

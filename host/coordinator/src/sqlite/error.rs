@@ -109,13 +109,18 @@ pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
+/// Whether the same may succeed later on the same connection: another process was in the way, or the disk was full.
+pub(super) fn is_passing(error: &rusqlite::Error) -> bool {
+    is_busy(error) || error.sqlite_error_code() == Some(ErrorCode::DiskFull)
+}
+
 /// Whether a commit that failed like this has certainly not happened, and will not.
 ///
 /// What fails earlier is certain: without the record that commits there is nothing to find. That record is the last
 /// that a commit writes, and so no full disk can come after it; a lock that cannot be had comes before it. Everything
 /// else may: a failed sync leaves it in the file, where whoever opens that after a crash may find it.
 pub(super) fn is_certain_at_commit(error: &rusqlite::Error) -> bool {
-    is_busy(error) || error.sqlite_error_code() == Some(ErrorCode::DiskFull)
+    is_passing(error)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use super::store::View;
 use super::{SqliteCoordinator, filesystem};
 use crate::clock;
 use crate::finding::Finding;
+use shardwright_core::human::Span;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -89,7 +90,7 @@ fn journal(settings: &Settings) -> Finding {
 
 fn clock_of(settings: &Settings) -> Finding {
     let off = settings.now.abs_diff(clock::wall());
-    let detail = format!("{off} ms off the wall clock; no step of the wall clock moves it");
+    let detail = format!("{} off the wall clock; no step of the wall clock moves it", Span(off));
     if off > ODD {
         let remedy = "nothing is at risk; times in the registry look odd until the machine is restarted with its clock set right";
         Finding::warning("clock", detail, remedy)
