@@ -1,7 +1,5 @@
 //! Every way in which a policy's plan can be wrong is found, and the native policy is never wrong.
 
-#![allow(clippy::unwrap_used, reason = "a test may")]
-
 use proptest::prelude::*;
 use shardwright_core::check::{Violation, check};
 use shardwright_core::native;

@@ -1,7 +1,5 @@
 //! Stored values are a contract between versions: their bytes are fixed, and no bytes can do harm.
 
-#![allow(clippy::unwrap_used, reason = "a test may")]
-
 use proptest::prelude::*;
 use shardwright_core::codec::{CodecError, MAX_VALUE, decode, encode};
 use shardwright_core::id::{HistoryId, InstanceId, NodeId, SessionId};

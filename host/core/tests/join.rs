@@ -1,7 +1,5 @@
 //! Taking an id, one situation at a time, over a perfect store with a clock that the test turns.
 
-#![allow(clippy::unwrap_used, reason = "a test may")]
-
 use shardwright_core::id::{InstanceId, NodeId, ProcessId, SessionId};
 use shardwright_core::join::*;
 use shardwright_core::rules::Rules;

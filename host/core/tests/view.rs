@@ -1,7 +1,5 @@
 //! The mirrored store: what is taken in, what a full listing forgets, and the registry that follows.
 
-#![allow(clippy::unwrap_used, reason = "a test may")]
-
 use shardwright_core::clock::BackendClock;
 use shardwright_core::engine::{Ending, Status};
 use shardwright_core::handoff::SessionState;
