@@ -8,6 +8,7 @@ mod codec;
 mod duty;
 mod extremes;
 mod handoff;
+mod inputs;
 mod join;
 mod time;
 mod view;
