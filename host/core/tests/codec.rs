@@ -220,6 +220,39 @@ fn lists_that_do_not_fit_together_are_refused() {
     }
 }
 
+#[test]
+fn a_value_may_have_256_kib_and_not_a_byte_more() {
+    let encoded = |length| {
+        let value = Value::Meta(Meta {
+            history: HistoryId(1),
+            base: 1,
+            coordinator: "x".repeat(length),
+        });
+        encode(&Key::Meta, &value)
+    };
+    let around = encoded(MAX_VALUE - 100).unwrap().len() - (MAX_VALUE - 100);
+    assert_eq!(encoded(MAX_VALUE - around).unwrap().len(), MAX_VALUE);
+    for more in [1, 2, MAX_VALUE] {
+        let size = MAX_VALUE + more;
+        assert!(matches!(encoded(size - around), Err(CodecError::TooLarge { size: told, .. }) if told == size));
+    }
+}
+
+#[test]
+fn what_claims_to_be_larger_than_any_plan_is_not_unpacked() {
+    let key = Key::parse("plan/r/0").unwrap();
+    let claims = |size: usize| {
+        let size = u32::try_from(size).unwrap().to_le_bytes();
+        decode(&key, &[&[1], &size[..]].concat()).unwrap_err().to_string()
+    };
+    for size in [64 * MAX_VALUE + 1, 64 * MAX_VALUE + 2] {
+        assert!(claims(size).contains("larger than any plan"), "{}", claims(size));
+    }
+    for size in [1, 64 + MAX_VALUE + 1, 64 * MAX_VALUE] {
+        assert!(!claims(size).contains("larger than any plan"), "{}", claims(size));
+    }
+}
+
 /// The promise that no stored value exceeds 256 KiB, for the worst plan that a part can hold with three replicas.
 #[test]
 fn a_full_part_of_noise_stays_below_the_limit() {

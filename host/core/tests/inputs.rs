@@ -167,16 +167,30 @@ fn candidates_are_those_that_a_group_names_in_its_order_each_once() {
         value: value.to_owned(),
     };
     let mut nodes = [1, 2, 3].map(|id| node(id, SnapshotStatus::Active, if id < 3 { "a" } else { "b" }));
-    nodes[0].labels = vec![("disk".to_owned(), "fast".to_owned())];
+    nodes[1].labels = vec![("disk".to_owned(), "fast".to_owned())];
     let of = |placement| candidates(&role(placement), &nodes);
     assert_eq!(of(Placement::Anywhere), (vec![], vec![]), "everybody");
     let group = vec![Member::Node(3), label("disk", "fast"), label("zone", "a"), Member::Node(9)];
-    assert_eq!(of(Placement::Nodes(group.clone())), (vec![3, 1, 2], vec![3]));
+    assert_eq!(of(Placement::Nodes(group.clone())), (vec![3, 2, 1], vec![3]));
     assert_eq!(
         of(Placement::Groups(vec![vec![Member::Node(2)], group])),
-        (vec![2, 3, 1, 2], vec![1, 4]),
+        (vec![2, 3, 2, 1], vec![1, 4]),
         "a node may be in several groups"
     );
+}
+
+#[test]
+fn a_label_called_zone_counts_before_the_zone() {
+    let mut nodes = [1, 2].map(|id| node(id, SnapshotStatus::Active, "a"));
+    nodes[0].labels = vec![("zone".to_owned(), "b".to_owned())];
+    let of = |zone: &str| {
+        let label = Member::Label {
+            key: "zone".to_owned(),
+            value: zone.to_owned(),
+        };
+        candidates(&role(Placement::Nodes(vec![label])), &nodes).0
+    };
+    assert_eq!([of("a"), of("b")], [[2], [1]]);
 }
 
 /// A part of a role with one row for each shard, of which the first node acts, where it is not 0.

@@ -10,5 +10,8 @@ mod extremes;
 mod handoff;
 mod inputs;
 mod join;
+mod native;
+mod plan;
+mod snapshot;
 mod time;
 mod view;

@@ -34,21 +34,24 @@ fn store(entries: &[(Key, Value)]) -> Store {
     s
 }
 
-/// Joins as another installation than the one that has the host entry, `trusting` the backend's clock or not; `meanwhile` happens before
-/// every wait. How long it took.
-fn beside_a_joiner(trusting: bool, mut meanwhile: impl FnMut(&mut Store)) -> u64 {
+/// Joins as another installation than the one that wrote the host entry `age` milliseconds ago, `trusting` the backend's clock or not;
+/// `meanwhile` happens before every wait. How long it took.
+fn beside_a_joiner(trusting: bool, age: u64, mut meanwhile: impl FnMut(&mut Store)) -> u64 {
     let mut s = store(&[(Key::Host("a".to_owned()), host(2, None))]);
+    s.now += age;
+    let begin = s.now;
     let (mut join, mut next) = Join::start(who("a", 1), Timing::default(), SessionId::new(ProcessId(1), 10), Rules::default());
     join.trust(trusting);
     for _ in 0..1_000 {
         next = match next {
             Next::Do(request) => join.answer(s.perform(&request), Instant(s.now)),
             Next::Wait(ms) => {
+                assert!(matches!(join.awaited(Instant(s.now)), Some((Awaited::Joiner, 1..=15_500))));
                 meanwhile(&mut s);
                 s.now += ms;
                 join.wake()
             }
-            Next::Held(_) => return s.now - 1,
+            Next::Held(_) => return s.now - begin,
             Next::Refused(error) => panic!("{error}"),
         };
     }
@@ -57,11 +60,12 @@ fn beside_a_joiner(trusting: bool, mut meanwhile: impl FnMut(&mut Store)) -> u64
 
 #[test]
 fn one_that_is_itself_joining_is_waited_for_until_its_entry_has_aged() {
-    for trusting in [true, false] {
-        assert_eq!(beside_a_joiner(trusting, |_| {}), 15_500, "trusting: {trusting}");
+    for (trusting, rest) in [(true, 5_500), (false, 15_500)] {
+        assert_eq!(beside_a_joiner(trusting, 0, |_| {}), 15_500, "trusting: {trusting}");
+        assert_eq!(beside_a_joiner(trusting, 10_000, |_| {}), rest, "trusting: {trusting}");
         // It tries once more after a while.
         let mut waits = 0;
-        let later = beside_a_joiner(trusting, |s| {
+        let later = beside_a_joiner(trusting, 0, |s| {
             waits += 1;
             if waits == 3 {
                 s.put(&Key::Host("a".to_owned()), host(2, None));
