@@ -135,3 +135,25 @@ impl fmt::Display for Token {
         self.0.fmt(f)
     }
 }
+
+#[cfg(test)]
+mod test {
+    use super::*;
+
+    #[test]
+    fn the_next_session_is_of_the_same_process_and_another_join() {
+        let first = SessionId::new(ProcessId(7), 5);
+        assert_eq!(first.next(), SessionId::new(ProcessId(7), 6));
+        assert_eq!(SessionId::new(ProcessId(7), u64::MAX).next(), SessionId::new(ProcessId(7), 0));
+        assert_eq!(first.next().process(), ProcessId(7));
+    }
+
+    #[test]
+    fn ids_and_tokens_are_shown_as_numbers() {
+        let id = NodeId::new(12).expect("not 0");
+        assert_eq!((id.to_string(), format!("{id:?}")), ("12".to_owned(), "node 12".to_owned()));
+        assert_eq!(Token(34).to_string(), "34");
+        assert_eq!(InstanceId(0xab).to_string(), "000000000000000000000000000000ab");
+        assert_eq!(format!("{:?}", InstanceId(0xab << 96)), "000000ab");
+    }
+}

@@ -71,9 +71,17 @@ mod test {
         assert_eq!(shard_of(&0u64, 64), 0);
         assert_eq!(shard_of(&191_179u64, 64), 11);
         assert_eq!(shard_of(&u64::MAX, 1000), 615);
+        assert_eq!((7u32.shard_hash(), u32::MAX.shard_hash()), (7, 4_294_967_295));
         assert_eq!("".shard_hash(), 0x2d06_8005_38d3_94c2);
         assert_eq!(b"a"[..].shard_hash(), 0xe6c6_32b6_1e96_4e1f);
         assert_eq!("abc".shard_hash(), 0x78af_5f94_892f_3950);
         assert_eq!("example.org".shard_hash(), b"example.org"[..].shard_hash());
+    }
+
+    #[test]
+    fn a_key_has_its_shard_whoever_owns_it() {
+        let hash = "abc".shard_hash();
+        assert_eq!(("abc".to_owned().shard_hash(), b"abc".to_vec().shard_hash()), (hash, hash));
+        assert_eq!((ShardKey::shard_hash(&"abc"), ShardKey::shard_hash(&&191_179u64)), (hash, 191_179));
     }
 }

@@ -1,7 +1,5 @@
 //! Every way in which a policy's plan can be wrong is found, and the native policy is never wrong.
 
-#![allow(clippy::unwrap_used, reason = "a test may")]
-
 use proptest::prelude::*;
 use shardwright_core::check::{Violation, check};
 use shardwright_core::native;
@@ -101,6 +99,16 @@ fn eligibility_is_checked_against_status_capacity_and_candidates() {
     assert_eq!(verdict(&s, &[1, 5]), ineligible(1, 5, "is draining and did not have it before"));
     s.role.previous = vec![1, 4];
     assert_eq!(verdict(&s, &[1, 4]), Ok(()), "a cordoned node keeps what it has");
+    s.role.previous = vec![1, 5];
+    assert_eq!(verdict(&s, &[1, 5]), Ok(()), "a draining one too, while it has to");
+    let mut wide = snapshot(2, 2);
+    wide.role.previous = vec![1, 2, 1, 4];
+    assert_eq!(verdict(&wide, &[1, 2, 1, 4]), Ok(()));
+    assert_eq!(
+        verdict(&wide, &[1, 4, 1, 2]),
+        ineligible(0, 4, "is cordoned and did not have it before"),
+        "it had another"
+    );
     s.role.candidates = vec![1, 2];
     s.role.candidate_ends = vec![1, 2];
     assert_eq!(verdict(&s, &[1, 1]), Err(Violation::NotCandidate { shard: 1, node: 1 }));

@@ -11,6 +11,14 @@ fn learn(clock: &mut BackendClock, sent: u64, now: u64, backend: u64) -> Option<
 }
 
 #[test]
+fn of_two_answers_that_miss_each_other_by_little_the_later_one_counts() {
+    let mut clock = BackendClock::default();
+    learn(&mut clock, 0, 0, 1_000);
+    assert_eq!(learn(&mut clock, 100, 100, 1_090), None, "ten milliseconds are no step");
+    assert_eq!(clock.estimate(Instant(100)), StoreTime(1_090));
+}
+
+#[test]
 fn a_steady_clock_is_trusted_through_slow_answers_and_drift() {
     let mut clock = BackendClock::default();
     let mut local = 1_000;

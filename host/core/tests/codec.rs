@@ -1,7 +1,5 @@
 //! Stored values are a contract between versions: their bytes are fixed, and no bytes can do harm.
 
-#![allow(clippy::unwrap_used, reason = "a test may")]
-
 use proptest::prelude::*;
 use shardwright_core::codec::{CodecError, MAX_VALUE, decode, encode};
 use shardwright_core::id::{HistoryId, InstanceId, NodeId, SessionId};
@@ -219,6 +217,39 @@ fn lists_that_do_not_fit_together_are_refused() {
     ] {
         let bytes = encode(&key, &Value::Plan(Arc::new(bad.clone()))).unwrap();
         assert!(matches!(decode(&key, &bytes), Err(CodecError::Malformed { .. })), "{bad:?}");
+    }
+}
+
+#[test]
+fn a_value_may_have_256_kib_and_not_a_byte_more() {
+    let encoded = |length| {
+        let value = Value::Meta(Meta {
+            history: HistoryId(1),
+            base: 1,
+            coordinator: "x".repeat(length),
+        });
+        encode(&Key::Meta, &value)
+    };
+    let around = encoded(MAX_VALUE - 100).unwrap().len() - (MAX_VALUE - 100);
+    assert_eq!(encoded(MAX_VALUE - around).unwrap().len(), MAX_VALUE);
+    for more in [1, 2, MAX_VALUE] {
+        let size = MAX_VALUE + more;
+        assert!(matches!(encoded(size - around), Err(CodecError::TooLarge { size: told, .. }) if told == size));
+    }
+}
+
+#[test]
+fn what_claims_to_be_larger_than_any_plan_is_not_unpacked() {
+    let key = Key::parse("plan/r/0").unwrap();
+    let claims = |size: usize| {
+        let size = u32::try_from(size).unwrap().to_le_bytes();
+        decode(&key, &[&[1], &size[..]].concat()).unwrap_err().to_string()
+    };
+    for size in [64 * MAX_VALUE + 1, 64 * MAX_VALUE + 2] {
+        assert!(claims(size).contains("larger than any plan"), "{}", claims(size));
+    }
+    for size in [1, 64 + MAX_VALUE + 1, 64 * MAX_VALUE] {
+        assert!(!claims(size).contains("larger than any plan"), "{}", claims(size));
     }
 }
 

@@ -1,7 +1,5 @@
 //! What a node may act on: gained once, stopped before it is released, refused under another shape, session or token.
 
-#![allow(clippy::unwrap_used, reason = "a test may")]
-
 use shardwright_core::duty::{Change, Duty, PartId, StopId};
 use shardwright_core::id::{NodeId, SessionId, Token};
 use shardwright_core::plan::{PART_SHARDS, PlanPart};

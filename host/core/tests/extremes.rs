@@ -1,7 +1,5 @@
 //! Whatever numbers a store holds, by a fault of its own or of somebody who writes to it: arithmetic on them neither ends the process nor wraps around.
 
-#![allow(clippy::unwrap_used, reason = "a test may")]
-
 use shardwright_core::clock::BackendClock;
 use shardwright_core::duty::{Change, Duty, PartId};
 use shardwright_core::id::{HistoryId, InstanceId, NodeId, SessionId, Token};

@@ -1,7 +1,5 @@
 //! The leader's next write to one part: what it may do on which evidence. The order of steps is searched in `tests/model`.
 
-#![allow(clippy::unwrap_used, reason = "a test may")]
-
 use shardwright_core::handoff::{SessionState, Sessions, advance};
 use shardwright_core::id::{NodeId, SessionId, Token};
 use shardwright_core::plan::{PlanPart, RELEASE};

@@ -37,6 +37,28 @@ fn bound(field: TimingField, last: u64, first: u64, change: impl Fn(&mut Timing,
 }
 
 #[test]
+fn durations_are_called_by_their_keys() {
+    use TimingField::*;
+    let all = [
+        Validity,
+        Renew,
+        Margin,
+        DriftPpm,
+        StaleAfter,
+        InactiveAfter,
+        ReuseAfter,
+        RejoinDelay,
+        StopTimeout,
+        Settle,
+    ];
+    let keys = all.map(|field| field.to_string()).join(" ");
+    assert_eq!(
+        keys,
+        "validity renew margin drift-ppm stale-after inactive-after reuse-after rejoin-delay stop-timeout settle"
+    );
+}
+
+#[test]
 fn instants_are_compared_and_moved_without_wrapping() {
     assert_eq!(Instant(5).plus(7), Instant(12));
     assert_eq!(Instant(5).plus(u64::MAX), Instant(u64::MAX));

@@ -1,7 +1,5 @@
 //! The mirrored store: what is taken in, what a full listing forgets, and the registry that follows.
 
-#![allow(clippy::unwrap_used, reason = "a test may")]
-
 use shardwright_core::clock::BackendClock;
 use shardwright_core::engine::{Ending, Status};
 use shardwright_core::handoff::SessionState;
@@ -9,7 +7,7 @@ use shardwright_core::id::{HistoryId, InstanceId, NodeId, SessionId};
 use shardwright_core::plan::PlanPart;
 use shardwright_core::store::{Entry, Listing, Revision, StoreTime};
 use shardwright_core::time::{Instant, Timing};
-use shardwright_core::values::{IdOwner, Leader, Meta, NodeInfo, Session, Value};
+use shardwright_core::values::{IdOwner, Leader, Meta, NodeInfo, Policies, Session, SharedSettings, Value};
 use shardwright_core::view::View;
 use std::sync::Arc;
 
@@ -137,6 +135,72 @@ fn an_entry_is_taken_in_unless_a_newer_one_is_known() {
     assert_eq!(told(&seen), (6, Some(6), 6, 6, "six".to_owned()));
     assert_eq!(seen.info(id(1)).capacity, 6);
     assert_eq!(seen.sessions[&id(1)].since, Instant(20));
+}
+
+#[test]
+fn what_is_said_of_policies_is_of_the_newest_revision() {
+    let policies = |n: u64, revision| {
+        let value = Policies {
+            session: SessionId(u128::from(n)),
+            failing: Vec::new(),
+        };
+        entry("policies", revision, Value::Policies(value))
+    };
+    let mut seen = view(10, 5, vec![policies(1, 5)]);
+    let said = |view: &View| view.policies.as_ref().map(|policies| policies.value.session.0);
+    for (n, revision, expected) in [(2, 4, 1), (3, 5, 1), (4, 6, 4)] {
+        let (key, entry) = policies(n, revision);
+        seen.put(&key, entry, Instant(20));
+        assert_eq!(said(&seen), Some(expected), "at {revision}");
+    }
+}
+
+#[test]
+fn settings_are_known_by_their_own_fingerprint_only() {
+    let shared = |text: &str| Arc::new(SharedSettings { text: text.to_owned() });
+    let fingerprint = shared("a = 1").fingerprint();
+    let key = format!("settings/{fingerprint:032x}");
+    let stored = |text| view(10, 5, vec![entry(&key, 5, Value::Settings(shared(text)))]).settings(fingerprint);
+    assert_eq!(stored("a = 1"), Some(shared("a = 1")));
+    assert_eq!(stored("a = 2"), None, "damaged, or not of this version");
+}
+
+/// Live nodes 1, 2, … with these settings, under a leader that acts under `acting`.
+fn prevailing(settings: &[u128], acting: u128) -> Option<u128> {
+    let mut entries = vec![leader(None, 0, 1)];
+    if let Value::Leader(leader) = &mut entries[0].1.value {
+        leader.settings = acting;
+    }
+    for (n, settings) in (1u32..).zip(settings) {
+        let (key, mut said) = info(n, 100, 1);
+        if let Value::Node(node) = &mut said.value {
+            let node = Arc::make_mut(node);
+            (node.settings, node.session) = (*settings, SessionId(5));
+        }
+        entries.extend([session(n, 5, None), (key, said)]);
+    }
+    view(10, 5, entries).prevailing()
+}
+
+#[test]
+fn settings_prevail_by_number_then_by_what_the_cluster_does_then_by_the_lowest_id() {
+    assert_eq!(prevailing(&[], 7), None);
+    assert_eq!(prevailing(&[8, 7, 7], 8), Some(7));
+    assert_eq!(prevailing(&[8, 7], 7), Some(7));
+    assert_eq!(prevailing(&[8, 7], 9), Some(8));
+}
+
+#[test]
+fn what_a_node_said_before_its_present_session_does_not_count() {
+    let said = |told: u64, ended| {
+        let (key, mut said) = info(1, 100, 1);
+        if let Value::Node(node) = &mut said.value {
+            let node = Arc::make_mut(node);
+            (node.settings, node.session) = (7, SessionId(u128::from(told)));
+        }
+        view(10, 5, vec![session(1, 5, ended), (key, said)]).settings_of(id(1))
+    };
+    assert_eq!([said(5, None), said(4, None), said(5, Some(1))], [Some(7), None, None]);
 }
 
 #[test]

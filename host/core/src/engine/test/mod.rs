@@ -231,7 +231,7 @@ impl World {
 
     fn step(&mut self) {
         let now = Instant(self.now);
-        let mut hints = Vec::new();
+        let (mut hints, mut gained) = (Vec::new(), false);
         for (host, node) in &mut self.nodes {
             let mut events = std::mem::take(&mut node.inbox);
             if node.wake.is_some_and(|at| at <= now) {
@@ -267,7 +267,10 @@ impl World {
                             let answer = self.trouble.policy.map_or(Ok(plan), |how| Err(how.to_owned()));
                             node.inbox.push(Event::Answered { request, answer });
                         }
-                        Command::Gain { role, shards, .. } => node.held.extend(shards.into_iter().map(|(s, t)| ((role, s), t))),
+                        Command::Gain { role, shards, .. } => {
+                            gained = true;
+                            node.held.extend(shards.into_iter().map(|(s, t)| ((role, s), t)));
+                        }
                         Command::Stop { stop, role, shards, .. } => {
                             for (shard, _) in shards {
                                 node.held.remove(&(role, shard));
@@ -291,7 +294,9 @@ impl World {
                 node.inbox.push(Event::Look);
             }
         }
-        self.assert_exclusive();
+        if gained {
+            self.assert_exclusive();
+        }
     }
 
     fn assert_exclusive(&self) {
