@@ -338,23 +338,30 @@ impl Engine {
 
     /// The session is over: stop everything, then join again.
     pub(super) fn lose_session(&mut self) {
-        if self.mine.take().is_none() {
-            return;
+        if self.part_with_session() {
+            self.notice(Notice::SessionLost);
+            self.drop_everything();
         }
-        self.notice(Notice::SessionLost);
-        self.drop_everything();
     }
 
     /// The store is not the one it was, as `reason` says.
     pub(super) fn lose_history(&mut self, reason: String, now: Instant) {
-        let Some(mine) = self.mine.take() else { return };
-        self.memory.held = Some(mine.id);
-        self.note_tokens();
+        if !self.part_with_session() {
+            return;
+        }
         if let Some((known, _)) = self.history.filter(|_| self.regressed) {
             self.notice(Notice::HistoryLost { known, reason });
         }
         self.mourn(now);
         self.drop_everything();
+    }
+
+    /// Takes down what only a holder knows, whatever ended its session: that the store was lost shows later where a renewal met it first.
+    fn part_with_session(&mut self) -> bool {
+        let Some(mine) = self.mine.take() else { return false };
+        self.memory.held = Some(mine.id);
+        self.note_tokens();
+        true
     }
 
     fn drop_everything(&mut self) {

@@ -295,3 +295,6 @@ fn who(plan: &PlanPart, at: usize, shard: u32, candidates: Option<&[u32]>, stand
         .max_by_key(|&id| (fit(id), affinity(0, shard, id)));
     best.unwrap_or(if fit(holder) == Some(Fitness::Leaving) { holder } else { 0 })
 }
+
+#[cfg(test)]
+mod test;

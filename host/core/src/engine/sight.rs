@@ -55,4 +55,25 @@ mod test {
         sight.answered(Instant(20_000), 1_000, 50);
         assert_eq!(sight.blind_since(Instant(5_000)), 5_000 + 9_000);
     }
+
+    #[test]
+    fn an_answer_at_the_last_moment_leaves_no_gap() {
+        let mut sight = Sight::default();
+        sight.answered(Instant(100), 1_000, 50);
+        sight.answered(Instant(1_150), 1_000, 50);
+        assert_eq!(sight.blind_since(Instant(0)), 0);
+        sight.answered(Instant(2_201), 1_000, 50);
+        assert_eq!(sight.blind_since(Instant(0)), 51);
+    }
+
+    #[test]
+    fn the_last_eight_gaps_are_remembered() {
+        let mut sight = Sight::default();
+        for n in 0..=9u64 {
+            assert_eq!(sight.blind_since(Instant(0)), 1_000 * n.saturating_sub(1).min(8));
+            sight.answered(Instant(2_000 * n), 1_000, 50);
+        }
+        sight.answered(Instant(20_000), 1_000, 50);
+        assert_eq!(sight.blind_since(Instant(0)), 8_000);
+    }
 }

@@ -92,6 +92,63 @@ fn a_store_lost_twice_keeps_the_ids_too() {
     assert_eq!([id(&w, "h2"), id(&w, "h3"), id(&w, "a-newcomer")], [Some(2), Some(3), Some(4)]);
 }
 
+/// The id belongs to `hostname`, as written `late` milliseconds from now.
+fn claim(w: &mut World, n: u32, hostname: &str, late: u64) {
+    let key = Key::Id(NodeId::new(n).unwrap());
+    let value = Value::Id(crate::values::IdOwner {
+        hostname: hostname.to_owned(),
+    });
+    let expected = Expected::Any;
+    w.store
+        .perform(
+            Request::Put {
+                key: key.clone(),
+                value,
+                expected,
+            },
+            w.now,
+        )
+        .unwrap();
+    w.store.entries.get_mut(&key.to_string()).unwrap().written.0 += late;
+}
+
+fn owner(w: &World, n: u32) -> String {
+    match &w.store.entries[&format!("ids/{n}")].value {
+        Value::Id(owner) => owner.hostname.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn an_id_that_somebody_claims_before_its_holder_has_heard_of_the_loss_is_taken_back() {
+    let mut w = cluster();
+    wipe(&mut w);
+    claim(&mut w, 2, "a-newcomer", 0);
+    w.run(12_000);
+    assert_eq!((id(&w, "h2"), owner(&w, 2)), (Some(2), "h2".to_owned()));
+}
+
+#[test]
+fn an_id_that_somebody_could_rightly_claim_is_left_to_it() {
+    let mut w = cluster();
+    wipe(&mut w);
+    claim(&mut w, 2, "a-newcomer", 60_000);
+    w.run(12_000);
+    assert_eq!((id(&w, "h2"), owner(&w, 2)), (Some(4), "a-newcomer".to_owned()));
+}
+
+#[test]
+fn an_id_that_a_node_had_but_did_not_hold_when_the_store_was_lost_is_left_to_whoever_claims_it() {
+    let mut w = cluster();
+    let memory = w.nodes["h2"].memory.clone();
+    w.nodes.remove("h2");
+    wipe(&mut w);
+    claim(&mut w, 2, "a-newcomer", 0);
+    w.start_with("h2", 2, memory);
+    w.run(12_000);
+    assert_eq!((id(&w, "h2"), owner(&w, 2)), (Some(4), "a-newcomer".to_owned()));
+}
+
 /// The highest token that anybody holds.
 fn highest(w: &World) -> Token {
     let held = w.nodes.values().flat_map(|node| node.held.values());
@@ -110,6 +167,31 @@ fn tokens_grow_though_the_clock_of_a_new_store_is_behind() {
     assert_eq!(w.total(), 12);
     let lowest = w.nodes.values().flat_map(|node| node.held.values()).min();
     assert!(lowest > Some(&before), "{lowest:?} after {before:?}");
+}
+
+/// Some see by a listing that the store was lost, others by the answer to a renewal.
+#[test]
+fn tokens_grow_however_the_loss_is_noticed() {
+    for phase in (0..timing().renew).step_by(100) {
+        let mut w = cluster();
+        // Tokens that nobody has written down.
+        for drain in [true, false].repeat(10) {
+            let order = Event::Order {
+                drain: Some(drain),
+                cordon: None,
+            };
+            w.nodes.get_mut("h2").unwrap().inbox.push(order);
+            w.run(500);
+        }
+        w.run(phase);
+        let before = highest(&w);
+        wipe(&mut w);
+        w.store.behind = 900_000;
+        w.run(20_000);
+        assert_eq!(w.total(), 12);
+        let lowest = w.nodes.values().flat_map(|node| node.held.values()).min();
+        assert!(lowest > Some(&before), "{phase}: {lowest:?} after {before:?}");
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod ids;
 mod loss;
 mod operator;
 mod outage;
+mod policies;
 mod settings;
 mod strange;
 mod trouble;
@@ -119,6 +120,8 @@ struct World {
     processes: BTreeMap<u128, Vec<ProcessId>>,
     writes: u64,
     asks: u64,
+    /// The owners that a policy wanted last.
+    planned: Vec<u32>,
     /// Events handled, of all nodes.
     handled: u64,
     /// Claims of leadership.
@@ -141,6 +144,8 @@ struct Trouble {
     denied: bool,
     /// Policies fail, like this.
     policy: Option<&'static str>,
+    /// Policies give this answer.
+    answer: Option<crate::snapshot::Answer>,
     /// Work does not stop.
     stubborn: bool,
     /// Hints are lost.
@@ -263,8 +268,10 @@ impl World {
                         Command::Hint => hints.push(*host),
                         Command::Ask { request, snapshot, .. } => {
                             self.asks += 1;
-                            let plan = crate::snapshot::Answer::Plan(native::assign(&snapshot));
-                            let answer = self.trouble.policy.map_or(Ok(plan), |how| Err(how.to_owned()));
+                            let plan = native::assign(&snapshot);
+                            self.planned.clone_from(&plan.owners);
+                            let answer = self.trouble.answer.clone().unwrap_or(crate::snapshot::Answer::Plan(plan));
+                            let answer = self.trouble.policy.map_or(Ok(answer), |how| Err(how.to_owned()));
                             node.inbox.push(Event::Answered { request, answer });
                         }
                         Command::Gain { role, shards, .. } => {
