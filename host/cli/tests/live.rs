@@ -430,5 +430,8 @@ fn a_cluster_with_one_role_of_its_own_shows_one_role() {
     let roles = cluster.ask_until(&["roles", "-o", "json"], held).json();
     let names: Vec<_> = roles.as_array().expect("an array").iter().map(|role| &role["role"]).collect();
     assert_eq!(names, ["nightly"]);
+    cluster
+        .ask_until(&["status"], |answer| answer.code == Some(0))
+        .says("9 in 1 role: 9 held");
     cluster.ask(&["roles", "show", "purge.accounts"]).code(1).says("purge.accounts");
 }

@@ -186,7 +186,7 @@ fn notes(record: &NodeRecord, load: Load, settings_differ: bool, late: Option<u6
         (record.info.cordon, "cordoned"),
         (record.info.capacity == 0, "capacity 0"),
     ];
-    let told = all.into_iter().filter_map(|(is, text)| is.then(|| text.to_owned()));
+    let told = all.into_iter().filter(|(is, _)| *is).map(|(_, text)| text.to_owned());
     let late = late.map(|late| format!("not renewed for {}", Span(late)));
     told.chain(late).collect::<Vec<_>>().join(", ")
 }

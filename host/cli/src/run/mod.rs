@@ -141,9 +141,10 @@ async fn reload(node: &Node) {
     match node.reload_policies().await {
         Ok(replaced) if replaced.is_empty() => tracing::info!("the files of the policies were read again: none has changed"),
         Ok(replaced) => tracing::info!(replaced = replaced.join(" "), "policies were read again, and replaced"),
-        Err(error) => {
-            tracing::error!(%error, "a policy was not replaced, and the present one goes on. A node that is started with this file refuses it")
-        }
+        Err(error) => tracing::error!(
+            %error,
+            "a policy was not replaced, and the present one goes on. A node that is started with this file refuses it"
+        ),
     }
     // What came of it otherwise is an event, which is logged too.
     #[cfg(feature = "adapters")]

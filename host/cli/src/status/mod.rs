@@ -14,6 +14,7 @@ use crate::output::{self, Format, Output};
 use anyhow::Context;
 use clap::Args;
 use report::Report;
+use shardwright_config::CoordinatorConfig;
 use std::time::{Duration, Instant};
 
 /// The longest that the coordinator is waited for.
@@ -34,6 +35,18 @@ pub(crate) struct Status {
     output: Output,
 }
 
+/// That nothing came, and what that may mean.
+fn overdue(coordinator: &CoordinatorConfig) -> String {
+    let seconds = PATIENCE.as_secs();
+    match coordinator {
+        CoordinatorConfig::Sqlite { path: Some(path) } => format!(
+            "no answer within {seconds} s: another process may hold the lock of {0}, a node that hangs for one: find it with `fuser {0}`",
+            path.display()
+        ),
+        _ => format!("no answer within {seconds} s"),
+    }
+}
+
 /// Shows how the cluster is.
 pub(crate) async fn run(args: &Status) -> anyhow::Result<Exit> {
     let (config, _) = args.which.meant()?;
@@ -43,13 +56,11 @@ pub(crate) async fn run(args: &Status) -> anyhow::Result<Exit> {
         cluster.ping().await?;
         anyhow::Ok((cluster, begun.elapsed()))
     });
-    let asked = asked
-        .await
-        .unwrap_or_else(|_| Err(anyhow::anyhow!("no answer within {} s", PATIENCE.as_secs())));
+    let asked = asked.await.unwrap_or_else(|_| Err(anyhow::anyhow!(overdue(&config.coordinator))));
     let report = match asked {
         Ok((cluster, latency)) => {
             let sight = tokio::time::timeout(PATIENCE, cluster.look()).await;
-            let sight = sight.with_context(|| format!("no answer within {} s", PATIENCE.as_secs()))??;
+            let sight = sight.with_context(|| overdue(&config.coordinator))??;
             Report::of(&cluster, &sight, latency)
         }
         Err(error) => Report::silent(&config, &format!("{error:#}")),

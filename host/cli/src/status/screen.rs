@@ -54,7 +54,10 @@ fn coordinator(coordinator: &Coordinator) -> String {
         // What a look takes is no difference.
         Some(ahead) if ahead.unsigned_abs() >= 1_000 => {
             let way = if ahead > 0 { "ahead of" } else { "behind" };
-            text.push_str(&format!(", its clock {} {way} this machine's", Span(ahead.unsigned_abs())));
+            text.push_str(&format!(
+                ", its clock {} {way} this machine's, which harms nothing",
+                Span(ahead.unsigned_abs())
+            ));
         }
         _ => text.push_str(", its clock agrees with this machine's"),
     }
@@ -82,9 +85,10 @@ fn nodes(nodes: &Nodes) -> String {
 fn shards(report: &Report) -> String {
     let sum = |of: &dyn Fn(&super::report::Role) -> usize| report.roles.iter().map(of).sum::<usize>();
     format!(
-        "{} in {} roles: {} held, {} moving, {} with nobody",
+        "{} in {} role{}: {} held, {} moving, {} with nobody",
         sum(&|role| role.shards),
         report.roles.len(),
+        if report.roles.len() == 1 { "" } else { "s" },
         sum(&|role| role.held),
         sum(&|role| role.moving),
         sum(&|role| role.unowned)

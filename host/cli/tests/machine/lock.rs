@@ -12,6 +12,11 @@ fn nodes_whose_file_is_locked_for_long_stop_and_go_on_when_it_is_free() {
     other.busy_timeout(crate::common::LIMIT).expect("set");
     other.execute_batch("BEGIN IMMEDIATE").expect("locks");
     stopped(&mut cluster, &hosts, skip);
+    cluster
+        .ask(&["status"])
+        .code(3)
+        .says("no answer within 10 s: another process may hold the lock of ")
+        .says("`fuser ");
     // An operator who asks is told who is in the way. That takes as long as the lock is waited for.
     let node = ["nodes", "drain", "1"];
     cluster

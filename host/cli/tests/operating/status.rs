@@ -55,6 +55,21 @@ fn unowned<'v>(status: &'v Value, role: &str) -> Option<&'v Value> {
         .find(|unowned| unowned["role"] == role)
 }
 
+/// Stops the processes of these nodes, at a moment at which none of them holds the lock of the file: that would stop everybody.
+fn hang(cluster: &Cluster, hosts: &[&str]) {
+    let all = |signal| {
+        let nodes = cluster.nodes.iter().filter(|node| hosts.contains(&node.host()));
+        nodes.for_each(|node| node.signal(signal).expect("it lives"));
+    };
+    loop {
+        all(Signal::STOP);
+        if cluster.ask(&["nodes", "cordon", "nosuch"]).err.contains("there is no node nosuch") {
+            return;
+        }
+        all(Signal::CONT);
+    }
+}
+
 #[test]
 fn status_is_one_screen_and_one_exit_code() {
     let mut cluster = started(SETTINGS, &HOSTS);
@@ -185,9 +200,7 @@ fn status_says_why_nobody_acts() {
     cluster.ask(&["owner", "nobodys", "4", "-o", "json"]).code(3).says("\"shard\": 0");
 
     // Processes that hang are silent: they must have stopped, and nobody is there to take over.
-    for host in ["alpha", "bravo"] {
-        cluster.node(host).signal(Signal::STOP).expect("it lives");
-    }
+    hang(&cluster, &["alpha", "bravo"]);
     let silent = |status: &Value| {
         let both = status["nodes"]["stale"].as_array().is_some_and(|stale| stale.len() == 2);
         both && unowned(status, "fts-indexing").is_some()
@@ -217,7 +230,7 @@ fn a_node_that_misses_two_renewals_is_named_before_others_take_over() {
         .replace("stale-after = \"3s\"", "stale-after = \"30s\"");
     let mut cluster = started(&slow, &["alpha", "bravo"]);
     let bravo = id(&mut cluster, "bravo");
-    cluster.node("bravo").signal(Signal::STOP).expect("it lives");
+    hang(&cluster, &["bravo"]);
     let (code, found) = status(&cluster, |status| status["nodes"]["stale"] == json!([bravo]));
     assert_eq!(code, Some(3));
     let text = problem(&found, "node");

@@ -62,7 +62,7 @@ pub enum StateDirError {
         path: PathBuf,
     },
     /// Reading, writing or creating failed.
-    #[error("cannot {action} {path}: {error}. Set `state-dir` in [node] to a directory that this process may write, and that outlives it")]
+    #[error("cannot {action} {path}: {error}. {}", remedy(error))]
     Io {
         /// What was tried.
         action: &'static str,
@@ -74,6 +74,13 @@ pub enum StateDirError {
     /// There is no default place for this user.
     #[error("there is no place for this node's state: set `state-dir` in [node], or HOME or XDG_STATE_HOME (an absolute path)")]
     Nowhere,
+}
+
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "Free some space there",
+        _ => "Set `state-dir` in [node] to a directory that this process may write, and that outlives it",
+    }
 }
 
 /// A locked state directory.
@@ -198,6 +205,17 @@ mod test {
         assert_eq!(StateDir::open(&path).expect("free again").instance, instance);
         let other = StateDir::open(&temp.path().join("c")).expect("another");
         assert_ne!(other.instance, instance);
+    }
+
+    #[test]
+    fn what_to_do_depends_on_what_failed() {
+        let failed = |kind: io::ErrorKind| failed("write", Path::new("/x/lock"))(kind.into()).to_string();
+        let full = failed(io::ErrorKind::StorageFull);
+        assert!(
+            full.starts_with("cannot write /x/lock: ") && full.ends_with(". Free some space there"),
+            "{full}"
+        );
+        assert!(failed(io::ErrorKind::PermissionDenied).contains("Set `state-dir` in [node]"));
     }
 
     #[cfg(feature = "adapters")]

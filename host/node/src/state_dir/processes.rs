@@ -28,7 +28,10 @@ pub(super) fn enter(path: &Path) -> Result<(ProcessId, Vec<ProcessId>), StateDir
     let text = written(here.as_deref().unwrap_or_default(), predecessors.iter().copied().chain([process]));
     if let Err(error) = replace(path, FILE, &text) {
         let path = file.display();
-        tracing::warn!(%path, %error, "cannot be written: if this process is killed, the next one waits for its lease as for a stranger's");
+        tracing::warn!(
+            %error,
+            "{path} cannot be written: if this process is killed, the next one waits for its lease as for a stranger's"
+        );
     }
     Ok((process, predecessors))
 }
