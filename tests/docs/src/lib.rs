@@ -32,6 +32,7 @@ documents! {
     kafka = "docs/kafka.md",
     ledger = "docs/ledger.md",
     model = "docs/model.md",
+    mutants = "docs/mutants.md",
     nats = "docs/nats.md",
     operating = "docs/operating.md",
     postgresql = "docs/postgresql.md",
