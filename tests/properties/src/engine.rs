@@ -25,6 +25,8 @@ use store::Store;
 const DEEDS: usize = 48;
 /// Milliseconds between two looks at the nodes.
 const STEP: u64 = 50;
+/// So many looks at most: two minutes, which is longer than any wait below.
+const STEPS: u64 = 2_400;
 /// So many looks are longer than the grace period of a new history.
 const GRACE: u64 = 100;
 const HOSTS: [&str; 2] = ["mail-1", "mail-2"];
@@ -66,6 +68,7 @@ struct World {
     nodes: BTreeMap<bool, Node>,
     roles: Vec<RoleSpec>,
     now: Instant,
+    steps: u64,
     processes: u64,
     /// What every node remembers that starts.
     memory: Memory,
@@ -123,6 +126,7 @@ impl World {
             nodes: BTreeMap::new(),
             roles: vec![role("a", Mode::Primary), role("b", Mode::All)],
             now: Instant(1_000),
+            steps: 0,
             processes: 0,
             memory,
             policy: None,
@@ -213,7 +217,8 @@ impl World {
     }
 
     fn run(&mut self, steps: u64) {
-        for _ in 0..steps {
+        for _ in 0..steps.min(STEPS - self.steps) {
+            self.steps += 1;
             self.now = self.now.plus(STEP);
             self.step();
         }
