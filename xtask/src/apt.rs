@@ -25,7 +25,8 @@ pub(crate) fn install(packages: &[&str]) -> Result<()> {
     result.context(hint)
 }
 
-/// Unpacks `package` into `folder`, which nobody else uses, beside what is there; nothing is installed, so that this needs no rights.
+/// Unpacks `package` into `folder`, which nobody else uses, beside what is there; nothing is installed, so that this
+/// needs no rights.
 pub(crate) fn unpack(package: &str, folder: &Path) -> Result<()> {
     // Without lists of packages, as in a fresh image, nothing can be downloaded.
     if child::output(Command::new("apt-cache").args(["show", package])).is_none_or(|known| known.is_empty()) {
@@ -45,7 +46,11 @@ pub(crate) fn unpack(package: &str, folder: &Path) -> Result<()> {
 
 /// The packages of libraries that `packages` need.
 pub(crate) fn libraries(packages: &[&str]) -> Result<Vec<String>> {
-    let needed = child::output(Command::new("apt-cache").args(["depends", "--important"]).args(packages));
+    let needed = child::output(
+        Command::new("apt-cache")
+            .args(["depends", "--important"])
+            .args(packages),
+    );
     let needed = needed.with_context(|| format!("`apt-cache depends {}` failed", packages.join(" ")))?;
     let names = needed.lines().filter_map(|line| line.split_once("Depends: "));
     Ok(names

@@ -51,7 +51,10 @@ pub(crate) struct Arguments {
 /// Runs the benchmarks, also after one has failed, and prints all figures at the end.
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let (benches, features) = if arguments.coordinators {
-        servers::present(&[Tool::Redis, Tool::Nats, Tool::Java, Tool::Kafka], !arguments.no_install)?;
+        servers::present(
+            &[Tool::Redis, Tool::Nats, Tool::Java, Tool::Kafka],
+            !arguments.no_install,
+        )?;
         (COORDINATORS, &servers::FEATURES[..])
     } else if arguments.adapters {
         servers::present(&[Tool::Etcd, Tool::Postgres], !arguments.no_install)?;
@@ -97,13 +100,22 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
 
 /// The figures in aligned columns.
 fn table(figures: &[Figure]) -> String {
-    let width = |column: fn(&Figure) -> &String| figures.iter().map(|figure| column(figure).chars().count()).max().unwrap_or(0);
+    let width = |column: fn(&Figure) -> &String| {
+        figures
+            .iter()
+            .map(|figure| column(figure).chars().count())
+            .max()
+            .unwrap_or(0)
+    };
     let (name, value, limit) = (width(|f| &f.name), width(|f| &f.value), width(|f| &f.limit));
     figures
         .iter()
         .map(|f| {
             let verdict = if f.met { "ok" } else { "MISSED" };
-            format!("{:<name$}  {:>value$}  {:<limit$}  {verdict}\n", f.name, f.value, f.limit)
+            format!(
+                "{:<name$}  {:>value$}  {:<limit$}  {verdict}\n",
+                f.name, f.value, f.limit
+            )
         })
         .collect()
 }

@@ -1,5 +1,5 @@
-//! `cargo xtask chaos`: clusters of real processes on a real server, disturbed at random. The work is done by `tests/chaos`; here its programs are built
-//! and started.
+//! `cargo xtask chaos`: clusters of real processes on a real server, disturbed at random. The work is done by
+//! `tests/chaos`; here its programs are built and started.
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
@@ -79,7 +79,12 @@ impl Store {
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     servers::present(arguments.store.tools(), !arguments.no_install)?;
     let mut chaos = Command::new(program()?);
-    chaos.args(["--store", &arguments.store.name(), "--secs", &arguments.secs.to_string()]);
+    chaos.args([
+        "--store",
+        &arguments.store.name(),
+        "--secs",
+        &arguments.secs.to_string(),
+    ]);
     if let Some(seed) = arguments.seed {
         chaos.args(["--seed", &seed.to_string()]);
     }
@@ -107,7 +112,8 @@ pub(crate) fn quick(tally: &mut Tally) -> Result<()> {
                 chaos.args(["--store", &store.name(), "--secs", &QUICK.to_string()]);
                 scope.spawn(move || chaos.stdin(Stdio::null()).stderr(Stdio::inherit()).output())
             };
-            pair.map(|store| (store, run(store))).map(|(store, run)| (store, run.join()))
+            pair.map(|store| (store, run(store)))
+                .map(|(store, run)| (store, run.join()))
         });
         for (store, run) in runs {
             let output = run.ok().context("a thread panicked")??;
@@ -120,12 +126,16 @@ pub(crate) fn quick(tally: &mut Tally) -> Result<()> {
             }
         }
     }
-    ensure!(failures.is_empty(), "not as promised, see above: {}", failures.join(", "));
+    ensure!(
+        failures.is_empty(),
+        "not as promised, see above: {}",
+        failures.join(", ")
+    );
     Ok(())
 }
 
-/// The program that disturbs, built with those that it needs beside it: a test of each package brings its programs, in the shape in which all tests
-/// are built.
+/// The program that disturbs, built with those that it needs beside it: a test of each package brings its programs, in
+/// the shape in which all tests are built.
 fn program() -> Result<PathBuf> {
     programs::build(&[step::all("--test=plants"), vec!["--test=live"]].concat())?;
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);

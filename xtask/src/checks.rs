@@ -29,9 +29,9 @@ pub(crate) struct Arguments {
     fail_fast: bool,
 }
 
-/// The steps in their order. Servers are fetched while the tests are built; the short checks run beside the tests, which
-/// wait for servers most of the time; those that compute for minutes would make servers slow, and come at the end. None
-/// shares a lock of cargo's with what it runs beside: the tests have been built.
+/// The steps in their order. Servers are fetched while the tests are built; the short checks run beside the tests,
+/// which wait for servers most of the time; those that compute for minutes would make servers slow, and come at the
+/// end. None shares a lock of cargo's with what it runs beside: the tests have been built.
 const STAGES: [Stage; 5] = [
     Stage {
         steps: &[Step::Tools],
@@ -174,7 +174,12 @@ fn summary(reports: &[Report], took: Duration) -> String {
     for test in tests.iter().take(SLOWEST) {
         let _ = writeln!(text, "{:>7.1} s  {}", test.took.as_secs_f64(), test.name);
     }
-    let _ = writeln!(text, "\nAll of it took {:.1} s.\n{}", took.as_secs_f64(), last_line(reports));
+    let _ = writeln!(
+        text,
+        "\nAll of it took {:.1} s.\n{}",
+        took.as_secs_f64(),
+        last_line(reports)
+    );
     text
 }
 
@@ -240,11 +245,17 @@ mod test {
             "15 passed, 0 failed"
         );
         assert_eq!(
-            last_line(&[report(Err(anyhow!("two failed")), 10, 2), report(Ok(Outcome::Passed), 5, 0)]),
+            last_line(&[
+                report(Err(anyhow!("two failed")), 10, 2),
+                report(Ok(Outcome::Passed), 5, 0)
+            ]),
             "15 passed, 2 failed"
         );
         assert_eq!(
-            last_line(&[report(Ok(Outcome::Passed), 10, 0), report(Err(anyhow!("badly formatted")), 0, 0)]),
+            last_line(&[
+                report(Ok(Outcome::Passed), 10, 0),
+                report(Err(anyhow!("badly formatted")), 0, 0)
+            ]),
             "10 passed, 1 failed"
         );
         assert_eq!(
@@ -271,7 +282,10 @@ mod test {
 
     #[test]
     fn every_step_has_its_place() {
-        let placed: Vec<_> = STAGES.iter().flat_map(|stage| [stage.steps, stage.beside].concat()).collect();
+        let placed: Vec<_> = STAGES
+            .iter()
+            .flat_map(|stage| [stage.steps, stage.beside].concat())
+            .collect();
         for step in Step::value_variants() {
             assert_eq!(placed.iter().filter(|placed| *placed == step).count(), 1, "{step:?}");
         }
@@ -294,6 +308,9 @@ mod test {
         assert_eq!(slowest.len(), 10);
         assert_eq!(slowest[0], "   11.0 s  host/core clock: t11");
         assert_eq!(slowest[9], "    2.0 s  host/core clock: t2");
-        assert!(text.ends_with("\nAll of it took 66.1 s.\n12 passed, 0 failed\n"), "{text}");
+        assert!(
+            text.ends_with("\nAll of it took 66.1 s.\n12 passed, 0 failed\n"),
+            "{text}"
+        );
     }
 }

@@ -11,8 +11,9 @@ use anyhow::{Context, Result, bail};
 
 use crate::say;
 
-/// The cargo that runs this program, without what that has set for this package alone: build scripts that look at it (ring's) would run again, and
-/// a dozen crates be compiled anew, whenever cargo is called by this program after it was called by hand.
+/// The cargo that runs this program, without what that has set for this package alone: build scripts that look at it
+/// (ring's) would run again, and a dozen crates be compiled anew, whenever cargo is called by this program after it was
+/// called by hand.
 pub(crate) fn cargo() -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     for (name, _) in std::env::vars_os().filter(|(name, _)| is_of_a_package(&name.to_string_lossy())) {
@@ -23,9 +24,15 @@ pub(crate) fn cargo() -> Command {
 
 /// Whether cargo sets this variable for the package that it builds or runs.
 fn is_of_a_package(name: &str) -> bool {
-    ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_", "CARGO_PRIMARY_"]
-        .iter()
-        .any(|prefix| name.starts_with(prefix))
+    [
+        "CARGO_PKG_",
+        "CARGO_MANIFEST_",
+        "CARGO_BIN_",
+        "CARGO_CRATE_",
+        "CARGO_PRIMARY_",
+    ]
+    .iter()
+    .any(|prefix| name.starts_with(prefix))
 }
 
 /// Runs `command` to its end; an exit status other than zero is an error.
@@ -46,7 +53,11 @@ pub(crate) fn read_lines(command: &mut Command, mut read: impl FnMut(&str)) -> R
     let name = describe(command);
     say::line(&format!("$ {name}"));
     // Cargo shows its progress where errors go, unless they are kept.
-    let errors = if say::is_kept() { Stdio::piped() } else { Stdio::inherit() };
+    let errors = if say::is_kept() {
+        Stdio::piped()
+    } else {
+        Stdio::inherit()
+    };
     let status = follow(command, errors, |stream, line| match stream {
         Stream::Output => read(line),
         Stream::Errors => say::line(line),
@@ -151,7 +162,9 @@ pub(crate) fn pip_install(folder: &Path, requirements: &str) -> Result<()> {
 
 /// The command as a person would type it.
 fn describe(command: &Command) -> String {
-    let program = Path::new(command.get_program()).file_name().unwrap_or(command.get_program());
+    let program = Path::new(command.get_program())
+        .file_name()
+        .unwrap_or(command.get_program());
     let words: Vec<_> = std::iter::once(program)
         .chain(command.get_args())
         .map(OsStr::to_string_lossy)
@@ -166,17 +179,28 @@ mod test {
     #[test]
     fn lines_are_read_as_they_come_and_a_bad_end_is_an_error() {
         let mut lines = Vec::new();
-        let error = run_lines(Command::new("sh").args(["-c", "echo one; printf two; exit 3"]), |line| {
-            lines.push(line.to_owned());
-        })
+        let error = run_lines(
+            Command::new("sh").args(["-c", "echo one; printf two; exit 3"]),
+            |line| {
+                lines.push(line.to_owned());
+            },
+        )
         .unwrap_err();
         assert_eq!(lines, ["one", "two"]);
-        assert_eq!(error.to_string(), "`sh -c echo one; printf two; exit 3` ended with exit status: 3");
+        assert_eq!(
+            error.to_string(),
+            "`sh -c echo one; printf two; exit 3` ended with exit status: 3"
+        );
     }
 
     #[test]
     fn what_is_of_one_package_is_not_passed_on() {
-        for name in ["CARGO_PKG_NAME", "CARGO_MANIFEST_DIR", "CARGO_BIN_NAME", "CARGO_PRIMARY_PACKAGE"] {
+        for name in [
+            "CARGO_PKG_NAME",
+            "CARGO_MANIFEST_DIR",
+            "CARGO_BIN_NAME",
+            "CARGO_PRIMARY_PACKAGE",
+        ] {
             assert!(is_of_a_package(name), "{name}");
         }
         for name in [
@@ -189,7 +213,10 @@ mod test {
         ] {
             assert!(!is_of_a_package(name), "{name}");
         }
-        let removed: Vec<_> = cargo().get_envs().map(|(name, value)| (name.to_owned(), value.is_none())).collect();
+        let removed: Vec<_> = cargo()
+            .get_envs()
+            .map(|(name, value)| (name.to_owned(), value.is_none()))
+            .collect();
         assert!(
             removed.contains(&("CARGO_PKG_NAME".into(), true)),
             "cargo runs this test: {removed:?}"

@@ -44,8 +44,14 @@ mod test {
 
     #[test]
     fn reads_figures_met_and_missed() {
-        assert_eq!(Figure::read("figure: empty call | 1.2 µs | ≤ 2 µs | ok"), figure("1.2 µs", true));
-        assert_eq!(Figure::read("figure: empty call|3 µs |≤ 2 µs| MISSED"), figure("3 µs", false));
+        assert_eq!(
+            Figure::read("figure: empty call | 1.2 µs | ≤ 2 µs | ok"),
+            figure("1.2 µs", true)
+        );
+        assert_eq!(
+            Figure::read("figure: empty call|3 µs |≤ 2 µs| MISSED"),
+            figure("3 µs", false)
+        );
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! `cargo xtask fuzz`: libFuzzer looks for exceptions to the properties of `tests/properties`. docs/fuzzing.md says what that means.
+//! `cargo xtask fuzz`: libFuzzer looks for exceptions to the properties of `tests/properties`. docs/fuzzing.md says
+//! what that means.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -88,7 +89,11 @@ impl Fuzzer {
         let found = found(target);
         std::fs::create_dir_all(&found).with_context(|| format!("the folder {} cannot be made", found.display()))?;
         let mut command = self.command("run", target);
-        command.arg(&found).arg(format!("{CORPUS}/{target}")).arg("--").args(LIMITS);
+        command
+            .arg(&found)
+            .arg(format!("{CORPUS}/{target}"))
+            .arg("--")
+            .args(LIMITS);
         command.args([
             "-print_final_stats=1".to_owned(),
             "-max_len=8192".to_owned(),
@@ -96,7 +101,8 @@ impl Fuzzer {
         ]);
         child::run(&mut command).with_context(|| {
             format!(
-                "{target} found an exception: make it a test beside what is at fault, mend it, and keep the file of fuzz/artifacts/{target} in {CORPUS}/{target}"
+                "{target} found an exception: make it a test beside what is at fault, mend it, and keep the file of \
+                 fuzz/artifacts/{target} in {CORPUS}/{target}"
             )
         })
     }
@@ -124,8 +130,10 @@ fn nightly(install: bool) -> Result<()> {
     if child::output(Command::new("rustup").args(["run", NIGHTLY, "rustc", "--version"])).is_some() {
         return Ok(());
     }
-    let hint =
-        format!("Rust's {NIGHTLY} toolchain, which fuzzing needs, is missing: run `rustup toolchain install {NIGHTLY} --profile minimal`");
+    let hint = format!(
+        "Rust's {NIGHTLY} toolchain, which fuzzing needs, is missing: run `rustup toolchain install {NIGHTLY} \
+         --profile minimal`"
+    );
     ensure!(install, "{hint}");
     child::run(Command::new("rustup").args(["toolchain", "install", NIGHTLY, "--profile", "minimal"])).context(hint)
 }

@@ -1,7 +1,7 @@
 //! The bundled policy components, built from `guests/policies`, or compared with what is kept.
 //!
-//! The bytes must not depend on where they are built: paths of this machine are replaced before they get into panic messages, the toolchain is
-//! pinned, and the profile `guest` fixes the rest.
+//! The bytes must not depend on where they are built: paths of this machine are replaced before they get into panic
+//! messages, the toolchain is pinned, and the profile `guest` fixes the rest.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -43,7 +43,8 @@ const KINDS: [Kind; 2] = [
 const PROFILE: &str = "guest";
 const BUILT: &str = "target/guests";
 
-/// Builds every bundled component from the root of the workspace. With `check`, changes nothing and fails if one differs from what is kept.
+/// Builds every bundled component from the root of the workspace. With `check`, changes nothing and fails if one
+/// differs from what is kept.
 pub(crate) fn build(check: bool) -> Result<()> {
     let mut different = Vec::new();
     for kind in &KINDS {

@@ -49,7 +49,11 @@ pub(crate) fn durations(order: &[String], ended: &[(String, Duration)], at_once:
         None => Some(Duration::ZERO),
         Some(before) => ended.get(before).map(|(_, at)| *at),
     };
-    let positions: HashMap<_, _> = order.iter().enumerate().map(|(position, name)| (name, position)).collect();
+    let positions: HashMap<_, _> = order
+        .iter()
+        .enumerate()
+        .map(|(position, name)| (name, position))
+        .collect();
     let taken = ended.iter().filter_map(|(name, at)| {
         let begun = begun(*positions.get(name)?)?;
         Some((name.clone(), at.saturating_sub(begun)))
@@ -94,10 +98,17 @@ mod test {
         // a 0–5, b 0–1, c 1–2, d 2–7, e 5–6
         let ended = [("b", 1), ("c", 2), ("a", 5), ("e", 6), ("d", 7)].map(|(name, at)| (name.to_owned(), seconds(at)));
         let took = durations(&order, &ended, 2);
-        let took: Vec<_> = took.iter().map(|(name, took)| (name.as_str(), took.as_secs())).collect();
+        let took: Vec<_> = took
+            .iter()
+            .map(|(name, took)| (name.as_str(), took.as_secs()))
+            .collect();
         assert_eq!(took, [("b", 1), ("c", 1), ("a", 5), ("e", 1), ("d", 5)]);
         // One by one.
-        let took = durations(&order[..2], &[("a".to_owned(), seconds(2)), ("b".to_owned(), seconds(5))], 1);
+        let took = durations(
+            &order[..2],
+            &[("a".to_owned(), seconds(2)), ("b".to_owned(), seconds(5))],
+            1,
+        );
         assert_eq!(took, [("a".to_owned(), seconds(2)), ("b".to_owned(), seconds(3))]);
         // What is not listed has no time.
         assert_eq!(durations(&order, &[("x".to_owned(), seconds(2))], 2), []);

@@ -44,7 +44,12 @@ pub(crate) fn is_measuring(program: &Program) -> bool {
 
 /// Runs all these programs by `run`, in several lanes: two for those that wait for servers, one for the others. With
 /// `fail_fast`, none is begun after the first failure. `done` is told of each as it ends.
-pub(crate) fn run(programs: Vec<Program>, fail_fast: bool, run: impl Fn(&Program) -> Ran + Sync, mut done: impl FnMut(&Program, Ran)) {
+pub(crate) fn run(
+    programs: Vec<Program>,
+    fail_fast: bool,
+    run: impl Fn(&Program) -> Ran + Sync,
+    mut done: impl FnMut(&Program, Ran),
+) {
     let rank = |program: &Program| WAITING.iter().position(|&name| program.is(name));
     let (mut waiting, others): (Vec<_>, Vec<_>) = programs.into_iter().partition(|program| rank(program).is_some());
     waiting.sort_by_key(rank);
@@ -120,7 +125,10 @@ mod test {
         };
         run(programs, false, begin, |program, _| names.push(program.to_string()));
         names.sort();
-        assert_eq!(names, ["host/cli brokers", "host/components adapter", "host/core clock"]);
+        assert_eq!(
+            names,
+            ["host/cli brokers", "host/components adapter", "host/core clock"]
+        );
     }
 
     #[test]
@@ -154,9 +162,16 @@ mod test {
     fn the_programs_that_are_named_are_there() {
         assert!(MEASURING.iter().all(|name| !WAITING.contains(name)));
         for (package, target) in WAITING.iter().chain(MEASURING) {
-            let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(package).join("tests");
+            let tests = Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("..")
+                .join(package)
+                .join("tests");
             let file = tests.join(target).with_extension("rs");
-            assert!(file.is_file() || tests.join(target).join("main.rs").is_file(), "{}", file.display());
+            assert!(
+                file.is_file() || tests.join(target).join("main.rs").is_file(),
+                "{}",
+                file.display()
+            );
         }
     }
 }

@@ -25,7 +25,8 @@ pub(crate) fn componentize_py() -> Result<()> {
     let folder = pip("componentize-py.pip", COMPONENTIZE_PY)?;
     let folder = folder.to_str().context("the path of the tools is no text")?;
     let script = format!(
-        "#!/usr/bin/env python3\nimport sys\nsys.path.insert(0, {folder:?})\nfrom componentize_py import script\nsys.exit(script())\n"
+        "#!/usr/bin/env python3\nimport sys\nsys.path.insert(0, {folder:?})\nfrom componentize_py import \
+         script\nsys.exit(script())\n"
     );
     let program = tools::folder().join("componentize-py");
     fs::write(&program, script).with_context(|| format!("{} cannot be written", program.display()))?;
@@ -73,7 +74,10 @@ mod test {
         );
         assert!(python.contains("--hash=sha256:"), "{python}");
         assert!(include_str!("../nodejs.txt").contains("--hash=sha256:"));
-        let version = format!("\"@bytecodealliance/componentize-js\": \"{}\"", languages::COMPONENTIZE_JS);
+        let version = format!(
+            "\"@bytecodealliance/componentize-js\": \"{}\"",
+            languages::COMPONENTIZE_JS
+        );
         for file in [
             include_str!("../componentize-js/package.json"),
             include_str!("../componentize-js/package-lock.json"),

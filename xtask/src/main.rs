@@ -79,8 +79,12 @@ fn run(command: Command) -> Result<ExitCode> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .context("xtask lies in the root of the workspace")?;
-    std::env::set_current_dir(root)
-        .with_context(|| format!("the workspace is no longer at {}; build xtask again there", root.display()))?;
+    std::env::set_current_dir(root).with_context(|| {
+        format!(
+            "the workspace is no longer at {}; build xtask again there",
+            root.display()
+        )
+    })?;
     match command {
         Command::Test(arguments) => Ok(checks::run(&arguments)),
         Command::Guests { check } => {

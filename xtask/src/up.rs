@@ -3,7 +3,8 @@
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use shardwright_servers::{
-    EtcdCluster, EtcdServer, KafkaCluster, KafkaServer, NatsCluster, NatsServer, PostgresServer, RedisCluster, RedisSentinel, RedisServer,
+    EtcdCluster, EtcdServer, KafkaCluster, KafkaServer, NatsCluster, NatsServer, PostgresServer, RedisCluster,
+    RedisSentinel, RedisServer,
 };
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -56,7 +57,8 @@ impl Kind {
     }
 }
 
-/// Starts the server, prints how to use it, and stops it when a signal asks for that. Standard output is a configuration file.
+/// Starts the server, prints how to use it, and stops it when a signal asks for that. Standard output is a
+/// configuration file.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     servers::present(arguments.server.tools(), !arguments.no_install)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -118,7 +120,10 @@ impl Running {
     fn configuration(&self, name: &str) -> String {
         let settings = match self {
             Self::Redis(server) => format!("type = \"redis\"\nurls = {:?}", [server.url()]),
-            Self::RedisCluster(cluster) => format!("type = \"redis\"\nredis-type = \"cluster\"\nurls = {:?}", cluster.urls()),
+            Self::RedisCluster(cluster) => format!(
+                "type = \"redis\"\nredis-type = \"cluster\"\nurls = {:?}",
+                cluster.urls()
+            ),
             Self::RedisSentinel(group) => format!(
                 "type = \"redis\"\nredis-type = \"sentinel\"\nservice-name = {:?}\nurls = {:?}",
                 group.service(),
@@ -127,12 +132,14 @@ impl Running {
             Self::Nats(server) => format!("type = \"nats\"\naddress = {:?}", [server.url()]),
             Self::NatsCluster(cluster) => format!("type = \"nats\"\naddress = {:?}\nreplicas = 3", cluster.urls()),
             Self::Kafka(server) => format!("type = \"kafka\"\nbrokers = {:?}", [server.address()]),
-            Self::KafkaCluster(cluster) => format!("type = \"kafka\"\nbrokers = {:?}\nreplication = 3", cluster.addresses()),
+            Self::KafkaCluster(cluster) => {
+                format!("type = \"kafka\"\nbrokers = {:?}\nreplication = 3", cluster.addresses())
+            }
             Self::Etcd(server) => etcd(&[server.url()]),
             Self::EtcdCluster(cluster) => etcd(&cluster.urls()),
             Self::Postgres(server) => format!(
-                "type = \"component\"\nadapter = \"postgresql\"\nallow = [\"tcp://127.0.0.1:{port}\"]\n\
-                 config = {{ host = \"127.0.0.1\", port = {port}, database = {:?}, user = {:?}, password = {:?} }}",
+                "type = \"component\"\nadapter = \"postgresql\"\nallow = [\"tcp://127.0.0.1:{port}\"]\nconfig = {{ \
+                 host = \"127.0.0.1\", port = {port}, database = {:?}, user = {:?}, password = {:?} }}",
                 server.database(),
                 server.user(),
                 server.password(),

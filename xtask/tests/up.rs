@@ -1,4 +1,5 @@
-//! `cargo xtask up` leaves each kind of server running, prints a configuration that reaches it, and ends it when it is interrupted.
+//! `cargo xtask up` leaves each kind of server running, prints a configuration that reaches it, and ends it when it is
+//! interrupted.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 use std::io::{BufRead, BufReader};
@@ -28,7 +29,8 @@ impl Up {
                 break;
             }
         }
-        let (config, _) = shardwright_config::parse(&text, "up.toml").unwrap_or_else(|report| panic!("{report}\n{text}"));
+        let (config, _) =
+            shardwright_config::parse(&text, "up.toml").unwrap_or_else(|report| panic!("{report}\n{text}"));
         Self {
             child,
             coordinator: config.coordinator,
@@ -131,7 +133,11 @@ fn a_redis_cluster() {
 
 #[test]
 fn redis_with_sentinels() {
-    redis("redis-sentinel", |topology| matches!(topology, RedisTopology::Sentinel { .. }), 3);
+    redis(
+        "redis-sentinel",
+        |topology| matches!(topology, RedisTopology::Sentinel { .. }),
+        3,
+    );
 }
 
 #[test]

@@ -23,7 +23,8 @@ impl Journal {
         connection.pragma_update(None, "journal_mode", "wal")?;
         connection.pragma_update(None, "synchronous", "off")?;
         connection.execute_batch(
-            "CREATE TABLE IF NOT EXISTS attempts (id INTEGER PRIMARY KEY, account INTEGER, period INTEGER, node INTEGER, token INTEGER,
+            "CREATE TABLE IF NOT EXISTS attempts (id INTEGER PRIMARY KEY, account INTEGER, period INTEGER, node \
+             INTEGER, token INTEGER,
                  began INTEGER, ended INTEGER, outcome TEXT);
              CREATE TABLE IF NOT EXISTS sent (account INTEGER, period INTEGER, PRIMARY KEY (account, period));
              CREATE TABLE IF NOT EXISTS fences (shard INTEGER PRIMARY KEY, token INTEGER);",
@@ -37,7 +38,14 @@ impl Journal {
     }
 
     /// Notes that a job begins; `None` if it was done already.
-    pub(crate) fn begin(&self, account: u64, period: u64, node: u32, token: Token, began: u64) -> rusqlite::Result<Option<i64>> {
+    pub(crate) fn begin(
+        &self,
+        account: u64,
+        period: u64,
+        node: u32,
+        token: Token,
+        began: u64,
+    ) -> rusqlite::Result<Option<i64>> {
         let mut connection = self.lock();
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let done = transaction.query_row(
@@ -62,7 +70,9 @@ impl Journal {
         let mut connection = self.lock();
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let seen = transaction
-            .query_row("SELECT token FROM fences WHERE shard = ?1", [shard], |row| row.get::<_, u64>(0))
+            .query_row("SELECT token FROM fences WHERE shard = ?1", [shard], |row| {
+                row.get::<_, u64>(0)
+            })
             .optional()?;
         let outcome = if seen.is_some_and(|seen| seen > token.0) {
             "refused"

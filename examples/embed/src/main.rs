@@ -1,6 +1,7 @@
 //! A small server that mails a digest for each account once a period, however many of it run.
 //!
-//! `embed CONFIG JOURNAL` runs one of them. The journal is the outside world that the jobs act on: a database that all share.
+//! `embed CONFIG JOURNAL` runs one of them. The journal is the outside world that the jobs act on: a database that all
+//! share.
 #![allow(clippy::print_stdout, reason = "it is a program")]
 
 mod journal;
@@ -81,7 +82,8 @@ async fn digest(claim: Claim, journal: Arc<Journal>, account: u64, period: u64, 
     };
     let mailed = claim.run(tokio::time::sleep(WORK)).await;
     match mailed {
-        // The journal refuses a token that is older than one it has seen: whoever was stopped in between comes too late.
+        // The journal refuses a token that is older than one it has seen: whoever was stopped in between comes too
+        // late.
         Ok(()) => journal.finish(attempt, claim.shard(), token),
         Err(_) => journal.cut(attempt),
     }

@@ -50,7 +50,10 @@ impl Server {
         let file = dir.join(format!("{host}.toml"));
         std::fs::write(&file, config).expect("written");
         let mut command = Command::new(env!("CARGO_BIN_EXE_embed"));
-        command.arg(&file).arg(dir.join("journal.db")).env("SHARDWRIGHT_HOSTNAME", host);
+        command
+            .arg(&file)
+            .arg(dir.join("journal.db"))
+            .env("SHARDWRIGHT_HOSTNAME", host);
         let mut server = Self(command.stdout(Stdio::piped()).spawn().expect("started"));
         let mut line = String::new();
         BufReader::new(server.0.stdout.take().expect("piped"))
@@ -71,7 +74,8 @@ fn now() -> u64 {
 }
 
 fn journal(dir: &Path) -> Connection {
-    let journal = Connection::open_with_flags(dir.join("journal.db"), OpenFlags::SQLITE_OPEN_READ_WRITE).expect("opened");
+    let journal =
+        Connection::open_with_flags(dir.join("journal.db"), OpenFlags::SQLITE_OPEN_READ_WRITE).expect("opened");
     journal.busy_timeout(Duration::from_secs(10)).expect("set");
     journal
 }
@@ -84,7 +88,10 @@ fn complete_period(journal: &Connection, from: u64) -> u64 {
         if let Ok(period) = journal.query_row(sql, [from.div_ceil(PERIOD), ACCOUNTS], |row| row.get(0)) {
             return period;
         }
-        assert!(began.elapsed() < Duration::from_secs(60), "no complete period for a minute");
+        assert!(
+            began.elapsed() < Duration::from_secs(60),
+            "no complete period for a minute"
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -148,7 +155,10 @@ fn each_job_runs_once_while_nodes_are_killed_and_stopped() {
         .expect("queried")
         < 2
     {
-        assert!(began.elapsed() < Duration::from_secs(60), "the continued node does not work again");
+        assert!(
+            began.elapsed() < Duration::from_secs(60),
+            "the continued node does not work again"
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
 
@@ -160,7 +170,10 @@ fn each_job_runs_once_while_nodes_are_killed_and_stopped() {
     let attempts = attempts(&journal);
     for period in calm {
         for account in 0..ACCOUNTS {
-            let runs: Vec<_> = attempts.iter().filter(|a| (a.period, a.account) == (period, account)).collect();
+            let runs: Vec<_> = attempts
+                .iter()
+                .filter(|a| (a.period, a.account) == (period, account))
+                .collect();
             assert!(
                 runs.len() == 1 && runs[0].outcome.as_deref() == Some("sent"),
                 "once, undisturbed: {runs:?}"
@@ -173,10 +186,14 @@ fn each_job_runs_once_while_nodes_are_killed_and_stopped() {
         "all jobs run again within the bound: {} ms after the kill",
         after_kill * PERIOD - killed_at
     );
-    let alone: BTreeMap<u32, usize> = attempts.iter().filter(|a| a.period == alone).fold(BTreeMap::new(), |mut nodes, a| {
-        *nodes.entry(a.node).or_default() += 1;
-        nodes
-    });
+    let alone: BTreeMap<u32, usize> =
+        attempts
+            .iter()
+            .filter(|a| a.period == alone)
+            .fold(BTreeMap::new(), |mut nodes, a| {
+                *nodes.entry(a.node).or_default() += 1;
+                nodes
+            });
     assert_eq!(
         alone.into_values().collect::<Vec<_>>(),
         [ACCOUNTS as usize],
@@ -192,11 +209,19 @@ fn each_job_runs_once_while_nodes_are_killed_and_stopped() {
             "an older token acted after a newer one: {former:?}, {next:?}"
         );
         // Stopped in the middle: it noticed only when it was continued, and until then it did nothing.
-        let asleep = former.outcome.as_deref() != Some("sent") && former.began < continued_at && former.ended >= Some(continued_at);
+        let asleep = former.outcome.as_deref() != Some("sent")
+            && former.began < continued_at
+            && former.ended >= Some(continued_at);
         match former.ended.filter(|_| !asleep) {
-            Some(ended) => assert!(ended <= next.began, "one job ran twice at the same time: {former:?}, {next:?}"),
+            Some(ended) => assert!(
+                ended <= next.began,
+                "one job ran twice at the same time: {former:?}, {next:?}"
+            ),
             // Stopped or killed in the middle: its session had to expire first.
-            None => assert!(next.token > former.token && next.began >= killed_at, "{former:?}, {next:?}"),
+            None => assert!(
+                next.token > former.token && next.began >= killed_at,
+                "{former:?}, {next:?}"
+            ),
         }
     }
 }

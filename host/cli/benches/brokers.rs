@@ -1,4 +1,5 @@
-//! What an idle cluster of three real processes costs on each broker: requests to it, memory and processor time of a node.
+//! What an idle cluster of three real processes costs on each broker: requests to it, memory and processor time of a
+//! node.
 
 mod common;
 
@@ -72,7 +73,12 @@ fn idle(name: &str, coordinator: &str, proxy: &Proxy) -> anyhow::Result<()> {
     #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
     let requests = requests as f64 / time.as_secs_f64() / nodes.len() as f64;
     figure(&format!("{name}: idle node, requests"), requests, 2.0, "/s");
-    figure(&format!("{name}: idle node, processor"), percent(used.unwrap_or(0), time), 1.0, "%");
+    figure(
+        &format!("{name}: idle node, processor"),
+        percent(used.unwrap_or(0), time),
+        1.0,
+        "%",
+    );
     figure(
         &format!("{name}: idle node, resident memory"),
         memory.into_iter().fold(0.0, f64::max),

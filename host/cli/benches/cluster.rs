@@ -32,7 +32,11 @@ fn main() -> anyhow::Result<()> {
     let quick = std::env::args().any(|arg| arg == "--quick");
     takeover(if quick { 3 } else { 20 })?;
     start(if quick { 3 } else { 10 })?;
-    idle(if quick { Duration::from_secs(3) } else { Duration::from_secs(20) })
+    idle(if quick {
+        Duration::from_secs(3)
+    } else {
+        Duration::from_secs(20)
+    })
 }
 
 /// Nodes, and who of them holds which shard.
@@ -69,7 +73,9 @@ impl Cluster {
             for (shard, _) in told.shards().filter(|_| told.role() == ROLE) {
                 match told.event.as_str() {
                     "gained" => drop(self.held.insert(shard, (told.host.clone(), told.at))),
-                    "losing" if self.held.get(&shard).is_some_and(|(host, _)| *host == told.host) => drop(self.held.remove(&shard)),
+                    "losing" if self.held.get(&shard).is_some_and(|(host, _)| *host == told.host) => {
+                        drop(self.held.remove(&shard));
+                    }
                     _ => {}
                 }
             }
@@ -84,7 +90,8 @@ impl Cluster {
         let nodes = self.nodes.len();
         self.until(|_, held| {
             let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-            held.values().for_each(|(host, _)| *counts.entry(host).or_default() += 1);
+            held.values()
+                .for_each(|(host, _)| *counts.entry(host).or_default() += 1);
             held.len() == SHARDS && counts.len() == nodes && counts.values().all(|n| *n == SHARDS / nodes)
         })?;
         Ok(())
@@ -125,14 +132,21 @@ fn takeover(kills: usize) -> anyhow::Result<()> {
         });
         let renewed = renewed.max().ok_or_else(|| anyhow::anyhow!("{host} has no session"))?;
         let bound = here - listing.now.since(renewed) + VALIDITY + MARGIN;
-        cluster.until(|_, held| lost.iter().all(|shard| held.get(shard).is_some_and(|(holder, _)| holder != host)))?;
+        cluster.until(|_, held| {
+            lost.iter()
+                .all(|shard| held.get(shard).is_some_and(|(holder, _)| holder != host))
+        })?;
         let last = lost
             .iter()
             .filter_map(|shard| cluster.held.get(shard))
             .map(|(_, at)| *at)
             .max()
             .unwrap_or(bound);
-        anyhow::ensure!(last >= bound, "taken over {} ms before the session could be ended", bound - last);
+        anyhow::ensure!(
+            last >= bound,
+            "taken over {} ms before the session could be ended",
+            bound - last
+        );
         times.push(last - bound);
         cluster.start(host)?;
         cluster.shared()?;
@@ -161,7 +175,10 @@ fn start(times: usize) -> anyhow::Result<()> {
     cluster.shared()?;
     let mut taken = Vec::new();
     for _ in 0..times {
-        let mut node = cluster.nodes.remove("bravo").ok_or_else(|| anyhow::anyhow!("no bravo"))?;
+        let mut node = cluster
+            .nodes
+            .remove("bravo")
+            .ok_or_else(|| anyhow::anyhow!("no bravo"))?;
         node.signal(Signal::TERM)?;
         node.wait(LIMIT)?;
         cluster.until(|told, _| told.event == "eof" && told.host == "bravo")?;
@@ -171,7 +188,12 @@ fn start(times: usize) -> anyhow::Result<()> {
         taken.push(ready.at - began);
     }
     taken.sort_unstable();
-    figure(&format!("start to ready, p50 of {times}"), rank(&taken, 50), 150.0, "ms");
+    figure(
+        &format!("start to ready, p50 of {times}"),
+        rank(&taken, 50),
+        150.0,
+        "ms",
+    );
     Ok(())
 }
 
@@ -188,8 +210,17 @@ fn idle(time: Duration) -> anyhow::Result<()> {
     std::thread::sleep(time);
     let used = ticks()?.iter().zip(&before).map(|(after, before)| after - before).max();
     figure("idle node, processor", percent(used.unwrap_or(0), time), 1.0, "%");
-    let memory = cluster.nodes.values().map(resident).collect::<anyhow::Result<Vec<_>>>()?;
-    figure("idle node, resident memory", memory.into_iter().fold(0.0, f64::max), 50.0, "MB");
+    let memory = cluster
+        .nodes
+        .values()
+        .map(resident)
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    figure(
+        "idle node, resident memory",
+        memory.into_iter().fold(0.0, f64::max),
+        50.0,
+        "MB",
+    );
     Ok(())
 }
 

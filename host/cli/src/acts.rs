@@ -1,7 +1,7 @@
 //! What nodes did, each act with the fencing token it was done under; and whether any two of them could have met.
 //!
-//! Stronger than the accounts of gains and losses: an act is stamped before its claim was found valid, so it counts even from a node that is
-//! stopped in the middle and tells of it a minute later.
+//! Stronger than the accounts of gains and losses: an act is stamped before its claim was found valid, so it counts
+//! even from a node that is stopped in the middle and tells of it a minute later.
 
 use crate::process::Told;
 use std::collections::BTreeMap;
@@ -38,7 +38,10 @@ impl Acts {
                 last: told.at,
             });
             if reign.host != told.host {
-                return Err(format!("{} and {} both acted on {name} under token {token}", reign.host, told.host));
+                return Err(format!(
+                    "{} and {} both acted on {name} under token {token}",
+                    reign.host, told.host
+                ));
             }
             reign.first = reign.first.min(told.at);
             reign.last = reign.last.max(told.at);
@@ -97,7 +100,13 @@ mod test {
     #[test]
     fn one_after_the_other_is_well_in_whatever_order_it_is_told() {
         let mut acts = Acts::default();
-        for told in [act("b", 30, 2), act("a", 10, 1), act("b", 21, 2), act("a", 20, 1), act("a", 40, 3)] {
+        for told in [
+            act("b", 30, 2),
+            act("a", 10, 1),
+            act("b", 21, 2),
+            act("a", 20, 1),
+            act("a", 40, 3),
+        ] {
             acts.take(&told).expect("one node for each token");
         }
         assert_eq!((acts.count(), acts.violations()), (5, Vec::new()));
@@ -111,14 +120,21 @@ mod test {
         }
         let found = acts.violations();
         assert_eq!(found.len(), 2, "{found:?}");
-        assert!(found[0].contains("a acted under token 1 at 50, 30 ms after b"), "{found:?}");
+        assert!(
+            found[0].contains("a acted under token 1 at 50, 30 ms after b"),
+            "{found:?}"
+        );
     }
 
     #[test]
     fn a_token_is_one_nodes() {
         let mut acts = Acts::default();
         acts.take(&act("a", 10, 1)).expect("alone");
-        assert!(acts.take(&act("b", 20, 1)).expect_err("two").contains("both acted on r/3"));
+        assert!(
+            acts.take(&act("b", 20, 1))
+                .expect_err("two")
+                .contains("both acted on r/3")
+        );
         let mut none = act("a", 30, 1);
         none.fields["tokens"] = json!([null]);
         assert!(acts.take(&none).expect_err("none").contains("without a token"));

@@ -17,7 +17,8 @@ use clap::{Args, Parser, Subcommand};
     name = "shardwright",
     version,
     propagate_version = true,
-    after_help = "Exit codes: 0 done, 1 error, 2 usage, 3 done, and something is not as it should be, 4 refused without --force.\nColours are off with NO_COLOR set, and where the output is no terminal."
+    after_help = "Exit codes: 0 done, 1 error, 2 usage, 3 done, and something is not as it should be, 4 refused \
+                  without --force.\nColours are off with NO_COLOR set, and where the output is no terminal."
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -40,7 +41,8 @@ pub(crate) enum Command {
     Roles(Roles),
     /// Say who has the shard of a key
     Owner(Owner),
-    /// Look at the server through which the nodes meet: does it keep its promises, is it set up well, what is said on it
+    /// Look at the server through which the nodes meet: does it keep its promises, is it set up well, what is said on
+    /// it
     Coordinator(Coordinator),
     /// Look at assignment policies, and try them
     Policy(Policy),

@@ -54,7 +54,8 @@ impl Audit {
             // Since then its claims are worth nothing; `lost` follows when the work has ended, too.
             "losing" => {
                 let until = told.fields["until"].as_u64().unwrap_or(told.at);
-                told.shards().for_each(|(shard, _)| self.lost(&told.host, &name(shard), until));
+                told.shards()
+                    .for_each(|(shard, _)| self.lost(&told.host, &name(shard), until));
             }
             _ => {}
         }
@@ -115,7 +116,8 @@ impl Audit {
             sorted.sort_by_key(|interval| interval.from);
             for (at, later) in sorted.iter().enumerate() {
                 // Against all earlier ones: a long one may outlast its neighbour.
-                let overlaps = |earlier: &&&Interval| earlier.host != later.host && earlier.to.is_none_or(|to| to > later.from);
+                let overlaps =
+                    |earlier: &&&Interval| earlier.host != later.host && earlier.to.is_none_or(|to| to > later.from);
                 verdict.double_owners += sorted[..at].iter().filter(overlaps).count();
             }
             // One that was gone before its token could be told says nothing of tokens.
@@ -123,7 +125,8 @@ impl Audit {
             for &interval in &sorted {
                 let Some(token) = interval.token else { continue };
                 // The same node may go on under the token that it had.
-                let rose = highest.is_none_or(|(known, host)| token > known || (token == known && interval.host == host));
+                let rose =
+                    highest.is_none_or(|(known, host)| token > known || (token == known && interval.host == host));
                 verdict.bad_tokens += usize::from(!rose);
                 if highest.is_none_or(|(known, _)| token > known) {
                     highest = Some((token, &interval.host));
@@ -184,7 +187,13 @@ mod test {
     #[test]
     fn tokens_must_rise() {
         let mut audit = Audit::default();
-        for (at, (host, token)) in (0..).zip([("a", Some(5)), ("b", Some(5)), ("a", Some(4)), ("b", None), ("b", Some(6))]) {
+        for (at, (host, token)) in (0..).zip([
+            ("a", Some(5)),
+            ("b", Some(5)),
+            ("a", Some(4)),
+            ("b", None),
+            ("b", Some(6)),
+        ]) {
             audit.gained(host, shard(), token, at * 10);
             audit.lost(host, &shard(), at * 10 + 5);
         }

@@ -67,7 +67,8 @@ pub(crate) async fn run(args: &Check) -> anyhow::Result<Exit> {
     Ok(if failed { Exit::Error } else { Exit::Ok })
 }
 
-/// Adds to `report` what a start with the file would refuse. Only a warning where files are missing: it may be meant for another machine.
+/// Adds to `report` what a start with the file would refuse. Only a warning where files are missing: it may be meant
+/// for another machine.
 async fn start(file: &Path, config: &ClusterConfig, found: &Report, report: &mut Report) {
     let missing = [Code::MissingPolicyFile, Code::MissingAdapterFile, Code::MissingTlsFile];
     let severity = match missing.iter().any(|code| found.has(*code)) {

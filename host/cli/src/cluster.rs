@@ -31,9 +31,10 @@ pub(crate) struct Which {
     /// The configuration of a node of the cluster [default: ./shardwright.toml, /etc/shardwright/config.toml]
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Where the cluster meets, instead of what a configuration says: its sqlite file, or an address such as redis://HOST, nats://HOST,
-    /// kafka://HOST:PORT, etcd://HOST or postgresql://USER:PASSWORD@HOST/DATABASE. A password there shows in the list of processes: env:NAME
-    /// and file:PATH stand for an address in a variable or a file, and %{env:NAME}% in an address for a part of it
+    /// Where the cluster meets, instead of what a configuration says: its sqlite file, or an address such as
+    /// redis://HOST, nats://HOST, kafka://HOST:PORT, etcd://HOST or postgresql://USER:PASSWORD@HOST/DATABASE. A
+    /// password there shows in the list of processes: env:NAME and file:PATH stand for an address in a variable or
+    /// a file, and %{env:NAME}% in an address for a part of it
     #[arg(long, value_name = "PATH|URL")]
     store: Option<String>,
     /// The cluster's name, instead of what a configuration says
@@ -44,7 +45,10 @@ pub(crate) struct Which {
 impl Which {
     /// The cluster of this configuration, or of that in a default place.
     pub(crate) fn of(config: Option<PathBuf>) -> Self {
-        Self { config, ..Self::default() }
+        Self {
+            config,
+            ..Self::default()
+        }
     }
 
     /// The configuration that is named, or found in a default place.
@@ -61,14 +65,18 @@ impl Which {
                 .map(PathBuf::from)
                 .find(|path| path.try_exists().unwrap_or(true))
         };
-        match self.config.clone().or_else(|| self.store.is_none().then(found).flatten()) {
+        match self
+            .config
+            .clone()
+            .or_else(|| self.store.is_none().then(found).flatten())
+        {
             Some(path) => read(&path).map(Some),
             None => Ok(None),
         }
     }
 
-    /// The configuration to act by, with a coordinator that is there as far as this machine can tell; and whether it was given, or is the
-    /// default.
+    /// The configuration to act by, with a coordinator that is there as far as this machine can tell; and whether it
+    /// was given, or is the default.
     pub(crate) fn meant(&self) -> anyhow::Result<(ClusterConfig, bool)> {
         let given = self.config()?;
         let configured = given.is_some();
@@ -89,7 +97,10 @@ impl Which {
         if let CoordinatorConfig::Sqlite { path } = &mut config.coordinator {
             // Opening would make what is not there, which is for nodes to do.
             let file = path.take().or_else(|| shardwright::places::default_store(&config.name));
-            let file = file.context("there is no default place for the store: set HOME or XDG_STATE_HOME, or name it with `path` in a [store.\"local\"] section of type \"sqlite\"")?;
+            let file = file.context(
+                "there is no default place for the store: set HOME or XDG_STATE_HOME, or name it with `path` in a \
+                 [store.\"local\"] section of type \"sqlite\"",
+            )?;
             reach::check(&file)?;
             *path = Some(file);
         }
@@ -106,7 +117,10 @@ pub(crate) fn load(path: &Path) -> anyhow::Result<ClusterConfig> {
 fn read(path: &Path) -> anyhow::Result<(ClusterConfig, Report)> {
     match shardwright_config::load(path) {
         Ok(read) => Ok(read),
-        Err(report) => bail!("the configuration cannot be used\n\n{}", report.render_text(false).trim_end()),
+        Err(report) => bail!(
+            "the configuration cannot be used\n\n{}",
+            report.render_text(false).trim_end()
+        ),
     }
 }
 
@@ -121,8 +135,8 @@ fn defaults() -> anyhow::Result<ClusterConfig> {
 pub(crate) fn check_usable(coordinator: &CoordinatorConfig) -> anyhow::Result<()> {
     if *coordinator == CoordinatorConfig::Memory {
         bail!(
-            "the coordinator is of type \"memory\", which lives inside one process: use a store of type \"sqlite\" for the processes of one \
-             machine, or one of type \"redis\", \"nats\" or \"kafka\""
+            "the coordinator is of type \"memory\", which lives inside one process: use a store of type \"sqlite\" \
+             for the processes of one machine, or one of type \"redis\", \"nats\" or \"kafka\""
         );
     }
     Ok(shardwright::backend::available(coordinator)?)
@@ -138,7 +152,11 @@ pub(crate) fn scratch_name(what: &str) -> anyhow::Result<String> {
 /// The coordinator of `config`, opened for its cluster, behind the frame that its nodes use.
 pub(crate) async fn connect(config: &ClusterConfig) -> anyhow::Result<Arc<Protected>> {
     let namespace = Namespace::new(&config.name)?;
-    let secret = config.secret.as_ref().map(|secret| Secret::new(secret.expose())).transpose()?;
+    let secret = config
+        .secret
+        .as_ref()
+        .map(|secret| Secret::new(secret.expose()))
+        .transpose()?;
     let backend = shardwright::backend::open(config).await?;
     Ok(protect(backend, &namespace, secret.as_ref()))
 }
@@ -198,7 +216,11 @@ impl Cluster {
             revision,
             now,
             unsure_before,
-        } = self.store.list("", Revision(0)).await.with_context(|| self.location())?;
+        } = self
+            .store
+            .list("", Revision(0))
+            .await
+            .with_context(|| self.location())?;
         if entries.is_empty() {
             bail!(
                 "there is no cluster called \"{}\" in {}: name the right one with --cluster, or start a node",
@@ -216,7 +238,14 @@ impl Cluster {
                 planned.insert((role, part), entry.written);
             }
             let Entry { revision, written, .. } = entry;
-            Some((text, Entry { value, revision, written }))
+            Some((
+                text,
+                Entry {
+                    value,
+                    revision,
+                    written,
+                },
+            ))
         });
         let entries: Vec<_> = entries.collect();
         let listing = Listing {
@@ -241,10 +270,16 @@ impl Cluster {
         Ok(decoded.transpose()?)
     }
 
-    /// Writes `value` under `key`, if what is there is still `over`. True when it was written; false when somebody else was first.
+    /// Writes `value` under `key`, if what is there is still `over`. True when it was written; false when somebody else
+    /// was first.
     ///
     /// After an outcome that is unknown, the entry is read back: it was written if it is there.
-    pub(crate) async fn replace(&self, key: &Key, value: &Value, over: shardwright_core::store::Expected) -> anyhow::Result<bool> {
+    pub(crate) async fn replace(
+        &self,
+        key: &Key,
+        value: &Value,
+        over: shardwright_core::store::Expected,
+    ) -> anyhow::Result<bool> {
         let bytes = codec::encode(key, value)?;
         match self.store.put(&key.to_string(), Bytes::from(bytes), over).await {
             Ok(_) => Ok(true),
@@ -254,7 +289,8 @@ impl Cluster {
         }
     }
 
-    /// Removes the entry under `key`, if it still has `revision`. True when it is gone; false when somebody else has changed it.
+    /// Removes the entry under `key`, if it still has `revision`. True when it is gone; false when somebody else has
+    /// changed it.
     pub(crate) async fn remove(&self, key: &Key, revision: Revision) -> anyhow::Result<bool> {
         match self
             .store
@@ -268,14 +304,16 @@ impl Cluster {
         }
     }
 
-    /// Tells the nodes to look at the store. Costs them nothing but time if it fails: they look by themselves now and then.
+    /// Tells the nodes to look at the store. Costs them nothing but time if it fails: they look by themselves now and
+    /// then.
     pub(crate) async fn hint(&self, now: StoreTime) {
         if let Some(operator) = NodeId::new(OPERATOR) {
             let messenger = Messenger::new(self.store.clone(), self.namespace.clone(), operator, Token(now.0));
             if let Err(error) = messenger.publish(LOOK, Bytes::new()).await {
                 tracing::debug!(%error, "the nodes could not be told");
             }
-            // This process ends in a moment, and with it what a backend has only queued: an answer to a later question shows that it is out.
+            // This process ends in a moment, and with it what a backend has only queued: an answer to a later question
+            // shows that it is out.
             if let Err(error) = self.store.get(&Key::Meta.to_string()).await {
                 tracing::debug!(%error, "the nodes may not have been told");
             }
@@ -316,7 +354,10 @@ impl Sight {
         clock.learn(here, here, now, 0, 0);
         let (records, _) = view.registry(&clock, &timing, here);
         let prevailing = view.prevailing();
-        let differs = |id: &NodeId| view.settings_of(*id).is_some_and(|settings| Some(settings) != prevailing);
+        let differs = |id: &NodeId| {
+            view.settings_of(*id)
+                .is_some_and(|settings| Some(settings) != prevailing)
+        };
         Self {
             differing: view.live().filter(differs).collect(),
             view,
@@ -332,12 +373,19 @@ impl Sight {
 
     /// What is added to revisions to make tokens.
     pub(crate) fn base(&self) -> u64 {
-        self.view.meta.as_ref().map_or(0, |meta| meta.value.base_after(self.unsure_before))
+        self.view
+            .meta
+            .as_ref()
+            .map_or(0, |meta| meta.value.base_after(self.unsure_before))
     }
 
     /// For how long a live node has not renewed its session, in milliseconds, if two renewals are missing by now.
     pub(crate) fn late(&self, id: NodeId) -> Option<u64> {
-        let live = self.view.sessions.get(&id).filter(|seen| seen.entry.value.ended.is_none())?;
+        let live = self
+            .view
+            .sessions
+            .get(&id)
+            .filter(|seen| seen.entry.value.ended.is_none())?;
         let renewed = self.now.since(live.entry.written);
         let interval = self.timing.renew + self.timing.renew / 10;
         (renewed >= 2 * interval).then_some(renewed)
@@ -347,15 +395,21 @@ impl Sight {
     pub(crate) fn grace(&self) -> Option<u64> {
         let founded = self.view.meta.as_ref().map(|meta| meta.written);
         let since = founded.into_iter().chain([self.unsure_before]).max()?;
-        self.timing.taker().checked_sub(self.now.since(since)).filter(|left| *left > 0)
+        self.timing
+            .taker()
+            .checked_sub(self.now.since(since))
+            .filter(|left| *left > 0)
     }
 
     /// The node of this id.
     pub(crate) fn record(&self, id: NodeId) -> anyhow::Result<&NodeRecord> {
-        self.records.iter().find(|record| record.node_id == id).with_context(|| {
-            let known: Vec<_> = self.records.iter().map(|record| record.node_id.to_string()).collect();
-            format!("there is no node {id}; there are: {}", known.join(", "))
-        })
+        self.records
+            .iter()
+            .find(|record| record.node_id == id)
+            .with_context(|| {
+                let known: Vec<_> = self.records.iter().map(|record| record.node_id.to_string()).collect();
+                format!("there is no node {id}; there are: {}", known.join(", "))
+            })
     }
 
     /// A node as people read it, `2 (mail-2)`: its id alone if its name is not known.

@@ -1,8 +1,10 @@
-//! The binary `shardwright`: the daemon, a demonstration, and the tools of operators and of authors of policies and adapters.
+//! The binary `shardwright`: the daemon, a demonstration, and the tools of operators and of authors of policies and
+//! adapters.
 //!
-//! Each command is a module: `adapter`, `check`, `coordinator`, `demo`, `nodes`, `policy`, `roles`, `run`, `status`. They share how a cluster's
-//! store is looked at (`cluster`, `place`, `reach`, `shards`, `owners`) and how things are shown (`output`, `exit`, `trial`). `process` runs nodes as child processes; it
-//! is public, and with it `acts` and `audit`, which check what nodes tell, for the tests and the benchmark of this package.
+//! Each command is a module: `adapter`, `check`, `coordinator`, `demo`, `nodes`, `policy`, `roles`, `run`, `status`.
+//! They share how a cluster's store is looked at (`cluster`, `place`, `reach`, `shards`, `owners`) and how things are
+//! shown (`output`, `exit`, `trial`). `process` runs nodes as child processes; it is public, and with it `acts` and
+//! `audit`, which check what nodes tell, for the tests and the benchmark of this package.
 
 pub mod acts;
 mod adapter;

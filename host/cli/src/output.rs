@@ -44,15 +44,16 @@ pub(crate) fn line(text: &str) -> io::Result<()> {
     painted(&lines(text))
 }
 
-/// Writes `text` as it is, with what paints it, and a line end: for what this program has painted, and nobody else has written.
+/// Writes `text` as it is, with what paints it, and a line end: for what this program has painted, and nobody else has
+/// written.
 pub(crate) fn painted(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{text}")?;
     out.flush()
 }
 
-/// `text` as a terminal may be shown it: whatever would move the cursor, paint, end the line or turn the order of letters is spelt out. For all that
-/// another node, a component, a server or its data have said.
+/// `text` as a terminal may be shown it: whatever would move the cursor, paint, end the line or turn the order of
+/// letters is spelt out. For all that another node, a component, a server or its data have said.
 pub(crate) fn plain(text: &str) -> Cow<'_, str> {
     spelt(text, is_active)
 }
@@ -75,8 +76,10 @@ fn spelt(text: &str, wanted: impl Fn(char) -> bool) -> Cow<'_, str> {
 
 /// Whether a terminal does something else with it than to show it.
 fn is_active(c: char) -> bool {
-    // Besides control characters: ends of lines, marks and overrides of the direction of writing, and what is not seen at all.
-    c.is_control() || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    // Besides control characters: ends of lines, marks and overrides of the direction of writing, and what is not seen
+    // at all.
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// Rows of cells under a header, in aligned columns; columns of numbers are aligned to the right.
@@ -96,7 +99,8 @@ impl Table {
 
     /// A row of as many cells as the header has.
     pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        self.rows.push(cells.into_iter().map(|cell| plain(&cell).into_owned()).collect());
+        self.rows
+            .push(cells.into_iter().map(|cell| plain(&cell).into_owned()).collect());
     }
 
     pub(crate) fn print(&self) -> io::Result<()> {
@@ -131,7 +135,11 @@ impl Table {
             padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
         };
         let header = line(&self.header.iter().map(|&name| name.to_owned()).collect::<Vec<_>>());
-        let header = if bold { format!("\x1b[1m{header}\x1b[0m") } else { header };
+        let header = if bold {
+            format!("\x1b[1m{header}\x1b[0m")
+        } else {
+            header
+        };
         std::iter::once(header)
             .chain(self.rows.iter().map(|row| line(row)))
             .map(|line| line + "\n")
@@ -161,7 +169,11 @@ pub(crate) fn ranges(numbers: &[u32]) -> String {
         });
         rest = &rest[length..];
     }
-    if parts.is_empty() { "-".to_owned() } else { parts.join(",") }
+    if parts.is_empty() {
+        "-".to_owned()
+    } else {
+        parts.join(",")
+    }
 }
 
 #[cfg(test)]

@@ -15,13 +15,20 @@ pub(crate) struct Owners {
 }
 
 impl Owners {
-    /// As the store and the configuration say. Without a configuration nobody knows where a role may be: anywhere, then.
+    /// As the store and the configuration say. Without a configuration nobody knows where a role may be: anywhere,
+    /// then.
     pub(crate) fn of(role: &RoleView<'_>, sight: &Sight) -> Self {
         let prevailing = sight.view.prevailing().unwrap_or_default();
         let (mut nodes, _) = inputs::members(&sight.view, prevailing, &sight.timing, &sight.clock, sight.here);
         nodes.retain(|node| node.status != SnapshotStatus::Away);
-        let (candidates, ends) = role.spec.map_or_else(Default::default, |spec| inputs::candidates(spec, &nodes));
-        Self { nodes, candidates, ends }
+        let (candidates, ends) = role
+            .spec
+            .map_or_else(Default::default, |spec| inputs::candidates(spec, &nodes));
+        Self {
+            nodes,
+            candidates,
+            ends,
+        }
     }
 
     /// Whether anybody but `without` may be given the shard: as an owner in its row, or as one who stands in.
@@ -44,14 +51,18 @@ impl Owners {
             Some(Placement::Nodes(group)) => Some(group),
             Some(Placement::Groups(groups)) => groups.get(shard.shard as usize),
         };
-        let there = self.nodes.iter().filter(|node| self.may(shard.shard, node.id)).map(|node| {
-            let why = match node.status {
-                SnapshotStatus::Draining => "is draining",
-                SnapshotStatus::Cordoned => "is cordoned",
-                _ => "has capacity 0",
-            };
-            format!("{} {why}", sight.label(node.id))
-        });
+        let there = self
+            .nodes
+            .iter()
+            .filter(|node| self.may(shard.shard, node.id))
+            .map(|node| {
+                let why = match node.status {
+                    SnapshotStatus::Draining => "is draining",
+                    SnapshotStatus::Cordoned => "is cordoned",
+                    _ => "has capacity 0",
+                };
+                format!("{} {why}", sight.label(node.id))
+            });
         let there: Vec<_> = there.collect();
         let only = wanted.map_or_else(String::new, |group| format!(" it is for {} only", members(group)));
         match (there.is_empty(), wanted) {

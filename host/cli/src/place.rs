@@ -13,17 +13,21 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// The forms that an address may have, for help and errors.
-pub(crate) const FORMS: &str = "redis://HOST, redis-cluster://HOST,HOST, redis-sentinel://HOST,HOST/SERVICE, each with TLS as rediss…, \
-                                nats://HOST,HOST, tls://HOST (NATS with TLS), kafka://HOST:PORT,HOST:PORT, \
-                                etcd://HOST,HOST, etcds://HOST (etcd with TLS), or postgresql://USER:PASSWORD@HOST/DATABASE";
+pub(crate) const FORMS: &str = "redis://HOST, redis-cluster://HOST,HOST, redis-sentinel://HOST,HOST/SERVICE, each \
+                                with TLS as rediss…, nats://HOST,HOST, tls://HOST (NATS with TLS), \
+                                kafka://HOST:PORT,HOST:PORT, etcd://HOST,HOST, etcds://HOST (etcd with TLS), or \
+                                postgresql://USER:PASSWORD@HOST/DATABASE";
 
 /// The longest address that is read from a file, in bytes.
 const LONGEST: u64 = 64 << 10;
 
-/// `text`, or what it stands for: `env:NAME` for a variable, `file:PATH` for the text in a file. What that holds is never shown.
+/// `text`, or what it stands for: `env:NAME` for a variable, `file:PATH` for the text in a file. What that holds is
+/// never shown.
 pub(crate) fn spelt(text: &str) -> anyhow::Result<String> {
     let held = if let Some(name) = text.strip_prefix("env:") {
-        std::env::var(name).with_context(|| format!("the variable {name:?}, which is to hold the address, is not set, or is no text"))?
+        std::env::var(name).with_context(|| {
+            format!("the variable {name:?}, which is to hold the address, is not set, or is no text")
+        })?
     } else if let Some(path) = text.strip_prefix("file:").filter(|path| !path.starts_with("//")) {
         read(Path::new(path)).with_context(|| format!("the file {path}, which is to hold the address"))?
     } else {
@@ -54,15 +58,18 @@ pub(crate) fn coordinator(text: &str) -> anyhow::Result<CoordinatorConfig> {
             path: Some(PathBuf::from(text)),
         });
     }
-    let file = format!("[store.named]\n{}\n[cluster]\ncoordinator = \"named\"\n", section(text)?);
+    let file = format!(
+        "[store.named]\n{}\n[cluster]\ncoordinator = \"named\"\n",
+        section(text)?
+    );
     match shardwright_config::parse(&file, "address") {
         Ok((config, _)) => Ok(config.coordinator),
         Err(report) => bail!("the address cannot be used\n\n{}", report.render_text(false).trim_end()),
     }
 }
 
-/// The lines of the `[store."…"]` section that an address stands for. User and password may be in it as `user:password@`, and as in every
-/// section `%{env:NAME}%` and `%{file:PATH}%` stand for what is there.
+/// The lines of the `[store."…"]` section that an address stands for. User and password may be in it as
+/// `user:password@`, and as in every section `%{env:NAME}%` and `%{file:PATH}%` stand for what is there.
 pub(crate) fn section(address: &str) -> anyhow::Result<String> {
     let (scheme, rest) = address
         .split_once("://")
@@ -79,24 +86,43 @@ pub(crate) fn section(address: &str) -> anyhow::Result<String> {
         let hosts: Vec<_> = hosts.iter().map(|host| quoted(&format!("{prefix}{host}"))).collect();
         Ok(format!("[{}]", hosts.join(", ")))
     };
-    let redis = |list: &str| hosts(list, if scheme.starts_with("rediss") { "rediss://" } else { "redis://" });
+    let redis = |list: &str| {
+        hosts(
+            list,
+            if scheme.starts_with("rediss") {
+                "rediss://"
+            } else {
+                "redis://"
+            },
+        )
+    };
     Ok(match scheme {
         "redis" | "rediss" => format!("type = \"redis\"\nurls = {}\n", redis(rest)?),
-        "redis-cluster" | "rediss-cluster" => format!("type = \"redis\"\nredis-type = \"cluster\"\nurls = {}\n", redis(rest)?),
+        "redis-cluster" | "rediss-cluster" => {
+            format!("type = \"redis\"\nredis-type = \"cluster\"\nurls = {}\n", redis(rest)?)
+        }
         "redis-sentinel" | "rediss-sentinel" => {
             let (list, service) = rest
                 .rsplit_once('/')
                 .filter(|(_, service)| !service.is_empty())
-                .context("the name of the master that the sentinels watch is missing: redis-sentinel://HOST,HOST/SERVICE")?;
+                .context(
+                    "the name of the master that the sentinels watch is missing: redis-sentinel://HOST,HOST/SERVICE",
+                )?;
             format!(
                 "type = \"redis\"\nredis-type = \"sentinel\"\nservice-name = {}\nurls = {}\n",
                 quoted(service),
                 redis(list)?
             )
         }
-        "nats" | "tls" => format!("type = \"nats\"\naddresses = {}\n", hosts(rest, &format!("{scheme}://"))?),
+        "nats" | "tls" => format!(
+            "type = \"nats\"\naddresses = {}\n",
+            hosts(rest, &format!("{scheme}://"))?
+        ),
         "kafka" if rest.contains('@') => {
-            bail!("an address of Kafka holds no password: write a `[store.\"…\"]` section of type \"kafka\", and use --config FILE")
+            bail!(
+                "an address of Kafka holds no password: write a `[store.\"…\"]` section of type \"kafka\", and use \
+                 --config FILE"
+            )
         }
         "kafka" => format!("type = \"kafka\"\nbrokers = {}\n", hosts(rest, "")?),
         "etcd" | "etcds" => adapter::etcd(rest, scheme == "etcds")?,
@@ -127,20 +153,27 @@ mod test {
     fn every_form_is_a_section() {
         for (address, expected) in [
             ("redis://h:1/2", "type = \"redis\"\nurls = [\"redis://h:1/2\"]\n"),
-            ("rediss://u:p%40@h", "type = \"redis\"\nurls = [\"rediss://u:p%40@h\"]\n"),
+            (
+                "rediss://u:p%40@h",
+                "type = \"redis\"\nurls = [\"rediss://u:p%40@h\"]\n",
+            ),
             (
                 "redis-cluster://a:1,b:2",
                 "type = \"redis\"\nredis-type = \"cluster\"\nurls = [\"redis://a:1\", \"redis://b:2\"]\n",
             ),
             (
                 "rediss-sentinel://a:1,b:2/mymaster",
-                "type = \"redis\"\nredis-type = \"sentinel\"\nservice-name = \"mymaster\"\nurls = [\"rediss://a:1\", \"rediss://b:2\"]\n",
+                "type = \"redis\"\nredis-type = \"sentinel\"\nservice-name = \"mymaster\"\nurls = [\"rediss://a:1\", \
+                 \"rediss://b:2\"]\n",
             ),
             (
                 "nats://a,nats://u:p@b:2",
                 "type = \"nats\"\naddresses = [\"nats://a\", \"nats://u:p@b:2\"]\n",
             ),
-            ("kafka://a:9092,b:9092", "type = \"kafka\"\nbrokers = [\"a:9092\", \"b:9092\"]\n"),
+            (
+                "kafka://a:9092,b:9092",
+                "type = \"kafka\"\nbrokers = [\"a:9092\", \"b:9092\"]\n",
+            ),
         ] {
             assert_eq!(section(address).expect(address), expected);
             let kind = coordinator(address).expect(address).kind().to_owned();

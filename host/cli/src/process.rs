@@ -61,8 +61,8 @@ impl Told {
 }
 
 impl Yard {
-    /// A new folder for nodes that `program` runs, and that meet in a file there. `settings` is what follows `[cluster]` and its
-    /// coordinator in the configuration of all nodes.
+    /// A new folder for nodes that `program` runs, and that meet in a file there. `settings` is what follows
+    /// `[cluster]` and its coordinator in the configuration of all nodes.
     ///
     /// # Errors
     /// If the folder cannot be made.
@@ -135,7 +135,12 @@ impl Yard {
             self.settings
         );
         // An address may have a password in it.
-        let private = File::options().write(true).create(true).truncate(true).mode(0o600).open(&file);
+        let private = File::options()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&file);
         private
             .and_then(|mut private| private.write_all(text.as_bytes()))
             .with_context(|| file.display().to_string())?;
@@ -244,7 +249,8 @@ impl NodeProcess {
         self.child.id()
     }
 
-    /// Kills it with SIGKILL and waits until it is gone. Returns the milliseconds of CLOCK_BOOTTIME just before and just after.
+    /// Kills it with SIGKILL and waits until it is gone. Returns the milliseconds of CLOCK_BOOTTIME just before and
+    /// just after.
     ///
     /// # Errors
     /// If that fails.

@@ -11,8 +11,8 @@ pub(crate) fn check(file: &Path) -> anyhow::Result<()> {
     match access(file, Access::READ_OK | Access::WRITE_OK) {
         Ok(()) => Ok(()),
         Err(Errno::NOENT | Errno::NOTDIR) => bail!(
-            "there is no store at {}: start a node with `shardwright run`, or name another place with --store; if the nodes run as another user, \
-             run this as that user",
+            "there is no store at {}: start a node with `shardwright run`, or name another place with --store; if the \
+             nodes run as another user, run this as that user",
             file.display()
         ),
         Err(Errno::ACCESS | Errno::PERM | Errno::ROFS) => bail!("permission denied: {}", denied(file)),
@@ -23,16 +23,20 @@ pub(crate) fn check(file: &Path) -> anyhow::Result<()> {
 /// What is not permitted, whose it is, and what to do.
 fn denied(file: &Path) -> String {
     // The first thing on the way that can be looked at, from the file upwards, is the one that is in the way.
-    let owner = file.ancestors().find_map(|path| Some((path, path.metadata().ok()?.uid())));
+    let owner = file
+        .ancestors()
+        .find_map(|path| Some((path, path.metadata().ok()?.uid())));
     let whose = match owner {
         Some((path, uid)) => format!(
-            "{} belongs to the user with the id {uid}. Run this as the user that the nodes run as, as in `sudo -u '#{uid}' shardwright …`",
+            "{} belongs to the user with the id {uid}. Run this as the user that the nodes run as, as in `sudo -u \
+             '#{uid}' shardwright …`",
             path.display()
         ),
         None => "run this as the user that the nodes run as".to_owned(),
     };
     format!(
-        "this user ({}) may not read and write the store {}: {whose}; or keep it where both may, with `path` in a [store.\"…\"] section",
+        "this user ({}) may not read and write the store {}: {whose}; or keep it where both may, with `path` in a \
+         [store.\"…\"] section",
         rustix::process::geteuid().as_raw(),
         file.display()
     )
@@ -47,7 +51,10 @@ mod test {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("cluster.db");
         let said = check(&file).expect_err("not there").to_string();
-        assert!(said.contains("there is no store at") && said.contains("shardwright run"), "{said}");
+        assert!(
+            said.contains("there is no store at") && said.contains("shardwright run"),
+            "{said}"
+        );
         std::fs::write(&file, "").expect("written");
         assert!(check(&file).is_ok());
         assert!(check(&file.join("below")).is_err());

@@ -14,7 +14,8 @@ use shardwright_core::shard::shard_of;
 #[derive(Args, Debug)]
 #[command(
     args_conflicts_with_subcommands = true,
-    after_help = "Shards are numbered from 0.\n\nExit codes: 0 each shard has somebody who acts on it, 1 it could not be asked, 3 a shard has nobody: `shardwright status` says why."
+    after_help = "Shards are numbered from 0.\n\nExit codes: 0 each shard has somebody who acts on it, 1 it could not \
+                  be asked, 3 a shard has nobody: `shardwright status` says why."
 )]
 pub(crate) struct Roles {
     #[command(subcommand)]
@@ -32,7 +33,9 @@ enum Show {
 }
 
 #[derive(Args, Debug)]
-#[command(after_help = "Exit codes: 0 each shard has somebody who acts on it, 1 it could not be asked, 3 a shard has nobody.")]
+#[command(
+    after_help = "Exit codes: 0 each shard has somebody who acts on it, 1 it could not be asked, 3 a shard has nobody."
+)]
 struct ShowRole {
     /// The role, as in `purge.accounts`
     role: String,
@@ -91,7 +94,11 @@ pub(crate) async fn run(args: &Roles) -> anyhow::Result<Exit> {
     let columns = ["ROLE", "MODE", "SHARDS", "HELD", "STATE", "POLICY", "EPOCH", "NODES"];
     let mut table = Table::new(&columns[..if wide { 8 } else { 5 }]);
     for summary in summaries {
-        let shares: Vec<_> = summary.nodes.iter().map(|(node, count)| format!("{node}:{count}")).collect();
+        let shares: Vec<_> = summary
+            .nodes
+            .iter()
+            .map(|(node, count)| format!("{node}:{count}"))
+            .collect();
         let state = state(&summary);
         let cells = [
             summary.role,
@@ -100,7 +107,11 @@ pub(crate) async fn run(args: &Roles) -> anyhow::Result<Exit> {
             summary.held.to_string(),
             state,
         ];
-        let more = [output::or_dash(summary.policy), summary.epoch.to_string(), shares.join(" ")];
+        let more = [
+            output::or_dash(summary.policy),
+            summary.epoch.to_string(),
+            shares.join(" "),
+        ];
         table.row(cells.into_iter().chain(more.into_iter().filter(|_| wide)));
     }
     table.print()?;
@@ -146,7 +157,11 @@ fn state(summary: &Summary) -> String {
         .filter(|(n, _)| *n > 0)
         .map(|(n, what)| format!("{n} {what}"))
         .collect();
-    if told.is_empty() { "ok".to_owned() } else { told.join(", ") }
+    if told.is_empty() {
+        "ok".to_owned()
+    } else {
+        told.join(", ")
+    }
 }
 
 const fn mode(mode: Mode) -> &'static str {
@@ -179,7 +194,11 @@ async fn one(args: &ShowRole) -> anyhow::Result<Exit> {
         })?;
         return Ok(exit);
     }
-    let others = if role.mode() == Mode::All { "OTHER OWNERS" } else { "STANDBYS" };
+    let others = if role.mode() == Mode::All {
+        "OTHER OWNERS"
+    } else {
+        "STANDBYS"
+    };
     let mut table = Table::new(&["SHARD", "PRIMARY", "TOKEN", others, "TARGET", "STATE"]);
     for shard in &all {
         table.row([
@@ -197,7 +216,8 @@ async fn one(args: &ShowRole) -> anyhow::Result<Exit> {
     }
     if !role.agrees() {
         output::line(
-            "The stored plan is of another number of shards or mode than the configuration says: nodes with this configuration do not act on it.",
+            "The stored plan is of another number of shards or mode than the configuration says: nodes with this \
+             configuration do not act on it.",
         )?;
     }
     Ok(exit)
@@ -221,8 +241,15 @@ pub(crate) async fn owner(args: &Owner) -> anyhow::Result<Exit> {
     let views = shards::roles(&cluster, &sight);
     let role = find(&views, &args.role)?;
     let number = args.key.parse::<u64>().ok().filter(|_| !args.text);
-    let at = number.map_or_else(|| shard_of(args.key.as_str(), role.count()), |key| shard_of(&key, role.count()));
-    let shard = role.shards().into_iter().nth(at as usize).unwrap_or(Shard::unplanned(at));
+    let at = number.map_or_else(
+        || shard_of(args.key.as_str(), role.count()),
+        |key| shard_of(&key, role.count()),
+    );
+    let shard = role
+        .shards()
+        .into_iter()
+        .nth(at as usize)
+        .unwrap_or(Shard::unplanned(at));
     let exit = health(shard.primary.is_some());
     if args.output.format == Format::Json {
         #[derive(Serialize)]
@@ -248,7 +275,11 @@ pub(crate) async fn owner(args: &Owner) -> anyhow::Result<Exit> {
         ("shard", format!("{} of {}", shard.shard, role.count())),
         ("primary", output::or_dash(shard.primary.map(|node| sight.label(node)))),
         (
-            if role.mode() == Mode::All { "also act" } else { "standbys" },
+            if role.mode() == Mode::All {
+                "also act"
+            } else {
+                "standbys"
+            },
             output::or_dash(Some(list(&shard.standbys)).filter(|text| !text.is_empty())),
         ),
         ("token", output::or_dash(shard.token)),

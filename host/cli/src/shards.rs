@@ -81,19 +81,29 @@ impl State {
 
 /// All roles that are configured or have a plan, by name.
 pub(crate) fn roles<'s>(cluster: &'s Cluster, sight: &'s Sight) -> Vec<RoleView<'s>> {
-    let configured = if cluster.configured { &cluster.config.roles[..] } else { &[] };
+    let configured = if cluster.configured {
+        &cluster.config.roles[..]
+    } else {
+        &[]
+    };
     views(configured, sight)
 }
 
 /// The same for roles that are `configured` so.
 pub(crate) fn views<'s>(configured: &'s [RoleSpec], sight: &'s Sight) -> Vec<RoleView<'s>> {
     let stored = sight.view.plans.keys().map(|(role, _)| role.clone());
-    let names: std::collections::BTreeSet<String> = configured.iter().map(|role| role.name.clone()).chain(stored).collect();
+    let names: std::collections::BTreeSet<String> =
+        configured.iter().map(|role| role.name.clone()).chain(stored).collect();
     let view = |name: String| {
         let spec = configured.iter().find(|role| role.name == name);
         let parts = sight.view.plans.range((name.clone(), 0)..=(name.clone(), u32::MAX));
         let parts = parts.map(|(_, (revision, part))| (*revision, part)).collect();
-        RoleView { name, spec, parts, sight }
+        RoleView {
+            name,
+            spec,
+            parts,
+            sight,
+        }
     };
     names.into_iter().map(view).collect()
 }
@@ -108,7 +118,9 @@ impl RoleView<'_> {
     pub(crate) fn mode(&self) -> Mode {
         let exclusive = self.parts.iter().any(|(_, part)| !part.holders.is_empty());
         let stored = if exclusive { Mode::Primary } else { Mode::All };
-        self.spec.filter(|_| self.parts.is_empty()).map_or(stored, |spec| spec.mode)
+        self.spec
+            .filter(|_| self.parts.is_empty())
+            .map_or(stored, |spec| spec.mode)
     }
 
     /// The number of shards of the stored plan, or of the configuration while there is none.
@@ -147,7 +159,11 @@ impl RoleView<'_> {
                 let token = Some(part.token(at, revision, base));
                 shards.push(if part.holders.is_empty() {
                     let primary = row.iter().copied().find(|&id| alive(id));
-                    let standbys = row.iter().copied().filter(|&id| Some(id) != primary && alive(id)).collect();
+                    let standbys = row
+                        .iter()
+                        .copied()
+                        .filter(|&id| Some(id) != primary && alive(id))
+                        .collect();
                     let holder = row.first().copied();
                     let state = match (primary, row.is_empty()) {
                         (Some(_), _) => State::Held,

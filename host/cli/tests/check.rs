@@ -11,7 +11,9 @@ fn examples() -> Vec<PathBuf> {
     let files = std::fs::read_dir(folder)
         .expect("examples")
         .map(|entry| entry.expect("an entry").path());
-    files.filter(|path| path.extension().is_some_and(|ext| ext == "toml")).collect()
+    files
+        .filter(|path| path.extension().is_some_and(|ext| ext == "toml"))
+        .collect()
 }
 
 fn file(text: &str) -> tempfile::NamedTempFile {
@@ -58,13 +60,20 @@ fn warnings_fail_only_if_denied() {
 fn errors_have_code_place_and_help_for_people_and_machines() {
     let file = file("[cluster]\nname = \"test\"\nnode-id = 0\n[cluster.rolls]\n");
     let path = file.path().to_str().expect("UTF-8");
-    run(&["check", path]).code(1).says("node-id").says("did you mean").says(":3:");
+    run(&["check", path])
+        .code(1)
+        .says("node-id")
+        .says("did you mean")
+        .says(":3:");
     let json = run(&["check", "-o", "json", path]).code(1).json();
     let problems = json.as_array().expect("an array");
     assert!(problems.len() >= 2, "{json}");
     for problem in problems {
         for field in ["severity", "code", "file", "message", "help"] {
-            assert!(problem[field].as_str().is_some_and(|text| !text.is_empty()), "{field} of {problem}");
+            assert!(
+                problem[field].as_str().is_some_and(|text| !text.is_empty()),
+                "{field} of {problem}"
+            );
         }
         assert!(problem["line"].as_u64().is_some_and(|line| line > 0), "{problem}");
     }
@@ -72,7 +81,9 @@ fn errors_have_code_place_and_help_for_people_and_machines() {
 
 #[test]
 fn a_missing_file_is_an_error_and_no_file_is_usage() {
-    run(&["check", "/nonexistent/x.toml"]).code(1).says("/nonexistent/x.toml");
+    run(&["check", "/nonexistent/x.toml"])
+        .code(1)
+        .says("/nonexistent/x.toml");
     run(&["check"]).code(2).says("FILE");
     run(&["check", "-o", "xml", "x"]).code(2);
     run(&["chekc"]).code(2).says("check");
@@ -89,12 +100,15 @@ fn a_coordinator_that_this_build_cannot_reach_is_noted_and_refused_by_run() {
     }
 }
 
-/// What a node refuses at its start without having asked any server, as the section of its coordinator or its roles, and a word of the reason.
+/// What a node refuses at its start without having asked any server, as the section of its coordinator or its roles,
+/// and a word of the reason.
 fn refused() -> Vec<(&'static str, String, &'static str)> {
     let store = |lines: &str| format!("coordinator = \"x\"\n[store.x]\n{lines}\n");
     let component = Path::new(env!("CARGO_MANIFEST_DIR")).join("../components/bundled/balanced.wasm");
     let policy = |path: &Path, more: &str, role: &str| {
-        format!("[policy.mine]\npath = {path:?}\n{more}\n[cluster.roles]\nfts-indexing = {{ policy = \"mine\"{role} }}\n")
+        format!(
+            "[policy.mine]\npath = {path:?}\n{more}\n[cluster.roles]\nfts-indexing = {{ policy = \"mine\"{role} }}\n"
+        )
     };
     let pem = "tls.ca = \"\"\"\n-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n\"\"\"";
     let margin = "[cluster.timing]\nmargin = \"499ms\"";
@@ -121,12 +135,16 @@ fn refused() -> Vec<(&'static str, String, &'static str)> {
         ),
         (
             "several servers' clocks and a small margin",
-            store(&format!("type = \"nats\"\naddress = \"127.0.0.1:1\"\nreplicas = 3\n{margin}")),
+            store(&format!(
+                "type = \"nats\"\naddress = \"127.0.0.1:1\"\nreplicas = 3\n{margin}"
+            )),
             "margin = \"500ms\"",
         ),
         (
             "several brokers' clocks and a small margin",
-            store(&format!("type = \"kafka\"\nbrokers = [\"127.0.0.1:1\"]\nreplication = 3\n{margin}")),
+            store(&format!(
+                "type = \"kafka\"\nbrokers = [\"127.0.0.1:1\"]\nreplication = 3\n{margin}"
+            )),
             "margin = \"500ms\"",
         ),
         (
@@ -194,7 +212,10 @@ fn files_of_another_machine_are_warned_of() {
     ] {
         let file = file(&format!("{GOOD}{text}"));
         let path = file.path().to_str().expect("UTF-8");
-        run(&["check", path]).code(0).says("warning[missing-").says("warning[refused]");
+        run(&["check", path])
+            .code(0)
+            .says("warning[missing-")
+            .says("warning[refused]");
         run(&["check", "--deny-warnings", path]).code(1);
     }
 }
@@ -204,12 +225,22 @@ fn run_tells_what_check_warns_of() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("x.toml");
     // It ends at its missing policy, and has spoken before.
-    let roles = "merge-threads = [\"1,2\"]\nfts-indexing = { policy = \"mine\" }\n[policy.mine]\npath = \"absent.wasm\"\n";
+    let roles =
+        "merge-threads = [\"1,2\"]\nfts-indexing = { policy = \"mine\" }\n[policy.mine]\npath = \"absent.wasm\"\n";
     let state = folder.path().join("state");
-    std::fs::write(&path, format!("{GOOD}[cluster.roles]\n{roles}[node]\nstate-dir = {state:?}\n")).expect("written");
-    run(&["check", path.to_str().expect("UTF-8")]).code(0).says("no-coordinator");
+    std::fs::write(
+        &path,
+        format!("{GOOD}[cluster.roles]\n{roles}[node]\nstate-dir = {state:?}\n"),
+    )
+    .expect("written");
+    run(&["check", path.to_str().expect("UTF-8")])
+        .code(0)
+        .says("no-coordinator");
     let mut command = command();
-    command.args(["run", "--config"]).arg(&path).env("SHARDWRIGHT_HOSTNAME", "warned");
+    command
+        .args(["run", "--config"])
+        .arg(&path)
+        .env("SHARDWRIGHT_HOSTNAME", "warned");
     common::Answer::from(command.output().expect("it runs"))
         .code(1)
         .says("no-coordinator")
@@ -229,10 +260,15 @@ fn colours_on_a_terminal_only_and_only_if_nobody_objects() {
             .args(["-qec", &line, "/dev/null"])
             .env("NO_COLOR", no_color)
             .env("TERM", "xterm");
-        common::Answer::from(script.stdin(std::process::Stdio::null()).output().expect("script, of bsdutils"))
-            .code(0)
-            .says("warning")
-            .out
+        common::Answer::from(
+            script
+                .stdin(std::process::Stdio::null())
+                .output()
+                .expect("script, of bsdutils"),
+        )
+        .code(0)
+        .says("warning")
+        .out
     };
     assert!(on_a_terminal("").contains('\x1b'), "empty is unset");
     assert!(!on_a_terminal("1").contains('\x1b'));
@@ -262,13 +298,20 @@ fn a_reader_that_goes_away_is_no_error() {
 
 #[test]
 fn which_roles_exist_is_said_with_the_rule() {
-    let (none, own) = (file(GOOD), file(&format!("{GOOD}[cluster.roles]\nnightly = {{ shards = 4 }}\n")));
+    let (none, own) = (
+        file(GOOD),
+        file(&format!("{GOOD}[cluster.roles]\nnightly = {{ shards = 4 }}\n")),
+    );
     let path = |file: &tempfile::NamedTempFile| file.path().to_str().expect("UTF-8").to_owned();
-    run(&["check", &path(&none)]).code(0).says("roles: none: the file sets no role");
+    run(&["check", &path(&none)])
+        .code(0)
+        .says("roles: none: the file sets no role");
     let of_own = "roles: nightly, and none of the mail server's: the file mentions none of them";
     run(&["check", &path(&own)]).code(0).says(of_own);
     // Of files that differ in it, each is named, and that they differ is an error.
-    let both = run(&["check", &path(&none), &path(&own)]).code(1).says("settings-differ");
+    let both = run(&["check", &path(&none), &path(&own)])
+        .code(1)
+        .says("settings-differ");
     both.says(&format!("{}: {of_own}", path(&own)));
     let mail = file(WARNED);
     run(&["check", &path(&mail)])
@@ -287,18 +330,26 @@ fn several_files_are_compared_and_what_differs_is_told_for_each() {
         file(&text("other = { shards = 1 }\n[cluster.timing]\nrenew = \"4s\"\n")),
     ];
     let paths = files.each_ref().map(|file| file.path().to_str().expect("UTF-8"));
-    run(&["check", paths[0], paths[1]]).code(0).says("2 files checked: no problems");
+    run(&["check", paths[0], paths[1]])
+        .code(0)
+        .says("2 files checked: no problems");
     run(&["check", paths[2]]).code(0).says("1 file checked: no problems");
-    let told = run(&["check", paths[2], paths[0], paths[1]]).code(1).says("settings-differ");
+    let told = run(&["check", paths[2], paths[0], paths[1]])
+        .code(1)
+        .says("settings-differ");
     let reference = format!("in `{}` and 1 more", paths[0]);
     let told = told
         .says(&format!("`cluster.timing.renew` is \"4s\" here and \"5s\" {reference}"))
-        .says(&format!("`cluster.roles.other` is {{ shards = 1 }} here and not set {reference}"));
+        .says(&format!(
+            "`cluster.roles.other` is {{ shards = 1 }} here and not set {reference}"
+        ));
     assert!(
         told.out.contains("2 errors, 0 warnings"),
         "the files that agree are not named: {told:?}"
     );
-    let json = run(&["check", "-o", "json", paths[0], paths[1], paths[2]]).code(1).json();
+    let json = run(&["check", "-o", "json", paths[0], paths[1], paths[2]])
+        .code(1)
+        .json();
     let problems = json.as_array().expect("an array");
     assert!(
         problems.len() == 2 && problems.iter().all(|problem| problem["file"] == paths[2]),
@@ -310,7 +361,9 @@ fn several_files_are_compared_and_what_differs_is_told_for_each() {
 fn json_stays_json() {
     let file = file(GOOD);
     assert_eq!(
-        run(&["check", "-o", "json", file.path().to_str().expect("UTF-8")]).code(0).json(),
+        run(&["check", "-o", "json", file.path().to_str().expect("UTF-8")])
+            .code(0)
+            .json(),
         Value::Array(Vec::new())
     );
 }

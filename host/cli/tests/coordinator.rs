@@ -25,7 +25,10 @@ fn the_local_file_keeps_the_contract_and_is_looked_at() {
         "{found}"
     );
 
-    let found = cluster.ask(&["coordinator", "check", "--quick", "-o", "json"]).code(0).json();
+    let found = cluster
+        .ask(&["coordinator", "check", "--quick", "-o", "json"])
+        .code(0)
+        .json();
     assert_eq!(
         (found["kind"].as_str(), found["ok"].as_bool()),
         (Some("sqlite"), Some(true)),
@@ -33,7 +36,14 @@ fn the_local_file_keeps_the_contract_and_is_looked_at() {
     );
     assert_eq!(found["latencies"].as_array().map(Vec::len), Some(3), "{found}");
     let store = cluster.yard.store();
-    let table = run(&["coordinator", "check", "--quick", "--store", store.to_str().expect("UTF-8")]).code(0);
+    let table = run(&[
+        "coordinator",
+        "check",
+        "--quick",
+        "--store",
+        store.to_str().expect("UTF-8"),
+    ])
+    .code(0);
     table
         .says("cas-one-key")
         .says("publish to receive")
@@ -49,7 +59,11 @@ fn messages_that_the_secret_does_not_open_are_counted() {
     let id = cluster.ready("alpha").fields["node"].to_string();
     let config = cluster.yard.config("stranger").expect("written");
     let text = std::fs::read_to_string(&config).expect("read");
-    std::fs::write(&config, text.replace("the secret of these nodes", "some other secret, longer")).expect("written");
+    std::fs::write(
+        &config,
+        text.replace("the secret of these nodes", "some other secret, longer"),
+    )
+    .expect("written");
     let watching = Following::start(&["coordinator", "watch", "-o", "json"], &config);
     watching.until("beginning", |line| line["event"] == "watching");
     cluster.ask(&["nodes", "cordon", &id]).code(0);
@@ -78,6 +92,8 @@ fn what_nobody_else_can_reach_is_refused() {
         run(&["coordinator", task, "--store", "/nonexistent/x.db"])
             .code(1)
             .says("no store at");
-        run(&["coordinator", task, "--store", "http://x"]).code(1).says("redis://");
+        run(&["coordinator", task, "--store", "http://x"])
+            .code(1)
+            .says("redis://");
     }
 }

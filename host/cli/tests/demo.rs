@@ -56,9 +56,15 @@ fn it_shows_a_takeover_and_every_check_holds() {
     assert_eq!(named("restored")[0]["sameShards"], true);
     // Away and back, for each shard.
     assert!(summary["moves"].as_u64() >= Some(10), "{summary}");
-    assert_eq!(std::fs::read_dir(temp.path()).expect("a folder").count(), 0, "no file is left");
+    assert_eq!(
+        std::fs::read_dir(temp.path()).expect("a folder").count(),
+        0,
+        "no file is left"
+    );
     for step in named("start") {
-        assert!(!is_running(u32::try_from(step["pid"].as_u64().expect("a number")).expect("small")));
+        assert!(!is_running(
+            u32::try_from(step["pid"].as_u64().expect("a number")).expect("small")
+        ));
     }
 }
 
@@ -74,20 +80,32 @@ fn broken_off_it_leaves_nothing_behind() {
             .spawn()
             .expect("it runs");
         let mut pids = Vec::new();
-        for line in BufReader::new(child.stdout.take().expect("a pipe")).lines().map_while(Result::ok) {
+        for line in BufReader::new(child.stdout.take().expect("a pipe"))
+            .lines()
+            .map_while(Result::ok)
+        {
             let step: Value = serde_json::from_str(&line).expect("JSON");
             if step["step"] == "start" {
                 pids.push(u32::try_from(step["pid"].as_u64().expect("a number")).expect("small"));
             }
             if step["step"] == "joined" {
-                let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("a process");
+                let pid = i32::try_from(child.id())
+                    .ok()
+                    .and_then(Pid::from_raw)
+                    .expect("a process");
                 kill_process(pid, signal).expect("it lives");
             }
         }
-        let answer = Answer::from(child.wait_with_output().expect("it ends")).code(1).says("interrupted");
+        let answer = Answer::from(child.wait_with_output().expect("it ends"))
+            .code(1)
+            .says("interrupted");
         assert_eq!(pids.len(), 2, "{answer:?}");
         assert!(pids.iter().all(|&pid| !is_running(pid)), "no process is left");
-        assert_eq!(std::fs::read_dir(temp.path()).expect("a folder").count(), 0, "no file is left");
+        assert_eq!(
+            std::fs::read_dir(temp.path()).expect("a folder").count(),
+            0,
+            "no file is left"
+        );
     }
 }
 
@@ -101,7 +119,10 @@ fn a_demonstration_that_is_killed_takes_its_nodes_along() {
         .spawn()
         .expect("it runs");
     let mut pids = Vec::new();
-    for line in BufReader::new(child.stdout.take().expect("a pipe")).lines().map_while(Result::ok) {
+    for line in BufReader::new(child.stdout.take().expect("a pipe"))
+        .lines()
+        .map_while(Result::ok)
+    {
         let step: Value = serde_json::from_str(&line).expect("JSON");
         if step["step"] == "start" {
             pids.push(u32::try_from(step["pid"].as_u64().expect("a number")).expect("small"));

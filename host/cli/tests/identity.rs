@@ -45,8 +45,8 @@ fn ids_outlast_the_store() {
     assert_eq!(cluster.event("charlie", "ready", before).fields["node"], ids[2]);
 }
 
-/// Only the instance id is copied, as where a copy has everything else of the original too: the number of the folder, its birth and its file
-/// system.
+/// Only the instance id is copied, as where a copy has everything else of the original too: the number of the folder,
+/// its birth and its file system.
 fn copy_instance(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).expect("a folder");
     let text = std::fs::read_to_string(from.join("instance")).expect("read");
@@ -66,7 +66,9 @@ fn a_copy_of_a_state_directory_that_cannot_be_told_from_it_is_refused_while_the_
         .env("SHARDWRIGHT_HOSTNAME", "alpha")
         .output()
         .expect("it runs");
-    common::Answer::from(twin).code(1).says("copy of this node's state directory");
+    common::Answer::from(twin)
+        .code(1)
+        .says("copy of this node's state directory");
     assert_eq!(holders(&cluster.told, "fts-indexing").len(), 9);
     assert!(common::is_running(cluster.node("alpha").pid()));
     let mut alpha = cluster.take("alpha");
@@ -74,7 +76,11 @@ fn a_copy_of_a_state_directory_that_cannot_be_told_from_it_is_refused_while_the_
     assert!(alpha.wait(LIMIT).expect("it ends").success());
     cluster.event("alpha", "ended", before);
     let lost = |told: &&common::Told| ["session-lost", "fenced", "refused"].contains(&told.event.as_str());
-    assert_eq!(cluster.told.iter().skip(before).find(lost), None, "the holder noticed nothing");
+    assert_eq!(
+        cluster.told.iter().skip(before).find(lost),
+        None,
+        "the holder noticed nothing"
+    );
 }
 
 #[test]
@@ -99,7 +105,11 @@ fn a_restart_after_a_kill_waits_for_nobody() {
 #[test]
 fn a_stated_id_goes_to_the_next_host_when_the_session_is_over() {
     let mut cluster = Cluster::new(&stated(7));
-    for (host, signal) in [("pod-a", Signal::TERM), ("pod-b", Signal::KILL), ("pod-c", Signal::TERM)] {
+    for (host, signal) in [
+        ("pod-a", Signal::TERM),
+        ("pod-b", Signal::KILL),
+        ("pod-c", Signal::TERM),
+    ] {
         cluster.start(host);
         assert_eq!(cluster.ready(host).fields["node"], 7, "{host}");
         let mut pod = cluster.take(host);
@@ -115,7 +125,10 @@ fn a_stated_id_goes_to_the_next_host_when_the_session_is_over() {
         .env("SHARDWRIGHT_HOSTNAME", "pod-e")
         .output()
         .expect("it runs");
-    common::Answer::from(second).code(1).says("pod-d").says("cluster.node-id = 7");
+    common::Answer::from(second)
+        .code(1)
+        .says("pod-d")
+        .says("cluster.node-id = 7");
 }
 
 #[test]
@@ -131,7 +144,10 @@ fn a_host_whose_name_changed_keeps_its_id() {
     // It works only after it has told that.
     cluster.shared(&["omega", "bravo"]);
     let log = cluster.yard.log("omega");
-    assert!(log.contains("another hostname before") && log.contains("alpha"), "{log}");
+    assert!(
+        log.contains("another hostname before") && log.contains("alpha"),
+        "{log}"
+    );
 }
 
 #[test]
@@ -142,7 +158,9 @@ fn a_state_directory_that_vanishes_is_told() {
     std::fs::rename(&here, &there).expect("renamed");
     let lost = cluster.event("alpha", "state-dir-lost", before);
     assert!(
-        lost.fields["reason"].as_str().is_some_and(|reason| reason.contains("is gone")),
+        lost.fields["reason"]
+            .as_str()
+            .is_some_and(|reason| reason.contains("is gone")),
         "{lost:?}"
     );
     std::fs::create_dir(&here).expect("a folder");

@@ -17,7 +17,12 @@ fn nodes_roles_and_owners_of_a_living_cluster() {
     let nodes = nodes.as_array().expect("an array");
     assert_eq!(nodes.len(), 3);
     for node in nodes {
-        let keys: BTreeSet<_> = node.as_object().expect("an object").keys().map(String::as_str).collect();
+        let keys: BTreeSet<_> = node
+            .as_object()
+            .expect("an object")
+            .keys()
+            .map(String::as_str)
+            .collect();
         assert_eq!(
             keys,
             BTreeSet::from(["nodeId", "hostname", "lastRenewal", "status"]),
@@ -26,7 +31,10 @@ fn nodes_roles_and_owners_of_a_living_cluster() {
         assert!((1..=3).contains(&node["nodeId"].as_u64().expect("a number")));
         assert_eq!(node["status"], "active");
         let time = node["lastRenewal"].as_str().expect("a text");
-        assert!(time.len() == 20 && time.starts_with("20") && time.ends_with('Z'), "{time}");
+        assert!(
+            time.len() == 20 && time.starts_with("20") && time.ends_with('Z'),
+            "{time}"
+        );
     }
     let all = cluster.ask(&["nodes", "-o", "json", "--all"]).code(0).json();
     assert_eq!(
@@ -37,10 +45,17 @@ fn nodes_roles_and_owners_of_a_living_cluster() {
             .count(),
         1
     );
-    cluster.ask(&["nodes"]).code(0).says("HOSTNAME").says("charlie").says("leader");
+    cluster
+        .ask(&["nodes"])
+        .code(0)
+        .says("HOSTNAME")
+        .says("charlie")
+        .says("leader");
     cluster.ask(&["nodes", "-o", "wide"]).code(0).says("CAPACITY");
 
-    let roles = cluster.ask_until(&["roles", "-o", "json"], |answer| answer.code == Some(0)).json();
+    let roles = cluster
+        .ask_until(&["roles", "-o", "json"], |answer| answer.code == Some(0))
+        .json();
     let role = |name: &str| {
         roles
             .as_array()
@@ -51,7 +66,10 @@ fn nodes_roles_and_owners_of_a_living_cluster() {
             .clone()
     };
     assert_eq!(
-        (role("fts-indexing")["held"].as_u64(), role("fts-indexing")["mode"].as_str()),
+        (
+            role("fts-indexing")["held"].as_u64(),
+            role("fts-indexing")["mode"].as_str()
+        ),
         (Some(9), Some("primary"))
     );
     assert_eq!(role("fts-indexing")["policy"], "balanced");
@@ -63,7 +81,10 @@ fn nodes_roles_and_owners_of_a_living_cluster() {
     });
     assert_eq!(everywhere.json()["mode"], "all");
 
-    let shown = cluster.ask(&["roles", "show", "fts-indexing", "-o", "json"]).code(0).json();
+    let shown = cluster
+        .ask(&["roles", "show", "fts-indexing", "-o", "json"])
+        .code(0)
+        .json();
     let shards = shown["shards"].as_array().expect("a list");
     assert_eq!(shards.len(), 9);
     for shard in shards {
@@ -73,8 +94,17 @@ fn nodes_roles_and_owners_of_a_living_cluster() {
             token.len() == 20 && token.parse::<u64>().is_ok_and(|token| token > 1 << 40),
             "{shard}"
         );
-        assert_eq!(shard["standbys"].as_array().map(Vec::len), Some(1), "two owners: {shard}");
-        assert!(!shard["standbys"].as_array().expect("a list").contains(&shard["primary"]));
+        assert_eq!(
+            shard["standbys"].as_array().map(Vec::len),
+            Some(1),
+            "two owners: {shard}"
+        );
+        assert!(
+            !shard["standbys"]
+                .as_array()
+                .expect("a list")
+                .contains(&shard["primary"])
+        );
     }
     cluster
         .ask(&["roles", "show", "fts-indexing"])
@@ -88,7 +118,10 @@ fn nodes_roles_and_owners_of_a_living_cluster() {
         .says("fts-indexing");
 
     // 191179 % 9 = 1; the node's own word on who has it agrees.
-    let owner = cluster.ask(&["owner", "fts-indexing", "191179", "-o", "json"]).code(0).json();
+    let owner = cluster
+        .ask(&["owner", "fts-indexing", "191179", "-o", "json"])
+        .code(0)
+        .json();
     assert_eq!(owner["shard"], 1);
     assert_eq!(owner["primary"], shards[1]["primary"]);
     assert_eq!(owner["token"], shards[1]["token"]);
@@ -105,13 +138,26 @@ fn nodes_roles_and_owners_of_a_living_cluster() {
 
     // The same without a configuration.
     let store = cluster.yard.store();
-    let args = ["--store", store.to_str().expect("UTF-8"), "--cluster", "test", "-o", "json"];
+    let args = [
+        "--store",
+        store.to_str().expect("UTF-8"),
+        "--cluster",
+        "test",
+        "-o",
+        "json",
+    ];
     assert_eq!(
-        run(&[&["nodes"], &args[..]].concat()).code(0).json().as_array().map(Vec::len),
+        run(&[&["nodes"], &args[..]].concat())
+            .code(0)
+            .json()
+            .as_array()
+            .map(Vec::len),
         Some(3)
     );
     assert_eq!(
-        run(&[&["roles", "show", "fts-indexing"], &args[..]].concat()).code(0).json()["shards"],
+        run(&[&["roles", "show", "fts-indexing"], &args[..]].concat())
+            .code(0)
+            .json()["shards"],
         shown["shards"]
     );
     run(&["nodes", "--store", args[1], "--cluster", "nosuch"])
@@ -129,7 +175,11 @@ fn nothing_to_look_at_is_said_plainly_and_nothing_is_made() {
         .says("none.db")
         .says("shardwright run");
     assert!(!store.exists());
-    let nowhere = command().arg("nodes").current_dir(dir.path()).output().expect("it runs");
+    let nowhere = command()
+        .arg("nodes")
+        .current_dir(dir.path())
+        .output()
+        .expect("it runs");
     common::Answer::from(nowhere).code(1).says("--config").says("--store");
     run(&["nodes", "drain", "0"]).code(2);
 }
@@ -146,7 +196,11 @@ fn drain_empties_a_node_and_undrain_lets_it_work_again() {
     };
     assert_eq!(held(&cluster), 3);
 
-    cluster.ask(&["nodes", "drain", &id]).code(0).says("bravo").says("draining");
+    cluster
+        .ask(&["nodes", "drain", &id])
+        .code(0)
+        .says("bravo")
+        .says("draining");
     cluster.ask(&["nodes", "drain", &id]).code(0).says("already");
     cluster.until("bravo to be empty", |told| {
         let held = holders(told, "fts-indexing");
@@ -159,13 +213,23 @@ fn drain_empties_a_node_and_undrain_lets_it_work_again() {
     cluster.ask(&["nodes", "cordon", &id]).code(0).says("cordoned");
     cluster.ask(&["nodes"]).code(0).says("cordoned");
     cluster.ask(&["nodes", "uncordon", &id]).code(0);
-    cluster.ask(&["nodes", "drain", "77"]).code(1).says("there is no node 77");
-    cluster.ask(&["nodes", "forget", &id]).code(1).says("alive").says("SIGTERM");
+    cluster
+        .ask(&["nodes", "drain", "77"])
+        .code(1)
+        .says("there is no node 77");
+    cluster
+        .ask(&["nodes", "forget", &id])
+        .code(1)
+        .says("alive")
+        .says("SIGTERM");
 }
 
 #[test]
 fn sigterm_hands_over_at_once_and_the_node_can_be_forgotten() {
-    let settings = SETTINGS.replace("2500ms", "8s").replace("400ms", "1s").replace("\"3s\"", "\"9s\"");
+    let settings = SETTINGS
+        .replace("2500ms", "8s")
+        .replace("400ms", "1s")
+        .replace("\"3s\"", "\"9s\"");
     let mut cluster = Cluster::new(&settings);
     HOSTS.iter().for_each(|host| cluster.start(host));
     cluster.shared(&HOSTS);
@@ -191,7 +255,11 @@ fn sigterm_hands_over_at_once_and_the_node_can_be_forgotten() {
         .expect("told")
         .at;
     // Long before the session would have run out, of which most is left.
-    assert!(gained.expect("gains") - losing < 6_000, "{} ms", gained.expect("gains") - losing);
+    assert!(
+        gained.expect("gains") - losing < 6_000,
+        "{} ms",
+        gained.expect("gains") - losing
+    );
 
     let forgotten = cluster
         .ask_until(&["nodes", "forget", &id], |answer| answer.code == Some(0))
@@ -202,7 +270,10 @@ fn sigterm_hands_over_at_once_and_the_node_can_be_forgotten() {
     // It may come back; nobody holds that against it.
     cluster.start("charlie");
     cluster.until("charlie to work again", |told| {
-        holders(told, "fts-indexing").values().any(|host| host == "charlie").then_some(())
+        holders(told, "fts-indexing")
+            .values()
+            .any(|host| host == "charlie")
+            .then_some(())
     });
 }
 
@@ -232,7 +303,10 @@ fn sigkill_is_taken_over_and_no_shard_has_two_owners() {
         .collect();
     assert_eq!(lost.len(), 3);
     cluster.until("the others to take over", |told| {
-        holders(told, "fts-indexing").values().all(|host| host != "alpha").then_some(())
+        holders(told, "fts-indexing")
+            .values()
+            .all(|host| host != "alpha")
+            .then_some(())
     });
     for told in cluster
         .told
@@ -318,7 +392,8 @@ fn two_clusters_share_a_file_without_meeting() {
         .stderr(std::process::Stdio::null())
         .spawn()
         .expect("it runs");
-    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().expect("a pipe"))).map_while(Result::ok);
+    let mut lines =
+        std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().expect("a pipe"))).map_while(Result::ok);
     assert_eq!(
         lines.next().expect("a line"),
         "ready node=1 hostname=beta cluster=other",
@@ -355,7 +430,10 @@ fn a_wrong_secret_is_named() {
     let config = cluster.yard.config("bravo").expect("written");
     let text = std::fs::read_to_string(&config).expect("read");
     for (wrong, cause) in [
-        (text.replace("the secret of these nodes", "some other secret, longer"), "secret"),
+        (
+            text.replace("the secret of these nodes", "some other secret, longer"),
+            "secret",
+        ),
         (text.replace("secret = \"the secret of these nodes\"", ""), "secret"),
     ] {
         std::fs::write(&config, wrong).expect("written");
@@ -428,10 +506,18 @@ fn a_cluster_with_one_role_of_its_own_shows_one_role() {
     cluster.ready("alpha");
     let held = |answer: &Answer| answer.code == Some(0) && answer.json()[0]["held"] == 9;
     let roles = cluster.ask_until(&["roles", "-o", "json"], held).json();
-    let names: Vec<_> = roles.as_array().expect("an array").iter().map(|role| &role["role"]).collect();
+    let names: Vec<_> = roles
+        .as_array()
+        .expect("an array")
+        .iter()
+        .map(|role| &role["role"])
+        .collect();
     assert_eq!(names, ["nightly"]);
     cluster
         .ask_until(&["status"], |answer| answer.code == Some(0))
         .says("9 in 1 role: 9 held");
-    cluster.ask(&["roles", "show", "purge.accounts"]).code(1).says("purge.accounts");
+    cluster
+        .ask(&["roles", "show", "purge.accounts"])
+        .code(1)
+        .says("purge.accounts");
 }

@@ -19,13 +19,17 @@ fn snapshot() -> Value {
 }
 
 fn validate(schema: &str, value: &Value) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/schema").join(schema);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../docs/schema")
+        .join(schema);
     let schema: Value = serde_json::from_str(&std::fs::read_to_string(path).expect("a schema")).expect("JSON");
     let mut schemas = boon::Schemas::new();
     let mut compiler = boon::Compiler::new();
     let name = schema["$id"].as_str().expect("an $id").to_owned();
     compiler.add_resource(&name, schema).expect("a schema");
-    let index = compiler.compile(&name, &mut schemas).expect("a schema of the draft that it names");
+    let index = compiler
+        .compile(&name, &mut schemas)
+        .expect("a schema of the draft that it names");
     schemas
         .validate(value, index)
         .unwrap_or_else(|error| panic!("{error:#}\n{value:#}"));
@@ -58,7 +62,10 @@ fn the_bundled_ones_are_listed() {
         );
     }
     run(&["policy", "list"]).code(0).says("balanced").says("HONOURS");
-    run(&["policy", "list", "-o", "wide"]).code(0).says("sha256:").says("bundled");
+    run(&["policy", "list", "-o", "wide"])
+        .code(0)
+        .says("sha256:")
+        .says("bundled");
 }
 
 #[test]
@@ -68,7 +75,11 @@ fn configured_ones_are_listed_and_unusable_ones_named() {
     std::fs::write(dir.path().join("own.wasm"), bytes).expect("written");
     std::fs::write(dir.path().join("bad.wasm"), b"junk").expect("written");
     let config = dir.path().join("c.toml");
-    std::fs::write(&config, "[policy.own]\npath = \"own.wasm\"\n[policy.bad]\npath = \"bad.wasm\"\n").expect("written");
+    std::fs::write(
+        &config,
+        "[policy.own]\npath = \"own.wasm\"\n[policy.bad]\npath = \"bad.wasm\"\n",
+    )
+    .expect("written");
     let answer = run(&["policy", "list", "--config", config.to_str().expect("UTF-8")]).code(3);
     answer.says("own").says("UNUSABLE").says("not a WebAssembly component");
 }
@@ -79,7 +90,10 @@ fn a_component_says_what_it_is() {
     assert_eq!(found["world"], "shardwright:policy/policy@0.1.0");
     assert_eq!(found["exports"], json!(["describe", "validate", "assign"]));
     assert_eq!(found["imports"], json!([]));
-    run(&["policy", "inspect", "rendezvous"]).code(0).says("digest").says("sha256:");
+    run(&["policy", "inspect", "rendezvous"])
+        .code(0)
+        .says("digest")
+        .says("sha256:");
 }
 
 #[test]
@@ -157,7 +171,9 @@ fn snapshots_that_make_no_sense_are_named() {
         change(&mut snapshot);
         assign("balanced", &snapshot).code(1)
     };
-    with(&|s| s["trigger"] = json!("whim")).says("snapshot.schema.json").says("whim");
+    with(&|s| s["trigger"] = json!("whim"))
+        .says("snapshot.schema.json")
+        .says("whim");
     with(&|s| s["nodes"][0]["colour"] = json!("red")).says("colour");
     with(&|s| s["role"]["shards"] = json!(0)).says("role.shards");
     with(&|s| s["role"]["shards"] = json!(2_000_000_000)).says("role.shards");
@@ -178,7 +194,15 @@ fn snapshots_that_make_no_sense_are_named() {
 fn a_wrong_configuration_of_a_policy_is_an_error() {
     let input = snapshot().to_string();
     run_with_input(
-        &["policy", "assign", "balanced", "--snapshot", "-", "--config-json", "{\"nosuch\":1}"],
+        &[
+            "policy",
+            "assign",
+            "balanced",
+            "--snapshot",
+            "-",
+            "--config-json",
+            "{\"nosuch\":1}",
+        ],
         &input,
     )
     .code(1)

@@ -16,8 +16,8 @@ fn sigterm_is_followed_at_once_whoever_leads() {
     followed_at_once(Yard::new(common::binary(), CALM).expect("a folder"));
 }
 
-/// A process that was stopped for longer than its session is valid tells when its time was over, not when it woke up; and what it has again, it
-/// has under tokens that it tells.
+/// A process that was stopped for longer than its session is valid tells when its time was over, not when it woke up;
+/// and what it has again, it has under tokens that it tells.
 #[test]
 fn what_was_stopped_tells_until_when_it_was_allowed_and_its_tokens_when_it_goes_on() {
     let mut cluster = Cluster::of(&["alpha"]);
@@ -48,7 +48,10 @@ fn what_was_stopped_tells_until_when_it_was_allowed_and_its_tokens_when_it_goes_
     for told in [&gained, &losing] {
         for token in told.fields["tokens"].as_array().expect("a list") {
             let digits = token.as_str().expect("a text");
-            assert!(digits.len() == 20 && digits.bytes().all(|b| b.is_ascii_digit()), "{digits}");
+            assert!(
+                digits.len() == 20 && digits.bytes().all(|b| b.is_ascii_digit()),
+                "{digits}"
+            );
         }
     }
     assert!(gained.fields["epoch"].as_u64() > Some(0), "{gained:?}");
@@ -91,7 +94,11 @@ fn what_every_machine_is_called_is_no_hostname() {
             .env("STALWART_HOSTNAME", name)
             .output()
             .expect("it runs");
-        Answer::from(odd).code(1).says(says).says(name).says("SHARDWRIGHT_HOSTNAME");
+        Answer::from(odd)
+            .code(1)
+            .says(says)
+            .says(name)
+            .says("SHARDWRIGHT_HOSTNAME");
     }
 }
 
@@ -130,11 +137,17 @@ fn why_history_was_lost_is_told_in_the_event_and_in_the_log() {
     assert!(!reason.is_empty());
     cluster.event("alpha", "joined", before);
     let log = cluster.yard.log("alpha");
-    let line = log.lines().find(|line| line.contains("lost its history")).expect("it is logged");
+    let line = log
+        .lines()
+        .find(|line| line.contains("lost its history"))
+        .expect("it is logged");
     assert!(line.contains("reason="), "{line}");
     for line in log.lines() {
         let span = line.split_once("}: ").map_or("", |(span, _)| span);
-        assert!(span.matches("node=").count() <= 1, "a line has the id of then, no other: {line}");
+        assert!(
+            span.matches("node=").count() <= 1,
+            "a line has the id of then, no other: {line}"
+        );
     }
 }
 
@@ -155,7 +168,13 @@ fn no_password_shows_in_the_list_of_processes() {
     let store = cluster.yard.store();
     let named = cluster.yard.path().join("address");
     std::fs::write(&named, format!("{}\n", store.display())).expect("written");
-    let by_file = run(&["nodes", "--cluster", "test", "--store", &format!("file:{}", named.display())]);
+    let by_file = run(&[
+        "nodes",
+        "--cluster",
+        "test",
+        "--store",
+        &format!("file:{}", named.display()),
+    ]);
     by_file.code(0).says("alpha");
     let by_variable = command()
         .args(["nodes", "--cluster", "test", "--store", "env:WHERE", "-o", "json"])
@@ -164,7 +183,10 @@ fn no_password_shows_in_the_list_of_processes() {
         .expect("it runs");
     let nodes = Answer::from(by_variable).code(0).json();
     assert_eq!(nodes[0]["hostname"], Value::from("alpha"));
-    run(&["nodes", "--help"]).code(0).says("env:NAME").says("list of processes");
+    run(&["nodes", "--help"])
+        .code(0)
+        .says("env:NAME")
+        .says("list of processes");
 }
 
 /// The answer of `run` with the configuration of `host`, under the hostname `name`.
@@ -210,7 +232,10 @@ fn what_keeps_a_node_from_starting_is_told_once_as_text() {
         (policy("/nowhere/mine.wasm"), "/nowhere/mine.wasm"),
         (policy(&rubbish.to_string()), "cannot be used"),
         (at("type = \"sqlite\"\npath = \"/proc/nowhere\"\n"), "a local disk"),
-        (at(&format!("type = \"sqlite\"\npath = \"{rubbish}\"\n")), "not a database"),
+        (
+            at(&format!("type = \"sqlite\"\npath = \"{rubbish}\"\n")),
+            "not a database",
+        ),
         (at("type = \"memory\"\n"), "inside one process"),
         (at("type = \"zenoh\"\nconfig = \"{}\"\n"), "there is no backend"),
     ];
@@ -229,7 +254,10 @@ fn what_keeps_a_node_from_starting_is_told_once_as_text() {
 #[test]
 fn what_the_cluster_does_not_take_is_told_once_as_text() {
     let cluster = Cluster::of(&["alpha"]);
-    told_once(&refused(&cluster.yard, "twin", "alpha"), "in use by another live instance");
+    told_once(
+        &refused(&cluster.yard, "twin", "alpha"),
+        "in use by another live instance",
+    );
     let other = |settings: String| {
         let place = cluster.yard.store();
         let yard = Yard::new(common::binary(), &settings).expect("a folder");
@@ -263,7 +291,10 @@ fn waits_are_told() {
     cluster.start("alpha");
     cluster.event("alpha", "ready", before);
     let line = told(&cluster, "the state directory of this node was lost");
-    assert!(line.contains("is node 1 and may be alive") && line.contains("at_most=2."), "{line}");
+    assert!(
+        line.contains("is node 1 and may be alive") && line.contains("at_most=2."),
+        "{line}"
+    );
 }
 
 /// Two nodes, one of which is restarted with another file: it says in one sentence what differs, and the other goes on.
@@ -281,18 +312,26 @@ fn what_differs_is_said_in_the_log_and_in_the_events() {
     let told = cluster.event("alpha", "settings-differ", before);
     assert_eq!(told.fields["from"], serde_json::json!([keeper]));
     let key = "cluster.roles.fts-indexing.shards";
-    assert_eq!(told.fields["keys"], serde_json::json!([{ "key": key, "here": "8", "there": "9" }]));
+    assert_eq!(
+        told.fields["keys"],
+        serde_json::json!([{ "key": key, "here": "8", "there": "9" }])
+    );
     let peer = cluster.event("bravo", "peer-differs", before);
     assert_eq!(peer.fields["node"], odd);
-    assert_eq!(peer.fields["keys"], serde_json::json!([{ "key": key, "here": "9", "there": "8" }]));
+    assert_eq!(
+        peer.fields["keys"],
+        serde_json::json!([{ "key": key, "here": "9", "there": "8" }])
+    );
     let log = cluster.yard.log("alpha");
     let sentence = format!(
-        "this node's settings differ from those of node {keeper} (bravo), which prevail: `{key}` is 8 here and 9 there. It does not act until they \
-         agree: correct its configuration and restart it"
+        "this node's settings differ from those of node {keeper} (bravo), which prevail: `{key}` is 8 here and 9 \
+         there. It does not act until they agree: correct its configuration and restart it"
     );
     assert!(log.contains(&sentence), "{log}");
     let log = cluster.yard.log("bravo");
-    let sentence = format!("the settings of node {odd} (alpha) differ from those that prevail: `{key}` is 9 on the others and 8 there");
+    let sentence = format!(
+        "the settings of node {odd} (alpha) differ from those that prevail: `{key}` is 9 on the others and 8 there"
+    );
     assert!(log.contains(&sentence), "{log}");
     assert!(
         !cluster.told[before..]

@@ -21,7 +21,8 @@ fn main() {
         wall: Duration::from_secs(60),
         ..Budget::default()
     };
-    let load = |policy: bundled::Bundled| PolicyComponent::load(&engine, policy.bytes, &budget).expect("a standard policy");
+    let load =
+        |policy: bundled::Bundled| PolicyComponent::load(&engine, policy.bytes, &budget).expect("a standard policy");
     let (balanced, rendezvous) = (load(bundled::BALANCED), load(bundled::RENDEZVOUS));
 
     for (nodes, shards, replicas, runs) in [(10, 64, 2, 2000), (100, 4_096, 2, 500), (1_000, 100_000, 3, 60)] {
@@ -47,7 +48,12 @@ fn main() {
     let idle = PolicyComponent::load(&engine, support::hostile(), &budget).expect("a policy");
     let runs = if quick { 2 } else { 60 };
     let passed = (0..runs).map(|_| time(|| idle.assign("keep", &snapshot))).collect();
-    figure("passing a snapshot of 1000 × 100000 × 3", millis(undisturbed(passed)), "ms", 2.0);
+    figure(
+        "passing a snapshot of 1000 × 100000 × 3",
+        millis(undisturbed(passed)),
+        "ms",
+        2.0,
+    );
 
     let runs = if quick { 2 } else { 5_000 };
     // Everything that a call costs but the policy's own work.
@@ -88,7 +94,12 @@ fn compare<P: Policy>(name: &str, component: &PolicyComponent, snapshot: &Snapsh
     }
     let (n, w) = (undisturbed(of_native), undisturbed(of_wasm));
     println!("{name}: native {:.3} ms, component {:.3} ms", millis(n), millis(w));
-    figure(&format!("component ÷ native, {name}"), w.as_secs_f64() / n.as_secs_f64(), "×", 1.5);
+    figure(
+        &format!("component ÷ native, {name}"),
+        w.as_secs_f64() / n.as_secs_f64(),
+        "×",
+        1.5,
+    );
 }
 
 fn time<T>(mut run: impl FnMut() -> T) -> Duration {
@@ -103,8 +114,8 @@ fn median<T>(runs: u32, mut run: impl FnMut() -> T) -> Duration {
     middle((0..runs).map(|_| time(&mut run)).collect())
 }
 
-/// The tenth percentile: what it takes where nothing else gets between. On a busy machine a call of some milliseconds is mostly interrupted, a
-/// shorter one mostly not, and medians would compare that.
+/// The tenth percentile: what it takes where nothing else gets between. On a busy machine a call of some milliseconds
+/// is mostly interrupted, a shorter one mostly not, and medians would compare that.
 fn undisturbed(mut times: Vec<Duration>) -> Duration {
     times.sort_unstable();
     times[times.len() / 10]

@@ -1,6 +1,7 @@
 //! The standard policies and the adapters that come along, as components.
 //!
-//! They are built from `guests/policies` and `guests/adapters` by `cargo xtask guests` and kept beside the source, so that building the host needs no target for WebAssembly.
+//! They are built from `guests/policies` and `guests/adapters` by `cargo xtask guests` and kept beside the source, so
+//! that building the host needs no target for WebAssembly.
 
 use crate::Digest;
 

@@ -59,11 +59,17 @@ pub(crate) fn check(bytes: &[u8]) -> Result<(), CodeError> {
 }
 
 /// Compiles `bytes`, or takes the code from the cache.
-pub(crate) fn compile(cache: Option<&Cache>, wasmtime: &Engine, bytes: &[u8], digest: &Digest) -> Result<Component, CodeError> {
+pub(crate) fn compile(
+    cache: Option<&Cache>,
+    wasmtime: &Engine,
+    bytes: &[u8],
+    digest: &Digest,
+) -> Result<Component, CodeError> {
     if let Some(component) = cache.and_then(|cache| cache.get(wasmtime, digest)) {
         return Ok(component);
     }
-    let component = Component::from_binary(wasmtime, bytes).map_err(|error| CodeError::Invalid(format!("{error:#}")))?;
+    let component =
+        Component::from_binary(wasmtime, bytes).map_err(|error| CodeError::Invalid(format!("{error:#}")))?;
     if let Some(cache) = cache {
         cache.put(wasmtime, digest, &component);
     }

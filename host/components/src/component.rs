@@ -23,8 +23,8 @@ pub struct PolicyComponent {
 }
 
 impl PolicyComponent {
-    /// Compiles `bytes` or finds them in the cache, makes sure that they are a policy, and asks it what it is. Blocks: compiling takes some 20 ms for a
-    /// small policy, and seconds for one that brings a language's runtime.
+    /// Compiles `bytes` or finds them in the cache, makes sure that they are a policy, and asks it what it is. Blocks:
+    /// compiling takes some 20 ms for a small policy, and seconds for one that brings a language's runtime.
     ///
     /// # Errors
     /// [`LoadError`] says what the bytes are instead, or which function or type differs.
@@ -70,7 +70,8 @@ impl PolicyComponent {
         answer.map_err(|error| Refusal::from(error).into())
     }
 
-    /// Asks who should own the shards. Blocks within the budget. The answer is as the policy gave it: it has not been checked.
+    /// Asks who should own the shards. Blocks within the budget. The answer is as the policy gave it: it has not been
+    /// checked.
     ///
     /// # Errors
     /// [`PolicyFault`].
@@ -104,7 +105,8 @@ impl PolicyComponent {
         }
     }
 
-    /// For benchmarks: the median time of making an instance, and of `validate(config)` on one that has been called before.
+    /// For benchmarks: the median time of making an instance, and of `validate(config)` on one that has been called
+    /// before.
     ///
     /// # Errors
     /// [`PolicyFault`] of any of the calls.
@@ -176,10 +178,16 @@ impl PolicyComponent {
             .pre
             .instantiate(&mut store)
             .map_err(|error| match fault(budget, &error) {
-                PolicyFault::Malformed(_) | PolicyFault::OutputTooLarge { .. } => PolicyFault::Instantiate(format!("{error:#}")),
+                PolicyFault::Malformed(_) | PolicyFault::OutputTooLarge { .. } => {
+                    PolicyFault::Instantiate(format!("{error:#}"))
+                }
                 fault => fault,
             })?;
-        Ok(Call { store, instance, budget })
+        Ok(Call {
+            store,
+            instance,
+            budget,
+        })
     }
 }
 
@@ -231,9 +239,13 @@ fn fault(budget: &Budget, error: &wasmtime::Error) -> PolicyFault {
         },
         Some(Trap::StackOverflow) => PolicyFault::StackOverflow,
         Some(trap) => PolicyFault::Trap(trap.to_string()),
-        // Wasmtime keeps the type of the error for too long an answer to itself. But it is the only one with a type of its own: all others
-        // about an answer are texts, or from the standard library about strings.
-        None if error.is::<&'static str>() || error.is::<String>() || error.is::<Utf8Error>() || error.is::<DecodeUtf16Error>() => {
+        // Wasmtime keeps the type of the error for too long an answer to itself. But it is the only one with a type of
+        // its own: all others about an answer are texts, or from the standard library about strings.
+        None if error.is::<&'static str>()
+            || error.is::<String>()
+            || error.is::<Utf8Error>()
+            || error.is::<DecodeUtf16Error>() =>
+        {
             PolicyFault::Malformed(format!("{error:#}"))
         }
         None => PolicyFault::OutputTooLarge { limit: budget.output },

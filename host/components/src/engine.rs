@@ -43,7 +43,8 @@ pub enum EngineError {
 }
 
 impl PolicyEngine {
-    /// An engine that keeps compiled code in the directory `cache`, or nowhere. The directory is created if need be; see [`cache`](crate::cache).
+    /// An engine that keeps compiled code in the directory `cache`, or nowhere. The directory is created if need be;
+    /// see [`cache`](crate::cache).
     ///
     /// # Errors
     /// [`EngineError`].
@@ -83,7 +84,8 @@ impl std::fmt::Debug for PolicyEngine {
     }
 }
 
-/// An engine with the thread that advances its clock for as long as it lives: without it, an endless loop would never end.
+/// An engine with the thread that advances its clock for as long as it lives: without it, an endless loop would never
+/// end.
 pub(crate) struct Timed {
     pub(crate) engine: Engine,
     /// Dropped to end the thread.

@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
-/// Why a call of a policy gave no answer. None of these harms the host: the instance is gone, the next call starts afresh.
+/// Why a call of a policy gave no answer. None of these harms the host: the instance is gone, the next call starts
+/// afresh.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PolicyFault {
     /// The policy itself said no.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// It panicked or did what no program may: the reason as WebAssembly names it. A panic of Rust code is an `unreachable`; recursion with large frames is
-    /// an access out of bounds, because compilers keep part of the stack in the guest's memory.
+    /// It panicked or did what no program may: the reason as WebAssembly names it. A panic of Rust code is an
+    /// `unreachable`; recursion with large frames is an access out of bounds, because compilers keep part of the
+    /// stack in the guest's memory.
     #[error("the policy trapped: {0}; run it on the same snapshot in a native test to see where")]
     Trap(String),
     /// It took too long.
@@ -26,7 +28,10 @@ pub enum PolicyFault {
         limit: u64,
     },
     /// It wanted too much memory.
-    #[error("the policy wanted {wanted} bytes of memory and may have {limit}; raise its `memory` budget or make it thriftier")]
+    #[error(
+        "the policy wanted {wanted} bytes of memory and may have {limit}; raise its `memory` budget or make it \
+         thriftier"
+    )]
     OutOfMemory {
         /// Bytes of all memories and tables, had they been granted.
         wanted: usize,

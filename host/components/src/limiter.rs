@@ -107,7 +107,10 @@ impl Limiter {
     fn grow(&mut self, by: usize) -> Result<(), Exceeded> {
         let wanted = self.used.saturating_add(by);
         if wanted > self.limit {
-            return Err(Exceeded { wanted, limit: self.limit });
+            return Err(Exceeded {
+                wanted,
+                limit: self.limit,
+            });
         }
         if let Some(total) = &self.total {
             total.grow(by)?;

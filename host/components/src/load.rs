@@ -16,7 +16,11 @@ pub enum LoadError {
     #[error(transparent)]
     Code(#[from] CodeError),
     /// It wants something from the host.
-    #[error("the component imports {}, but a policy imports nothing: build it without WASI (for Rust, target wasm32-unknown-unknown)", .0.join(", "))]
+    #[error(
+        "the component imports {}, but a policy imports nothing: build it without WASI (for Rust, target \
+         wasm32-unknown-unknown)",
+        .0.join(", ")
+    )]
     Imports(Vec<String>),
     /// It speaks another version of the contract.
     #[error("the component exports {found}, but this host knows {INTERFACE}: build it against wit/policy/0.1.0")]
@@ -96,10 +100,17 @@ fn exports(component: &Component, wasmtime: &Engine) -> Result<Exports, LoadErro
             .map(|(name, _)| name.to_owned())
             .collect();
         let family = INTERFACE.split_once('@').map_or(INTERFACE, |(family, _)| family);
-        if let Some(other) = names.iter().find(|name| name.split_once('@').is_some_and(|(f, _)| f == family)) {
+        if let Some(other) = names
+            .iter()
+            .find(|name| name.split_once('@').is_some_and(|(f, _)| f == family))
+        {
             return Err(LoadError::Version { found: other.clone() });
         }
-        let found = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
+        let found = if names.is_empty() {
+            "nothing".to_owned()
+        } else {
+            names.join(", ")
+        };
         return Err(LoadError::World { found });
     };
     let function = |function: &'static str| match component.get_export(Some(&interface), function) {

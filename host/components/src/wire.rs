@@ -1,7 +1,7 @@
 //! The types of `wit/policy/0.1.0` as Wasmtime passes them.
 //!
-//! What goes in is borrowed from the snapshot: lists of numbers are copied once, from the host's memory to the guest's. What comes out is
-//! copied once too, after Wasmtime has made sure that it does not exceed the budget.
+//! What goes in is borrowed from the snapshot: lists of numbers are copied once, from the host's memory to the guest's.
+//! What comes out is copied once too, after Wasmtime has made sure that it does not exceed the budget.
 
 use crate::fault::Refusal;
 use shardwright_core::role::Mode;

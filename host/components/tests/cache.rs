@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 fn load(cache: &Path) -> PolicyComponent {
     let engine = PolicyEngine::new(Some(cache.to_owned())).expect("a cache of its own");
-    PolicyComponent::load(&engine, bundled::STATIC_GROUPS.bytes, &Budget::default()).expect("loads with or without a cache")
+    PolicyComponent::load(&engine, bundled::STATIC_GROUPS.bytes, &Budget::default())
+        .expect("loads with or without a cache")
 }
 
 fn entries(cache: &Path) -> Vec<PathBuf> {
@@ -26,7 +27,10 @@ fn an_entry_is_written_once_and_read_afterwards() {
     let [entry] = &entries(&cache)[..] else {
         panic!("one component, one entry")
     };
-    assert_eq!(fs::metadata(entry).expect("it is there").permissions().mode() & 0o777, 0o600);
+    assert_eq!(
+        fs::metadata(entry).expect("it is there").permissions().mode() & 0o777,
+        0o600
+    );
     let written = fs::metadata(entry).and_then(|m| m.modified()).expect("a time");
     load(&cache);
     assert_eq!(
@@ -67,10 +71,16 @@ fn an_entry_that_is_not_ours_alone_is_replaced() {
     fs::rename(&entry, &elsewhere).expect("moved");
     symlink(&elsewhere, &entry).expect("a link");
     load(&cache);
-    assert!(fs::symlink_metadata(&entry).expect("it is there").is_file(), "a link was followed");
+    assert!(
+        fs::symlink_metadata(&entry).expect("it is there").is_file(),
+        "a link was followed"
+    );
     fs::set_permissions(&entry, fs::Permissions::from_mode(0o620)).expect("permitted");
     load(&cache);
-    assert_eq!(fs::metadata(&entry).expect("it is there").permissions().mode() & 0o777, 0o600);
+    assert_eq!(
+        fs::metadata(&entry).expect("it is there").permissions().mode() & 0o777,
+        0o600
+    );
     fs::remove_file(&entry).expect("removed");
     mknodat(CWD, &entry, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a pipe");
     load(&cache);
@@ -82,7 +92,11 @@ fn an_entry_that_is_not_ours_alone_is_replaced() {
     let owner = fs::metadata(&entry).expect("it is there").uid();
     if chown(&entry, Some(owner + 1), None).is_ok() {
         load(&cache);
-        assert_eq!(fs::metadata(&entry).expect("it is there").uid(), owner, "it was made anew");
+        assert_eq!(
+            fs::metadata(&entry).expect("it is there").uid(),
+            owner,
+            "it was made anew"
+        );
     }
     assert_eq!(entries(&cache).len(), 1, "nothing is left behind");
 }

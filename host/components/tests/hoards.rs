@@ -73,7 +73,10 @@ fn nobody_fills_the_memory_of_the_host() {
     std::fs::write(component(place.path()), common::built("shardwright-hostile-adapter")).expect("written");
     // Compiled here, so that the children need not, which takes memory too.
     runtime().block_on(load(place.path()));
-    let flaws: Vec<_> = HOARDS.iter().filter_map(|(name, ends)| flaw(place.path(), name, ends)).collect();
+    let flaws: Vec<_> = HOARDS
+        .iter()
+        .filter_map(|(name, ends)| flaw(place.path(), name, ends))
+        .collect();
     assert!(flaws.is_empty(), "{}", flaws.join("\n"));
 }
 
@@ -85,7 +88,10 @@ fn flaw(place: &Path, name: &str, ends: &[&str]) -> Option<String> {
         .envs([(HOARD, name.as_ref()), (PLACE, place.as_os_str())])
         .output()
         .expect("it runs");
-    let (said, complained) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (said, complained) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
     let Some((grown, end)) = said.lines().find_map(|line| line.split_once(SAYS)?.1.split_once(' ')) else {
         return Some(format!("{name}: {}: {said}{complained}", output.status));
     };

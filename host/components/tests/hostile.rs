@@ -23,7 +23,11 @@ fn load(budget: &Budget) -> PolicyComponent {
 }
 
 fn snapshot() -> Snapshot {
-    support::host_snapshot(&testing::snapshot(8, 2, [testing::node(1), testing::node(2), testing::node(3)]))
+    support::host_snapshot(&testing::snapshot(
+        8,
+        2,
+        [testing::node(1), testing::node(2), testing::node(3)],
+    ))
 }
 
 fn misdeed(config: &str) -> Result<Answer, PolicyFault> {
@@ -60,7 +64,10 @@ fn fuel_ends_a_loop_too() {
         wall: Duration::from_secs(60),
         ..budget()
     });
-    assert_eq!(policy.assign("loop", &snapshot()), Err(PolicyFault::OutOfFuel { limit: 5_000_000 }));
+    assert_eq!(
+        policy.assign("loop", &snapshot()),
+        Err(PolicyFault::OutOfFuel { limit: 5_000_000 })
+    );
     assert_eq!(policy.assign("keep", &snapshot()), Ok(Answer::KeepPrevious));
 }
 
@@ -75,7 +82,8 @@ fn memory_is_limited_as_a_whole() {
 #[test]
 fn recursion_overflows_its_own_stack() {
     assert_eq!(misdeed("recurse"), Err(PolicyFault::StackOverflow));
-    // The stack that the compiler keeps in the guest's memory is memory like any other: running over its edge is a trap.
+    // The stack that the compiler keeps in the guest's memory is memory like any other: running over its edge is a
+    // trap.
     assert!(matches!(misdeed("recurse-in-memory"), Err(PolicyFault::Trap(_))));
 }
 
@@ -103,7 +111,11 @@ fn bad_plans_arrive_as_given_and_are_caught_by_the_check() {
 #[test]
 fn output_is_limited_before_the_host_reserves_anything() {
     for config in ["huge", "long-error", "echo"] {
-        assert_eq!(misdeed(config), Err(PolicyFault::OutputTooLarge { limit: 1 << 20 }), "{config}");
+        assert_eq!(
+            misdeed(config),
+            Err(PolicyFault::OutputTooLarge { limit: 1 << 20 }),
+            "{config}"
+        );
     }
     // The same where the list itself is within the limit, and only the texts are not.
     let policy = load(&Budget {
@@ -152,7 +164,9 @@ fn what_is_kept_of_a_long_refusal_is_its_beginning() {
 #[test]
 fn nothing_is_left_from_call_to_call() {
     let policy = load(&budget());
-    let first = policy.assign_twice("fickle", &snapshot()).expect("the same answer twice");
+    let first = policy
+        .assign_twice("fickle", &snapshot())
+        .expect("the same answer twice");
     match &first {
         Answer::Plan(plan) => assert_eq!(plan.owners[0], 1, "the counter is as new"),
         other => panic!("{other:?}"),

@@ -39,7 +39,10 @@ fn the_standard_policies_load_and_say_what_they_are() {
         assert!(!loaded.describe().summary.is_empty());
         assert_eq!(loaded.validate("{}"), Ok(()));
         assert!(loaded.validate(r#"{"colour": "blue"}"#).is_err());
-        assert_eq!(bundled::find(policy.name).map(|found| found.digest()), Some(policy.digest()));
+        assert_eq!(
+            bundled::find(policy.name).map(|found| found.digest()),
+            Some(policy.digest())
+        );
     }
 }
 
@@ -92,7 +95,8 @@ fn a_file_too_large_is_refused_unread() {
 
 #[test]
 fn imports_are_refused_by_name() {
-    let sockets = text(r#"(component (import "wasi:sockets/tcp@0.2.0" (instance (export "tcp-socket" (type (sub resource))))))"#);
+    let sockets =
+        text(r#"(component (import "wasi:sockets/tcp@0.2.0" (instance (export "tcp-socket" (type (sub resource))))))"#);
     match load(&sockets) {
         Err(LoadError::Imports(names)) => assert_eq!(names, ["wasi:sockets/tcp@0.2.0"]),
         other => panic!("{other:?}"),
@@ -109,7 +113,10 @@ fn another_world_or_version_is_named() {
         Err(LoadError::World { found }) => assert_eq!(found, "wasi:cli/run@0.2.0"),
         other => panic!("{other:?}"),
     }
-    match load(&exporting("shardwright:policy/assignment@0.2.0", &[("describe", "(result bool)")])) {
+    match load(&exporting(
+        "shardwright:policy/assignment@0.2.0",
+        &[("describe", "(result bool)")],
+    )) {
         Err(LoadError::Version { found }) => assert!(found.contains("0.2.0")),
         other => panic!("{other:?}"),
     }
@@ -144,7 +151,10 @@ fn memory_needed_from_the_start_must_fit() {
     };
     let error = PolicyComponent::load(&engine, bundled::BALANCED.bytes, &tight).expect_err("too tight");
     assert!(
-        matches!(error, LoadError::Describe(PolicyFault::OutOfMemory { limit: 65_536, .. })),
+        matches!(
+            error,
+            LoadError::Describe(PolicyFault::OutOfMemory { limit: 65_536, .. })
+        ),
         "{error}"
     );
 }

@@ -1,5 +1,5 @@
-//! After many faults, on many threads at once, an honest policy works, and threads and memory of the process are what they were. A program of
-//! its own, because it counts threads.
+//! After many faults, on many threads at once, an honest policy works, and threads and memory of the process are what
+//! they were. A program of its own, because it counts threads.
 
 mod support;
 
@@ -21,7 +21,11 @@ const MISDEEDS: [&str; 8] = [
 
 #[test]
 fn the_host_stays_well() {
-    let snapshot = support::host_snapshot(&testing::snapshot(8, 2, [testing::node(1), testing::node(2), testing::node(3)]));
+    let snapshot = support::host_snapshot(&testing::snapshot(
+        8,
+        2,
+        [testing::node(1), testing::node(2), testing::node(3)],
+    ));
     let budget = Budget {
         wall: Duration::from_secs(20),
         fuel: None,
@@ -39,7 +43,9 @@ fn the_host_stays_well() {
                 scope.spawn(|| {
                     for config in MISDEEDS {
                         let answer = hostile.assign(config, &snapshot);
-                        assert!(answer.is_err() || matches!(&answer, Ok(Answer::Plan(plan)) if plan.owners.len() == 15));
+                        assert!(
+                            answer.is_err() || matches!(&answer, Ok(Answer::Plan(plan)) if plan.owners.len() == 15)
+                        );
                         assert_eq!(honest.assign("{}", &snapshot), Ok(right.clone()));
                     }
                 });
@@ -54,7 +60,11 @@ fn the_host_stays_well() {
         round();
     }
     settles_at(ticking);
-    assert!(resident() < memory + (64 << 10), "{memory} → {} KiB resident", resident());
+    assert!(
+        resident() < memory + (64 << 10),
+        "{memory} → {} KiB resident",
+        resident()
+    );
 
     // The clock lives for as long as there is a policy to be timed, and no longer.
     drop(engine);
@@ -78,7 +88,9 @@ fn settles_at(count: usize) {
 
 /// Threads of this process.
 fn threads() -> usize {
-    std::fs::read_dir("/proc/self/task").expect("threads can be counted").count()
+    std::fs::read_dir("/proc/self/task")
+        .expect("threads can be counted")
+        .count()
 }
 
 /// Resident memory of this process, KiB.

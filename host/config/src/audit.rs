@@ -138,7 +138,8 @@ impl<'a> Audit<'a> {
             format!("`{name}` is critical and depends on node {node} alone: while it is away, nobody does it")
         } else {
             format!(
-                "`{name}` is critical and its shard {shard} (counted from 0) depends on node {node} alone: while it is away, nobody does it"
+                "`{name}` is critical and its shard {shard} (counted from 0) depends on node {node} alone: while it \
+                 is away, nobody does it"
             )
         };
         let help = "name a second node; with `mode = \"primary\"` in table form it stands by until it is needed";
@@ -190,7 +191,12 @@ impl<'a> Audit<'a> {
         if !self.nodes.complete {
             return;
         }
-        let unheld: BTreeSet<u32> = shards.iter().flatten().filter(|id| !self.nodes.ids.contains(id)).copied().collect();
+        let unheld: BTreeSet<u32> = shards
+            .iter()
+            .flatten()
+            .filter(|id| !self.nodes.ids.contains(id))
+            .copied()
+            .collect();
         if !unheld.is_empty() {
             let (ids, are) = (show_ids(&unheld), if unheld.len() == 1 { "an id" } else { "ids" });
             let message = format!("`{}` names {ids}: {are} that no node holds", role.name);
@@ -210,7 +216,8 @@ impl<'a> Audit<'a> {
         let several = shards.is_none_or(|shards| shards.is_empty() || shards.iter().any(|s| s.len() > 1));
         if role.mode == Mode::All && several {
             let name = &role.name;
-            let message = format!("every node of a shard of `{name}` acts, so users may see the same effect more than once");
+            let message =
+                format!("every node of a shard of `{name}` acts, so users may see the same effect more than once");
             let help = match &role.placement {
                 Placement::Groups(groups) if groups.iter().map(Vec::len).sum::<usize>() <= 64 => {
                     format!(
@@ -251,7 +258,11 @@ impl<'a> Audit<'a> {
         let mut shared = BTreeSet::new();
         let mut with = Vec::new();
         for (other, _) in self.set().filter(|(other, _)| LATENCY.contains(&other.name.as_str())) {
-            let theirs: BTreeSet<u32> = groups(other).iter().filter_map(|g| self.nodes.members(g)).flatten().collect();
+            let theirs: BTreeSet<u32> = groups(other)
+                .iter()
+                .filter_map(|g| self.nodes.members(g))
+                .flatten()
+                .collect();
             let common: BTreeSet<u32> = own.intersection(&theirs).copied().collect();
             if !common.is_empty() {
                 shared.extend(common);
@@ -269,8 +280,8 @@ impl<'a> Audit<'a> {
         }
     }
 
-    /// Whether the nodes have somewhere to meet: several of them, and nothing but the default file of one machine. What several files have in
-    /// common is said of the `first`.
+    /// Whether the nodes have somewhere to meet: several of them, and nothing but the default file of one machine. What
+    /// several files have in common is said of the `first`.
     pub(crate) fn coordinator(mut self, first: bool) -> Self {
         let parsed = self.parsed;
         if parsed.has_errors() || parsed.config.coordinator != (CoordinatorConfig::Sqlite { path: None }) {
@@ -290,18 +301,24 @@ impl<'a> Audit<'a> {
                 "nodes that found each other by gossip need a coordinator now, and none is named".to_owned(),
             )
         } else if let Some(span) = place("coordinator") {
-            (span, "`cluster.coordinator` is blank, which is as if it were unset".to_owned())
+            (
+                span,
+                "`cluster.coordinator` is blank, which is as if it were unset".to_owned(),
+            )
         } else if let (true, Some(span)) = (first && ids.len() > 1, first_role.or(place("node-id"))) {
             (
                 span,
-                format!("{} are meant to work together, and no coordinator is named", show_ids(&ids)),
+                format!(
+                    "{} are meant to work together, and no coordinator is named",
+                    show_ids(&ids)
+                ),
             )
         } else {
             return self;
         };
         let message = format!("{message}: only processes of one machine meet, in a local file");
-        let help = "add a section of a server that all nodes reach, as in `[store.\"redis\"]`, and name it: `cluster.coordinator = \"redis\"`; \
-                    or, if one machine is meant, a section of type \"sqlite\"";
+        let help = "add a section of a server that all nodes reach, as in `[store.\"redis\"]`, and name it: \
+                    `cluster.coordinator = \"redis\"`; or, if one machine is meant, a section of type \"sqlite\"";
         self.warn(Code::NoCoordinator, span, message, help);
         self
     }

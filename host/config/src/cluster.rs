@@ -16,7 +16,8 @@ const MIN_SECRET: usize = 16;
 const MAX_DURATION: u64 = 366 * 86_400_000;
 
 /// What helps whoever numbers nodes from 0.
-pub(crate) const COUNTS_FROM_0: &str = "ids begin at 1; where pods count from 0, `node-id = \"%{env:POD_INDEX}%+1\"` makes pod 0 node 1";
+pub(crate) const COUNTS_FROM_0: &str =
+    "ids begin at 1; where pods count from 0, `node-id = \"%{env:POD_INDEX}%+1\"` makes pod 0 node 1";
 
 /// `[cluster]`. Its keys of the gossip time are warned of, and the place of the first goes to `places`.
 pub(crate) fn section<'r, 's, 't>(
@@ -26,14 +27,21 @@ pub(crate) fn section<'r, 's, 't>(
     places: &mut BTreeMap<&'static str, Span>,
 ) -> Section<'r, 's, 't> {
     for name in keys::GOSSIP {
-        let Some((key, value)) = table.get_key_value(*name) else { continue };
+        let Some((key, value)) = table.get_key_value(*name) else {
+            continue;
+        };
         let span: Span = key.span().into();
         if *name == "key" {
             reader.hide(value.span().into());
         }
-        let help = "up to its release 0.11 the mail server's nodes found each other by gossip; these meet at `cluster.coordinator`. \
-                    Remove the key, or leave it if the mail server reads this file too";
-        reader.warn(Code::IgnoredKey, span, format!("`{}.{name}` has no effect here", item.path), help);
+        let help = "up to its release 0.11 the mail server's nodes found each other by gossip; these meet at \
+                    `cluster.coordinator`. Remove the key, or leave it if the mail server reads this file too";
+        reader.warn(
+            Code::IgnoredKey,
+            span,
+            format!("`{}.{name}` has no effect here", item.path),
+            help,
+        );
         let first = places.entry("gossip").or_insert(span);
         *first = (*first).min(span);
     }
@@ -53,7 +61,10 @@ pub(crate) fn node_id(reader: &Reader<'_>, item: &Item<'_>, max: u32) -> Option<
             true => "; its source holds something else",
             false => ", not a string",
         };
-        let help = format!("write a whole number from 1 to {max}; a number that counts from 0 is raised by 1: \"%{{env:POD_INDEX}}%+1\"");
+        let help = format!(
+            "write a whole number from 1 to {max}; a number that counts from 0 is raised by 1: \
+             \"%{{env:POD_INDEX}}%+1\""
+        );
         reader.error(
             Code::WrongType,
             item.span,
@@ -95,7 +106,9 @@ fn sum(text: &str) -> Option<u64> {
 /// `cluster.name`.
 pub(crate) fn name(reader: &Reader<'_>, item: &Item<'_>) -> Option<String> {
     let name = reader.text(item)?;
-    reader.check_name("`cluster.name`", &name, item.span, false).then_some(name)
+    reader
+        .check_name("`cluster.name`", &name, item.span, false)
+        .then_some(name)
 }
 
 /// `cluster.secret`.
@@ -141,7 +154,8 @@ pub(crate) fn timing(reader: &Reader<'_>, item: &Item<'_>) -> Option<Timing> {
     let timing = section.sound(timing)?;
     for problem in timing.problems() {
         let span = section.get(problem.field.key()).map_or(item.span, |item| item.span);
-        let help = "change this duration or the one it is compared with; without `[cluster.timing]` the defaults fit together";
+        let help =
+            "change this duration or the one it is compared with; without `[cluster.timing]` the defaults fit together";
         reader.error(
             Code::TimingConflict,
             span,

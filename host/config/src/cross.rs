@@ -89,7 +89,13 @@ impl Pair<'_> {
         // One problem for all roles that nobody has set.
         let mail = a.mail_roles.exist() == b.mail_roles.exist();
         if !mail {
-            let exist = |config: &ClusterConfig| if config.mail_roles.exist() { "exist" } else { "do not exist" };
+            let exist = |config: &ClusterConfig| {
+                if config.mail_roles.exist() {
+                    "exist"
+                } else {
+                    "do not exist"
+                }
+            };
             let message = format!(
                 "the mail server's roles {} here ({}), and {} {} ({})",
                 exist(b),
@@ -103,8 +109,8 @@ impl Pair<'_> {
             } else {
                 "roles"
             };
-            let help =
-                "all nodes of a cluster must share its roles: write `preset = \"stalwart\"`, or \"none\", in `[cluster]` of every file";
+            let help = "all nodes of a cluster must share its roles: write `preset = \"stalwart\"`, or \"none\", in \
+                        `[cluster]` of every file";
             problems.push(problem(self.other, place, Code::SettingsDiffer, message, help));
         }
         let mut by_place: BTreeMap<Place<'_>, Vec<Difference>> = BTreeMap::new();
@@ -122,7 +128,13 @@ impl Pair<'_> {
             let message = self.first.source.redacted(place.span(self.first), message);
             let span = place.span(self.other).unwrap_or(Span { start: 0, end: 0 });
             let source = &self.other.source;
-            problems.push(source.problem(Severity::Error, Code::SettingsDiffer, Some(span), message, HELP.to_owned()));
+            problems.push(source.problem(
+                Severity::Error,
+                Code::SettingsDiffer,
+                Some(span),
+                message,
+                HELP.to_owned(),
+            ));
         }
     }
 }
@@ -138,11 +150,17 @@ enum Place<'k> {
 impl<'k> Place<'k> {
     /// That of `key`, which is one of a role, or a role's name, if one of `configs` has that role.
     fn of(key: &'k str, configs: [&ClusterConfig; 2]) -> Self {
-        let known = |name: &str| configs.iter().any(|config| config.roles.iter().any(|role| role.name == name));
-        let role = key.strip_prefix("cluster.roles.").map(|role| match role.rsplit_once('.') {
-            Some((name, _)) if known(name) => name,
-            _ => role,
-        });
+        let known = |name: &str| {
+            configs
+                .iter()
+                .any(|config| config.roles.iter().any(|role| role.name == name))
+        };
+        let role = key
+            .strip_prefix("cluster.roles.")
+            .map(|role| match role.rsplit_once('.') {
+                Some((name, _)) if known(name) => name,
+                _ => role,
+            });
         let top = key.split('.').nth(1).unwrap_or(key);
         role.map_or(Self::Key(top), Self::Role)
     }
@@ -170,7 +188,8 @@ fn bundled(coordinator: &CoordinatorConfig) -> Option<&'static str> {
     }
 }
 
-/// Whether nodes may meet there, as far as can be told: of addresses and of an adapter's file, each node may have its own.
+/// Whether nodes may meet there, as far as can be told: of addresses and of an adapter's file, each node may have its
+/// own.
 fn may_meet(a: &CoordinatorConfig, b: &CoordinatorConfig) -> bool {
     a.kind() == b.kind() && bundled(a).zip(bundled(b)).is_none_or(|(a, b)| a == b)
 }
@@ -178,5 +197,6 @@ fn may_meet(a: &CoordinatorConfig, b: &CoordinatorConfig) -> bool {
 /// An error at the setting `key`, or at the beginning of a file that does not set it.
 fn problem(file: &Parsed, key: &str, code: Code, message: String, help: &str) -> Problem {
     let span = file.places.get(key).copied().unwrap_or(Span { start: 0, end: 0 });
-    file.source.problem(Severity::Error, code, Some(span), message, help.to_owned())
+    file.source
+        .problem(Severity::Error, code, Some(span), message, help.to_owned())
 }

@@ -21,7 +21,9 @@ fn value(reader: &Reader<'_>, item: &Item<'_>) -> Option<Value> {
             .collect::<Option<_>>()
             .map(Value::Array),
         DeValue::Table(_) => {
-            let entries = item.entries().map(|(key, child)| Some((key.to_owned(), value(reader, &child)?)));
+            let entries = item
+                .entries()
+                .map(|(key, child)| Some((key.to_owned(), value(reader, &child)?)));
             entries.collect::<Option<_>>().map(object)
         }
         _ => scalar(reader, item),
@@ -53,7 +55,9 @@ pub(crate) fn scalar(reader: &Reader<'_>, item: &Item<'_>) -> Option<Value> {
             let number = i128::from_str_radix(number.as_str(), number.radix())
                 .ok()
                 .and_then(Number::from_i128);
-            number.map(Value::Number).or_else(|| refuse("an integer beyond 64 bits"))
+            number
+                .map(Value::Number)
+                .or_else(|| refuse("an integer beyond 64 bits"))
         }
         DeValue::Float(number) => {
             let number = number.as_str().parse().ok().and_then(Number::from_f64);

@@ -1,4 +1,5 @@
-//! Every key that is read, by section: for the reader, for suggestions, and for whoever wants to complete or document them.
+//! Every key that is read, by section: for the reader, for suggestions, and for whoever wants to complete or document
+//! them.
 
 /// Keys of `[cluster]`.
 pub const CLUSTER: &[&str] = &[
@@ -12,8 +13,16 @@ pub const CLUSTER: &[&str] = &[
     "preset",
 ];
 
-/// Keys of `[cluster]` from the time when nodes found each other by gossip, up to the mail server's release 0.11: they have no effect.
-pub const GOSSIP: &[&str] = &["bind-addr", "bind-port", "advertise-addr", "seed-nodes", "key", "heartbeat"];
+/// Keys of `[cluster]` from the time when nodes found each other by gossip, up to the mail server's release 0.11: they
+/// have no effect.
+pub const GOSSIP: &[&str] = &[
+    "bind-addr",
+    "bind-port",
+    "advertise-addr",
+    "seed-nodes",
+    "key",
+    "heartbeat",
+];
 
 /// Keys of `[cluster.timing]`.
 pub const TIMING: &[&str] = &[
@@ -30,7 +39,9 @@ pub const TIMING: &[&str] = &[
 ];
 
 /// Keys of a role in table form.
-pub const ROLE: &[&str] = &["shards", "replicas", "mode", "policy", "config", "nodes", "groups", "custom"];
+pub const ROLE: &[&str] = &[
+    "shards", "replicas", "mode", "policy", "config", "nodes", "groups", "custom",
+];
 
 /// Keys of `[node]`.
 pub const NODE: &[&str] = &["labels", "zone", "capacity", "state-dir"];
@@ -105,7 +116,8 @@ impl Setting {
 pub struct Backend {
     /// The value of `type`.
     pub kind: &'static str,
-    /// What it can be told besides [`COMMON`] and [`TLS`]. A setting that is a table of its own, as a component's `config`, is one setting.
+    /// What it can be told besides [`COMMON`] and [`TLS`]. A setting that is a table of its own, as a component's
+    /// `config`, is one setting.
     pub settings: &'static [Setting],
     /// Whether it also takes the settings in [`TLS`].
     pub tls: bool,
@@ -304,7 +316,12 @@ mod test {
 
     #[test]
     fn one_spelling() {
-        for key in ["timeout.request", "timeout-request", "timeoutRequest", "timeout_request"] {
+        for key in [
+            "timeout.request",
+            "timeout-request",
+            "timeoutRequest",
+            "timeout_request",
+        ] {
             assert_eq!(canonical(key), "timeout-request");
         }
     }

@@ -1,4 +1,5 @@
-//! What is known by name: the mail server's roles, with what is known of each, and the components that come with Shardwright.
+//! What is known by name: the mail server's roles, with what is known of each, and the components that come with
+//! Shardwright.
 
 use shardwright_core::role::{Mode, Placement, Replicas, RoleSpec};
 
@@ -58,7 +59,8 @@ pub(crate) fn nested(name: &str) -> impl Iterator<Item = &'static str> {
         .filter(move |role| role.strip_prefix(name).is_some_and(|rest| rest.starts_with('.')))
 }
 
-/// A known role that the file does not set: every node does it; of `push-notifications`, one acts and the others stand by.
+/// A known role that the file does not set: every node does it; of `push-notifications`, one acts and the others stand
+/// by.
 pub(crate) fn unset(name: &str) -> RoleSpec {
     let push = name == PUSH_NOTIFICATIONS;
     RoleSpec {

@@ -1,8 +1,9 @@
 //! Reads, checks and explains Shardwright's configuration files.
 //!
-//! A file describes one node: `[cluster]` with what all nodes share, `[node]` with what is its own. It may be the mail server's own
-//! file; sections that are not ours are left alone. Whatever is wrong is collected, with its place and a way out, and nothing is
-//! guessed: a malformed entry is an error, never a silently smaller cluster. The keys are described in `docs/configuration.md`.
+//! A file describes one node: `[cluster]` with what all nodes share, `[node]` with what is its own. It may be the mail
+//! server's own file; sections that are not ours are left alone. Whatever is wrong is collected, with its place and a
+//! way out, and nothing is guessed: a malformed entry is an error, never a silently smaller cluster. The keys are
+//! described in `docs/configuration.md`.
 //!
 //! - [`load`] and [`parse`] give a [`ClusterConfig`] and the warnings, or all problems.
 //! - [`check`] audits one or several files, as `shardwright check` does.
@@ -48,7 +49,8 @@ mod units;
 
 pub use known::{BUNDLED_ADAPTERS, BUNDLED_POLICIES, KNOWN_ROLES};
 pub use model::{
-    Budget, ClusterConfig, CoordinatorConfig, DEFAULT_MAX_NODE_ID, HIGHEST_MAX_NODE_ID, NodeConfig, PolicySection, ZenohSection,
+    Budget, ClusterConfig, CoordinatorConfig, DEFAULT_MAX_NODE_ID, HIGHEST_MAX_NODE_ID, NodeConfig, PolicySection,
+    ZenohSection,
 };
 pub use preset::{MailRoles, explain_roles};
 pub use problem::{Code, Problem, Severity};
@@ -57,8 +59,8 @@ pub use secret::Secret;
 pub use shared::{Difference, differences, shared_settings, told};
 pub use source::MAX_FILE_BYTES;
 pub use stores::{
-    AdapterBudget, AdapterSource, ComponentSection, Grant, GrantScheme, KafkaLogin, KafkaMechanism, KafkaSection, NatsLogin, NatsSection,
-    Pem, RedisSection, RedisTopology, TlsSection,
+    AdapterBudget, AdapterSource, ComponentSection, Grant, GrantScheme, KafkaLogin, KafkaMechanism, KafkaSection,
+    NatsLogin, NatsSection, Pem, RedisSection, RedisTopology, TlsSection,
 };
 
 use audit::{Audit, Nodes};
@@ -70,8 +72,8 @@ use std::path::{Path, PathBuf};
 /// What [`check`] is told besides the files.
 #[derive(Clone, Debug, Default)]
 pub struct CheckOptions {
-    /// The ids of all nodes of the cluster, if known: then ids that no node holds are found. Several files that all have a
-    /// `node-id` say it themselves.
+    /// The ids of all nodes of the cluster, if known: then ids that no node holds are found. Several files that all
+    /// have a `node-id` say it themselves.
     pub node_ids: Option<BTreeSet<u32>>,
 }
 
@@ -83,7 +85,8 @@ pub fn load(path: &Path) -> Result<(ClusterConfig, Report), Report> {
     read(Source::read(path))
 }
 
-/// The configuration in `text`, with the warnings about it. `name` is how problems call it; relative paths begin at its folder.
+/// The configuration in `text`, with the warnings about it. `name` is how problems call it; relative paths begin at its
+/// folder.
 ///
 /// # Errors
 /// All problems of the text, if one of them is an error.
@@ -151,7 +154,10 @@ fn known_nodes(files: &[Parsed], options: &CheckOptions, unread: bool) -> Nodes 
     };
     let all_static = files.len() > 1 && !unread && own().count() == files.len();
     Nodes {
-        ids: options.node_ids.clone().unwrap_or_else(|| own().map(|(id, _)| id).collect()),
+        ids: options
+            .node_ids
+            .clone()
+            .unwrap_or_else(|| own().map(|(id, _)| id).collect()),
         complete: options.node_ids.is_some() || all_static,
         details: own().collect(),
     }

@@ -1,7 +1,7 @@
 //! Hides secrets in the text that problems show.
 //!
-//! Two nets: the values that the reader knows to be secret, and, since a file may be too broken to be understood, whatever
-//! follows a key that sounds like one. Both replace byte for byte, so that every span keeps its meaning.
+//! Two nets: the values that the reader knows to be secret, and, since a file may be too broken to be understood,
+//! whatever follows a key that sounds like one. Both replace byte for byte, so that every span keeps its meaning.
 
 use crate::problem::Span;
 use std::ops::Range;
@@ -115,7 +115,11 @@ fn quoted_length(text: &str, quote: char) -> usize {
         if text[at..].starts_with('\\') {
             at += 1;
             // In single quotes, a backslash may be the last character of the text.
-            at += text[at..].chars().next().filter(|_| quote == '"').map_or(0, char::len_utf8);
+            at += text[at..]
+                .chars()
+                .next()
+                .filter(|_| quote == '"')
+                .map_or(0, char::len_utf8);
         } else if text[at..].starts_with(close) {
             return at + close.len();
         } else {
@@ -187,7 +191,10 @@ mod test {
 
     #[test]
     fn user_info_in_addresses() {
-        assert_eq!(hidden("urls = [\"redis://me:pw@host/0\"]"), "urls = [\"redis://*****@host/0\"]");
+        assert_eq!(
+            hidden("urls = [\"redis://me:pw@host/0\"]"),
+            "urls = [\"redis://*****@host/0\"]"
+        );
         assert_eq!(hidden("x = \"https://host/a@b\""), "x = \"https://host/a@b\"");
         assert_eq!(hidden("x = \"redis://me:p/w@host\""), "x = \"redis://******@host\"");
         assert_eq!(hidden("x = \"https://[::1]:80/a@b\""), "x = \"https://[::1]:80/a@b\"");

@@ -73,7 +73,8 @@ impl<'r, 's> MemberReader<'r, 's> {
         let new = seen.insert(member.clone());
         if !new {
             let message = format!("{} is named twice in one shard of `{path}`", show(member));
-            self.reader.error(Code::DuplicateMember, span, message, "name each member once");
+            self.reader
+                .error(Code::DuplicateMember, span, message, "name each member once");
         }
         new
     }
@@ -83,7 +84,10 @@ impl<'r, 's> MemberReader<'r, 's> {
             return self.label(key.trim(), value.trim(), span, path);
         }
         let (low, high) = match part.split_once('-') {
-            Some((low, high)) => (self.id(low.trim(), part, span, path)?, self.id(high.trim(), part, span, path)?),
+            Some((low, high)) => (
+                self.id(low.trim(), part, span, path)?,
+                self.id(high.trim(), part, span, path)?,
+            ),
             None => {
                 let id = self.id(part, part, span, path)?;
                 (id, id)
@@ -109,7 +113,9 @@ impl<'r, 's> MemberReader<'r, 's> {
             let help = match (part, digits.as_str()) {
                 ("", _) => "remove the extra comma".to_owned(),
                 (_, "") => "write an id (`4`), a range (`1-4`) or a label (`zone=eu`)".to_owned(),
-                (_, digits) => format!("did you mean `{digits}`? Write an id (`4`), a range (`1-4`) or a label (`zone=eu`)"),
+                (_, digits) => {
+                    format!("did you mean `{digits}`? Write an id (`4`), a range (`1-4`) or a label (`zone=eu`)")
+                }
             };
             self.reader.error(Code::InvalidMember, span, message, help);
             return None;
@@ -135,8 +141,12 @@ impl<'r, 's> MemberReader<'r, 's> {
     fn label(&self, key: &str, value: &str, span: Span, path: &str) -> Option<Vec<Member>> {
         if !is_label_key(key) || !is_label_value(value) {
             let message = format!("a label selector in `{path}` has no proper key or value");
-            self.reader
-                .error(Code::InvalidMember, span, message, "write `key=value`, as in \"zone=eu\"");
+            self.reader.error(
+                Code::InvalidMember,
+                span,
+                message,
+                "write `key=value`, as in \"zone=eu\"",
+            );
             return None;
         }
         self.take(1, span)?;
@@ -194,7 +204,9 @@ pub(crate) fn is_label_key(key: &str) -> bool {
 
 /// 1 to 128 bytes without `,`, `=` or control characters, not padded with blanks.
 pub(crate) fn is_label_value(value: &str) -> bool {
-    (1..=128).contains(&value.len()) && value.trim() == value && !value.chars().any(|c| c.is_control() || c == ',' || c == '=')
+    (1..=128).contains(&value.len())
+        && value.trim() == value
+        && !value.chars().any(|c| c.is_control() || c == ',' || c == '=')
 }
 
 /// Where the parts of a text stand in the file.
@@ -206,15 +218,22 @@ struct Places {
 
 impl Places {
     fn new(reader: &Reader<'_>, item: &Item<'_>, text: &str) -> Self {
-        let raw = reader.source.text.get(item.span.start..item.span.end).unwrap_or_default();
-        let plain = matches!(item.value, DeValue::String(_)) && raw.len() == text.len() + 2 && raw.get(1..=text.len()) == Some(text);
+        let raw = reader
+            .source
+            .text
+            .get(item.span.start..item.span.end)
+            .unwrap_or_default();
+        let plain = matches!(item.value, DeValue::String(_))
+            && raw.len() == text.len() + 2
+            && raw.get(1..=text.len()) == Some(text);
         Self {
             start: plain.then_some(item.span.start + 1),
             whole: item.span,
         }
     }
 
-    /// The place of `part`, which begins `offset` bytes into the text, without its blanks; an empty one takes in the comma beside it.
+    /// The place of `part`, which begins `offset` bytes into the text, without its blanks; an empty one takes in the
+    /// comma beside it.
     fn part(&self, offset: usize, part: &str) -> Span {
         let Some(start) = self.start else { return self.whole };
         let start = start + offset;

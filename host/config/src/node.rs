@@ -14,7 +14,9 @@ const MAX_CAPACITY: u32 = 1_000_000;
 /// Reads the section: what is said of the node, and its state directory.
 pub(crate) fn read(reader: &Reader<'_>, item: &Item<'_>, base: &Path) -> (NodeConfig, Option<PathBuf>) {
     let mut node = NodeConfig::default();
-    let Some(table) = reader.table(item) else { return (node, None) };
+    let Some(table) = reader.table(item) else {
+        return (node, None);
+    };
     let section = Section::new(reader, table, &item.path, keys::NODE);
     if let Some(zone) = section.read("zone", |item| label_value(reader, item)) {
         node.zone = zone;

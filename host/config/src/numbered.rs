@@ -5,7 +5,9 @@ use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
 /// The elements of the list that `table` is, in the order of their numbers; `None` unless all of its keys are numbers.
-pub(crate) fn elements<'t>(table: &'t DeTable<'t>) -> Option<Vec<(&'t Spanned<DeString<'t>>, &'t Spanned<DeValue<'t>>)>> {
+pub(crate) fn elements<'t>(
+    table: &'t DeTable<'t>,
+) -> Option<Vec<(&'t Spanned<DeString<'t>>, &'t Spanned<DeValue<'t>>)>> {
     if table.is_empty() || !table.keys().all(|key| is_number(key.get_ref())) {
         return None;
     }

@@ -74,17 +74,26 @@ fn tree<'t>(reader: &mut Reader<'_>, text: &'t str) -> DeTable<'t> {
 }
 
 fn read(reader: &Reader<'_>, root: &DeTable<'_>, places: &mut BTreeMap<&'static str, Span>) -> (ClusterConfig, Roles) {
-    let base = Path::new(&reader.source.name).parent().map(PathBuf::from).unwrap_or_default();
+    let base = Path::new(&reader.source.name)
+        .parent()
+        .map(PathBuf::from)
+        .unwrap_or_default();
     let top = |key: &str| {
         root.get_key_value(key)
             .map(|(key, value)| Item::new(key.get_ref().to_string(), key.span().into(), value))
     };
 
     similar::check(reader, root);
-    let policies = top("policy").map(|item| policy::read(reader, &item, &base)).unwrap_or_default();
+    let policies = top("policy")
+        .map(|item| policy::read(reader, &item, &base))
+        .unwrap_or_default();
     // A policy that is wrong is still meant by the roles that name it.
     let named = top("policy").and_then(|item| item.value.as_table());
-    let policy_names: BTreeSet<String> = named.into_iter().flatten().map(|(key, _)| key.get_ref().to_string()).collect();
+    let policy_names: BTreeSet<String> = named
+        .into_iter()
+        .flatten()
+        .map(|(key, _)| key.get_ref().to_string())
+        .collect();
     let (node, state_dir) = top("node").map_or((NodeConfig::default(), None), |item| node::read(reader, &item, &base));
     let mut config = ClusterConfig {
         name: "default".to_owned(),
@@ -102,7 +111,11 @@ fn read(reader: &Reader<'_>, root: &DeTable<'_>, places: &mut BTreeMap<&'static 
     };
     let mut roles = Roles::default();
     let mut preset = None;
-    let cluster = top("cluster").and_then(|item| reader.table(&item).map(|table| cluster::section(reader, table, &item, places)));
+    let cluster = top("cluster").and_then(|item| {
+        reader
+            .table(&item)
+            .map(|table| cluster::section(reader, table, &item, places))
+    });
     if let Some(section) = cluster {
         let mut get = |key: &'static str| section.get(key).inspect(|item| _ = places.insert(key, item.span));
         if let Some(name) = get("name").and_then(|item| cluster::name(reader, &item)) {

@@ -83,14 +83,21 @@ pub(crate) fn digest(reader: &Reader<'_>, item: &Item<'_>) -> Option<[u8; 32]> {
             let mut bytes = [0; 32];
             for (i, byte) in bytes.iter_mut().enumerate() {
                 // `from_str_radix` would take a sign.
-                let pair = hex.get(2 * i..2 * i + 2).filter(|p| p.bytes().all(|b| b.is_ascii_hexdigit()))?;
+                let pair = hex
+                    .get(2 * i..2 * i + 2)
+                    .filter(|p| p.bytes().all(|b| b.is_ascii_hexdigit()))?;
                 *byte = u8::from_str_radix(pair, 16).ok()?;
             }
             Some(bytes)
         });
     if bytes.is_none() {
         let help = "write `sha256:` and 64 hexadecimal digits, as `sha256sum` prints them";
-        reader.error(Code::InvalidValue, item.span, format!("`{}` is no SHA-256 digest", item.path), help);
+        reader.error(
+            Code::InvalidValue,
+            item.span,
+            format!("`{}` is no SHA-256 digest", item.path),
+            help,
+        );
     }
     bytes
 }

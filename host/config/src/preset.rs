@@ -10,7 +10,8 @@ use crate::section::in_order;
 use std::fmt;
 use toml::de::DeTable;
 
-/// Whether the mail server's roles exist beside those that a file sets, and why. The rules are tried in the order of the variants.
+/// Whether the mail server's roles exist beside those that a file sets, and why. The rules are tried in the order of
+/// the variants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MailRoles {
     /// They exist: `cluster.preset` is `"stalwart"`.
@@ -21,7 +22,8 @@ pub enum MailRoles {
     Mentioned(&'static str),
     /// They exist: the file is the mail server's own, which does not start without `storage.data`.
     ItsOwnFile,
-    /// They exist: the file sets no role, and says this, which files of the mail server say. Such a file means all of its roles.
+    /// They exist: the file sets no role, and says this, which files of the mail server say. Such a file means all of
+    /// its roles.
     LikeItsFile(String),
     /// None exists: the file sets roles of its own and mentions none of the mail server's.
     OthersOnly,
@@ -70,7 +72,10 @@ impl fmt::Display for MailRoles {
             Self::Declined => f.write_str("`cluster.preset` is \"none\""),
             Self::Mentioned(name) => write!(f, "the file mentions `{name}`"),
             Self::ItsOwnFile => f.write_str("the file has the mail server's `storage.data`"),
-            Self::LikeItsFile(says) => write!(f, "the file sets no role and has {says}, as the mail server's files have"),
+            Self::LikeItsFile(says) => write!(
+                f,
+                "the file sets no role and has {says}, as the mail server's files have"
+            ),
             Self::OthersOnly => f.write_str("the file mentions none of them"),
             Self::NotItsFile => f.write_str("the file sets no role, and nothing in it is the mail server's"),
         }
@@ -85,11 +90,13 @@ const PRESETS: [&str; 2] = [STALWART, "none"];
 
 /// `cluster.preset`.
 pub(crate) fn read(reader: &Reader<'_>, item: &Item<'_>) -> Option<&'static str> {
-    reader.word(item, &PRESETS).and_then(|index| PRESETS.get(index).copied())
+    reader
+        .word(item, &PRESETS)
+        .and_then(|index| PRESETS.get(index).copied())
 }
 
-/// What in `[cluster]` only files of the mail server have, or have as well: not `node-id`, which is particular to each node and must not decide
-/// what all nodes share.
+/// What in `[cluster]` only files of the mail server have, or have as well: not `node-id`, which is particular to each
+/// node and must not decide what all nodes share.
 fn of_its_cluster(cluster: &DeTable<'_>, coordinator: &CoordinatorConfig) -> Option<String> {
     let shown = |key: &str| format!("`cluster.{key}`");
     if let Some(key) = keys::GOSSIP.iter().find(|key| cluster.contains_key(**key)) {
@@ -97,7 +104,10 @@ fn of_its_cluster(cluster: &DeTable<'_>, coordinator: &CoordinatorConfig) -> Opt
     }
     // A blank one is how the mail server's web administration switches it off.
     let its_kind = match coordinator {
-        CoordinatorConfig::Redis(_) | CoordinatorConfig::Nats(_) | CoordinatorConfig::Kafka(_) | CoordinatorConfig::Zenoh(_) => true,
+        CoordinatorConfig::Redis(_)
+        | CoordinatorConfig::Nats(_)
+        | CoordinatorConfig::Kafka(_)
+        | CoordinatorConfig::Zenoh(_) => true,
         CoordinatorConfig::Sqlite { path } => path.is_none(),
         CoordinatorConfig::Memory | CoordinatorConfig::Component(_) => false,
     };
@@ -134,9 +144,15 @@ pub fn explain_roles(config: &ClusterConfig) -> String {
     };
     match (why.exist(), named.as_str()) {
         (true, "") => format!("roles: the mail server's {}: {why}", known::KNOWN_ROLES.len()),
-        (true, _) => format!("roles: {named}, and the mail server's {}: {why}", known::KNOWN_ROLES.len()),
+        (true, _) => format!(
+            "roles: {named}, and the mail server's {}: {why}",
+            known::KNOWN_ROLES.len()
+        ),
         (false, "") => {
-            format!("roles: none: {why}; add some in [cluster.roles], or the mail server's by `preset = \"stalwart\"` in [cluster]")
+            format!(
+                "roles: none: {why}; add some in [cluster.roles], or the mail server's by `preset = \"stalwart\"` in \
+                 [cluster]"
+            )
         }
         (false, _) => format!("roles: {named}, and none of the mail server's: {why}"),
     }

@@ -99,7 +99,13 @@ impl<'s> Reader<'s> {
     /// Records what was found about the way a section is written.
     pub(crate) fn found(&mut self, finding: Finding) {
         let broken = (finding.code == Code::Syntax).then(|| self.source.line(finding.span.start));
-        self.report(finding.severity, finding.code, finding.span, finding.message, finding.help);
+        self.report(
+            finding.severity,
+            finding.code,
+            finding.span,
+            finding.message,
+            finding.help,
+        );
         self.broken_lines.extend(broken);
     }
 
@@ -136,7 +142,11 @@ impl<'s> Reader<'s> {
     }
 
     pub(crate) fn finish(self) -> (Vec<Problem>, Vec<Span>, Values) {
-        (self.problems.into_inner(), self.secrets.into_inner(), self.values.into_inner())
+        (
+            self.problems.into_inner(),
+            self.secrets.into_inner(),
+            self.values.into_inner(),
+        )
     }
 
     /// The text of `item`, macros replaced. What they bring in is never shown; `note` is told of it.
@@ -167,7 +177,14 @@ impl<'s> Reader<'s> {
     /// What was fetched from elsewhere for `item`, or the report that it cannot be.
     pub(crate) fn fetched(&self, item: &Item<'_>, fetched: Result<String, FetchError>) -> Option<String> {
         fetched
-            .map_err(|e| self.error(Code::MissingSecret, item.span, format!("`{}`: {e}", item.path), e.help()))
+            .map_err(|e| {
+                self.error(
+                    Code::MissingSecret,
+                    item.span,
+                    format!("`{}`: {e}", item.path),
+                    e.help(),
+                );
+            })
             .ok()
     }
 
@@ -175,7 +192,11 @@ impl<'s> Reader<'s> {
     pub(crate) fn table<'t>(&self, item: &Item<'t>) -> Option<&'t DeTable<'t>> {
         let table = item.value.as_table();
         if table.is_none() {
-            self.wrong_type(item, "a table", format!("write it as `[{}]` with its keys below", item.path));
+            self.wrong_type(
+                item,
+                "a table",
+                format!("write it as `[{}]` with its keys below", item.path),
+            );
         }
         table
     }
@@ -227,7 +248,13 @@ impl<'s> Reader<'s> {
 
     /// The integer within `range` that `item` must be. A quoted one is refused unless a macro brings it in.
     pub(crate) fn integer(&self, item: &Item<'_>, range: RangeInclusive<u64>) -> Option<u64> {
-        let help = || format!("write a whole number from {} to {}, without quotes", range.start(), range.end());
+        let help = || {
+            format!(
+                "write a whole number from {} to {}, without quotes",
+                range.start(),
+                range.end()
+            )
+        };
         let number = match item.value {
             DeValue::Integer(number) => i128::from_str_radix(number.as_str(), number.radix()).unwrap_or(i128::MAX),
             DeValue::String(text) if secret::has_macro(text) => {
@@ -297,7 +324,14 @@ impl<'s> Reader<'s> {
         )
     }
 
-    fn measure(&self, item: &Item<'_>, range: RangeInclusive<u64>, parse: fn(&str) -> Option<u64>, what: &str, help: &str) -> Option<u64> {
+    fn measure(
+        &self,
+        item: &Item<'_>,
+        range: RangeInclusive<u64>,
+        parse: fn(&str) -> Option<u64>,
+        what: &str,
+        help: &str,
+    ) -> Option<u64> {
         let value = match item.value {
             DeValue::Integer(_) => return self.integer(item, range),
             DeValue::String(_) => parse(&self.text(item)?),
@@ -307,12 +341,22 @@ impl<'s> Reader<'s> {
             }
         };
         let Some(value) = value else {
-            self.error(Code::InvalidValue, item.span, format!("`{}` is not {what}", item.path), help);
+            self.error(
+                Code::InvalidValue,
+                item.span,
+                format!("`{}` is not {what}", item.path),
+                help,
+            );
             return None;
         };
         if !range.contains(&value) {
             let unit = if what == "a size" { "bytes" } else { "milliseconds" };
-            let message = format!("`{}` must be from {} to {} {unit}", item.path, range.start(), range.end());
+            let message = format!(
+                "`{}` must be from {} to {} {unit}",
+                item.path,
+                range.start(),
+                range.end()
+            );
             self.error(Code::OutOfRange, item.span, message, help);
             return None;
         }

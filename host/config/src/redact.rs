@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 /// What stands in a message instead.
 const HIDDEN: &str = "***";
 
-/// The shortest value that is looked for in messages about other things: a shorter one is a word that may be meant otherwise.
+/// The shortest value that is looked for in messages about other things: a shorter one is a word that may be meant
+/// otherwise.
 const MIN_ELSEWHERE: usize = 8;
 
 /// The values of one file that must not be shown.
@@ -37,7 +38,11 @@ impl Values {
     pub(crate) fn redact(&self, span: Option<Span>, text: String) -> String {
         let mut text = text;
         for ((start, end), values) in &self.by_place {
-            for value in values.iter().map(Secret::expose).filter(|value| value.len() >= MIN_ELSEWHERE) {
+            for value in values
+                .iter()
+                .map(Secret::expose)
+                .filter(|value| value.len() >= MIN_ELSEWHERE)
+            {
                 if text.contains(value) {
                     text = text.replace(value, HIDDEN);
                 }
@@ -116,11 +121,21 @@ mod test {
     fn what_is_quoted_from_a_value_is_hidden_where_it_stands() {
         let values = values((10, 20), "1,4x\n");
         let about = |start, end, text: &str| values.redact(Some(Span { start, end }), text.to_owned());
-        assert_eq!(about(12, 13, "`4x` in `a.b` is no \"id\""), "`***` in `a.b` is no \"id\"");
+        assert_eq!(
+            about(12, 13, "`4x` in `a.b` is no \"id\""),
+            "`***` in `a.b` is no \"id\""
+        );
         assert_eq!(about(30, 40, "`4x` in `a.b`"), "`4x` in `a.b`", "another value");
-        assert_eq!(about(10, 20, "the file `/etc/1,4x` is absent"), "the file `/etc/***` is absent");
-        let number = |text: &str| self::values((10, 20), "12345").redact(Some(Span { start: 10, end: 20 }), text.to_owned());
-        assert_eq!(number("the id 12345 is not from 1 to 511"), "the id *** is not from 1 to 511");
+        assert_eq!(
+            about(10, 20, "the file `/etc/1,4x` is absent"),
+            "the file `/etc/***` is absent"
+        );
+        let number =
+            |text: &str| self::values((10, 20), "12345").redact(Some(Span { start: 10, end: 20 }), text.to_owned());
+        assert_eq!(
+            number("the id 12345 is not from 1 to 511"),
+            "the id *** is not from 1 to 511"
+        );
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use crate::mask;
 use serde_json::{Map, Value};
 
-/// What to say about a file that is a JSON object: what it is, and how to write what it says. `None` for any other file.
+/// What to say about a file that is a JSON object: what it is, and how to write what it says. `None` for any other
+/// file.
 pub(crate) fn explain(text: &str) -> Option<(String, String)> {
     let text = text.trim_start_matches('\u{feff}').trim_start();
     // A table in braces is not what a TOML file begins with.
@@ -17,14 +18,13 @@ pub(crate) fn explain(text: &str) -> Option<(String, String)> {
             "write sections and keys, as in `[cluster]` and below it `coordinator = \"redis\"`".into(),
         ));
     };
-    let message = "the file is a JSON object, as release 0.16 of the mail server and later ones keep the coordinator in their database; \
-                   a configuration is TOML";
+    let message = "the file is a JSON object, as release 0.16 of the mail server and later ones keep the coordinator \
+                   in their database; a configuration is TOML";
     let help = match object.get("@type").and_then(Value::as_str).and_then(kind) {
         Some((kind, redis_type)) => format!("write the same as:\n\n{}", as_toml(&object, kind, redis_type)),
-        None => {
-            "write a section `[store.\"<id>\"]` with its `type` and the keys in docs/configuration.md, and name it in `cluster.coordinator`"
-                .to_owned()
-        }
+        None => "write a section `[store.\"<id>\"]` with its `type` and the keys in docs/configuration.md, and name \
+                 it in `cluster.coordinator`"
+            .to_owned(),
     };
     Some((message.into(), help))
 }
@@ -42,7 +42,8 @@ fn kind(name: &str) -> Option<(&'static str, Option<&'static str>)> {
     })
 }
 
-/// The object as a section. Only plain texts, numbers and lists of texts are taken over, and nothing that may be secret.
+/// The object as a section. Only plain texts, numbers and lists of texts are taken over, and nothing that may be
+/// secret.
 fn as_toml(object: &Map<String, Value>, kind: &str, redis_type: Option<&str>) -> String {
     let mut lines = vec![
         "[cluster]".to_owned(),

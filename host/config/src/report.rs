@@ -28,15 +28,22 @@ impl Report {
     pub(crate) fn extend(&mut self, problems: Vec<Problem>) {
         self.problems.extend(problems);
         let order = |file: &str| self.sources.iter().position(|s| s.name == file);
-        self.problems.sort_by_cached_key(|p| (order(&p.file), p.span, p.severity, p.code));
+        self.problems
+            .sort_by_cached_key(|p| (order(&p.file), p.span, p.severity, p.code));
         self.problems.dedup();
     }
 
-    /// Adds what a node refuses that is to start with the file called `name`; only a warning where the file may be meant for another machine.
+    /// Adds what a node refuses that is to start with the file called `name`; only a warning where the file may be
+    /// meant for another machine.
     pub fn add_refusal(&mut self, name: &str, severity: Severity, message: &str) {
         let help = "correct what it names: a node that starts with this file refuses it before it asks any server";
-        let problem =
-            Source::new(name, String::new()).problem(severity, Code::Refused, None, format!("{name}: {message}"), help.to_owned());
+        let problem = Source::new(name, String::new()).problem(
+            severity,
+            Code::Refused,
+            None,
+            format!("{name}: {message}"),
+            help.to_owned(),
+        );
         self.extend(vec![problem]);
     }
 
@@ -64,7 +71,8 @@ impl Report {
         self.problems.iter().any(|p| p.code == code)
     }
 
-    /// Every problem with its place, the offending text underlined, and a help line; a count at the end. Empty if there are none.
+    /// Every problem with its place, the offending text underlined, and a help line; a count at the end. Empty if there
+    /// are none.
     ///
     /// With `color`, ANSI escape codes. Secrets show as asterisks.
     #[must_use]
@@ -109,7 +117,11 @@ impl Report {
                 } else {
                     // The snippet begins in the middle of a line and would name another column.
                     title
-                        .element(Origin::path(&problem.file).line(problem.line).char_column(problem.column))
+                        .element(
+                            Origin::path(&problem.file)
+                                .line(problem.line)
+                                .char_column(problem.column),
+                        )
                         .element(snippet)
                 }
             }
@@ -119,8 +131,8 @@ impl Report {
         renderer.render(&[group])
     }
 
-    /// A JSON array with one object for each problem: `severity`, `code`, `file`, `line`, `column`, `end-line`, `end-column`,
-    /// `message`, `help`.
+    /// A JSON array with one object for each problem: `severity`, `code`, `file`, `line`, `column`, `end-line`,
+    /// `end-column`, `message`, `help`.
     #[must_use]
     pub fn render_json(&self) -> String {
         // Plain strings and numbers: cannot fail.
@@ -136,7 +148,8 @@ impl std::fmt::Display for Report {
 
 impl std::error::Error for Report {}
 
-/// The text to show around `span`: the lines that it touches, or a part of them where they are longer than anybody reads.
+/// The text to show around `span`: the lines that it touches, or a part of them where they are longer than anybody
+/// reads.
 fn window(source: &Source, span: Span) -> (usize, Range<usize>) {
     let (first, lines) = source.lines(span);
     let mut start = lines.start.max(span.start.saturating_sub(WINDOW));

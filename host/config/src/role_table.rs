@@ -16,7 +16,12 @@ use toml::de::{DeTable, DeValue};
 const MODES: [(&str, Mode); 2] = [("primary", Mode::Primary), ("all", Mode::All)];
 
 /// Reads the role `name` from `table`. `None` after any problem.
-pub(crate) fn read<'t>(context: &RoleReader<'_, '_>, item: &Item<'t>, table: &'t DeTable<'t>, name: &str) -> Option<RoleSpec> {
+pub(crate) fn read<'t>(
+    context: &RoleReader<'_, '_>,
+    item: &Item<'t>,
+    table: &'t DeTable<'t>,
+    name: &str,
+) -> Option<RoleSpec> {
     let reader = context.reader;
     let section = Section::new(reader, table, &item.path, keys::ROLE);
     check_name(context, &section, item, name);
@@ -24,7 +29,9 @@ pub(crate) fn read<'t>(context: &RoleReader<'_, '_>, item: &Item<'t>, table: &'t
     // Each key is read even after a problem in another one, so that all problems show.
     let mode = section.read("mode", |item| mode(&section, item, name));
     let groups = section.read("groups", |item| {
-        let groups = context.groups(item, name).filter(|groups| not_empty(&section, item, groups))?;
+        let groups = context
+            .groups(item, name)
+            .filter(|groups| not_empty(&section, item, groups))?;
         if mode.is_none() {
             context.refuse_unsharded(item, name, &groups)?;
         }
@@ -74,7 +81,9 @@ fn mode(section: &Section<'_, '_, '_>, item: &Item<'_>, name: &str) -> Option<Mo
 
 /// The policies that come along take no settings, and refuse any.
 fn check_settings(section: &Section<'_, '_, '_>, policy: &str, config: Option<&str>) {
-    let given = section.get("config").filter(|_| config.is_some_and(|config| config != "{}"));
+    let given = section
+        .get("config")
+        .filter(|_| config.is_some_and(|config| config != "{}"));
     if let (Some(item), true) = (given, known::BUNDLED_POLICIES.contains(&policy)) {
         let message = format!("the policy \"{policy}\" takes no settings");
         let help = "remove `config`, or name a policy of your own with `policy`";
@@ -85,7 +94,9 @@ fn check_settings(section: &Section<'_, '_, '_>, policy: &str, config: Option<&s
 
 /// A role of one's own must have a proper name that is no near miss of a known one.
 fn check_name(context: &RoleReader<'_, '_>, section: &Section<'_, '_, '_>, item: &Item<'_>, name: &str) {
-    let custom = section.read("custom", |item| context.reader.flag(item)).unwrap_or(false);
+    let custom = section
+        .read("custom", |item| context.reader.flag(item))
+        .unwrap_or(false);
     if known::is_known(name) {
         return;
     }
@@ -93,12 +104,17 @@ fn check_name(context: &RoleReader<'_, '_>, section: &Section<'_, '_, '_>, item:
         section.fail();
         return;
     }
-    let near = known::KNOWN_ROLES.iter().find(|role| strsim::damerau_levenshtein(name, role) <= 2);
+    let near = known::KNOWN_ROLES
+        .iter()
+        .find(|role| strsim::damerau_levenshtein(name, role) <= 2);
     if let (Some(role), false) = (near, custom) {
         let help = format!("did you mean `{role}`? If it is a role of your own, add `custom = true`");
-        context
-            .reader
-            .error(Code::UnknownRole, item.key_span, format!("there is no role `{name}`"), help);
+        context.reader.error(
+            Code::UnknownRole,
+            item.key_span,
+            format!("there is no role `{name}`"),
+            help,
+        );
         section.fail();
     }
 }
@@ -134,7 +150,9 @@ fn not_empty(section: &Section<'_, '_, '_>, item: &Item<'_>, groups: &[Vec<Membe
 
 fn replicas(section: &Section<'_, '_, '_>, item: &Item<'_>) -> Option<Replicas> {
     match item.value {
-        DeValue::String(text) if !crate::secret::has_macro(text) => section.reader.word(item, &["every"]).map(|_| Replicas::Every),
+        DeValue::String(text) if !crate::secret::has_macro(text) => {
+            section.reader.word(item, &["every"]).map(|_| Replicas::Every)
+        }
         // The widest row of owners that a plan can hold.
         _ => section.reader.integer32(item, 1..=1_024).map(Replicas::Count),
     }
@@ -185,9 +203,12 @@ fn nodes(context: &RoleReader<'_, '_>, item: &Item<'_>) -> Option<Vec<Member>> {
     }
     if members.is_empty() && good {
         let message = format!("`{}` names no node", item.path);
-        context
-            .reader
-            .error(Code::EmptyShard, item.span, message, "name some, or remove the key to allow all");
+        context.reader.error(
+            Code::EmptyShard,
+            item.span,
+            message,
+            "name some, or remove the key to allow all",
+        );
         return None;
     }
     good.then_some(members)

@@ -216,7 +216,10 @@ impl RoleReader<'_, '_> {
         }
         let shown: Vec<_> = group.iter().take(8).map(bare).collect();
         let more = if group.len() > shown.len() { ",…" } else { "" };
-        let table = format!("{{ shards = 16, replicas = 2, nodes = [\"{}{more}\"] }}", shown.join(","));
+        let table = format!(
+            "{{ shards = 16, replicas = 2, nodes = [\"{}{more}\"] }}",
+            shown.join(",")
+        );
         let help = if more.is_empty() && group.iter().all(|m| matches!(m, Member::Node(_))) {
             let each: Vec<_> = group.iter().map(|m| vec![m.clone()]).collect();
             format!(
@@ -229,7 +232,8 @@ impl RoleReader<'_, '_> {
         self.reader.error(
             Code::UnshardedPush,
             item.span,
-            "`push-notifications` must be sharded: with one list of several nodes, users would be notified more than once",
+            "`push-notifications` must be sharded: with one list of several nodes, users would be notified more than \
+             once",
             help,
         );
         None

@@ -72,9 +72,13 @@ impl fmt::Display for FetchError {
             Self::Macro(name) => write!(f, "the macro `%{{{name}}}%` is not known here"),
             Self::OldMacro(name) => write!(
                 f,
-                "the macro `%{{{name}}}%` is of early releases, which took its value from `[macros]`: it is not known here"
+                "the macro `%{{{name}}}%` is of early releases, which took its value from `[macros]`: it is not known \
+                 here"
             ),
-            Self::TooMuch => write!(f, "the macros of this file bring in more than {MAX_FETCHED_BYTES} bytes (1 MiB)"),
+            Self::TooMuch => write!(
+                f,
+                "the macros of this file bring in more than {MAX_FETCHED_BYTES} bytes (1 MiB)"
+            ),
         }
     }
 }
@@ -82,13 +86,20 @@ impl fmt::Display for FetchError {
 impl FetchError {
     pub(crate) fn help(&self) -> &'static str {
         match self {
-            Self::NoVariable(_) | Self::VariableNotText(_) => "set the variable for this process, or use a file: `%{file:/path}%`",
-            Self::File(..) => "check the path, and that this user may read it; it is a regular file of at most 64 KiB of UTF-8",
+            Self::NoVariable(_) | Self::VariableNotText(_) => {
+                "set the variable for this process, or use a file: `%{file:/path}%`"
+            }
+            Self::File(..) => {
+                "check the path, and that this user may read it; it is a regular file of at most 64 KiB of UTF-8"
+            }
             Self::Macro(_) => "use `%{env:NAME}%` or `%{file:/path}%`; `%{cfg:…}%` is for the mail server alone",
             Self::OldMacro(_) => {
-                "write here what it stands for, or use `%{env:NAME}%` or `%{file:/path}%`; `[macros]` is of the mail server's releases up to 0.5"
+                "write here what it stands for, or use `%{env:NAME}%` or `%{file:/path}%`; `[macros]` is of the mail \
+                 server's releases up to 0.5"
             }
-            Self::TooMuch => "are these the right files? A secret takes a few hundred bytes, a certificate a few thousand",
+            Self::TooMuch => {
+                "are these the right files? A secret takes a few hundred bytes, a certificate a few thousand"
+            }
         }
     }
 }
@@ -147,7 +158,8 @@ fn plain(name: &str) -> &str {
     if looks { name } else { "…" }
 }
 
-/// Replaces each `%{env:NAME}%` and `%{file:/path}%` in `text`, within `budget`; what they bring in is not looked at again.
+/// Replaces each `%{env:NAME}%` and `%{file:/path}%` in `text`, within `budget`; what they bring in is not looked at
+/// again.
 pub(crate) fn expand(text: &str, budget: &Budget) -> Result<String, FetchError> {
     expand_noting(text, budget, |_| {})
 }
@@ -157,7 +169,9 @@ pub(crate) fn expand_noting(text: &str, budget: &Budget, mut note: impl FnMut(&s
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("%{") {
-        let Some((inner, tail)) = after.split_once("}%") else { break };
+        let Some((inner, tail)) = after.split_once("}%") else {
+            break;
+        };
         out.push_str(before);
         let origin = match inner.split_once(':') {
             Some(("env", name)) => Origin::Env(name),

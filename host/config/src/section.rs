@@ -25,7 +25,12 @@ pub(crate) struct Section<'r, 's, 't> {
 
 impl<'r, 's, 't> Section<'r, 's, 't> {
     /// The section in `table`; every key that is not among `keys` is reported.
-    pub(crate) fn new(reader: &'r Reader<'s>, table: &'t DeTable<'t>, path: &str, keys: &'static [&'static str]) -> Self {
+    pub(crate) fn new(
+        reader: &'r Reader<'s>,
+        table: &'t DeTable<'t>,
+        path: &str,
+        keys: &'static [&'static str],
+    ) -> Self {
         Self::besides(reader, table, path, keys, &[])
     }
 
@@ -54,9 +59,17 @@ impl<'r, 's, 't> Section<'r, 's, 't> {
 
     /// The value of `key`, if there is one.
     pub(crate) fn get(&self, key: &str) -> Option<Item<'t>> {
-        debug_assert!(self.keys.contains(&key), "{key} is not in the list of keys of {}", self.path);
+        debug_assert!(
+            self.keys.contains(&key),
+            "{key} is not in the list of keys of {}",
+            self.path
+        );
         let (key, value) = self.table.get_key_value(key)?;
-        Some(Item::new(format!("{}.{}", self.path, key.get_ref()), key.span().into(), value))
+        Some(Item::new(
+            format!("{}.{}", self.path, key.get_ref()),
+            key.span().into(),
+            value,
+        ))
     }
 
     /// What `read` makes of the value of `key`, if there is one. A `None` from `read` fails the section.
@@ -91,7 +104,11 @@ pub(crate) fn unknown_key<'c>(
         Some(meant) => format!("did you mean `{meant}`?"),
         None => {
             let known: Vec<_> = candidates.into_iter().collect();
-            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            let known = if known.is_empty() {
+                "none".to_owned()
+            } else {
+                known.join(", ")
+            };
             format!("remove it, or use one of the keys of `{path}`: {known}")
         }
     };

@@ -66,7 +66,10 @@ pub fn differences(here: &SharedSettings, there: &SharedSettings) -> Vec<Differe
     let keys: BTreeSet<&str> = here.0.keys().chain(there.0.keys()).copied().collect();
     let mut found: Vec<Difference> = Vec::new();
     for key in keys.into_iter().filter(|key| here.0.get(key) != there.0.get(key)) {
-        let role = key.strip_prefix(ROLES).and_then(|rest| rest.rsplit_once('.')).map(|(role, _)| role);
+        let role = key
+            .strip_prefix(ROLES)
+            .and_then(|rest| rest.rsplit_once('.'))
+            .map(|(role, _)| role);
         let difference = match role.filter(|role| !here.has_role(role) || !there.has_role(role)) {
             Some(role) => Difference {
                 key: format!("{ROLES}{role}"),
@@ -121,7 +124,13 @@ struct Lines<'t>(BTreeMap<&'t str, &'t str>);
 
 impl<'t> Lines<'t> {
     fn of(settings: &'t SharedSettings) -> Self {
-        Self(settings.text.lines().filter_map(|line| line.split_once(" = ")).collect())
+        Self(
+            settings
+                .text
+                .lines()
+                .filter_map(|line| line.split_once(" = "))
+                .collect(),
+        )
     }
 
     /// The keys of a role, without what they begin with.
@@ -138,7 +147,10 @@ impl<'t> Lines<'t> {
 
     /// The role as a table.
     fn role(&self, role: &str) -> Option<String> {
-        let fields: Vec<_> = self.fields(role).map(|(key, value)| format!("{key} = {value}")).collect();
+        let fields: Vec<_> = self
+            .fields(role)
+            .map(|(key, value)| format!("{key} = {value}"))
+            .collect();
         (!fields.is_empty()).then(|| format!("{{ {} }}", fields.join(", ")))
     }
 
@@ -226,7 +238,11 @@ fn fields(role: &RoleSpec) -> Vec<(&'static str, String)> {
 
 /// A role that all owners do wants every node, and groups want every member.
 pub(crate) fn usual_replicas(all: bool, groups: bool) -> Replicas {
-    if all || groups { Replicas::Every } else { Replicas::Count(1) }
+    if all || groups {
+        Replicas::Every
+    } else {
+        Replicas::Count(1)
+    }
 }
 
 pub(crate) fn usual_policy(groups: bool) -> &'static str {

@@ -33,11 +33,17 @@ pub(crate) fn check(reader: &Reader<'_>, root: &DeTable<'_>) {
             name.escape_debug()
         );
         let span: Span = key.span().into();
-        reader.warn(Code::SimilarSection, span, message, format!("did you mean `{}`?", written(meant)));
+        reader.warn(
+            Code::SimilarSection,
+            span,
+            message,
+            format!("did you mean `{}`?", written(meant)),
+        );
     }
 }
 
-/// Whether a table has a key that `[node]` has: of four letters, there are words that are like it and mean something else.
+/// Whether a table has a key that `[node]` has: of four letters, there are words that are like it and mean something
+/// else.
 fn has_key_of_node(value: &DeValue<'_>) -> bool {
     value
         .as_table()
@@ -46,14 +52,23 @@ fn has_key_of_node(value: &DeValue<'_>) -> bool {
 
 /// `store`, if `name` is like it and holds the coordinator that `store` does not.
 fn store(root: &DeTable<'_>, name: &str, value: &DeValue<'_>) -> Option<&'static str> {
-    let named = root.get("cluster")?.get_ref().as_table()?.get("coordinator")?.get_ref().as_str()?;
+    let named = root
+        .get("cluster")?
+        .get_ref()
+        .as_table()?
+        .get("coordinator")?
+        .get_ref()
+        .as_str()?;
     let known = root.get("store").and_then(|stores| stores.get_ref().as_table());
     let missing = known.is_none_or(|stores| !stores.contains_key(named));
-    let like = !secret::has_macro(named) && name.len() <= 8 && strsim::damerau_levenshtein("store", &name.to_ascii_lowercase()) <= 2;
+    let like = !secret::has_macro(named)
+        && name.len() <= 8
+        && strsim::damerau_levenshtein("store", &name.to_ascii_lowercase()) <= 2;
     (like && missing && value.as_table()?.contains_key(named)).then_some("store")
 }
 
-/// The keys from a table to the first header below it, if it has none of its own, or to the first value. Whether it is a header.
+/// The keys from a table to the first header below it, if it has none of its own, or to the first value. Whether it is
+/// a header.
 fn first_below(value: &DeValue<'_>, start: usize, text: &str) -> (Vec<String>, bool) {
     let (mut keys, mut value, mut start) = (Vec::new(), value, start);
     loop {

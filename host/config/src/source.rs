@@ -27,7 +27,9 @@ pub(crate) struct Refused {
 
 impl Source {
     pub(crate) fn new(name: &str, text: String) -> Self {
-        let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(i, _)| i + 1)).collect();
+        let line_starts = std::iter::once(0)
+            .chain(text.match_indices('\n').map(|(i, _)| i + 1))
+            .collect();
         Self {
             name: name.to_owned(),
             text,
@@ -61,27 +63,29 @@ impl Source {
         if bytes.len() as u64 > MAX_FILE_BYTES {
             return Err(Self::too_large(name));
         }
-        String::from_utf8(bytes).map(|text| Self::new(name, text)).map_err(|error| {
-            let at = error.utf8_error().valid_up_to();
-            // Everything before `at` is as in the file, so places are right; the bad byte shows as U+FFFD.
-            let source = Self::new(name, String::from_utf8_lossy(error.as_bytes()).into_owned());
-            let span = Span {
-                start: at,
-                end: at + char::REPLACEMENT_CHARACTER.len_utf8(),
-            };
-            let message = format!("byte {at} of the file is not UTF-8");
-            let problem = source.problem(
-                Severity::Error,
-                Code::NotUtf8,
-                Some(span),
-                message,
-                "save the file as UTF-8".to_owned(),
-            );
-            Box::new(Refused {
-                source: source.masked(&[], Values::default()),
-                problem,
+        String::from_utf8(bytes)
+            .map(|text| Self::new(name, text))
+            .map_err(|error| {
+                let at = error.utf8_error().valid_up_to();
+                // Everything before `at` is as in the file, so places are right; the bad byte shows as U+FFFD.
+                let source = Self::new(name, String::from_utf8_lossy(error.as_bytes()).into_owned());
+                let span = Span {
+                    start: at,
+                    end: at + char::REPLACEMENT_CHARACTER.len_utf8(),
+                };
+                let message = format!("byte {at} of the file is not UTF-8");
+                let problem = source.problem(
+                    Severity::Error,
+                    Code::NotUtf8,
+                    Some(span),
+                    message,
+                    "save the file as UTF-8".to_owned(),
+                );
+                Box::new(Refused {
+                    source: source.masked(&[], Values::default()),
+                    problem,
+                })
             })
-        })
     }
 
     fn too_large(name: &str) -> Box<Refused> {
@@ -98,7 +102,14 @@ impl Source {
     }
 
     /// A problem at `span` of this file.
-    pub(crate) fn problem(&self, severity: Severity, code: Code, span: Option<Span>, message: String, help: String) -> Problem {
+    pub(crate) fn problem(
+        &self,
+        severity: Severity,
+        code: Code,
+        span: Option<Span>,
+        message: String,
+        help: String,
+    ) -> Problem {
         let (line, column) = span.map_or((0, 0), |s| self.position(s.start));
         let (end_line, end_column) = span.map_or((0, 0), |s| self.position(s.end));
         Problem {
@@ -142,8 +153,8 @@ impl Source {
         (line, start..end)
     }
 
-    /// The same source with every secret in it replaced by asterisks, byte for byte, so that spans still fit; `values` are kept out
-    /// of whatever will be said about it.
+    /// The same source with every secret in it replaced by asterisks, byte for byte, so that spans still fit; `values`
+    /// are kept out of whatever will be said about it.
     pub(crate) fn masked(mut self, secrets: &[Span], values: Values) -> Self {
         mask::hide(&mut self.text, secrets);
         self.values = values;

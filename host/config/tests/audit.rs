@@ -20,14 +20,24 @@ fn check_all(texts: &[&str], options: &CheckOptions) -> Report {
 
 /// What is said besides that nodes have nowhere to meet, which the texts here leave open.
 fn said(report: &Report) -> Vec<&Problem> {
-    report.problems().iter().filter(|p| p.code != Code::NoCoordinator).collect()
+    report
+        .problems()
+        .iter()
+        .filter(|p| p.code != Code::NoCoordinator)
+        .collect()
 }
 
 /// File number, line and code of each problem.
 fn found(report: &Report) -> Vec<(char, usize, Code)> {
     said(report)
         .iter()
-        .map(|p| (p.file.chars().rev().nth(5).expect("a digit before `.toml`"), p.line, p.code))
+        .map(|p| {
+            (
+                p.file.chars().rev().nth(5).expect("a digit before `.toml`"),
+                p.line,
+                p.code,
+            )
+        })
         .collect()
 }
 
@@ -74,7 +84,9 @@ fn shards_of_uneven_size() {
     );
     assert!(is_quiet(&sound("cluster.roles.merge-threads = [\"1,2\", \"3,4\"]").1));
     // How many nodes a label selects is not known from one file.
-    assert!(is_quiet(&sound("cluster.roles.merge-threads = [\"1,2\", \"zone=a\"]").1));
+    assert!(is_quiet(
+        &sound("cluster.roles.merge-threads = [\"1,2\", \"zone=a\"]").1
+    ));
 }
 
 #[test]
@@ -162,14 +174,21 @@ fn an_id_that_no_node_holds() {
     let report = check_all(&[&file(1), &file(2)], &CheckOptions::default());
     assert_eq!(found(&report), [('0', 2, Code::UnheldId)], "{report}");
     // With a leased id among them, any id may be held.
-    let report = check_all(&[&file(1), "cluster.roles.merge-threads = [\"1-3\"]"], &CheckOptions::default());
+    let report = check_all(
+        &[&file(1), "cluster.roles.merge-threads = [\"1-3\"]"],
+        &CheckOptions::default(),
+    );
     assert!(is_quiet(&report), "{report}");
 }
 
 #[test]
 fn more_replicas_than_nodes() {
     let role = |table: &str| format!("cluster.roles.fts-indexing = «{{ {table} }}»");
-    warning(&role("replicas = 3, nodes = [\"1,2\"]"), Code::ReplicasOverNodes, "only 2 nodes");
+    warning(
+        &role("replicas = 3, nodes = [\"1,2\"]"),
+        Code::ReplicasOverNodes,
+        "only 2 nodes",
+    );
     warning(
         &role("replicas = 3, groups = [\"1,2\", \"3,4\"]"),
         Code::ReplicasOverNodes,
@@ -184,7 +203,9 @@ fn more_replicas_than_nodes() {
 #[test]
 fn labels_across_files() {
     let file = |id: u32, zone: &str| {
-        format!("cluster.node-id = {id}\ncluster.roles.purge.stores = [\"zone=a\", \"zone=b\"]\nnode.zone = \"{zone}\"\n")
+        format!(
+            "cluster.node-id = {id}\ncluster.roles.purge.stores = [\"zone=a\", \"zone=b\"]\nnode.zone = \"{zone}\"\n"
+        )
     };
     let report = check_all(&[&file(1, "a"), &file(2, "a"), &file(3, "b")], &CheckOptions::default());
     assert_eq!(
@@ -197,16 +218,21 @@ fn labels_across_files() {
 #[test]
 fn an_error_does_not_hide_the_advice() {
     let report = report("cluster.node-id = 0\ncluster.roles.purge.stores = [\"1\"]\n");
-    assert!(report.has(Code::OutOfRange) && report.has(Code::SingleNodeRole), "{report}");
+    assert!(
+        report.has(Code::OutOfRange) && report.has(Code::SingleNodeRole),
+        "{report}"
+    );
 }
 
 #[test]
 fn files_of_one_cluster_agree() {
-    let a = "cluster.node-id = 1\ncluster.name = \"mail\"\ncluster.secret = \"0123456789abcdef\"\ncluster.timing.settle = \"1s\"\n\
-             cluster.max-node-id = 63\ncluster.roles.merge-threads = [\"1,2\"]\ncluster.roles.metrics.push = [\"1,2\"]\n";
-    let b = "cluster.node-id = 2\ncluster.name = \"male\"\ncluster.secret = \"0123456789abcdeg\"\ncluster.timing.settle = \"2s\"\n\
-             cluster.max-node-id = 64\ncluster.roles.merge-threads = [\"2,1\"]\ncluster.coordinator = \"m\"\nstore.m.type = \"memory\"\n\
-             cluster.roles.mine = { groups = [\"1,2\"] }\n";
+    let a = "cluster.node-id = 1\ncluster.name = \"mail\"\ncluster.secret = \
+             \"0123456789abcdef\"\ncluster.timing.settle = \"1s\"\ncluster.max-node-id = \
+             63\ncluster.roles.merge-threads = [\"1,2\"]\ncluster.roles.metrics.push = [\"1,2\"]\n";
+    let b = "cluster.node-id = 2\ncluster.name = \"male\"\ncluster.secret = \
+             \"0123456789abcdeg\"\ncluster.timing.settle = \"2s\"\ncluster.max-node-id = \
+             64\ncluster.roles.merge-threads = [\"2,1\"]\ncluster.coordinator = \"m\"\nstore.m.type = \
+             \"memory\"\ncluster.roles.mine = { groups = [\"1,2\"] }\n";
     let report = check_all(&[a, b], &CheckOptions::default());
     let differ = |line| ('1', line, Code::SettingsDiffer);
     // Line 6 is reached by the role that differs, and by the one that `b` does not set (its roles begin there).
@@ -232,10 +258,14 @@ fn messages(report: &Report) -> Vec<String> {
 #[test]
 fn what_differs_between_files_is_told_with_both_values() {
     let a = "cluster.timing = { validity = \"20s\", settle = \"1s\" }\ncluster.roles.nightly = { shards = 4 }\n";
-    let b = "cluster.roles.nightly = { shards = 8, replicas = 2 }\ncluster.max-node-id = 63\ncluster.roles.mine = { shards = 1 }\n";
+    let b = "cluster.roles.nightly = { shards = 8, replicas = 2 }\ncluster.max-node-id = 63\ncluster.roles.mine = { \
+             shards = 1 }\n";
     let report = check_all(&[a, b], &CheckOptions::default());
     let told = messages(&report);
-    let there = |text: &str| told.iter().any(|told| told.starts_with(text) && told.contains("/0.toml`"));
+    let there = |text: &str| {
+        told.iter()
+            .any(|told| told.starts_with(text) && told.contains("/0.toml`"))
+    };
     for text in [
         "`cluster.roles.nightly.replicas` is 2 here and 1 in `",
         "`cluster.max-node-id` is 63 here and 511 in `",
@@ -283,7 +313,12 @@ fn nothing_secret_is_told_of_what_differs() {
     for texts in [[of_macro.as_str(), plain], [plain, of_macro.as_str()]] {
         let texts = texts.map(|text| format!("cluster.secret = \"hunter2-{:0>16}\"\n{text}", text.len()));
         let report = check_all(&texts.each_ref().map(String::as_str), &CheckOptions::default());
-        let shown = format!("{}{}{:?}", report.render_text(false), report.render_json(), messages(&report));
+        let shown = format!(
+            "{}{}{:?}",
+            report.render_text(false),
+            report.render_json(),
+            messages(&report)
+        );
         assert!(
             shown.contains("`cluster.secret` is another than in `") && shown.contains("nightly.nodes"),
             "{shown}"
@@ -301,7 +336,10 @@ fn an_absent_setting_differs_at_the_beginning_of_the_file() {
 
 #[test]
 fn two_files_with_one_id() {
-    let report = check_all(&["cluster.node-id = 1", "\ncluster.node-id = 1"], &CheckOptions::default());
+    let report = check_all(
+        &["cluster.node-id = 1", "\ncluster.node-id = 1"],
+        &CheckOptions::default(),
+    );
     assert_eq!(found(&report), [('1', 2, Code::DuplicateNodeId)], "{report}");
     assert_eq!(said(&report)[0].severity, Severity::Error);
 }
@@ -312,7 +350,11 @@ fn every_file_is_reported() {
         &["cluster.node-id = 0", "cluster.nam = 1", "cluster.node-id = 2\n"],
         &CheckOptions::default(),
     );
-    assert_eq!(found(&report), [('0', 1, Code::OutOfRange), ('1', 1, Code::UnknownKey)], "{report}");
+    assert_eq!(
+        found(&report),
+        [('0', 1, Code::OutOfRange), ('1', 1, Code::UnknownKey)],
+        "{report}"
+    );
 }
 
 #[test]
@@ -334,5 +376,9 @@ fn a_file_named_twice() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("0.toml");
     std::fs::write(&path, "cluster.node-id = 1").unwrap();
-    assert!(check(&[path.clone(), path], &CheckOptions::default()).problems().is_empty());
+    assert!(
+        check(&[path.clone(), path], &CheckOptions::default())
+            .problems()
+            .is_empty()
+    );
 }

@@ -1,4 +1,5 @@
-//! The mail server's own way to write its file: what is not ours does not matter, and what is ours is read if it has one meaning.
+//! The mail server's own way to write its file: what is not ours does not matter, and what is ours is read if it has
+//! one meaning.
 
 mod common;
 
@@ -24,7 +25,11 @@ fn places(report: &Report, severity: Severity) -> Vec<(usize, usize, Code)> {
 
 /// What `report` says about the way the file is written.
 fn dialect(report: &Report) -> Vec<&Problem> {
-    report.problems().iter().filter(|problem| problem.code == Code::Dialect).collect()
+    report
+        .problems()
+        .iter()
+        .filter(|problem| problem.code == Code::Dialect)
+        .collect()
 }
 
 fn redis(config: &ClusterConfig) -> &shardwright_config::RedisSection {
@@ -43,8 +48,15 @@ fn what_is_wrong_in_other_sections_does_not_matter() {
         ("backslashes-in-expressions", 3),
     ] {
         let (config, report) = case(name);
-        assert!(report.problems().iter().all(|p| p.code != Code::Dialect), "{name}\n{report}");
-        assert_eq!((config.node_id, redis(&config).id.as_str()), (Some(id), "cache"), "{name}");
+        assert!(
+            report.problems().iter().all(|p| p.code != Code::Dialect),
+            "{name}\n{report}"
+        );
+        assert_eq!(
+            (config.node_id, redis(&config).id.as_str()),
+            (Some(id), "cache"),
+            "{name}"
+        );
     }
     let (config, report) = case("broken-beyond-help-elsewhere");
     assert_eq!((config.node_id, config.node.zone.as_str()), (Some(9), "fra-1"));
@@ -55,7 +67,10 @@ fn what_is_wrong_in_other_sections_does_not_matter() {
 fn texts_without_quotes() {
     let (config, report) = case("bare-words-of-ours");
     assert_eq!(redis(&config).timeout.as_secs(), 10);
-    let says: Vec<_> = dialect(&report).iter().map(|p| (p.line, p.column, p.help.as_str())).collect();
+    let says: Vec<_> = dialect(&report)
+        .iter()
+        .map(|p| (p.line, p.column, p.help.as_str()))
+        .collect();
     let expected = [
         (4, 15, "write `coordinator = \"cache\"`"),
         (11, 8, "write `type = \"redis\"`"),
@@ -77,10 +92,18 @@ fn tables_that_are_opened_twice() {
     assert_eq!(places(&report, Severity::Warning), [(11, 2, Code::Dialect)], "{report}");
     assert!(report.problems()[0].help.contains("below one `[cluster]`"), "{report}");
     // Also where a header and a dotted key, or braces, mean the same table.
-    let (config, report) =
-        sound("cluster.node-id = 3\n[cluster]\nname = \"a\"\n[node]\nlabels = { a = \"1\" }\n[node.labels]\nb = \"2\"\n");
-    assert_eq!((config.node_id, config.name.as_str(), config.node.labels.len()), (Some(3), "a", 2));
-    assert_eq!(dialect(&report).iter().map(|p| p.line).collect::<Vec<_>>(), [2, 6], "{report}");
+    let (config, report) = sound(
+        "cluster.node-id = 3\n[cluster]\nname = \"a\"\n[node]\nlabels = { a = \"1\" }\n[node.labels]\nb = \"2\"\n",
+    );
+    assert_eq!(
+        (config.node_id, config.name.as_str(), config.node.labels.len()),
+        (Some(3), "a", 2)
+    );
+    assert_eq!(
+        dialect(&report).iter().map(|p| p.line).collect::<Vec<_>>(),
+        [2, 6],
+        "{report}"
+    );
     // A header below another is TOML.
     let (_, report) = sound("[queue]\nx = y\n[cluster.timing]\nrenew = \"5s\"\n[cluster]\nnode-id = 3\n");
     assert!(dialect(&report).is_empty(), "{report}");
@@ -125,7 +148,11 @@ fn texts_over_lines() {
     let tls = redis(&config).tls.as_ref().expect("TLS");
     let pem = format!("{:?}", tls.ca);
     assert!(pem.contains("Text"), "{pem}");
-    assert_eq!(places(&report, Severity::Warning), [(13, 10, Code::Dialect)], "{report}");
+    assert_eq!(
+        places(&report, Severity::Warning),
+        [(13, 10, Code::Dialect)],
+        "{report}"
+    );
     // Another statement in it: a quote may be missing.
     error(
         "[cluster]\nname = «\"»a\nnode-id = 3 # \"\n",
@@ -146,7 +173,11 @@ fn a_text_that_may_hide_our_section() {
         Code::Syntax,
         "a quote is missing",
     );
-    error("[a]\nb = «\"»\"\"\n[cluster]\nnode-id = 1\n", Code::Syntax, "not closed");
+    error(
+        "[a]\nb = «\"»\"\"\n[cluster]\nnode-id = 1\n",
+        Code::Syntax,
+        "not closed",
+    );
 }
 
 #[test]
@@ -160,14 +191,22 @@ fn headers_in_capitals() {
     );
     warning("[«Node»]\nzone = \"a\"\n", Code::Dialect, "write `[node]`");
     // The server folds headers, and no keys.
-    warning("«Cluster».node-id = 3\n", Code::SimilarSection, "did you mean `cluster.node-id`?");
+    warning(
+        "«Cluster».node-id = 3\n",
+        Code::SimilarSection,
+        "did you mean `cluster.node-id`?",
+    );
 }
 
 /// What has two meanings, or none, is an error in our sections, at its place.
 #[test]
 fn what_is_not_clear_is_not_read() {
     let roles = |value: &str| format!("[cluster.roles]\nfts-indexing = {value}\n");
-    error(&roles("[«01», \"2\"]"), Code::Syntax, "if a text is meant, write `\"01\"`");
+    error(
+        &roles("[«01», \"2\"]"),
+        Code::Syntax,
+        "if a text is meant, write `\"01\"`",
+    );
     error(&roles("[«1-2»]"), Code::Syntax, "if a text is meant");
     error(&roles("{ «\"1,2\"», }"), Code::Syntax, "write a list");
     error(
@@ -223,7 +262,11 @@ fn sections_with_similar_names() {
         (15, "did you mean `[policy.by-size]`?"),
     ];
     assert_eq!(says, expected, "{found}");
-    warning("[«clustre»]\nnode-id = 3\n", Code::SimilarSection, "did you mean `[cluster]`?");
+    warning(
+        "[«clustre»]\nnode-id = 3\n",
+        Code::SimilarSection,
+        "did you mean `[cluster]`?",
+    );
     let misspelt = report("cluster.coordinator = \"a\"\n[stroe.a]\ntype = \"memory\"\n");
     assert!(misspelt.has(Code::SimilarSection), "{misspelt}");
     let (_, quiet) = sound("[storage]\nx = 1\n[note]\n[mode]\n[clock]\n[police-report]\n[store.a]\ntype = \"s3\"\n");
@@ -234,7 +277,9 @@ fn sections_with_similar_names() {
 #[test]
 fn an_object_of_the_registry() {
     let report = parse(&text("registry-object.json"), "object.json").expect_err("no TOML");
-    let [problem] = report.problems() else { panic!("{report}") };
+    let [problem] = report.problems() else {
+        panic!("{report}")
+    };
     assert_eq!((problem.code, problem.severity), (Code::Syntax, Severity::Error));
     assert!(problem.message.contains("release 0.16"), "{report}");
     let (_, written) = problem.help.split_once("\n\n").expect("a configuration");

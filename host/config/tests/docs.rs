@@ -48,7 +48,11 @@ fn coordinators_have_the_settings_that_are_read() {
             }
             let ignored = matches!(setting.usage, keys::Use::Ignored(_));
             assert_eq!(row.contains("No effect:"), ignored, "{heading}, {name}");
-            assert_eq!(row.contains("Required"), setting.usage == keys::Use::Required, "{heading}, {name}");
+            assert_eq!(
+                row.contains("Required"),
+                setting.usage == keys::Use::Required,
+                "{heading}, {name}"
+            );
         }
     };
     documented("### `[store.\"<id>\"]`", keys::COMMON);
@@ -160,7 +164,11 @@ fn the_tests_that_documents_cite_are_there() {
             };
             let source = std::fs::read_to_string(meant).expect("read");
             // In some files tests are made by a macro, by their names.
-            let named = [format!("fn {test}("), format!("    {test}: "), format!("    {test} => ")];
+            let named = [
+                format!("fn {test}("),
+                format!("    {test}: "),
+                format!("    {test} => "),
+            ];
             assert!(
                 test.is_empty() || named.iter().any(|name| source.contains(name)),
                 "{document} cites {file}::{test}, and there is no such test"

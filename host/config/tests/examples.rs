@@ -94,7 +94,10 @@ fn adapters_are_granted_the_servers_that_they_are_told() {
         let CoordinatorConfig::Component(section) = config.coordinator else {
             panic!("{name}: an adapter")
         };
-        assert_eq!((section.id.as_str(), &section.adapter), (name, &AdapterSource::Bundled(name)));
+        assert_eq!(
+            (section.id.as_str(), &section.adapter),
+            (name, &AdapterSource::Bundled(name))
+        );
         let grants: Vec<_> = section.grants.iter().map(ToString::to_string).collect();
         (grants, section.config.expose().to_owned(), section.tls.is_some())
     };

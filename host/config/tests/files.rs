@@ -79,7 +79,17 @@ fn relative_paths_begin_at_the_file() {
 #[test]
 fn hostile_files_are_refused_quickly() {
     let size = usize::try_from(MAX_FILE_BYTES).unwrap();
-    let patterns: [&[u8]; 9] = [b"=", b"%{", b"secret=%{", b"[", b"a.", b"\"://\"", b"x=1\n", b"{a=", b"\"1,,\","];
+    let patterns: [&[u8]; 9] = [
+        b"=",
+        b"%{",
+        b"secret=%{",
+        b"[",
+        b"a.",
+        b"\"://\"",
+        b"x=1\n",
+        b"{a=",
+        b"\"1,,\",",
+    ];
     for pattern in patterns {
         let bytes = b"cluster.roles.fts-indexing=["
             .iter()
@@ -92,7 +102,11 @@ fn hostile_files_are_refused_quickly() {
         assert!(report.has_errors());
         assert!(!report.render_text(true).is_empty());
         let took = started.elapsed();
-        assert!(took.as_secs() < 20, "{:?} took {took:?}", String::from_utf8_lossy(pattern));
+        assert!(
+            took.as_secs() < 20,
+            "{:?} took {took:?}",
+            String::from_utf8_lossy(pattern)
+        );
     }
 }
 

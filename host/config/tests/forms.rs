@@ -23,9 +23,15 @@ fn label(key: &str, value: &str) -> Member {
 fn an_empty_file_has_sound_defaults() {
     let (config, report) = sound("");
     assert!(report.problems().is_empty());
-    assert_eq!((config.name.as_str(), config.node_id, config.max_node_id), ("default", None, 511));
+    assert_eq!(
+        (config.name.as_str(), config.node_id, config.max_node_id),
+        ("default", None, 511)
+    );
     assert_eq!(config.coordinator, CoordinatorConfig::Sqlite { path: None });
-    assert_eq!((config.timing, config.node.capacity, config.secret), (Timing::default(), 100, None));
+    assert_eq!(
+        (config.timing, config.node.capacity, config.secret),
+        (Timing::default(), 100, None)
+    );
     assert_eq!(config.roles, []);
 }
 
@@ -49,7 +55,8 @@ fn roles_of_the_mail_server_that_are_not_set_are_done_by_every_node() {
 #[test]
 fn shard_strings() {
     let (config, _) = sound(
-        "[cluster.roles.purge]\nstores = [\"1,4\", \" 2 , 3 \"]\naccounts = [\"1\", \"2\"]\n[cluster.roles.acme]\nrenew = [\"1,2\"]\n",
+        "[cluster.roles.purge]\nstores = [\"1,4\", \" 2 , 3 \"]\naccounts = [\"1\", \
+         \"2\"]\n[cluster.roles.acme]\nrenew = [\"1,2\"]\n",
     );
     let stores = role(&config, "purge.stores");
     assert_eq!(
@@ -61,14 +68,20 @@ fn shard_strings() {
         role(&config, "purge.accounts").placement,
         Placement::Groups(vec![ids(&[1]), ids(&[2])])
     );
-    assert_eq!(role(&config, "acme.renew").placement, Placement::Groups(vec![ids(&[1, 2])]));
+    assert_eq!(
+        role(&config, "acme.renew").placement,
+        Placement::Groups(vec![ids(&[1, 2])])
+    );
     assert_eq!(stores.config, "{}");
 }
 
 #[test]
 fn one_string_without_brackets_is_one_shard() {
     let (config, report) = sound("cluster.roles.fts-indexing = \"2,3\"");
-    assert_eq!(role(&config, "fts-indexing").placement, Placement::Groups(vec![ids(&[2, 3])]));
+    assert_eq!(
+        role(&config, "fts-indexing").placement,
+        Placement::Groups(vec![ids(&[2, 3])])
+    );
     assert!(is_quiet(&report), "{report}");
 }
 
@@ -142,7 +155,10 @@ fn an_empty_role_is_as_if_unset() {
 fn push_notifications_is_always_primary() {
     let (config, report) = sound("cluster.roles.push-notifications = [\"1,2\", \"3,4\"]");
     let push = role(&config, "push-notifications");
-    assert_eq!((push.shards, push.mode, push.replicas), (2, Mode::Primary, Replicas::Every));
+    assert_eq!(
+        (push.shards, push.mode, push.replicas),
+        (2, Mode::Primary, Replicas::Every)
+    );
     assert_eq!(push.policy, "static-groups");
     assert!(is_quiet(&report), "{report}");
     // What the refusal of one list of several nodes proposes.
@@ -164,9 +180,9 @@ fn ranges_and_labels() {
 #[test]
 fn table_form() {
     let (config, _) = sound(
-        "[cluster.roles]\nfts-indexing = { shards = 64 }\nmerge-threads = { shards = 8, mode = \"all\" }\n\
-         calendar-alerts = { shards = 4, replicas = \"every\", nodes = [\"zone=eu\", \"1-2\"], policy = \"rendezvous\" }\n\
-         imip-processing = { groups = [\"1,4\", \"2,3\"] }\n",
+        "[cluster.roles]\nfts-indexing = { shards = 64 }\nmerge-threads = { shards = 8, mode = \"all\" \
+         }\ncalendar-alerts = { shards = 4, replicas = \"every\", nodes = [\"zone=eu\", \"1-2\"], policy = \
+         \"rendezvous\" }\nimip-processing = { groups = [\"1,4\", \"2,3\"] }\n",
     );
     let fts = role(&config, "fts-indexing");
     assert_eq!(
@@ -177,7 +193,10 @@ fn table_form() {
     let merge = role(&config, "merge-threads");
     assert_eq!((merge.mode, merge.replicas), (Mode::All, Replicas::Every));
     let alerts = role(&config, "calendar-alerts");
-    assert_eq!((alerts.replicas, alerts.policy.as_str()), (Replicas::Every, "rendezvous"));
+    assert_eq!(
+        (alerts.replicas, alerts.policy.as_str()),
+        (Replicas::Every, "rendezvous")
+    );
     assert_eq!(
         alerts.placement,
         Placement::Nodes(vec![label("zone", "eu"), Member::Node(1), Member::Node(2)])
@@ -192,8 +211,8 @@ fn table_form() {
 #[test]
 fn roles_of_your_own() {
     let (config, _) = sound(
-        "[cluster.roles]\nnightly = { shards = 4 }\n\"reports.daily\" = { groups = [\"1,2\"] }\n[cluster.roles.reports.weekly]\nshards = 2\n\
-         [cluster.roles.merge-thread]\ncustom = true\n",
+        "[cluster.roles]\nnightly = { shards = 4 }\n\"reports.daily\" = { groups = [\"1,2\"] \
+         }\n[cluster.roles.reports.weekly]\nshards = 2\n[cluster.roles.merge-thread]\ncustom = true\n",
     );
     assert_eq!(role(&config, "nightly").shards, 4);
     assert_eq!(role(&config, "reports.daily").shards, 1);
@@ -205,8 +224,10 @@ fn roles_of_your_own() {
 
 #[test]
 fn policy_configuration_becomes_canonical_json() {
-    let a = "[policy.mine]\npath = \"Cargo.toml\"\n[cluster.roles.fts-indexing]\nshards = 1\npolicy = \"mine\"\nconfig = { b = [1, 2.5, true], a = { z = \"ü\", y = 1979-05-27 } }";
-    let b = "[policy.mine]\npath = \"Cargo.toml\"\n[cluster.roles.fts-indexing]\nshards = 1\npolicy = \"mine\"\nconfig.a.y = 1979-05-27\nconfig.a.z = \"ü\"\nconfig.b = [0x1, 2.5, true]";
+    let a = "[policy.mine]\npath = \"Cargo.toml\"\n[cluster.roles.fts-indexing]\nshards = 1\npolicy = \
+             \"mine\"\nconfig = { b = [1, 2.5, true], a = { z = \"ü\", y = 1979-05-27 } }";
+    let b = "[policy.mine]\npath = \"Cargo.toml\"\n[cluster.roles.fts-indexing]\nshards = 1\npolicy = \
+             \"mine\"\nconfig.a.y = 1979-05-27\nconfig.a.z = \"ü\"\nconfig.b = [0x1, 2.5, true]";
     let (a, b) = (sound(a).0, sound(b).0);
     assert_eq!(
         role(&a, "fts-indexing").config,
@@ -219,8 +240,9 @@ fn policy_configuration_becomes_canonical_json() {
 fn policies_and_budgets() {
     let digest = "ab".repeat(32);
     let (config, report) = sound(&format!(
-        "[policy.mine]\npath = \"Cargo.toml\"\ndigest = \"sha256:{digest}\"\nbudget = {{ wall = \"250ms\", fuel = 10, memory = \"64MiB\", output = 4096 }}\n\
-         [policy.balanced.budget]\nwall = 2000\n[cluster.roles]\nfts-indexing = {{ policy = \"mine\" }}\n"
+        "[policy.mine]\npath = \"Cargo.toml\"\ndigest = \"sha256:{digest}\"\nbudget = {{ wall = \"250ms\", fuel = 10, \
+         memory = \"64MiB\", output = 4096 }}\n[policy.balanced.budget]\nwall = 2000\n[cluster.roles]\nfts-indexing = \
+         {{ policy = \"mine\" }}\n"
     ));
     let mine = &config.policies["mine"];
     assert_eq!(
@@ -228,30 +250,46 @@ fn policies_and_budgets() {
         (Some(PathBuf::from("Cargo.toml")), Some([0xab; 32]))
     );
     assert_eq!(
-        (mine.budget.wall, mine.budget.fuel, mine.budget.memory, mine.budget.output),
+        (
+            mine.budget.wall,
+            mine.budget.fuel,
+            mine.budget.memory,
+            mine.budget.output
+        ),
         (250, Some(10), 64 << 20, 4096)
     );
     let balanced = &config.policies["balanced"];
     assert_eq!((balanced.path.clone(), balanced.budget.wall), (None, 2_000));
     assert_eq!(role(&config, "fts-indexing").policy, "mine");
     assert!(report.problems().is_empty(), "{report}");
-    warning("[policy.mine]\npath = «\"absent.wasm\"»", Code::MissingPolicyFile, "absent.wasm");
+    warning(
+        "[policy.mine]\npath = «\"absent.wasm\"»",
+        Code::MissingPolicyFile,
+        "absent.wasm",
+    );
 }
 
 #[test]
 fn node_timing_and_names() {
     let (config, _) = sound(
-        "server.hostname = \"mail.example.org\"\ncluster.name = \"eu-1\"\ncluster.node-id = 0x07\ncluster.max-node-id = 7\n\
-         [cluster.timing]\nvalidity = \"1m\"\nrenew = 20000\nstale-after = \"2m\"\ndrift-ppm = 50\n\
-         [node]\nzone = \"a\"\ncapacity = 0\nlabels = { disk = \"ssd\" }\nstate-dir = \"/var/lib/shardwright\"\n",
+        "server.hostname = \"mail.example.org\"\ncluster.name = \"eu-1\"\ncluster.node-id = 0x07\ncluster.max-node-id \
+         = 7\n[cluster.timing]\nvalidity = \"1m\"\nrenew = 20000\nstale-after = \"2m\"\ndrift-ppm = 50\n[node]\nzone \
+         = \"a\"\ncapacity = 0\nlabels = { disk = \"ssd\" }\nstate-dir = \"/var/lib/shardwright\"\n",
     );
-    assert_eq!((config.name.as_str(), config.node_id, config.max_node_id), ("eu-1", Some(7), 7));
+    assert_eq!(
+        (config.name.as_str(), config.node_id, config.max_node_id),
+        ("eu-1", Some(7), 7)
+    );
     assert_eq!(
         (config.timing.validity, config.timing.renew, config.timing.drift_ppm),
         (60_000, 20_000, 50)
     );
     assert_eq!(
-        (config.node.zone.as_str(), config.node.capacity, config.node.labels["disk"].as_str()),
+        (
+            config.node.zone.as_str(),
+            config.node.capacity,
+            config.node.labels["disk"].as_str()
+        ),
         ("a", 0, "ssd")
     );
     assert_eq!(config.state_dir, Some(PathBuf::from("/var/lib/shardwright")));
@@ -261,15 +299,17 @@ fn node_timing_and_names() {
 #[test]
 fn the_mail_servers_other_sections_are_left_alone() {
     let (_, report) = sound(
-        "authentication.fallback-admin.user = \"admin\"\nserver.listener.smtp.bind = [\"[::]:25\"]\n[[session]]\nx = 1\n\
-         [store.unused]\ntype = \"whatever\"\nstrange = 1\n[storage]\ndata = \"unused\"\n",
+        "authentication.fallback-admin.user = \"admin\"\nserver.listener.smtp.bind = [\"[::]:25\"]\n[[session]]\nx = \
+         1\n[store.unused]\ntype = \"whatever\"\nstrange = 1\n[storage]\ndata = \"unused\"\n",
     );
     assert!(report.problems().is_empty(), "{report}");
 }
 
 #[test]
 fn embedded_coordinators() {
-    let (config, _) = sound("cluster.coordinator = \"local\"\n[store.local]\ntype = \"sqlite\"\npath = \"/tmp/x.db\"\npool.workers = 4\n");
+    let (config, _) = sound(
+        "cluster.coordinator = \"local\"\n[store.local]\ntype = \"sqlite\"\npath = \"/tmp/x.db\"\npool.workers = 4\n",
+    );
     assert_eq!(
         config.coordinator,
         CoordinatorConfig::Sqlite {

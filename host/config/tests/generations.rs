@@ -1,9 +1,12 @@
-//! The files in `tests/cases/configs`: each has exactly the problems that its header says. And what the older forms mean.
+//! The files in `tests/cases/configs`: each has exactly the problems that its header says. And what the older forms
+//! mean.
 
 mod common;
 
 use common::{role, sound, warning};
-use shardwright_config::{ClusterConfig, Code, CoordinatorConfig, KafkaSection, NatsSection, RedisSection, Report, parse};
+use shardwright_config::{
+    ClusterConfig, Code, CoordinatorConfig, KafkaSection, NatsSection, RedisSection, Report, parse,
+};
 use shardwright_core::role::{Member, Placement};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -52,7 +55,10 @@ fn every_case_has_the_problems_that_its_header_says() {
         let name = path.file_name().unwrap().to_string_lossy();
         let text = std::fs::read_to_string(path).unwrap();
         let expected = header(&text, "Expected").unwrap_or_else(|| panic!("{name} says nothing of what is expected"));
-        assert!(header(&text, "What is right").is_some(), "{name} does not say what is right");
+        assert!(
+            header(&text, "What is right").is_some(),
+            "{name} does not say what is right"
+        );
         let report: Report = match parse(&with_variable(&text, &folder.path().join("value")), &name) {
             Ok((_, report)) | Err(report) => report,
         };
@@ -124,7 +130,10 @@ fn numbered_keys_are_the_list_in_the_order_of_their_numbers() {
 
 #[test]
 fn commas_separate_addresses() {
-    assert_eq!(kafka("replication = 1\nbrokers = \"a:1, b:2,\"").brokers, ["a:1", "b:2"]);
+    assert_eq!(
+        kafka("replication = 1\nbrokers = \"a:1, b:2,\"").brokers,
+        ["a:1", "b:2"]
+    );
     let section = nats("replicas = 1\naddress = [\"nats://u:p@a,nats://u:p@b\", \"c\"]");
     let addresses: Vec<_> = section.addresses.iter().map(|address| address.expose()).collect();
     assert_eq!(addresses, ["nats://u:p@a", "nats://u:p@b", "c"]);
@@ -148,7 +157,10 @@ fn a_socket_keeps_one_spelling() {
     }
     let section = redis("url = \"redis+unix:///r.sock?db=3&pass=p&protocol=resp3\"");
     assert_eq!(urls(&section), ["unix:///r.sock?db=3&pass=p"]);
-    for (url, says) in [("unix:///r.sock?db=x", "database number"), ("unix://r.sock", "whole path")] {
+    for (url, says) in [
+        ("unix:///r.sock?db=x", "database number"),
+        ("unix://r.sock", "whole path"),
+    ] {
         let text = format!("cluster.coordinator = \"x\"\n[store.x]\ntype = \"redis\"\nurl = «\"{url}\"»");
         common::error(&text, Code::InvalidValue, says);
     }
@@ -157,7 +169,16 @@ fn a_socket_keeps_one_spelling() {
 #[test]
 fn limits_that_are_off() {
     let limit = |value: &str| nats(&format!("address = \"h\"\nmax-reconnects = {value}")).max_reconnects;
-    for off in ["0", "false", "\"0\"", "\"false\"", "\"FALSE\"", "\"disabled\"", "\"never\"", "\"\""] {
+    for off in [
+        "0",
+        "false",
+        "\"0\"",
+        "\"false\"",
+        "\"FALSE\"",
+        "\"disabled\"",
+        "\"never\"",
+        "\"\"",
+    ] {
         assert_eq!(limit(off), None, "{off}");
     }
     assert_eq!((limit("3"), limit("\"3\"")), (Some(3), Some(3)));
@@ -200,11 +221,17 @@ fn the_gossip_keys_that_are_documented_are_the_ones_that_are_read() {
 fn who_meets_in_a_file_of_one_machine_is_told_once() {
     let says = |text: &str, says: &str| warning(text, Code::NoCoordinator, says);
     says("cluster.coordinator = «\"\"»", "is blank");
-    says("cluster.coordinator = «\" \"»\ncluster.roles.merge-threads = [\"1,2\"]", "is blank");
+    says(
+        "cluster.coordinator = «\" \"»\ncluster.roles.merge-threads = [\"1,2\"]",
+        "is blank",
+    );
     let told = |text: &str| sound(text).1.has(Code::NoCoordinator);
     assert!(told("cluster.roles.merge-threads = [\"1-2\"]"));
     assert!(told("cluster.node-id = 1\ncluster.roles.merge-threads = [\"2\"]"));
     assert!(!told("cluster.node-id = 2\ncluster.roles.merge-threads = [\"2\"]"));
-    assert!(!told("cluster.roles.merge-threads = [\"zone=eu\"]"), "a label names no node");
+    assert!(
+        !told("cluster.roles.merge-threads = [\"zone=eu\"]"),
+        "a label names no node"
+    );
     assert!(!told("cluster.roles.merge-threads = { shards = 4 }"));
 }

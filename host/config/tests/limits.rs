@@ -1,4 +1,5 @@
-//! What a file may cost, and what of it may be seen: macros are bounded, what is no file is not waited for, no value from elsewhere is shown.
+//! What a file may cost, and what of it may be seen: macros are bounded, what is no file is not waited for, no value
+//! from elsewhere is shown.
 
 mod common;
 
@@ -10,7 +11,8 @@ use std::time::{Duration, Instant};
 
 fn case(name: &str) -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/cases/configs");
-    std::fs::read_to_string(folder.join(format!("limits-{name}.toml"))).unwrap_or_else(|error| panic!("{name}: {error}"))
+    std::fs::read_to_string(folder.join(format!("limits-{name}.toml")))
+        .unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
 fn pipe(dir: &Path) -> PathBuf {
@@ -31,13 +33,18 @@ fn macros_of_one_file_have_one_limit() {
         .unwrap();
     let mut text = head;
     for i in 0..3_000 {
-        let line = line.replace("NUMBER", &i.to_string()).replace("FILE", &file.display().to_string());
+        let line = line
+            .replace("NUMBER", &i.to_string())
+            .replace("FILE", &file.display().to_string());
         text.push_str(&format!("\nlabel{}", line.trim_end()));
     }
     let started = Instant::now();
     let report = report(&text);
     assert!(
-        report.problems().iter().any(|p| p.message.contains("more than 1048576 bytes")),
+        report
+            .problems()
+            .iter()
+            .any(|p| p.message.contains("more than 1048576 bytes")),
         "{:?}",
         report.problems().first()
     );
@@ -53,15 +60,27 @@ fn a_pipe_is_refused_and_not_waited_for() {
     let shown = pipe.display();
     assert!(load(&pipe).expect_err("no file").has(Code::UnreadableFile));
     assert!(check(std::slice::from_ref(&pipe), &CheckOptions::default()).has(Code::UnreadableFile));
-    error(&format!("cluster.secret = «\"%{{file:{shown}}}%\"»"), Code::MissingSecret, "a pipe");
+    error(
+        &format!("cluster.secret = «\"%{{file:{shown}}}%\"»"),
+        Code::MissingSecret,
+        "a pipe",
+    );
     error(
         &format!("cluster.secret = «{{ file = \"{shown}\" }}»"),
         Code::MissingSecret,
         "a pipe",
     );
     let nats = "cluster.coordinator = \"n\"\n[store.n]\ntype = \"nats\"\naddress = \"h\"\n";
-    error(&format!("{nats}credentials = «\"{shown}\"»\n"), Code::MissingSecret, "a pipe");
-    error("cluster.secret = «{ file = \"/dev/zero\" }»", Code::MissingSecret, "a device");
+    error(
+        &format!("{nats}credentials = «\"{shown}\"»\n"),
+        Code::MissingSecret,
+        "a pipe",
+    );
+    error(
+        "cluster.secret = «{ file = \"/dev/zero\" }»",
+        Code::MissingSecret,
+        "a device",
+    );
 }
 
 /// A file with one setting, `value` in its place, in a section where everything else is sound.
@@ -95,7 +114,13 @@ fn with(setting: &str, value: &str) -> String {
 fn values_from_elsewhere_are_never_shown() {
     let dir = tempfile::tempdir().expect("a folder");
     // One like a password, and others that get further before they are refused.
-    for content in ["Hunter2, and 4x", "hunter2.example", "1,hunter2,3", "hunter2://a", "9hunter2-4"] {
+    for content in [
+        "Hunter2, and 4x",
+        "hunter2.example",
+        "1,hunter2,3",
+        "hunter2://a",
+        "9hunter2-4",
+    ] {
         let file = dir.path().join("value");
         std::fs::write(&file, content).expect("written");
         for setting in case("values-from-files").lines().filter(|line| line.contains("VALUE")) {

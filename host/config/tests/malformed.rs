@@ -1,4 +1,5 @@
-//! Malformed input: each is an error at its place, with a help line, and never a smaller cluster. `«…»` marks the place.
+//! Malformed input: each is an error at its place, with a help line, and never a smaller cluster. `«…»` marks the
+//! place.
 
 mod common;
 
@@ -23,7 +24,11 @@ fn node_id() {
     error(&cluster("«512»"), Code::OutOfRange, "from 1 to 511");
     error(&cluster("«99999999999999999999»"), Code::OutOfRange, "from 1 to 511");
     error(&cluster("«[1]»"), Code::WrongType, "not a list");
-    error("[cluster]\nmax-node-id = 10\nnode-id = «11»\n", Code::OutOfRange, "from 1 to 10");
+    error(
+        "[cluster]\nmax-node-id = 10\nnode-id = «11»\n",
+        Code::OutOfRange,
+        "from 1 to 10",
+    );
     error("cluster.max-node-id = «70000»", Code::OutOfRange, "65535");
 }
 
@@ -34,11 +39,23 @@ fn stores(value: &str) -> String {
 #[test]
 fn members() {
     error(&stores("[\"1,«,»4\", \"2,3\"]"), Code::InvalidMember, "extra comma");
-    error(&stores("[\"1,«4x»\", \"2,3\"]"), Code::InvalidMember, "did you mean `4`?");
-    error(&stores("[\"1, «x4» \", \"2,3\"]"), Code::InvalidMember, "a label (`zone=eu`)");
+    error(
+        &stores("[\"1,«4x»\", \"2,3\"]"),
+        Code::InvalidMember,
+        "did you mean `4`?",
+    );
+    error(
+        &stores("[\"1, «x4» \", \"2,3\"]"),
+        Code::InvalidMember,
+        "a label (`zone=eu`)",
+    );
     error(&stores("[«\"\"», \"2,3\"]"), Code::EmptyShard, "has no member");
     error(&stores("«\"\"»"), Code::EmptyShard, "has no member");
-    error(&stores("[\"1,4,«1»\", \"2,3\"]"), Code::DuplicateMember, "node 1 is named twice");
+    error(
+        &stores("[\"1,4,«1»\", \"2,3\"]"),
+        Code::DuplicateMember,
+        "node 1 is named twice",
+    );
     error(&stores("[\"1-4,«3»\", \"5-8\"]"), Code::DuplicateMember, "node 3");
     error(&stores("[\"zone=a,«zone=a»\"]"), Code::DuplicateMember, "zone=a");
     error(&stores("[\"«0»,1\"]"), Code::OutOfRange, "ids begin at 1");
@@ -71,16 +88,32 @@ fn lists() {
 fn unknown_keys() {
     error("[cluster]\n«node_id» = 1", Code::UnknownKey, "did you mean `node-id`?");
     error("[cluster]\n«nodeid» = 1", Code::UnknownKey, "did you mean `node-id`?");
-    error("cluster.«coordnator» = \"x\"", Code::UnknownKey, "did you mean `coordinator`?");
-    error("[cluster]\n«backend» = \"x\"", Code::UnknownKey, "one of the keys of `cluster`");
-    error("[cluster.timing]\n«valdity» = \"1s\"", Code::UnknownKey, "did you mean `validity`?");
+    error(
+        "cluster.«coordnator» = \"x\"",
+        Code::UnknownKey,
+        "did you mean `coordinator`?",
+    );
+    error(
+        "[cluster]\n«backend» = \"x\"",
+        Code::UnknownKey,
+        "one of the keys of `cluster`",
+    );
+    error(
+        "[cluster.timing]\n«valdity» = \"1s\"",
+        Code::UnknownKey,
+        "did you mean `validity`?",
+    );
     error("[node]\n«lables» = {}", Code::UnknownKey, "did you mean `labels`?");
     error(
         "[policy.x]\npath = \"Cargo.toml\"\n«buget» = {}",
         Code::UnknownKey,
         "did you mean `budget`?",
     );
-    error("[policy.balanced.budget]\n«wal» = \"1s\"", Code::UnknownKey, "did you mean `wall`?");
+    error(
+        "[policy.balanced.budget]\n«wal» = \"1s\"",
+        Code::UnknownKey,
+        "did you mean `wall`?",
+    );
     error(
         "[cluster.roles]\nfts-indexing = { «shard» = 4 }",
         Code::UnknownKey,
@@ -125,8 +158,16 @@ fn role_names() {
         Code::UnknownRole,
         "did you mean `purge.accounts` or `purge.stores`?",
     );
-    error("[cluster.roles]\n«backups» = [\"1,2\"]", Code::UnknownRole, "table form");
-    error("[cluster.roles]\n«Backups» = { shards = 4 }", Code::InvalidValue, "lower-case");
+    error(
+        "[cluster.roles]\n«backups» = [\"1,2\"]",
+        Code::UnknownRole,
+        "table form",
+    );
+    error(
+        "[cluster.roles]\n«Backups» = { shards = 4 }",
+        Code::InvalidValue,
+        "lower-case",
+    );
     error(
         "[cluster.roles]\n\"purge.stores\" = [\"1,2\"]\npurge.«stores» = [\"1,2\"]",
         Code::DuplicateRole,
@@ -141,13 +182,29 @@ fn role_tables() {
     error(&role("shards = «1048577»"), Code::OutOfRange, "from 1 to 1048576");
     error(&role("shards = «\"4\"»"), Code::WrongType, "an integer");
     error(&role("replicas = «0»"), Code::OutOfRange, "from 1 to 1024");
-    error(&role("replicas = «\"evry\"»"), Code::InvalidValue, "did you mean \"every\"?");
-    error(&role("mode = «\"primry\"»"), Code::InvalidValue, "did you mean \"primary\"?");
-    error(&role("policy = «\"balancd\"»"), Code::UnknownPolicy, "did you mean \"balanced\"?");
+    error(
+        &role("replicas = «\"evry\"»"),
+        Code::InvalidValue,
+        "did you mean \"every\"?",
+    );
+    error(
+        &role("mode = «\"primry\"»"),
+        Code::InvalidValue,
+        "did you mean \"primary\"?",
+    );
+    error(
+        &role("policy = «\"balancd\"»"),
+        Code::UnknownPolicy,
+        "did you mean \"balanced\"?",
+    );
     error(&role("policy = «\"mine-alone\"»"), Code::UnknownPolicy, "add a section");
     error(&role("config = «1»"), Code::WrongType, "a table");
     error(&role("config = { a = [«nan»] }"), Code::OutOfRange, "JSON");
-    error(&role("«config» = { a = 1 }"), Code::InvalidValue, "\"balanced\" takes no settings");
+    error(
+        &role("«config» = { a = 1 }"),
+        Code::InvalidValue,
+        "\"balanced\" takes no settings",
+    );
     error(
         &role("groups = [\"1\"], «config» = { a = 1 }"),
         Code::InvalidValue,
@@ -182,7 +239,11 @@ fn role_tables() {
 #[test]
 fn unsharded_push_notifications() {
     let push = |value: &str| format!("[cluster.roles]\npush-notifications = {value}\n");
-    error(&push("«[\"1,2\"]»"), Code::UnshardedPush, "push-notifications = [\"1\", \"2\"];");
+    error(
+        &push("«[\"1,2\"]»"),
+        Code::UnshardedPush,
+        "push-notifications = [\"1\", \"2\"];",
+    );
     error(&push("«[1, 2, 3]»"), Code::UnshardedPush, "nodes = [\"1,2,3\"]");
     error(&push("«[\"1-9\"]»"), Code::UnshardedPush, "shards = 16");
     error(&push("«[\"zone=eu\"]»"), Code::UnshardedPush, "nodes = [\"zone=eu\"]");
@@ -231,7 +292,11 @@ fn coordinators() {
         ("zenoh", "add `config`"),
         ("sqlite", "add `path`"),
     ] {
-        error(&with(&format!("«[store.main]»\ntype = \"{kind}\"")), Code::MissingKey, missing);
+        error(
+            &with(&format!("«[store.main]»\ntype = \"{kind}\"")),
+            Code::MissingKey,
+            missing,
+        );
     }
 }
 
@@ -239,8 +304,16 @@ fn coordinators() {
 fn timing() {
     let timing = |text: &str| format!("[cluster.timing]\n{text}\n");
     error(&timing("validity = «\"10s\"»"), Code::TimingConflict, "two renewals");
-    error(&timing("stale-after = «\"1s\"»"), Code::TimingConflict, "validity + margin");
-    error("«[cluster.timing]»\nrenew = \"10s\"", Code::TimingConflict, "two renewals");
+    error(
+        &timing("stale-after = «\"1s\"»"),
+        Code::TimingConflict,
+        "validity + margin",
+    );
+    error(
+        "«[cluster.timing]»\nrenew = \"10s\"",
+        Code::TimingConflict,
+        "two renewals",
+    );
     error(&timing("renew = «\"5\"»"), Code::InvalidValue, "(ms, s, m, h, d)");
     error(&timing("renew = «1.5»"), Code::WrongType, "a duration");
     error(&timing("renew = «-5»"), Code::OutOfRange, "");
@@ -251,7 +324,11 @@ fn timing() {
 #[test]
 fn small_settings() {
     error("cluster = «5»", Code::WrongType, "a table");
-    error("[cluster]\nname = «\"Mail EU\"»", Code::InvalidValue, "lower-case letters");
+    error(
+        "[cluster]\nname = «\"Mail EU\"»",
+        Code::InvalidValue,
+        "lower-case letters",
+    );
     error("[cluster]\nname = «\"\"»", Code::InvalidValue, "1 to 63");
     error("[node]\ncapacity = «-1»", Code::OutOfRange, "from 0");
     error("[node]\nzone = «\"a,b\"»", Code::InvalidValue, "selected by a role");
@@ -260,23 +337,51 @@ fn small_settings() {
     error("[node.labels]\ndisk = «3»", Code::WrongType, "in quotes");
     error("[server]\nhostname = «3»", Code::WrongType, "in quotes");
     error("«[policy.mine]»", Code::MissingKey, "path = \"x.wasm\"");
-    error("[policy.«\"My Policy\"»]\npath = \"x\"", Code::InvalidValue, "lower-case");
-    error("[policy.balanced]\n«path» = \"x.wasm\"", Code::ConflictingKeys, "bundled");
+    error(
+        "[policy.«\"My Policy\"»]\npath = \"x\"",
+        Code::InvalidValue,
+        "lower-case",
+    );
+    error(
+        "[policy.balanced]\n«path» = \"x.wasm\"",
+        Code::ConflictingKeys,
+        "bundled",
+    );
     error(
         "[policy.balanced]\ndigest = «\"sha256:12\"»",
         Code::InvalidValue,
         "64 hexadecimal digits",
     );
-    error("[policy.balanced.budget]\nmemory = «\"64MB\"»", Code::InvalidValue, "MiB");
-    error("[policy.balanced.budget]\nmemory = «\"1KiB\"»", Code::OutOfRange, "bytes");
-    error("[policy.balanced.budget]\nwall = «0»", Code::OutOfRange, "from 1 to 60000");
-    error("[policy.balanced.budget]\nfuel = «\"x\"»", Code::WrongType, "an integer");
+    error(
+        "[policy.balanced.budget]\nmemory = «\"64MB\"»",
+        Code::InvalidValue,
+        "MiB",
+    );
+    error(
+        "[policy.balanced.budget]\nmemory = «\"1KiB\"»",
+        Code::OutOfRange,
+        "bytes",
+    );
+    error(
+        "[policy.balanced.budget]\nwall = «0»",
+        Code::OutOfRange,
+        "from 1 to 60000",
+    );
+    error(
+        "[policy.balanced.budget]\nfuel = «\"x\"»",
+        Code::WrongType,
+        "an integer",
+    );
 }
 
 #[test]
 fn syntax() {
     error("[cluster]\nname = «@»\n", Code::Syntax, "not valid TOML");
-    error("[cluster]\nname = \"a\"\n«name» = \"b\"\n", Code::Syntax, "duplicate key");
+    error(
+        "[cluster]\nname = \"a\"\n«name» = \"b\"\n",
+        Code::Syntax,
+        "duplicate key",
+    );
 }
 
 /// What follows a broken line is still read, and nothing is reported that only follows from the break.
@@ -284,7 +389,10 @@ fn syntax() {
 fn syntax_and_more() {
     let report = report("[cluster]\nname = \nnode-id = 0\ncoordinator = \"main\"\n[store.main\ntype = \"redis\"\n");
     let found: Vec<_> = report.problems().iter().map(|p| (p.line, p.code)).collect();
-    assert!(found.contains(&(2, Code::Syntax)) && found.contains(&(5, Code::Syntax)), "{report}");
+    assert!(
+        found.contains(&(2, Code::Syntax)) && found.contains(&(5, Code::Syntax)),
+        "{report}"
+    );
     assert!(found.contains(&(3, Code::OutOfRange)), "{report}");
     assert!(!report.has(Code::UnknownCoordinator), "{report}");
 }
@@ -299,7 +407,8 @@ fn too_many_members() {
 #[test]
 fn all_problems_in_one_run() {
     let report = report(
-        "[cluster]\nnode-id = 0\nnam = 1\n[cluster.roles.purge]\nstores = [\"1\", \"2x\", \"\", \"3,,\"]\n[node]\ncapacity = \"a\"\n",
+        "[cluster]\nnode-id = 0\nnam = 1\n[cluster.roles.purge]\nstores = [\"1\", \"2x\", \"\", \
+         \"3,,\"]\n[node]\ncapacity = \"a\"\n",
     );
     let errors = report.problems().iter().filter(|p| p.severity == Severity::Error);
     let found: Vec<_> = errors.map(|p| (p.line, p.column, p.code)).collect();

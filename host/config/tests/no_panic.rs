@@ -70,7 +70,10 @@ fn read(text: &str) {
     };
     let lines = text.split('\n').count();
     for problem in report.problems() {
-        assert!(problem.line <= lines && problem.end_line <= lines, "{problem:?} in {text:?}");
+        assert!(
+            problem.line <= lines && problem.end_line <= lines,
+            "{problem:?} in {text:?}"
+        );
         assert!(!problem.message.is_empty() && !problem.help.is_empty(), "{problem:?}");
     }
     assert_eq!(report.render_text(false).is_empty(), report.problems().is_empty());
@@ -150,8 +153,8 @@ const JUNK: &[&str] = &[
 ];
 
 /// What follows the junk.
-const OURS: &str = "\n[cluster]\nname = \"mail\"\nnode-id = 7\ncoordinator = \"s\"\n[cluster.roles]\npurge.stores = [\"1,2\", '3']\n\
-                    [store.s]\ntype = \"memory\"\n[node]\nzone = 'a'\n";
+const OURS: &str = "\n[cluster]\nname = \"mail\"\nnode-id = 7\ncoordinator = \"s\"\n[cluster.roles]\npurge.stores = \
+                    [\"1,2\", '3']\n[store.s]\ntype = \"memory\"\n[node]\nzone = 'a'\n";
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 4_000, failure_persistence: None, ..ProptestConfig::default() })]

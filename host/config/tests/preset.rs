@@ -3,7 +3,9 @@
 mod common;
 
 use common::{error, sound};
-use shardwright_config::{CheckOptions, ClusterConfig, Code, KNOWN_ROLES, MailRoles, check, explain_roles, keys, parse, shared_settings};
+use shardwright_config::{
+    CheckOptions, ClusterConfig, Code, KNOWN_ROLES, MailRoles, check, explain_roles, keys, parse, shared_settings,
+};
 use std::path::Path;
 
 fn names(config: &ClusterConfig) -> Vec<&str> {
@@ -13,7 +15,10 @@ fn names(config: &ClusterConfig) -> Vec<&str> {
 /// The names of the roles of `text`, and by which rule they are those.
 fn roles(text: &str) -> (Vec<String>, MailRoles) {
     let (config, _) = sound(text);
-    (names(&config).into_iter().map(ToOwned::to_owned).collect(), config.mail_roles)
+    (
+        names(&config).into_iter().map(ToOwned::to_owned).collect(),
+        config.mail_roles,
+    )
 }
 
 const OWN: &str = "[cluster.roles]\nnightly = { shards = 4 }\n";
@@ -32,7 +37,11 @@ fn a_cluster_with_one_role_of_its_own_has_one_role() {
             ""
         };
         let text = format!("{coordinator}cluster.node-id = 1\ncluster.roles.nightly.shards = 4\n{section}\n");
-        assert_eq!(roles(&text), (vec!["nightly".to_owned()], MailRoles::OthersOnly), "{text}");
+        assert_eq!(
+            roles(&text),
+            (vec!["nightly".to_owned()], MailRoles::OthersOnly),
+            "{text}"
+        );
     }
 }
 
@@ -46,9 +55,15 @@ fn what_mentions_one_of_them_has_all() {
         }
     }
     let (found, why) = roles("[cluster.roles]\nnightly = { shards = 4 }\npurge = { stores = [\"1\"] }\n");
-    assert_eq!((found.len(), why), (KNOWN_ROLES.len() + 1, MailRoles::Mentioned("purge.stores")));
+    assert_eq!(
+        (found.len(), why),
+        (KNOWN_ROLES.len() + 1, MailRoles::Mentioned("purge.stores"))
+    );
     let (found, why) = roles("[cluster.roles.merge-threads]\nmerge-threads = [\"1\"]\n");
-    assert_eq!((found.len(), why), (KNOWN_ROLES.len(), MailRoles::Mentioned("merge-threads")));
+    assert_eq!(
+        (found.len(), why),
+        (KNOWN_ROLES.len(), MailRoles::Mentioned("merge-threads"))
+    );
 }
 
 #[test]
@@ -60,10 +75,19 @@ fn a_preset_decides_whatever_else_is_said() {
         roles(&format!("cluster.preset = \"stalwart\"\n{OWN}")).0.len(),
         KNOWN_ROLES.len() + 1
     );
-    let text = "[cluster]\npreset = \"none\"\n[cluster.roles]\nfts-indexing = { shards = 4 }\n[storage]\ndata = \"db\"\n";
+    let text =
+        "[cluster]\npreset = \"none\"\n[cluster.roles]\nfts-indexing = { shards = 4 }\n[storage]\ndata = \"db\"\n";
     assert_eq!(roles(text), (vec!["fts-indexing".to_owned()], MailRoles::Declined));
-    error("cluster.preset = «\"stalwort\"»", Code::InvalidValue, "did you mean \"stalwart\"?");
-    error("cluster.roles.«preset» = \"stalwart\"", Code::UnknownRole, "stands in `[cluster]`");
+    error(
+        "cluster.preset = «\"stalwort\"»",
+        Code::InvalidValue,
+        "did you mean \"stalwart\"?",
+    );
+    error(
+        "cluster.roles.«preset» = \"stalwart\"",
+        Code::UnknownRole,
+        "stands in `[cluster]`",
+    );
 }
 
 #[test]
@@ -91,7 +115,8 @@ fn a_file_that_sets_no_role_means_all_if_it_is_like_the_mail_servers() {
         "type = \"zenoh\"\nconfig = \"{}\"",
     ] {
         // Keys of Shardwright's own beside it take nothing away.
-        let text = format!("cluster.name = \"x\"\ncluster.coordinator = \"s\"\n[store.s]\n{section}\n[node]\nzone = \"a\"\n");
+        let text =
+            format!("cluster.name = \"x\"\ncluster.coordinator = \"s\"\n[store.s]\n{section}\n[node]\nzone = \"a\"\n");
         all(&text, "`cluster.coordinator` of type");
     }
     all("cluster.coordinator = \"\"", "a blank `cluster.coordinator`");
@@ -118,7 +143,8 @@ fn a_file_with_nothing_of_the_mail_servers_has_none_of_its_roles() {
     }
 }
 
-/// What the mail server's operators have written keeps its meaning: every sound file of theirs has all roles, named or not.
+/// What the mail server's operators have written keeps its meaning: every sound file of theirs has all roles, named or
+/// not.
 #[test]
 fn every_case_of_the_mail_server_has_all_its_roles() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/cases/configs");
@@ -127,10 +153,18 @@ fn every_case_of_the_mail_server_has_all_its_roles() {
         let path = entry.expect("a case").path();
         let text = std::fs::read_to_string(&path).expect("read");
         // Any number will do for the id of a pod, and any text for what else is in variables.
-        let text = text.replace("%{env:POD_INDEX}%", "0").replace("%{env:BROKERS}%", "h:1,i:1");
-        let Ok((config, _)) = parse(&text, "case.toml") else { continue };
+        let text = text
+            .replace("%{env:POD_INDEX}%", "0")
+            .replace("%{env:BROKERS}%", "h:1,i:1");
+        let Ok((config, _)) = parse(&text, "case.toml") else {
+            continue;
+        };
         let found = names(&config);
-        assert!(KNOWN_ROLES.iter().all(|role| found.contains(role)), "{}: {found:?}", path.display());
+        assert!(
+            KNOWN_ROLES.iter().all(|role| found.contains(role)),
+            "{}: {found:?}",
+            path.display()
+        );
         sound += 1;
         without_roles += usize::from(!matches!(config.mail_roles, MailRoles::Mentioned(_)));
     }
@@ -155,14 +189,23 @@ fn files_that_differ_in_this_are_told_once_with_both_reasons() {
     let own = file("b.toml", OWN);
     let differ = |paths: [&std::path::PathBuf; 2]| -> Vec<String> {
         let report = check(&paths.map(Clone::clone), &CheckOptions::default());
-        assert!(report.problems().iter().all(|p| p.code == Code::SettingsDiffer), "{report}");
+        assert!(
+            report.problems().iter().all(|p| p.code == Code::SettingsDiffer),
+            "{report}"
+        );
         report.problems().iter().map(|p| p.message.clone()).collect()
     };
     let told = differ([&mentions, &own]);
     assert_eq!(told.len(), 2, "{told:#?}");
-    assert!(told[0].contains("do not exist here (the file mentions none of them)"), "{told:#?}");
+    assert!(
+        told[0].contains("do not exist here (the file mentions none of them)"),
+        "{told:#?}"
+    );
     assert!(told[0].contains("(the file mentions `fts-indexing`)"), "{told:#?}");
-    assert!(told[1].contains("`cluster.roles.fts-indexing` is not set here and {"), "{told:#?}");
+    assert!(
+        told[1].contains("`cluster.roles.fts-indexing` is not set here and {"),
+        "{told:#?}"
+    );
     let told = differ([&own, &mentions]);
     assert_eq!((told.len(), told[0].contains("exist here")), (2, true), "{told:#?}");
     // Nodes compare it as they compare the rest.
@@ -177,12 +220,18 @@ fn which_roles_exist_is_explained() {
         told(OWN),
         "roles: nightly, and none of the mail server's: the file mentions none of them"
     );
-    assert!(told("").starts_with("roles: none: the file sets no role"), "{}", told(""));
+    assert!(
+        told("").starts_with("roles: none: the file sets no role"),
+        "{}",
+        told("")
+    );
     assert!(told("").contains("preset = \"stalwart\""));
     assert_eq!(
         told("[cluster.roles]\nnightly = { shards = 1 }\nacme.renew = []\n"),
         "roles: nightly, and the mail server's 12: the file mentions `acme.renew`"
     );
-    let many: String = (0..20).map(|i| format!("cluster.roles.job-{i:02}.shards = 1\n")).collect();
+    let many: String = (0..20)
+        .map(|i| format!("cluster.roles.job-{i:02}.shards = 1\n"))
+        .collect();
     assert!(told(&many).contains("job-07, … (20 in all)"), "{}", told(&many));
 }

@@ -17,13 +17,20 @@ fn inline() {
 /// The test runner sets the variable.
 #[test]
 fn from_the_environment() {
-    assert_eq!(secret("cluster.secret = \"%{env:CARGO_PKG_NAME}%\""), "shardwright-config");
-    assert_eq!(secret("cluster.secret = { env = \"CARGO_PKG_NAME\" }"), "shardwright-config");
+    assert_eq!(
+        secret("cluster.secret = \"%{env:CARGO_PKG_NAME}%\""),
+        "shardwright-config"
+    );
+    assert_eq!(
+        secret("cluster.secret = { env = \"CARGO_PKG_NAME\" }"),
+        "shardwright-config"
+    );
     assert_eq!(
         secret("cluster.secret = \"a-%{env:CARGO_PKG_NAME}%-%{env:CARGO_PKG_VERSION_MAJOR}%\""),
         "a-shardwright-config-0"
     );
-    let (config, _) = sound("cluster.name = \"%{env:CARGO_PKG_NAME}%\"\nnode.capacity = \"%{env:CARGO_PKG_VERSION_MINOR}%\"");
+    let (config, _) =
+        sound("cluster.name = \"%{env:CARGO_PKG_NAME}%\"\nnode.capacity = \"%{env:CARGO_PKG_VERSION_MINOR}%\"");
     assert_eq!((config.name.as_str(), config.node.capacity), ("shardwright-config", 1));
 }
 
@@ -38,7 +45,11 @@ fn from_a_file() {
         format!("{{ file = \"{path}\" }}"),
         format!("\"%{{file://{path}}}%\""),
     ] {
-        assert_eq!(secret(&format!("cluster.secret = {form}")), "0123456789abcdef", "{form}");
+        assert_eq!(
+            secret(&format!("cluster.secret = {form}")),
+            "0123456789abcdef",
+            "{form}"
+        );
     }
 }
 
@@ -60,12 +71,28 @@ fn missing_sources() {
         Code::MissingSecret,
         "/no/such/file",
     );
-    error("cluster.secret = «{ file = \"/\" }»", Code::MissingSecret, "the file `/`");
-    error("cluster.name = «\"%{cfg:other}%\"»", Code::MissingSecret, "%{env:NAME}%");
-    error("cluster.secret = «{ env = \"A\", file = \"b\" }»", Code::WrongType, "one source");
+    error(
+        "cluster.secret = «{ file = \"/\" }»",
+        Code::MissingSecret,
+        "the file `/`",
+    );
+    error(
+        "cluster.name = «\"%{cfg:other}%\"»",
+        Code::MissingSecret,
+        "%{env:NAME}%",
+    );
+    error(
+        "cluster.secret = «{ env = \"A\", file = \"b\" }»",
+        Code::WrongType,
+        "one source",
+    );
     error("cluster.secret = «{ vault = \"A\" }»", Code::WrongType, "one source");
     error("cluster.secret = «12345678901234567»", Code::WrongType, "in quotes");
-    error("cluster.node-id = «\"%{env:CARGO_PKG_NAME}%\"»", Code::WrongType, "something else");
+    error(
+        "cluster.node-id = «\"%{env:CARGO_PKG_NAME}%\"»",
+        Code::WrongType,
+        "something else",
+    );
     error("cluster.secret = «\"123456789012345\"»", Code::WeakSecret, "16 bytes");
 }
 
@@ -112,7 +139,8 @@ fn a_configuration_is_printed_without_its_secrets() {
         format!("type = \"redis\"\nurls = [\"rediss://me:{HIDDEN}@host\"]\n{tls}"),
         format!("type = \"redis\"\nurl = \"redis://host\"\npassword = \"{HIDDEN}\""),
         format!(
-            "type = \"redis\"\nurl = \"redis://host\"\nredis-type = \"sentinel\"\nsentinel-user = \"u\"\nsentinel-password = \"{HIDDEN}\""
+            "type = \"redis\"\nurl = \"redis://host\"\nredis-type = \"sentinel\"\nsentinel-user = \
+             \"u\"\nsentinel-password = \"{HIDDEN}\""
         ),
         format!("type = \"nats\"\naddress = \"nats://me:{HIDDEN}@host\""),
         format!("type = \"nats\"\naddress = \"h\"\nuser = \"u\"\npassword = \"{HIDDEN}\""),

@@ -82,7 +82,10 @@ path = "mine.wasm"
     let fixed = SharedSettings {
         text: "cluster.max-node-id = 63\n".to_owned(),
     };
-    assert_eq!(format!("{:032x}", fixed.fingerprint()), "a8728cfd44f2f333c1e663c0fa23585e");
+    assert_eq!(
+        format!("{:032x}", fixed.fingerprint()),
+        "a8728cfd44f2f333c1e663c0fa23585e"
+    );
 }
 
 /// The text is a configuration: read again, it says the same.
@@ -147,9 +150,10 @@ max-node-id = 63
     assert_eq!(differences(&here, &here), []);
     assert_eq!(
         told(&found, "here", "there"),
-        "`cluster.max-node-id` is 511 here and 63 there, `cluster.roles.a.job.shards` is 8 here and 4 there, `cluster.roles.b.job.mode` is \
-         \"all\" here and \"primary\" there, `cluster.roles.c.job` is { replicas = 2, shards = 3 } here and not set there, \
-         `cluster.roles.d.job` is not set here and { groups = [\"1\", \"2\"] } there, and 2 more"
+        "`cluster.max-node-id` is 511 here and 63 there, `cluster.roles.a.job.shards` is 8 here and 4 there, \
+         `cluster.roles.b.job.mode` is \"all\" here and \"primary\" there, `cluster.roles.c.job` is { replicas = 2, \
+         shards = 3 } here and not set there, `cluster.roles.d.job` is not set here and { groups = [\"1\", \"2\"] } \
+         there, and 2 more"
     );
     assert!(lines(&here, "cluster.roles.a.job") == ["cluster.roles.a.job.shards = 8"]);
 }
@@ -159,7 +163,8 @@ fn what_a_macro_brings_into_a_policys_config_is_not_in_it() {
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), "hunter2-hunter2").expect("written");
     let settings = of(&format!(
-        "[cluster.roles]\n\"a.job\" = {{ policy = \"mine\", config = {{ key = \"%{{file:{}}}%\" }} }}\n[policy.mine]\npath = \"mine.wasm\"\n",
+        "[cluster.roles]\n\"a.job\" = {{ policy = \"mine\", config = {{ key = \"%{{file:{}}}%\" }} \
+         }}\n[policy.mine]\npath = \"mine.wasm\"\n",
         file.path().display()
     ));
     assert!(settings.text.contains("a.job.config = \"xxh3:"), "{}", settings.text);

@@ -1,4 +1,5 @@
-//! The Kafka coordinator beside the raw client with the same settings: produce and consume, and a record that is stored and read back.
+//! The Kafka coordinator beside the raw client with the same settings: produce and consume, and a record that is stored
+//! and read back.
 #![allow(clippy::print_stdout, reason = "the figures are what it is for")]
 
 mod common;
@@ -45,7 +46,8 @@ async fn raw(server: &KafkaServer) -> Result<Side, Failure> {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", server.address());
     let admin: AdminClient<DefaultClientContext> = config.create()?;
-    let topic = |name| NewTopic::new(name, 1, TopicReplication::Fixed(1)).set("message.timestamp.type", "LogAppendTime");
+    let topic =
+        |name| NewTopic::new(name, 1, TopicReplication::Fixed(1)).set("message.timestamp.type", "LogAppendTime");
     // The store's records are written to the disk one by one, as the backend's own are.
     let topics = [topic(BUS), topic(STORE).set("flush.messages", "1")];
     for made in admin.create_topics(&topics, &AdminOptions::new()).await? {
@@ -66,7 +68,10 @@ async fn raw(server: &KafkaServer) -> Result<Side, Failure> {
 /// With the backend's settings.
 fn producer(config: &ClientConfig) -> Result<FutureProducer, Failure> {
     let mut config = config.clone();
-    config.set("acks", "all").set("enable.idempotence", "true").set("linger.ms", "0");
+    config
+        .set("acks", "all")
+        .set("enable.idempotence", "true")
+        .set("linger.ms", "0");
     Ok(config.create()?)
 }
 
@@ -98,7 +103,10 @@ impl Publish for RawPublisher {
 /// Sends a record and waits until it is stored: at which offset.
 async fn send(producer: &FutureProducer, topic: &str, payload: &[u8]) -> Result<i64, Failure> {
     let record = FutureRecord::<(), [u8]>::to(topic).partition(0).payload(payload);
-    let stored = producer.send(record, Duration::from_secs(10)).await.map_err(|(error, _)| error)?;
+    let stored = producer
+        .send(record, Duration::from_secs(10))
+        .await
+        .map_err(|(error, _)| error)?;
     Ok(stored.offset)
 }
 

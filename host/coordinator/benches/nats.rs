@@ -1,4 +1,5 @@
-//! The NATS coordinator beside the raw client: core publish and subscribe, and a publish to a stream that expects the last sequence.
+//! The NATS coordinator beside the raw client: core publish and subscribe, and a publish to a stream that expects the
+//! last sequence.
 #![allow(clippy::print_stdout, reason = "the figures are what it is for")]
 
 mod common;
@@ -103,7 +104,9 @@ impl Write for RawWriter {
         let request = Request::new().payload(value).headers(headers);
         let answer = self.client.send_request(KEY, request).await?;
         let answer: serde_json::Value = serde_json::from_slice(&answer.payload)?;
-        self.sequence = answer["seq"].as_u64().ok_or_else(|| format!("it was not stored: {answer}"))?;
+        self.sequence = answer["seq"]
+            .as_u64()
+            .ok_or_else(|| format!("it was not stored: {answer}"))?;
         Ok(())
     }
 }

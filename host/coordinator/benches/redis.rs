@@ -69,7 +69,11 @@ struct RawPublisher(MultiplexedConnection);
 impl Publish for RawPublisher {
     async fn publish(&self, payload: Bytes) -> Result<(), Failure> {
         let mut connection = self.0.clone();
-        cmd("PUBLISH").arg(CHANNEL).arg(&payload[..]).exec_async(&mut connection).await?;
+        cmd("PUBLISH")
+            .arg(CHANNEL)
+            .arg(&payload[..])
+            .exec_async(&mut connection)
+            .await?;
         Ok(())
     }
 }
@@ -102,7 +106,11 @@ const SCRIPT: &str = include_str!("../src/redis/script.lua");
 
 impl RawScript {
     async fn load(&mut self) -> Result<(), Failure> {
-        cmd("SCRIPT").arg("LOAD").arg(SCRIPT).exec_async(&mut self.connection).await?;
+        cmd("SCRIPT")
+            .arg("LOAD")
+            .arg(SCRIPT)
+            .exec_async(&mut self.connection)
+            .await?;
         self.call(&[b"open", b"", b"", b"0", b"0", b"raw"]).await?;
         self.revision = self.call(&[b"put", b"", b"", b"0", b"0", b"key", b"any", b""]).await?;
         Ok(())

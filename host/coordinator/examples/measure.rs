@@ -1,6 +1,8 @@
-//! Measures the file backend on this machine: `cargo run --release -p shardwright-coordinator --example measure [FOLDER]`.
+//! Measures the file backend on this machine: `cargo run --release -p shardwright-coordinator --example measure
+//! [FOLDER]`.
 //!
-//! The bus is measured between two processes: this one publishes, a second one receives and says how old each message is.
+//! The bus is measured between two processes: this one publishes, a second one receives and says how old each message
+//! is.
 #![expect(clippy::print_stdout, reason = "printing figures is what it is for")]
 
 use bytes::Bytes;
@@ -45,7 +47,10 @@ async fn compare_and_set(store: &SqliteCoordinator) -> Result<(), Failure> {
     let (mut writes, mut reads) = (Vec::new(), Vec::new());
     for _ in 0..2000 {
         let begun = Instant::now();
-        revision = store.put("k", value.clone(), Expected::Revision(revision)).await?.revision;
+        revision = store
+            .put("k", value.clone(), Expected::Revision(revision))
+            .await?
+            .revision;
         writes.push(begun.elapsed());
         let begun = Instant::now();
         store.get("k").await?;

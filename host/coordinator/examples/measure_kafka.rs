@@ -31,7 +31,11 @@ async fn main() -> Result<(), Failure> {
 
 async fn measure() -> Result<(), Failure> {
     let given = std::env::args().nth(1);
-    let server = if given.is_none() { Some(KafkaServer::start()?) } else { None };
+    let server = if given.is_none() {
+        Some(KafkaServer::start()?)
+    } else {
+        None
+    };
     let address = given.or(server.as_ref().map(KafkaServer::address)).ok_or("no broker")?;
     let store = open(&address, "measure").await?;
     idle(&store).await?;
@@ -95,7 +99,10 @@ fn producer(address: &str) -> Result<FutureProducer, Failure> {
 
 async fn send(producer: &FutureProducer, topic: &str, payload: &[u8]) -> Result<(), Failure> {
     let record = FutureRecord::<(), _>::to(topic).partition(0).payload(payload);
-    producer.send(record, Duration::ZERO).await.map_err(|(error, _)| error)?;
+    producer
+        .send(record, Duration::ZERO)
+        .await
+        .map_err(|(error, _)| error)?;
     Ok(())
 }
 
@@ -106,7 +113,10 @@ async fn compare_and_set(store: &KafkaCoordinator, address: &str) -> Result<(), 
     let (mut writes, mut reads, mut sends) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let begun = Instant::now();
-        revision = store.put("k", value.clone(), Expected::Revision(revision)).await?.revision;
+        revision = store
+            .put("k", value.clone(), Expected::Revision(revision))
+            .await?
+            .revision;
         writes.push(begun.elapsed());
         let begun = Instant::now();
         send(&bare, "shardwright.measure-bare.store", &value).await?;
@@ -176,7 +186,11 @@ async fn throughput(store: &Arc<KafkaCoordinator>, address: &str, size: usize) -
     for _ in 0..lanes * each {
         std::hint::black_box(reader.recv().await?.payload().map(<[u8]>::len));
     }
-    rate(&format!("bare: 64 publishers, {size} bytes"), lanes * each, begun.elapsed());
+    rate(
+        &format!("bare: 64 publishers, {size} bytes"),
+        lanes * each,
+        begun.elapsed(),
+    );
     let mut subscription = store.subscribe(&["t"]).await?;
     let begun = Instant::now();
     for _ in 0..lanes {

@@ -22,7 +22,8 @@ pub fn boottime_nanos() -> u64 {
     u64::try_from(t.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(t.tv_nsec).unwrap_or(0)
 }
 
-/// Milliseconds since the Unix epoch by the wall clock, which may be stepped at any time: only good for choosing an origin.
+/// Milliseconds since the Unix epoch by the wall clock, which may be stepped at any time: only good for choosing an
+/// origin.
 #[must_use]
 pub fn wall() -> u64 {
     SystemTime::now()

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 /// The store: linearizable per namespace, revisions store-wide and strictly increasing.
 ///
-/// `HistoryLost` is for good: once a handle has answered with it, every operation of its store does. Whoever wants to go on opens a new
-/// handle, and begins by reading what the history of that one is.
+/// `HistoryLost` is for good: once a handle has answered with it, every operation of its store does. Whoever wants to
+/// go on opens a new handle, and begins by reading what the history of that one is.
 ///
 /// Every error of a write but `Indeterminate` and `HistoryLost` promises that nothing was written and nothing will
 /// be. So a backend gives them only for what is raised before the write can have been applied, and sends again only
@@ -19,11 +19,12 @@ use std::time::Duration;
 /// over: they may be too small, never too large, also when another server with another clock takes over. A handle
 /// whose time would have to go back for that lets it go back.
 ///
-/// A backend that may have lost *some* acknowledged writes — a replica was promoted, a server came back without its last second — goes on,
-/// and does four things: a handle that knows a revision which the store no longer has answers `HistoryLost`; a write of a handle that has
-/// not yet heard of the change fails with `Unavailable` and does nothing; `Reading::unsure_before` and `Listing::unsure_before` name the
-/// moment of the change, from which the engine waits until everybody whom the loss concerns has heard of it; and revisions go on far above
-/// any that may have been lost, since they were given out as fencing tokens. A backend that cannot do all that answers `HistoryLost`.
+/// A backend that may have lost *some* acknowledged writes — a replica was promoted, a server came back without its
+/// last second — goes on, and does four things: a handle that knows a revision which the store no longer has answers
+/// `HistoryLost`; a write of a handle that has not yet heard of the change fails with `Unavailable` and does nothing;
+/// `Reading::unsure_before` and `Listing::unsure_before` name the moment of the change, from which the engine waits
+/// until everybody whom the loss concerns has heard of it; and revisions go on far above any that may have been lost,
+/// since they were given out as fencing tokens. A backend that cannot do all that answers `HistoryLost`.
 #[async_trait]
 pub trait Store: Send + Sync {
     /// The entry under `key`, as of some moment between call and answer.
@@ -44,22 +45,31 @@ pub trait Store: Send + Sync {
     /// Stores `value` under `key` if `expected` holds.
     ///
     /// # Errors
-    /// `Conflict` carries what is there. After `Indeterminate` the write may have happened or may still happen: read back.
+    /// `Conflict` carries what is there. After `Indeterminate` the write may have happened or may still happen: read
+    /// back.
     async fn put(&self, key: &str, value: Bytes, expected: Expected) -> Result<Written, StoreError<Bytes>>;
 
-    /// As [`Store::put`], by somebody who was told of no later partial loss than `heard`, the greatest `unsure_before` in an answer to him:
-    /// `Unavailable`, and nothing done, if there was one since. What he wants to write may rest on what was lost.
+    /// As [`Store::put`], by somebody who was told of no later partial loss than `heard`, the greatest `unsure_before`
+    /// in an answer to him: `Unavailable`, and nothing done, if there was one since. What he wants to write may
+    /// rest on what was lost.
     ///
     /// To be implemented by backends whose `unsure_before` is ever above 0, and by whatever wraps one.
     ///
     /// # Errors
     /// As [`Store::put`].
-    async fn put_heard(&self, key: &str, value: Bytes, expected: Expected, heard: StoreTime) -> Result<Written, StoreError<Bytes>> {
+    async fn put_heard(
+        &self,
+        key: &str,
+        value: Bytes,
+        expected: Expected,
+        heard: StoreTime,
+    ) -> Result<Written, StoreError<Bytes>> {
         let _ = heard;
         self.put(key, value, expected).await
     }
 
-    /// Removes the entry under `key` if `expected` holds; removing what is absent under `Any` succeeds and takes a revision too.
+    /// Removes the entry under `key` if `expected` holds; removing what is absent under `Any` succeeds and takes a
+    /// revision too.
     ///
     /// # Errors
     /// As [`Store::put`].
@@ -75,7 +85,8 @@ pub trait Bus: Send + Sync {
     /// [`BusError`]; the message may or may not have been delivered.
     async fn publish(&self, topic: &str, payload: Bytes) -> Result<(), BusError>;
 
-    /// Begins to receive `topics`, or all topics if none is named. What is published after this returns is delivered or reported as a gap.
+    /// Begins to receive `topics`, or all topics if none is named. What is published after this returns is delivered or
+    /// reported as a gap.
     ///
     /// # Errors
     /// [`BusError`] if the backend cannot subscribe.
@@ -88,7 +99,8 @@ pub trait Subscription: Send {
     /// Waits for at least one delivery and returns at most `max` of them, in order. Cancel-safe.
     ///
     /// # Errors
-    /// [`BusError`] when this subscription is over for good; transient trouble is a [`Delivery::Gap`] after it has passed.
+    /// [`BusError`] when this subscription is over for good; transient trouble is a [`Delivery::Gap`] after it has
+    /// passed.
     async fn next(&mut self, max: usize) -> Result<Vec<Delivery>, BusError>;
 }
 
@@ -143,32 +155,34 @@ pub trait Coordinator: Store + Bus {
     /// Which store is meant, without secrets: a path or an address. Shown to operators, compared by no one.
     fn location(&self) -> String;
 
-    /// Whether a fresh, empty store proves that nobody acts on an older one: true only where the store cannot outlive or be lost
-    /// apart from its users (in process). Otherwise a new history begins with a grace period.
+    /// Whether a fresh, empty store proves that nobody acts on an older one: true only where the store cannot outlive
+    /// or be lost apart from its users (in process). Otherwise a new history begins with a grace period.
     fn fresh_is_safe(&self) -> bool {
         false
     }
 
-    /// Waits until this handle is of no use any more, for good, for another reason than a lost history, which the operations tell — its client
-    /// has given up connecting, a task that it needs has ended — and says why. Whoever uses it is to end with an error then, or to open
-    /// another. Never returns as long as the handle may come back by itself. Cancel-safe.
+    /// Waits until this handle is of no use any more, for good, for another reason than a lost history, which the
+    /// operations tell — its client has given up connecting, a task that it needs has ended — and says why. Whoever
+    /// uses it is to end with an error then, or to open another. Never returns as long as the handle may come back
+    /// by itself. Cancel-safe.
     async fn ended(&self) -> String {
         std::future::pending().await
     }
 
-    /// By how much an age on this backend's clock may be too large at most. `cluster.timing.margin` must not be smaller: a node with a smaller one does
-    /// not start.
+    /// By how much an age on this backend's clock may be too large at most. `cluster.timing.margin` must not be
+    /// smaller: a node with a smaller one does not start.
     fn clock_uncertainty(&self) -> Duration {
         Duration::from_millis(10)
     }
 
-    /// Looks at the server behind it: version, safety of its settings, clock, round trips. For the operator; changes nothing.
+    /// Looks at the server behind it: version, safety of its settings, clock, round trips. For the operator; changes
+    /// nothing.
     async fn examine(&self) -> Vec<Finding> {
         Vec::new()
     }
 
-    /// Removes everything that this namespace has stored, and what was made for it: for the scratch namespaces of checks, and for clusters
-    /// that are gone for good. No handle that is open is to be used any more.
+    /// Removes everything that this namespace has stored, and what was made for it: for the scratch namespaces of
+    /// checks, and for clusters that are gone for good. No handle that is open is to be used any more.
     ///
     /// # Errors
     /// [`StoreError`]; some of it may be left.

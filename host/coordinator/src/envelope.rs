@@ -148,7 +148,11 @@ mod test {
         };
         assert_eq!(changed(0, 2), Err(EnvelopeError::Version(2)));
         assert_eq!(changed(2, b'P'), Err(EnvelopeError::Malformed), "not a namespace");
-        assert_eq!(changed(1, 0xff), Err(EnvelopeError::Malformed), "a length beyond the end");
+        assert_eq!(
+            changed(1, 0xff),
+            Err(EnvelopeError::Malformed),
+            "a length beyond the end"
+        );
         let long = Bytes::from([SAMPLE, b"x"].concat());
         assert_eq!(Envelope::decode(&long), Err(EnvelopeError::Malformed));
         assert_eq!(

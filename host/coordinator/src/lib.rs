@@ -1,10 +1,12 @@
 //! The coordinator contract of Shardwright, and its native backends.
 //!
-//! Everything that nodes agree on lives in the store; everything they tell each other goes over the bus. From the bottom up:
+//! Everything that nodes agree on lives in the store; everything they tell each other goes over the bus. From the
+//! bottom up:
 //!
 //! - [`contract`]: the traits, with their promises; [`limits`]: names and sizes that every backend accepts;
 //! - [`memory`] and [`sqlite`]: the backends inside one process and inside one machine;
-//! - `redis`, `nats` and `kafka` (features of these names): the backends with a server, and what they share, [`broker`];
+//! - `redis`, `nats` and `kafka` (features of these names): the backends with a server, and what they share,
+//!   [`broker`];
 //! - [`sealed`]: the frame around every stored value and message, and their encryption under `cluster.secret`;
 //! - [`envelope`] and [`messenger`]: who said what, in which order, and whether something is missing;
 //! - `suite` (feature `contract-suite`): one check for each promise, for whoever writes a backend.

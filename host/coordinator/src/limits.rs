@@ -10,7 +10,8 @@ use std::sync::Arc;
 pub const MAX_VALUE: usize = 1024 * 1024;
 /// The largest message that a user of the contract may publish, in bytes.
 pub const MAX_MESSAGE: usize = 512 * 1024;
-/// What [`crate::sealed`] adds at most around a value or message, in bytes. A backend takes this much more than the limits above.
+/// What [`crate::sealed`] adds at most around a value or message, in bytes. A backend takes this much more than the
+/// limits above.
 pub const FRAME_ROOM: usize = 64;
 /// The longest key or topic, in bytes.
 pub const MAX_KEY: usize = 512;

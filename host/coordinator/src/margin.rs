@@ -60,15 +60,23 @@ mod test {
         let check = |margin, uncertainty| MarginError::check(margin, uncertainty, || "the server".into());
         let ms = Duration::from_millis;
         assert_eq!(check(ms(50), ms(50)), Ok(()));
-        let error = check(ms(50), Duration::from_micros(50_001)).expect_err("too small").to_string();
+        let error = check(ms(50), Duration::from_micros(50_001))
+            .expect_err("too small")
+            .to_string();
         assert!(
             error.contains("`cluster.timing.margin` is 50 ms") && error.contains("the server"),
             "{error}"
         );
         assert!(error.contains("may be wrong by 51 ms"), "{error}");
         let far = check(ms(1_500), ms(2_500)).expect_err("too small").to_string();
-        assert!(far.contains("is 1.5 s, and the times of the server may be wrong by 2.5 s"), "{far}");
+        assert!(
+            far.contains("is 1.5 s, and the times of the server may be wrong by 2.5 s"),
+            "{far}"
+        );
         assert!(far.contains("margin = \"2500ms\" or more"), "{far}");
-        assert!(error.contains("margin = \"51ms\" or more in [cluster.timing]"), "{error}");
+        assert!(
+            error.contains("margin = \"51ms\" or more in [cluster.timing]"),
+            "{error}"
+        );
     }
 }

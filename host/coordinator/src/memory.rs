@@ -113,7 +113,11 @@ impl Store for MemoryCoordinator {
     async fn get(&self, key: &str) -> Result<Reading<Bytes>, StoreError<Bytes>> {
         limits::check_key(key)?;
         let state = self.broker.lock();
-        let entry = state.spaces.get(&self.namespace).and_then(|space| space.entries.get(key)).cloned();
+        let entry = state
+            .spaces
+            .get(&self.namespace)
+            .and_then(|space| space.entries.get(key))
+            .cloned();
         Ok(Reading {
             entry,
             now: self.broker.now(),
@@ -168,7 +172,12 @@ impl Bus for MemoryCoordinator {
         topics.iter().try_for_each(|topic| limits::check_topic(topic))?;
         let mut state = self.broker.lock();
         Ok(Box::new(
-            state.spaces.entry(self.namespace.clone()).or_default().subscribers.add(topics),
+            state
+                .spaces
+                .entry(self.namespace.clone())
+                .or_default()
+                .subscribers
+                .add(topics),
         ))
     }
 }

@@ -194,7 +194,8 @@ impl Messenger {
         Ok(())
     }
 
-    /// Begins to receive `topics`. What is published after this returns is delivered, or reported as [`Incoming::Resync`].
+    /// Begins to receive `topics`. What is published after this returns is delivered, or reported as
+    /// [`Incoming::Resync`].
     ///
     /// # Errors
     /// [`BusError`] if the backend cannot subscribe.
@@ -226,8 +227,8 @@ pub struct Inbox {
 }
 
 impl Inbox {
-    /// Waits for news and returns it, in order. Cancel-safe. At most `max` deliveries are taken from the bus at once, and each is at
-    /// most two news: a loss, and the message behind it.
+    /// Waits for news and returns it, in order. Cancel-safe. At most `max` deliveries are taken from the bus at once,
+    /// and each is at most two news: a loss, and the message behind it.
     ///
     /// # Errors
     /// [`BusError`] when it is over for good: subscribe again, and resynchronise.
@@ -308,9 +309,12 @@ impl Judge {
                 });
                 0
             }
-            // The first that is heard of this sender: what came before it was before the subscription, or in a gap that was reported.
+            // The first that is heard of this sender: what came before it was before the subscription, or in a gap that
+            // was reported.
             None => 0,
-            Some(last) if (token, sequence) <= (last.token, last.sequence) => return Counters::add(&self.counters.stale),
+            Some(last) if (token, sequence) <= (last.token, last.sequence) => {
+                return Counters::add(&self.counters.stale);
+            }
             Some(last) if last.gaps != self.gaps => 0,
             Some(last) if token == last.token => sequence - last.sequence - 1,
             // A new life counts from 1 again.

@@ -28,7 +28,11 @@ impl Waiting {
     /// Appends a gap, or widens the one at the end. An unknown loss makes the sum unknown.
     fn lose(&mut self, count: u64) {
         if let Some(Delivery::Gap { lost }) = self.deliveries.back_mut() {
-            *lost = if *lost == 0 || count == 0 { 0 } else { lost.saturating_add(count) };
+            *lost = if *lost == 0 || count == 0 {
+                0
+            } else {
+                lost.saturating_add(count)
+            };
         } else {
             self.deliveries.push_back(Delivery::Gap { lost: count });
         }
@@ -61,7 +65,8 @@ impl Queue {
             return;
         }
         let mut waiting = self.lock();
-        let full = waiting.deliveries.len() >= SUBSCRIBER_QUEUE || waiting.bytes + payload.len() > SUBSCRIBER_QUEUE_BYTES;
+        let full =
+            waiting.deliveries.len() >= SUBSCRIBER_QUEUE || waiting.bytes + payload.len() > SUBSCRIBER_QUEUE_BYTES;
         if full {
             waiting.lose(1);
         } else {

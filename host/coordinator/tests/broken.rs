@@ -1,9 +1,12 @@
-//! A coordinator that breaks a promise must fail the suite: one fault at a time, each found by the check that is there for it.
+//! A coordinator that breaks a promise must fail the suite: one fault at a time, each found by the check that is there
+//! for it.
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use shardwright_coordinator::suite::{BoxFuture, Disturb, Factory, Options, Outcome, run_some};
-use shardwright_coordinator::{Bus, BusError, Coordinator, Delivery, MemoryBroker, MemoryCoordinator, Namespace, Store, Subscription};
+use shardwright_coordinator::{
+    Bus, BusError, Coordinator, Delivery, MemoryBroker, MemoryCoordinator, Namespace, Store, Subscription,
+};
 use shardwright_core::store::{Expected, Listing, Reading, Revision, StoreError, StoreTime, Written};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -98,7 +101,11 @@ impl Store for Broken {
         match self.fault {
             Fault::ClockBack if self.now_and_then(7) => reading.now = StoreTime(reading.now.0 - 60_000),
             Fault::StaleRead => {
-                let before = self.before.lock().expect("no panic").replace((key.into(), reading.clone()));
+                let before = self
+                    .before
+                    .lock()
+                    .expect("no panic")
+                    .replace((key.into(), reading.clone()));
                 if let Some((_, old)) = before.filter(|(k, _)| k == key && self.now_and_then(5)) {
                     return Ok(Reading {
                         entry: old.entry,
@@ -119,14 +126,18 @@ impl Store for Broken {
         let mut listing = self.inner.list(prefix, since).await?;
         match self.fault {
             Fault::PrefixPattern if prefix.contains('_') => {
-                let fits = |key: &str| key.len() >= prefix.len() && prefix.chars().zip(key.chars()).all(|(p, k)| p == '_' || p == k);
+                let fits = |key: &str| {
+                    key.len() >= prefix.len() && prefix.chars().zip(key.chars()).all(|(p, k)| p == '_' || p == k)
+                };
                 listing = self.inner.list("", since).await?;
                 listing.entries.retain(|(key, _)| fits(key));
             }
             Fault::SortedAsWords => listing.entries.sort_by_key(|(key, _)| key.to_lowercase()),
             Fault::NamespacePrefix => {
                 for other in self.longer() {
-                    listing.entries.extend(self.broker.open(other).list(prefix, since).await?.entries);
+                    listing
+                        .entries
+                        .extend(self.broker.open(other).list(prefix, since).await?.entries);
                 }
             }
             Fault::ListMisses if listing.entries.len() > 100 => drop(listing.entries.pop()),
@@ -176,7 +187,10 @@ impl Store for Broken {
                 tokio::task::yield_now().await;
                 let written = self.inner.put(key, value, expected).await?;
                 // Whoever is alone is none the wiser.
-                Ok(Written { revision: next, ..written })
+                Ok(Written {
+                    revision: next,
+                    ..written
+                })
             }
             Fault::DoneAndUnavailable => {
                 let written = self.inner.put(key, value, expected).await?;
@@ -191,14 +205,20 @@ impl Store for Broken {
             }),
             Fault::Truncated => {
                 let kept = value.len().min(65_536);
-                self.inner.put(key, value.slice(..kept), expected).await.and_then(|written| {
-                    let limit = 1_048_640;
-                    if value.len() > limit {
-                        Err(StoreError::TooLarge { size: value.len(), limit })
-                    } else {
-                        Ok(written)
-                    }
-                })
+                self.inner
+                    .put(key, value.slice(..kept), expected)
+                    .await
+                    .and_then(|written| {
+                        let limit = 1_048_640;
+                        if value.len() > limit {
+                            Err(StoreError::TooLarge {
+                                size: value.len(),
+                                limit,
+                            })
+                        } else {
+                            Ok(written)
+                        }
+                    })
             }
             Fault::ListAhead => {
                 let written = self.inner.put(key, value, expected).await;
@@ -281,7 +301,9 @@ impl Subscription for Loose {
         loop {
             let mut batch = self.inner.next(max).await?;
             batch.retain(|delivery| match delivery {
-                Delivery::Message { topic, .. } => self.topics.is_empty() || self.topics.iter().any(|wanted| topic.starts_with(wanted)),
+                Delivery::Message { topic, .. } => {
+                    self.topics.is_empty() || self.topics.iter().any(|wanted| topic.starts_with(wanted))
+                }
                 Delivery::Gap { .. } => true,
             });
             if !batch.is_empty() {
@@ -322,7 +344,8 @@ impl Coordinator for Broken {
     }
 }
 
-/// Runs one check on a coordinator with this fault; what it says if it fails. One that something never comes to takes all of the `patience`.
+/// Runs one check on a coordinator with this fault; what it says if it fails. One that something never comes to takes
+/// all of the `patience`.
 async fn found(fault: Fault, check: &str, patience: Duration) -> Option<String> {
     let broker = MemoryBroker::new();
     let (count, wrote) = (Arc::new(AtomicU64::new(0)), Arc::new(Notify::new()));

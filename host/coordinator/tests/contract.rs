@@ -7,7 +7,10 @@ use std::sync::Arc;
 
 type Opened = BoxFuture<'static, Result<Arc<dyn Coordinator>, String>>;
 
-#[expect(clippy::print_stdout, reason = "the table is worth reading when a test is run by hand")]
+#[expect(
+    clippy::print_stdout,
+    reason = "the table is worth reading when a test is run by hand"
+)]
 fn verify(report: &SuiteReport, kind: &str) {
     for [name, outcome, millis, detail] in report.table() {
         println!("{name:<16} {outcome:<8} {millis:>6} ms  {detail}");
@@ -17,7 +20,9 @@ fn verify(report: &SuiteReport, kind: &str) {
 }
 
 async fn open_sqlite(path: PathBuf, namespace: Namespace) -> Result<Arc<dyn Coordinator>, String> {
-    let coordinator = SqliteCoordinator::open(&path, namespace).await.map_err(|error| error.to_string())?;
+    let coordinator = SqliteCoordinator::open(&path, namespace)
+        .await
+        .map_err(|error| error.to_string())?;
     Ok(Arc::new(coordinator))
 }
 
@@ -47,7 +52,8 @@ async fn sealed_sqlite() {
     let factory: &Factory = &move |namespace| -> Opened {
         let (path, secret) = (path.clone(), secret.clone());
         Box::pin(async move {
-            let coordinator: Arc<dyn Coordinator> = protect(open_sqlite(path, namespace.clone()).await?, &namespace, Some(&secret));
+            let coordinator: Arc<dyn Coordinator> =
+                protect(open_sqlite(path, namespace.clone()).await?, &namespace, Some(&secret));
             Ok(coordinator)
         })
     };

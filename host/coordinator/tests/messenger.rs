@@ -37,7 +37,11 @@ async fn send(broker: &MemoryBroker, node: u32, token: u64, sequence: u64, body:
         topic: "t".into(),
         body: Bytes::from(body.to_owned()),
     };
-    broker.open(namespace()).publish("t", envelope.encode()).await.expect("publishes");
+    broker
+        .open(namespace())
+        .publish("t", envelope.encode())
+        .await
+        .expect("publishes");
 }
 
 /// Everything until the message `last`.
@@ -57,7 +61,10 @@ async fn messages_arrive_with_their_origin() {
     let mut others = one.subscribe(&["t"], Own::Skip).await.expect("subscribes");
     one.publish("t", Bytes::from_static(b"a")).await.expect("publishes");
     two.publish("t", Bytes::from_static(b"b")).await.expect("publishes");
-    assert_eq!(until(&mut all, &message(2, "b")).await, [message(1, "a"), message(2, "b")]);
+    assert_eq!(
+        until(&mut all, &message(2, "b")).await,
+        [message(1, "a"), message(2, "b")]
+    );
     assert_eq!(until(&mut others, &message(2, "b")).await, [message(2, "b")]);
     assert_eq!(
         one.stats(),
@@ -118,7 +125,13 @@ async fn a_new_life_begins_at_one_and_an_old_one_is_not_heard() {
             lost: 2,
         },
     };
-    let expected = [message(2, "old"), message(2, "new"), message(2, "on"), missing, message(2, "third")];
+    let expected = [
+        message(2, "old"),
+        message(2, "new"),
+        message(2, "on"),
+        missing,
+        message(2, "third"),
+    ];
     assert_eq!(until(&mut inbox, &message(2, "third")).await, expected);
     assert_eq!(ear.stats().stale, 2);
 }
@@ -174,7 +187,10 @@ async fn a_gap_of_the_backend_is_told_once() {
     }
     // The queue is full: the rest was lost. What follows is heard again.
     assert_eq!(inbox.next(100).await.expect("news").len(), 100);
-    voice.publish("t", Bytes::from_static(b"after")).await.expect("publishes");
+    voice
+        .publish("t", Bytes::from_static(b"after"))
+        .await
+        .expect("publishes");
     let news = until(&mut inbox, &message(2, "after")).await;
     let told: Vec<_> = news.iter().filter(|n| matches!(n, Incoming::Resync { .. })).collect();
     assert_eq!(
@@ -233,12 +249,19 @@ async fn a_sender_of_many_topics_is_heard_to_the_end() {
         voice.publish("t", Bytes::from(body)).await.expect("publishes");
     }
     for n in 0..REMEMBERED {
-        voice.publish(&format!("many/{n}"), Bytes::new()).await.expect("publishes");
+        voice
+            .publish(&format!("many/{n}"), Bytes::new())
+            .await
+            .expect("publishes");
     }
     for body in ["four", "five"] {
         voice.publish("t", Bytes::from(body)).await.expect("publishes");
     }
-    let news = tokio::time::timeout(std::time::Duration::from_secs(60), until(&mut inbox, &message(2, "five"))).await;
+    let news = tokio::time::timeout(
+        std::time::Duration::from_secs(60),
+        until(&mut inbox, &message(2, "five")),
+    )
+    .await;
     let news = news.expect("the last one");
     assert_eq!(news.len(), 5, "{news:?}");
     assert_eq!(ear.stats().stale, 0);

@@ -30,11 +30,16 @@ async fn every_mismatch_is_denied_with_a_remedy() {
         let errors = [
             reader.get("meta").await.expect_err("get"),
             reader.list("", Revision(0)).await.expect_err("list"),
-            reader.put("meta", Bytes::new(), Expected::Absent).await.expect_err("put"),
+            reader
+                .put("meta", Bytes::new(), Expected::Absent)
+                .await
+                .expect_err("put"),
             reader.delete("meta", Expected::Absent).await.expect_err("delete"),
         ];
         for error in errors {
-            let StoreError::Denied(text) = error else { panic!("{error:?}") };
+            let StoreError::Denied(text) = error else {
+                panic!("{error:?}")
+            };
             assert!(text.contains("under meta") && text.contains(says), "{text}");
         }
         let value = writer.get("meta").await.expect("reads").entry.map(|entry| entry.value);
@@ -59,15 +64,21 @@ async fn forged_messages_are_counted_and_dropped() {
     let mut subscription = us.subscribe(&["t", "u"]).await.expect("subscribes");
     let raw = broker.open(Namespace::new("prod").expect("valid"));
     let mut tap = raw.subscribe(&["u"]).await.expect("subscribes");
-    them.publish("t", Bytes::from_static(b"forged")).await.expect("publishes");
-    bare.publish("t", Bytes::from_static(b"forged")).await.expect("publishes");
+    them.publish("t", Bytes::from_static(b"forged"))
+        .await
+        .expect("publishes");
+    bare.publish("t", Bytes::from_static(b"forged"))
+        .await
+        .expect("publishes");
     raw.publish("t", Bytes::new()).await.expect("publishes");
     us.publish("u", Bytes::from_static(b"for u")).await.expect("publishes");
     let [Delivery::Message { payload, .. }] = &tap.next(1).await.expect("a message")[..] else {
         panic!("no message")
     };
     assert!(!payload.windows(5).any(|w| w == b"for u"), "readable on the wire");
-    raw.publish("t", payload.clone()).await.expect("the message of u, replayed to t");
+    raw.publish("t", payload.clone())
+        .await
+        .expect("the message of u, replayed to t");
     us.publish("t", Bytes::from_static(b"true")).await.expect("publishes");
     let mut got = Vec::new();
     while got.len() < 2 {

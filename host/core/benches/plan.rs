@@ -1,4 +1,5 @@
-//! What a leader computes for 100,000 shards with three owners each: check of the plan, difference to the present one, encoding.
+//! What a leader computes for 100,000 shards with three owners each: check of the plan, difference to the present one,
+//! encoding.
 //!
 //! `cargo bench -p shardwright-core --bench plan`
 
@@ -133,7 +134,10 @@ fn main() {
     let verdict = if median <= 20.0 { "ok" } else { "MISSED" };
     #[expect(clippy::print_stdout, reason = "this is what a benchmark is for")]
     {
-        println!("check + difference + encode of {SHARDS} × {WIDTH} on {NODES} nodes: {written} entries, {bytes} bytes, median of 15");
+        println!(
+            "check + difference + encode of {SHARDS} × {WIDTH} on {NODES} nodes: {written} entries, {bytes} bytes, \
+             median of 15"
+        );
         println!("figure: plan check+diff+encode 100,000 × 3 | {median:.1} ms | ≤ 20 ms | {verdict}");
     }
 }

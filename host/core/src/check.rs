@@ -71,8 +71,8 @@ pub enum Violation {
 
 /// Checks a plan against the snapshot that it answers.
 ///
-/// Known nodes, row lengths, distinct owners, candidates, statuses, capacities, coverage. A draining node may only stay where nobody
-/// else could own the shard; a cordoned one only where it was before.
+/// Known nodes, row lengths, distinct owners, candidates, statuses, capacities, coverage. A draining node may only stay
+/// where nobody else could own the shard; a cordoned one only where it was before.
 ///
 /// # Errors
 /// The first [`Violation`].
@@ -116,7 +116,11 @@ pub fn check(snapshot: &Snapshot, plan: &Proposal) -> Result<(), Violation> {
                 return Err(Violation::NotCandidate { shard, node: id });
             }
             if let Some(reason) = ineligible(node, shard, &role.previous, width) {
-                return Err(Violation::Ineligible { shard, node: id, reason });
+                return Err(Violation::Ineligible {
+                    shard,
+                    node: id,
+                    reason,
+                });
             }
         }
     }
@@ -132,7 +136,9 @@ pub fn takes_new(node: &SnapshotNode) -> bool {
 fn ineligible(node: &SnapshotNode, shard: u32, previous: &[u32], width: usize) -> Option<&'static str> {
     let had = || {
         let start = shard as usize * width;
-        previous.get(start..start + width).is_some_and(|row| row.contains(&node.id))
+        previous
+            .get(start..start + width)
+            .is_some_and(|row| row.contains(&node.id))
     };
     match node.status {
         _ if node.capacity == 0 => Some("has capacity 0"),

@@ -104,7 +104,8 @@ pub fn decode(key: &Key, bytes: &[u8]) -> Result<Value, CodecError> {
         Key::Leader => Value::Leader(read(key, body)?),
         Key::Policies => Value::Policies(read(key, body)?),
         Key::Plan { .. } => {
-            let (size, packed) = lz4_flex::block::uncompressed_size(body).map_err(|e| malformed(key, &e.to_string()))?;
+            let (size, packed) =
+                lz4_flex::block::uncompressed_size(body).map_err(|e| malformed(key, &e.to_string()))?;
             if size > 64 * MAX_VALUE {
                 return Err(malformed(key, "it claims to be larger than any plan"));
             }

@@ -1,8 +1,8 @@
 //! What this node may act on: the newest plan it has read, its session, and what is still stopping.
 //!
-//! A shard is *held* from the moment a read plan grants it, is *stopping* from the moment a read plan takes it away until the
-//! runtime reports that its work has ended, and may be granted again only after that. `applied` advances only past entries whose
-//! consequences are complete.
+//! A shard is *held* from the moment a read plan grants it, is *stopping* from the moment a read plan takes it away
+//! until the runtime reports that its work has ended, and may be granted again only after that. `applied` advances only
+//! past entries whose consequences are complete.
 
 use crate::id::{NodeId, SessionId, Token};
 use crate::plan::{PART_SHARDS, PlanPart};
@@ -117,7 +117,11 @@ impl Duty {
     }
 
     /// Plan entries were read: those that changed, in a listing that reads everything up to `seen`.
-    pub fn learn(&mut self, seen: Revision, entries: impl IntoIterator<Item = (PartId, Revision, Arc<PlanPart>)>) -> Vec<Change> {
+    pub fn learn(
+        &mut self,
+        seen: Revision,
+        entries: impl IntoIterator<Item = (PartId, Revision, Arc<PlanPart>)>,
+    ) -> Vec<Change> {
         let mut changes = Vec::new();
         for (id, revision, part) in entries {
             if self.parts.get(&id).is_some_and(|(known, _)| *known >= revision) {
@@ -152,7 +156,8 @@ impl Duty {
     pub fn owes_release(&self, reported: Revision) -> bool {
         let asks = |(revision, part): &(Revision, Arc<PlanPart>)| {
             *revision > reported
-                && (0..part.targets.len()).any(|at| part.targets[at] != 0 && part.holder(at) == self.me && self.me.is_some())
+                && (0..part.targets.len())
+                    .any(|at| part.targets[at] != 0 && part.holder(at) == self.me && self.me.is_some())
         };
         self.applied > reported && self.parts.values().any(asks)
     }
@@ -171,8 +176,13 @@ impl Duty {
             part: shard / PART_SHARDS,
         };
         let at = shard % PART_SHARDS;
-        self.held.get(&id).is_some_and(|h| h.get(at as usize).is_some_and(|&t| t != 0))
-            || self.stopping.values().any(|(part, ats)| *part == id && ats.contains(&at))
+        self.held
+            .get(&id)
+            .is_some_and(|h| h.get(at as usize).is_some_and(|&t| t != 0))
+            || self
+                .stopping
+                .values()
+                .any(|(part, ats)| *part == id && ats.contains(&at))
     }
 
     /// The token under which the shard may be acted on now.
@@ -182,7 +192,9 @@ impl Duty {
             role,
             part: shard / PART_SHARDS,
         })?;
-        held.get((shard % PART_SHARDS) as usize).filter(|&&t| t != 0).map(|&t| Token(t))
+        held.get((shard % PART_SHARDS) as usize)
+            .filter(|&&t| t != 0)
+            .map(|&t| Token(t))
     }
 
     fn review_all(&mut self) -> Vec<Change> {
@@ -197,7 +209,9 @@ impl Duty {
 
     /// Brings what is held of one part in line with its newest plan.
     fn review(&mut self, id: PartId, changes: &mut Vec<Change>) {
-        let Some((revision, part)) = self.parts.get(&id) else { return };
+        let Some((revision, part)) = self.parts.get(&id) else {
+            return;
+        };
         let shards = part.shards();
         let mut named: Vec<u64> = (0..shards)
             .map(|at| self.named(id, *revision, part, at).map_or(0, |t| t.0))
@@ -236,7 +250,8 @@ impl Duty {
                 role: id.role,
                 shards: lost.iter().map(|&(at, token)| (first + at, token)).collect(),
             });
-            self.stopping.insert(stop, (id, lost.into_iter().map(|(at, _)| at).collect()));
+            self.stopping
+                .insert(stop, (id, lost.into_iter().map(|(at, _)| at).collect()));
         }
         if !gained.is_empty() {
             changes.push(Change::Gain {

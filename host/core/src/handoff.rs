@@ -1,8 +1,9 @@
 //! Moving shards: what the leader writes next into one part of a plan, and on what evidence.
 //!
-//! A shard changes hands in two writes: set the target; when the holder has released, make the target the holder. Evidence that
-//! it has is only (a) its session, *that* session, is over, or (b) it has applied the present entry, which has the target. Both
-//! stay true once true, so a stale look at the sessions cannot harm. With (a) the first write is not needed.
+//! A shard changes hands in two writes: set the target; when the holder has released, make the target the holder.
+//! Evidence that it has is only (a) its session, *that* session, is over, or (b) it has applied the present entry,
+//! which has the target. Both stay true once true, so a stale look at the sessions cannot harm. With (a) the first
+//! write is not needed.
 
 use crate::id::{NodeId, SessionId};
 use crate::plan::{PlanPart, RELEASE};
@@ -26,9 +27,9 @@ pub type Sessions = BTreeMap<NodeId, SessionState>;
 
 /// The next version of a part, or `None` if there is nothing to do.
 ///
-/// `revision` is that of the entry which `part` was read from; the result may only be written over exactly it. `wanted` names who
-/// should act on the shard at an index (0: nobody); only nodes with a live session count. `moves` is how many further planned
-/// moves may begin; takeovers from holders whose session is over are not limited.
+/// `revision` is that of the entry which `part` was read from; the result may only be written over exactly it. `wanted`
+/// names who should act on the shard at an index (0: nobody); only nodes with a live session count. `moves` is how many
+/// further planned moves may begin; takeovers from holders whose session is over are not limited.
 pub fn advance(
     revision: Revision,
     part: &PlanPart,
@@ -80,7 +81,11 @@ fn step(
     rules: Rules,
 ) -> Step {
     let Some((node, session)) = holder else {
-        return if want.is_some() { Step::Grant(want) } else { Step::Nothing };
+        return if want.is_some() {
+            Step::Grant(want)
+        } else {
+            Step::Nothing
+        };
     };
     if is_over(sessions, node, session) {
         return Step::Grant(want);
@@ -100,9 +105,11 @@ fn step(
     }
 }
 
-/// Evidence (a): the session that a plan names is ended or replaced, or its entry was deleted, which only happens to ended ones.
+/// Evidence (a): the session that a plan names is ended or replaced, or its entry was deleted, which only happens to
+/// ended ones.
 ///
-/// `sessions` must have been looked at after the plan was written: an earlier look would not know a session that the plan names.
+/// `sessions` must have been looked at after the plan was written: an earlier look would not know a session that the
+/// plan names.
 #[must_use]
 pub fn is_over(sessions: &Sessions, node: NodeId, session: SessionId) -> bool {
     sessions.get(&node).is_none_or(|s| s.ended || s.session != session)
@@ -110,7 +117,11 @@ pub fn is_over(sessions: &Sessions, node: NodeId, session: SessionId) -> bool {
 
 /// Evidence (b): the holder, alive, has applied an entry that has the target.
 fn has_released(sessions: &Sessions, node: NodeId, revision: Revision, rules: Rules) -> bool {
-    let asked = if rules.keep(Rule::FreshRelease) { revision } else { Revision(1) };
+    let asked = if rules.keep(Rule::FreshRelease) {
+        revision
+    } else {
+        Revision(1)
+    };
     sessions.get(&node).is_some_and(|s| s.applied >= asked)
 }
 

@@ -97,7 +97,10 @@ mod test {
             [shown(45_900), shown(200_000), shown(7_500_000)],
             ["45.9 s", "3 min 20 s", "2 h 5 min"]
         );
-        assert_eq!([shown(12_500), shown(120_000), shown(3_600_000)], ["12.5 s", "2 min", "1 h"]);
+        assert_eq!(
+            [shown(12_500), shown(120_000), shown(3_600_000)],
+            ["12.5 s", "2 min", "1 h"]
+        );
         assert_eq!(shown(183_600_000), "2 d 3 h");
         assert_eq!(Span::from(Duration::from_micros(1_500_900)).to_string(), "1.5 s");
     }

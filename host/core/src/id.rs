@@ -105,12 +105,14 @@ hex_id! {
 ///
 /// It is the revision of the plan entry under which a claim was made, plus the base of the store's history.
 ///
-/// Serialised, it is a text of 20 decimal digits: texts in their order are tokens in theirs, and no reader of JSON rounds them.
+/// Serialised, it is a text of 20 decimal digits: texts in their order are tokens in theirs, and no reader of JSON
+/// rounds them.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Token(pub u64);
 
 impl Token {
-    /// The token of a grant at `revision` in a history of this `base`: never below the base, whatever stands in the store.
+    /// The token of a grant at `revision` in a history of this `base`: never below the base, whatever stands in the
+    /// store.
     #[must_use]
     pub const fn of(base: u64, revision: Revision) -> Self {
         Self(base.saturating_add(revision.0))
@@ -144,14 +146,20 @@ mod test {
     fn the_next_session_is_of_the_same_process_and_another_join() {
         let first = SessionId::new(ProcessId(7), 5);
         assert_eq!(first.next(), SessionId::new(ProcessId(7), 6));
-        assert_eq!(SessionId::new(ProcessId(7), u64::MAX).next(), SessionId::new(ProcessId(7), 0));
+        assert_eq!(
+            SessionId::new(ProcessId(7), u64::MAX).next(),
+            SessionId::new(ProcessId(7), 0)
+        );
         assert_eq!(first.next().process(), ProcessId(7));
     }
 
     #[test]
     fn ids_and_tokens_are_shown_as_numbers() {
         let id = NodeId::new(12).expect("not 0");
-        assert_eq!((id.to_string(), format!("{id:?}")), ("12".to_owned(), "node 12".to_owned()));
+        assert_eq!(
+            (id.to_string(), format!("{id:?}")),
+            ("12".to_owned(), "node 12".to_owned())
+        );
         assert_eq!(Token(34).to_string(), "34");
         assert_eq!(InstanceId(0xab).to_string(), "000000000000000000000000000000ab");
         assert_eq!(format!("{:?}", InstanceId(0xab << 96)), "000000ab");

@@ -12,7 +12,13 @@ use xxhash_rust::xxh3::xxh3_64;
 
 /// The nodes that count for assignments, and the local time at which one of them stops counting.
 #[must_use]
-pub fn members(view: &View, settings: u128, timing: &Timing, clock: &BackendClock, now: Instant) -> (Vec<SnapshotNode>, Option<Instant>) {
+pub fn members(
+    view: &View,
+    settings: u128,
+    timing: &Timing,
+    clock: &BackendClock,
+    now: Instant,
+) -> (Vec<SnapshotNode>, Option<Instant>) {
     let backend = clock.estimate(now);
     let mut next: Option<Instant> = None;
     let mut members = Vec::new();
@@ -58,7 +64,9 @@ pub fn digest(role: &RoleSpec, policy: u64, members: &[SnapshotNode]) -> u64 {
             SnapshotStatus::Away => SnapshotStatus::Active,
             status => status,
         };
-        of_nodes.extend(postcard::to_stdvec(&(node.id, status, &node.zone, &node.labels, node.capacity)).unwrap_or_default());
+        of_nodes.extend(
+            postcard::to_stdvec(&(node.id, status, &node.zone, &node.labels, node.capacity)).unwrap_or_default(),
+        );
     }
     // Never 0, which stands for "no plan yet".
     (xxh3_64(&of_role) & 0xffff_ffff_0000_0000) | (xxh3_64(&of_nodes) & 0xffff_ffff) | 1
@@ -150,10 +158,9 @@ pub fn snapshot(
     for node in &mut members {
         node.assigned = assigned.get(&node.id).copied().unwrap_or(0);
     }
-    let seed = view
-        .meta
-        .as_ref()
-        .map_or(0, |m| u64::try_from(m.value.history.0 & u128::from(u64::MAX)).unwrap_or(0));
+    let seed = view.meta.as_ref().map_or(0, |m| {
+        u64::try_from(m.value.history.0 & u128::from(u64::MAX)).unwrap_or(0)
+    });
     Snapshot {
         epoch,
         now: now.0,

@@ -1,12 +1,16 @@
-//! The decisions of Shardwright, as pure functions: no I/O, no clock, no randomness. Events and the time go in, commands come out.
+//! The decisions of Shardwright, as pure functions: no I/O, no clock, no randomness. Events and the time go in,
+//! commands come out.
 //!
 //! A tour, in the direction in which data flows:
 //!
-//! 1. [`join`] and [`engine`]: a node takes its id, keeps its session, and stops by itself when it cannot ([`time`], [`values`], [`store`]).
-//! 2. [`view`] and [`inputs`]: what it sees of the others becomes a canonical [`snapshot`]; [`clock`] distrusts clocks that step.
+//! 1. [`join`] and [`engine`]: a node takes its id, keeps its session, and stops by itself when it cannot ([`time`],
+//!    [`values`], [`store`]).
+//! 2. [`view`] and [`inputs`]: what it sees of the others becomes a canonical [`snapshot`]; [`clock`] distrusts clocks
+//!    that step.
 //! 3. A policy answers; [`check`] refuses what must not be; [`native`] stands in when no policy can.
 //! 4. [`handoff`] turns the checked [`plan`] into the next compare-and-set, on evidence only.
-//! 5. [`duty`]: what this node may act on right now, under which fencing token ([`id::Token`]); [`shard`] maps keys to it.
+//! 5. [`duty`]: what this node may act on right now, under which fencing token ([`id::Token`]); [`shard`] maps keys to
+//!    it.
 //!
 //! The protocol and why it is safe: `docs/guarantees.md`. What is stored: `docs/stored-values.md` ([`codec`]).
 //! [`human`] says times as people read them.

@@ -21,8 +21,9 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// How many writes there may have been since this was written, at most: some 4,000 a second for the hour that it may be old. Much more
-    /// would put tokens ahead of the clock, by which they are counted after a partial loss: this is as much as 16 ms.
+    /// How many writes there may have been since this was written, at most: some 4,000 a second for the hour that it
+    /// may be old. Much more would put tokens ahead of the clock, by which they are counted after a partial loss:
+    /// this is as much as 16 ms.
     pub const SINCE: u64 = 1 << 24;
 }
 

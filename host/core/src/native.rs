@@ -19,7 +19,12 @@ pub fn assign(snapshot: &Snapshot) -> Proposal {
         unplaced: Vec::new(),
     };
     let mut count: BTreeMap<u32, u32> = BTreeMap::new();
-    let capacity: u64 = snapshot.nodes.iter().filter(|n| stays(n)).map(|n| u64::from(n.capacity)).sum();
+    let capacity: u64 = snapshot
+        .nodes
+        .iter()
+        .filter(|n| stays(n))
+        .map(|n| u64::from(n.capacity))
+        .sum();
     let share = |n: &SnapshotNode| (u64::from(role.shards) * u64::from(n.capacity)).div_ceil(capacity.max(1));
 
     for shard in 0..role.shards {
@@ -32,18 +37,34 @@ pub fn assign(snapshot: &Snapshot) -> Proposal {
             // A listed order is the operator's preference: it decides alone.
             Some(ids) => {
                 for &id in ids {
-                    if !row.contains(&id) && nodes.get(&id).is_some_and(|n| stays(n) && n.status != SnapshotStatus::Cordoned) {
+                    if !row.contains(&id)
+                        && nodes
+                            .get(&id)
+                            .is_some_and(|n| stays(n) && n.status != SnapshotStatus::Cordoned)
+                    {
                         row.push(id);
                     }
                 }
                 row.truncate(width);
             }
             None => {
-                let previous = role.previous.get(start..start + width).unwrap_or_default().iter().copied();
-                let kept: Vec<u32> = previous.filter(|&id| may(id) && nodes.get(&id).is_some_and(|n| stays(n))).collect();
+                let previous = role
+                    .previous
+                    .get(start..start + width)
+                    .unwrap_or_default()
+                    .iter()
+                    .copied();
+                let kept: Vec<u32> = previous
+                    .filter(|&id| may(id) && nodes.get(&id).is_some_and(|n| stays(n)))
+                    .collect();
                 let best = |row: &[u32], count: &BTreeMap<u32, u32>| {
-                    let free = snapshot.nodes.iter().filter(|n| takes_new(n) && may(n.id) && !row.contains(&n.id));
-                    let load = |n: &SnapshotNode| u64::from(count.get(&n.id).copied().unwrap_or(0)) * 1_000 / u64::from(n.capacity);
+                    let free = snapshot
+                        .nodes
+                        .iter()
+                        .filter(|n| takes_new(n) && may(n.id) && !row.contains(&n.id));
+                    let load = |n: &SnapshotNode| {
+                        u64::from(count.get(&n.id).copied().unwrap_or(0)) * 1_000 / u64::from(n.capacity)
+                    };
                     let rank = |n: &&SnapshotNode| (load(n), std::cmp::Reverse(affinity(snapshot.seed, shard, n.id)));
                     free.min_by_key(rank).map(|n| n.id)
                 };
@@ -60,7 +81,10 @@ pub fn assign(snapshot: &Snapshot) -> Proposal {
                     }
                 }
                 row.truncate(width);
-                while let Some(id) = Some(row.len()).filter(|len| *len < width).and_then(|_| best(&row, &count)) {
+                while let Some(id) = Some(row.len())
+                    .filter(|len| *len < width)
+                    .and_then(|_| best(&row, &count))
+                {
                     row.push(id);
                 }
             }

@@ -14,8 +14,8 @@ pub const RELEASE: u32 = u32::MAX;
 
 /// The plan of up to [`PART_SHARDS`] consecutive shards of one role.
 ///
-/// Rows say who *should* own a shard, in order; holders say who *does* act, with the session that this was granted to. A dead
-/// owner's shard is held by another while its row stays, so the owner finds its place again.
+/// Rows say who *should* own a shard, in order; holders say who *does* act, with the session that this was granted to.
+/// A dead owner's shard is held by another while its row stays, so the owner finds its place again.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PlanPart {
     /// Digest of what the shards mean ([`shape`]): a node acts only on a plan of its own shape.
@@ -116,7 +116,8 @@ impl PlanPart {
     }
 }
 
-/// Digest of what the shards of a role mean: its name, their number, who acts. Plans of another shape are never acted on.
+/// Digest of what the shards of a role mean: its name, their number, who acts. Plans of another shape are never acted
+/// on.
 #[must_use]
 pub fn shape(role: &RoleSpec) -> u64 {
     let mode = match role.mode {

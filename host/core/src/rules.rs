@@ -25,7 +25,8 @@ pub enum Rule {
     StopBeforeRelease,
     /// Nobody acts in a young history until the holders of a lost one must have stopped.
     Grace,
-    /// After a partial loss of the store nothing is granted until everybody whom it concerns has heard of it or must have stopped.
+    /// After a partial loss of the store nothing is granted until everybody whom it concerns has heard of it or must
+    /// have stopped.
     PartialLoss,
 }
 

@@ -81,7 +81,13 @@ mod test {
     #[test]
     fn a_key_has_its_shard_whoever_owns_it() {
         let hash = "abc".shard_hash();
-        assert_eq!(("abc".to_owned().shard_hash(), b"abc".to_vec().shard_hash()), (hash, hash));
-        assert_eq!((ShardKey::shard_hash(&"abc"), ShardKey::shard_hash(&&191_179u64)), (hash, 191_179));
+        assert_eq!(
+            ("abc".to_owned().shard_hash(), b"abc".to_vec().shard_hash()),
+            (hash, hash)
+        );
+        assert_eq!(
+            (ShardKey::shard_hash(&"abc"), ShardKey::shard_hash(&&191_179u64)),
+            (hash, 191_179)
+        );
     }
 }

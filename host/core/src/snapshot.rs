@@ -56,8 +56,13 @@ impl Snapshot {
             ("targets", role.targets.len(), u64::from(role.shards)),
             ("loads", role.loads.len(), u64::from(role.shards)),
         ];
-        if let Some((name, found, wanted)) = lists.into_iter().find(|&(_, found, wanted)| found != 0 && found as u64 != wanted) {
-            return Some(format!("role.{name} has {found} elements, and must have {wanted} or none"));
+        if let Some((name, found, wanted)) = lists
+            .into_iter()
+            .find(|&(_, found, wanted)| found != 0 && found as u64 != wanted)
+        {
+            return Some(format!(
+                "role.{name} has {found} elements, and must have {wanted} or none"
+            ));
         }
         let ends = &role.candidate_ends;
         if ends.len() > 1 && ends.len() != role.shards as usize {
@@ -71,7 +76,9 @@ impl Snapshot {
         if ends.is_sorted() && ends.last().copied().unwrap_or(0) == listed {
             return None;
         }
-        Some(format!("role.candidate-ends must rise to the number of role.candidates, {listed}"))
+        Some(format!(
+            "role.candidate-ends must rise to the number of role.candidates, {listed}"
+        ))
     }
 }
 
@@ -111,7 +118,8 @@ pub struct SnapshotNode {
     pub labels: Vec<(String, String)>,
     /// Its share of the work relative to others; 0 takes nothing. 100 unless configured.
     pub capacity: u32,
-    /// When its present session began (or its last one, if it is away), milliseconds since the Unix epoch on the coordinator's clock.
+    /// When its present session began (or its last one, if it is away), milliseconds since the Unix epoch on the
+    /// coordinator's clock.
     pub joined: u64,
     /// Primaries of other roles that it holds.
     #[serde(default)]
@@ -124,7 +132,8 @@ pub struct SnapshotNode {
 pub enum SnapshotStatus {
     /// Alive, may be given shards.
     Active,
-    /// Its session has ended, but less than the rejoin delay ago: it keeps its place, and the host lets others act meanwhile.
+    /// Its session has ended, but less than the rejoin delay ago: it keeps its place, and the host lets others act
+    /// meanwhile.
     Away,
     /// Keeps what it has; is given nothing more.
     Cordoned,
@@ -173,7 +182,8 @@ impl SnapshotRole {
     }
 }
 
-/// The candidates of `shard` in flat lists of ids and ends as [`SnapshotRole`] has them, or `None` if every node is one.
+/// The candidates of `shard` in flat lists of ids and ends as [`SnapshotRole`] has them, or `None` if every node is
+/// one.
 #[must_use]
 pub fn candidates_of<'a>(ids: &'a [u32], ends: &[u32], shard: u32) -> Option<&'a [u32]> {
     match ends {

@@ -59,8 +59,9 @@ pub struct Reading<V> {
     pub entry: Option<Entry<V>>,
     /// The backend's clock when it answered.
     pub now: StoreTime,
-    /// Writes that were acknowledged before this moment may have been lost, unnoticed by those who never knew of them: a replica was promoted,
-    /// say. Whoever does know of one is told `HistoryLost`. 0 for a backend that loses nothing, or everything.
+    /// Writes that were acknowledged before this moment may have been lost, unnoticed by those who never knew of them:
+    /// a replica was promoted, say. Whoever does know of one is told `HistoryLost`. 0 for a backend that loses
+    /// nothing, or everything.
     pub unsure_before: StoreTime,
 }
 
@@ -69,7 +70,8 @@ pub struct Reading<V> {
 pub struct Listing<V> {
     /// Every entry under the prefix whose revision is above the one asked for, sorted by key.
     pub entries: Vec<(String, Entry<V>)>,
-    /// The store's revision, read before the entries: each write up to it is in `entries` or was above no one's interest.
+    /// The store's revision, read before the entries: each write up to it is in `entries` or was above no one's
+    /// interest.
     pub revision: Revision,
     /// The backend's clock when it answered.
     pub now: StoreTime,

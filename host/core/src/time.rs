@@ -116,9 +116,17 @@ impl Timing {
             F::ReuseAfter,
             "must be at least inactive-after",
         );
-        need(self.reuse_after <= 366 * 86_400_000, F::ReuseAfter, "must be at most 366 days");
+        need(
+            self.reuse_after <= 366 * 86_400_000,
+            F::ReuseAfter,
+            "must be at most 366 days",
+        );
         need(self.validity <= 3_600_000, F::Validity, "must be at most 1h");
-        need(self.rejoin_delay <= self.reuse_after, F::RejoinDelay, "must be at most reuse-after");
+        need(
+            self.rejoin_delay <= self.reuse_after,
+            F::RejoinDelay,
+            "must be at most reuse-after",
+        );
         need(
             self.stop_timeout >= 1 && self.stop_timeout <= 3_600_000,
             F::StopTimeout,

@@ -108,15 +108,17 @@ pub enum Value {
 pub struct Meta {
     /// Another value means another history.
     pub history: HistoryId,
-    /// Added to revisions to make fencing tokens: milliseconds of creation, shifted, so that a later history issues higher ones.
+    /// Added to revisions to make fencing tokens: milliseconds of creation, shifted, so that a later history issues
+    /// higher ones.
     pub base: u64,
     /// The kind of coordinator in use.
     pub coordinator: String,
 }
 
 impl Meta {
-    /// A new history created at `now`, whose tokens are all above `known`. A revision takes 2²⁰ steps per millisecond of base: no store writes
-    /// that fast. The clock of a store that was made anew may be behind that of the one that was lost.
+    /// A new history created at `now`, whose tokens are all above `known`. A revision takes 2²⁰ steps per millisecond
+    /// of base: no store writes that fast. The clock of a store that was made anew may be behind that of the one
+    /// that was lost.
     #[must_use]
     pub fn create(history: HistoryId, now: StoreTime, known: u64, coordinator: &str) -> Self {
         Self {
@@ -126,7 +128,8 @@ impl Meta {
         }
     }
 
-    /// The base of tokens after a partial loss of the store: what was lost may have been a later history than this one, and its tokens.
+    /// The base of tokens after a partial loss of the store: what was lost may have been a later history than this one,
+    /// and its tokens.
     #[must_use]
     pub fn base_after(&self, unsure_before: StoreTime) -> u64 {
         self.base.max(token_base(unsure_before))
@@ -237,7 +240,8 @@ impl SharedSettings {
     }
 }
 
-/// `policies`: for people and their tools; no node decides by it. Written when it changes, so it is absent while no policy has failed yet.
+/// `policies`: for people and their tools; no node decides by it. Written when it changes, so it is absent while no
+/// policy has failed yet.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Policies {
     /// The session of the leader that says so: of any other it is out of date.

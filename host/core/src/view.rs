@@ -28,7 +28,8 @@ impl SeenSession {
         self.entry.value.ended.unwrap_or(self.entry.written)
     }
 
-    /// How the session came to its end, if it has: one that others had to end was not renewed for as long as that takes.
+    /// How the session came to its end, if it has: one that others had to end was not renewed for as long as that
+    /// takes.
     #[must_use]
     pub fn ending(&self, timing: &Timing) -> Option<Ending> {
         let ended = self.entry.value.ended?;
@@ -71,7 +72,11 @@ impl View {
                 fresh.put(&key, entry, now);
             }
             for (id, session) in &mut fresh.sessions {
-                if let Some(old) = self.sessions.get(id).filter(|old| old.entry.revision == session.entry.revision) {
+                if let Some(old) = self
+                    .sessions
+                    .get(id)
+                    .filter(|old| old.entry.revision == session.entry.revision)
+                {
                     session.since = old.since;
                 }
             }
@@ -91,35 +96,76 @@ impl View {
     /// Takes one entry in, unless a newer one is known.
     pub fn put(&mut self, key: &str, entry: Entry<Value>, now: Instant) {
         let Some(key) = Key::parse(key) else { return };
-        let Entry { revision, written, value } = entry;
+        let Entry {
+            revision,
+            written,
+            value,
+        } = entry;
         match (key, value) {
-            (Key::Meta, Value::Meta(value)) => self.meta = Some(Entry { revision, written, value }),
+            (Key::Meta, Value::Meta(value)) => {
+                self.meta = Some(Entry {
+                    revision,
+                    written,
+                    value,
+                });
+            }
             (Key::Leader, Value::Leader(value)) if self.leader.as_ref().is_none_or(|l| l.revision < revision) => {
-                self.leader = Some(Entry { revision, written, value });
+                self.leader = Some(Entry {
+                    revision,
+                    written,
+                    value,
+                });
             }
             (Key::Policies, Value::Policies(value)) if self.policies.as_ref().is_none_or(|p| p.revision < revision) => {
-                self.policies = Some(Entry { revision, written, value });
+                self.policies = Some(Entry {
+                    revision,
+                    written,
+                    value,
+                });
             }
-            (Key::Session(id), Value::Session(value)) if self.sessions.get(&id).is_none_or(|s| s.entry.revision < revision) => {
+            (Key::Session(id), Value::Session(value))
+                if self.sessions.get(&id).is_none_or(|s| s.entry.revision < revision) =>
+            {
                 self.sessions.insert(
                     id,
                     SeenSession {
-                        entry: Entry { revision, written, value },
+                        entry: Entry {
+                            revision,
+                            written,
+                            value,
+                        },
                         since: now,
                     },
                 );
             }
             (Key::Id(id), Value::Id(value)) if self.ids.get(&id).is_none_or(|i| i.revision < revision) => {
-                self.ids.insert(id, Entry { revision, written, value });
+                self.ids.insert(
+                    id,
+                    Entry {
+                        revision,
+                        written,
+                        value,
+                    },
+                );
             }
             (Key::Node(id), Value::Node(value)) => {
                 self.nodes.insert(id, value);
             }
             (Key::Settings(fingerprint), Value::Settings(value)) if value.fingerprint() == fingerprint => {
-                self.settings.insert(fingerprint, Entry { revision, written, value });
+                self.settings.insert(
+                    fingerprint,
+                    Entry {
+                        revision,
+                        written,
+                        value,
+                    },
+                );
             }
             (Key::Plan { role, part }, Value::Plan(value)) => {
-                let known = self.plans.entry((role, part)).or_insert_with(|| (Revision(0), Arc::clone(&value)));
+                let known = self
+                    .plans
+                    .entry((role, part))
+                    .or_insert_with(|| (Revision(0), Arc::clone(&value)));
                 if known.0 < revision {
                     *known = (revision, value);
                 }
@@ -133,7 +179,10 @@ impl View {
     pub fn evidence(&self) -> Sessions {
         let state = |s: &SeenSession| {
             let Session {
-                session, applied, ended, ..
+                session,
+                applied,
+                ended,
+                ..
             } = &s.entry.value;
             SessionState {
                 session: *session,
@@ -186,9 +235,15 @@ impl View {
         let mut votes: BTreeMap<u128, (usize, bool, Reverse<NodeId>)> = BTreeMap::new();
         let acting = self.leader.as_ref().map(|leader| leader.value.settings);
         for (id, settings) in self.live().filter_map(|id| Some((id, of(id)?))) {
-            votes.entry(settings).or_insert((0, acting == Some(settings), Reverse(id))).0 += 1;
+            votes
+                .entry(settings)
+                .or_insert((0, acting == Some(settings), Reverse(id)))
+                .0 += 1;
         }
-        votes.into_iter().max_by_key(|(_, vote)| *vote).map(|(settings, _)| settings)
+        votes
+            .into_iter()
+            .max_by_key(|(_, vote)| *vote)
+            .map(|(settings, _)| settings)
     }
 
     /// The text of the settings with this fingerprint, if somebody stored it.

@@ -60,7 +60,11 @@ fn verdict(snapshot: &Snapshot, owners: &[u32]) -> Result<(), Violation> {
 #[test]
 fn a_correct_plan_passes() {
     assert_eq!(verdict(&snapshot(2, 2), &[1, 2, 2, 0]), Ok(()));
-    assert_eq!(verdict(&snapshot(1, 2), &[3, 1]), Ok(()), "a node that is away keeps its place");
+    assert_eq!(
+        verdict(&snapshot(1, 2), &[3, 1]),
+        Ok(()),
+        "a node that is away keeps its place"
+    );
 }
 
 #[test]
@@ -77,13 +81,25 @@ fn each_violation_is_named() {
     assert_eq!(verdict(&s, &[1, 2, 2]), length(3));
     assert_eq!(verdict(&s, &[1, 2, 2, 1, 1]), length(5));
     assert_eq!(verdict(&s, &[]), length(0));
-    assert_eq!(verdict(&s, &[1, 2, 9, 0]), Err(Violation::UnknownNode { shard: 1, node: 9 }));
+    assert_eq!(
+        verdict(&s, &[1, 2, 9, 0]),
+        Err(Violation::UnknownNode { shard: 1, node: 9 })
+    );
     assert_eq!(
         verdict(&s, &[1, u32::MAX, 1, 0]),
-        Err(Violation::UnknownNode { shard: 0, node: u32::MAX })
+        Err(Violation::UnknownNode {
+            shard: 0,
+            node: u32::MAX
+        })
     );
-    assert_eq!(verdict(&s, &[1, 1, 2, 0]), Err(Violation::Repeated { shard: 0, node: 1 }));
-    assert_eq!(verdict(&s, &[1, 0, 0, 0]), Err(Violation::Uncovered { shard: 1, node: 1 }));
+    assert_eq!(
+        verdict(&s, &[1, 1, 2, 0]),
+        Err(Violation::Repeated { shard: 0, node: 1 })
+    );
+    assert_eq!(
+        verdict(&s, &[1, 0, 0, 0]),
+        Err(Violation::Uncovered { shard: 1, node: 1 })
+    );
     let mut wide = snapshot(1, 3);
     assert_eq!(verdict(&wide, &[1, 0, 2]), Err(Violation::Gap { shard: 0 }));
     wide.role.replicas = 0;
@@ -95,8 +111,14 @@ fn eligibility_is_checked_against_status_capacity_and_candidates() {
     let mut s = snapshot(2, 1);
     let ineligible = |shard, node, reason| Err(Violation::Ineligible { shard, node, reason });
     assert_eq!(verdict(&s, &[1, 6]), ineligible(1, 6, "has capacity 0"));
-    assert_eq!(verdict(&s, &[1, 4]), ineligible(1, 4, "is cordoned and did not have it before"));
-    assert_eq!(verdict(&s, &[1, 5]), ineligible(1, 5, "is draining and did not have it before"));
+    assert_eq!(
+        verdict(&s, &[1, 4]),
+        ineligible(1, 4, "is cordoned and did not have it before")
+    );
+    assert_eq!(
+        verdict(&s, &[1, 5]),
+        ineligible(1, 5, "is draining and did not have it before")
+    );
     s.role.previous = vec![1, 4];
     assert_eq!(verdict(&s, &[1, 4]), Ok(()), "a cordoned node keeps what it has");
     s.role.previous = vec![1, 5];
@@ -129,28 +151,32 @@ fn statuses() -> impl Strategy<Value = SnapshotStatus> {
 
 fn snapshots() -> impl Strategy<Value = Snapshot> {
     let nodes = proptest::collection::btree_map(1u32..40, (statuses(), prop_oneof![Just(0u32), 1u32..300]), 1..12);
-    (nodes, 1u32..80, 1u32..4, any::<u64>(), any::<bool>(), any::<u64>()).prop_map(|(nodes, shards, replicas, seed, grouped, dice)| {
-        let mut s = snapshot(shards, replicas);
-        s.seed = seed;
-        s.nodes = nodes
-            .into_iter()
-            .map(|(id, (status, capacity))| node(id, status, capacity))
-            .collect();
-        if grouped {
-            let ids: Vec<u32> = s.nodes.iter().map(|n| n.id).collect();
-            for shard in 0..shards {
-                let bits = dice.rotate_left(shard);
-                s.role.candidates.extend(
-                    ids.iter()
-                        .enumerate()
-                        .filter(|(at, _)| bits >> (at % 60) & 1 == 1)
-                        .map(|(_, id)| *id),
-                );
-                s.role.candidate_ends.push(u32::try_from(s.role.candidates.len()).unwrap());
+    (nodes, 1u32..80, 1u32..4, any::<u64>(), any::<bool>(), any::<u64>()).prop_map(
+        |(nodes, shards, replicas, seed, grouped, dice)| {
+            let mut s = snapshot(shards, replicas);
+            s.seed = seed;
+            s.nodes = nodes
+                .into_iter()
+                .map(|(id, (status, capacity))| node(id, status, capacity))
+                .collect();
+            if grouped {
+                let ids: Vec<u32> = s.nodes.iter().map(|n| n.id).collect();
+                for shard in 0..shards {
+                    let bits = dice.rotate_left(shard);
+                    s.role.candidates.extend(
+                        ids.iter()
+                            .enumerate()
+                            .filter(|(at, _)| bits >> (at % 60) & 1 == 1)
+                            .map(|(_, id)| *id),
+                    );
+                    s.role
+                        .candidate_ends
+                        .push(u32::try_from(s.role.candidates.len()).unwrap());
+                }
             }
-        }
-        s
-    })
+            s
+        },
+    )
 }
 
 proptest! {

@@ -49,15 +49,25 @@ fn a_step_either_way_is_seen_and_distrusted_for_a_while() {
 /// Each clock may be off by a thousandth: together by two seconds in a thousand.
 #[test]
 fn what_two_clocks_may_drift_apart_is_no_step_and_more_is() {
-    for (apart, step) in [(2_020, None), (2_021, Some(2_021)), (-2_020, None), (-2_021, Some(-2_021))] {
+    for (apart, step) in [
+        (2_020, None),
+        (2_021, Some(2_021)),
+        (-2_020, None),
+        (-2_021, Some(-2_021)),
+    ] {
         let mut clock = BackendClock::default();
         learn(&mut clock, 1_000, 1_000, 9_000_000);
         let backend = 10_000_000 + apart;
-        assert_eq!(learn(&mut clock, 1_001_000, 1_001_000, backend as u64), step, "{apart} ms apart");
+        assert_eq!(
+            learn(&mut clock, 1_001_000, 1_001_000, backend as u64),
+            step,
+            "{apart} ms apart"
+        );
     }
 }
 
-/// A leader with a clock that is ahead takes over while a request waits for it: the answer is as slow as the step is large, and hides it.
+/// A leader with a clock that is ahead takes over while a request waits for it: the answer is as slow as the step is
+/// large, and hides it.
 #[test]
 fn a_step_that_a_slow_answer_hides_makes_nothing_older_than_it_is() {
     for idle in [1_000, 5_000, 12_000, 60_000] {
@@ -77,7 +87,10 @@ fn a_step_that_a_slow_answer_hides_makes_nothing_older_than_it_is() {
         let age = clock.age(written, StoreTime(backend(now + 1_001) + 3_000), Instant(now + 1_002));
         assert!(age <= 5_002, "{age} ms after {idle}");
         let seen = learn(&mut clock, now + 1_000, now + 1_002, backend(now + 1_001) + 3_000);
-        assert!(seen.is_some_and(|by| (2_800..=3_000).contains(&by)), "{seen:?} after {idle}");
+        assert!(
+            seen.is_some_and(|by| (2_800..=3_000).contains(&by)),
+            "{seen:?} after {idle}"
+        );
         assert_eq!(
             clock.age(written, StoreTime(answer), Instant(now + 1_002)),
             0,
@@ -90,14 +103,20 @@ fn a_step_that_a_slow_answer_hides_makes_nothing_older_than_it_is() {
 #[test]
 fn what_nothing_can_be_compared_with_is_believed_up_to_the_margin_and_not_after_a_step() {
     const MARGIN: u64 = 500;
-    let age = |clock: &BackendClock, backend, now| clock.age_at_first(StoreTime(9_000_000), StoreTime(backend), Instant(now), MARGIN);
+    let age = |clock: &BackendClock, backend, now| {
+        clock.age_at_first(StoreTime(9_000_000), StoreTime(backend), Instant(now), MARGIN)
+    };
     let mut clock = BackendClock::default();
     learn(&mut clock, 1_000, 1_002, 9_004_000);
     assert_eq!(clock.age(StoreTime(9_000_000), StoreTime(9_004_000), Instant(1_002)), 0);
     assert_eq!(age(&clock, 9_004_000, 1_002), 3_500);
     assert_eq!(age(&clock, 9_000_300, 1_002), 0, "another server may have dated it");
     assert!(learn(&mut clock, 2_000, 2_002, 9_011_000).is_some());
-    assert_eq!(age(&clock, 9_011_000, 2_002), 0, "it is not known which of the two dated it");
+    assert_eq!(
+        age(&clock, 9_011_000, 2_002),
+        0,
+        "it is not known which of the two dated it"
+    );
     let later = 2_002 + DISTRUST;
     learn(&mut clock, later - 2, later, 9_011_000 + DISTRUST);
     assert_eq!(age(&clock, 9_011_000 + DISTRUST, later), 11_000 + DISTRUST);
@@ -110,7 +129,10 @@ fn a_time_that_cannot_be_yet_is_not_believed() {
     let later = 1_002 + DISTRUST;
     assert!(clock.believes(StoreTime(9_000_000 + DISTRUST), Instant(later)));
     assert!(!clock.believes(StoreTime(9_000_000 + DISTRUST + 100), Instant(later)));
-    assert!(!clock.believes(StoreTime(9_000_000), Instant(later - 1)), "nor any at first");
+    assert!(
+        !clock.believes(StoreTime(9_000_000), Instant(later - 1)),
+        "nor any at first"
+    );
 }
 
 #[test]
@@ -145,7 +167,8 @@ fn a_holder_stops_before_a_taker_may_begin_whatever_the_drift() {
             continue;
         }
         accepted += 1;
-        // True time that passes while the holder's slow clock counts `holder`, against the taker's fast clock counting `taker`.
+        // True time that passes while the holder's slow clock counts `holder`, against the taker's fast clock counting
+        // `taker`.
         let holder = t.holder() as f64 / (1.0 - drift_ppm as f64 / 1e6);
         let taker = t.taker() as f64 / (1.0 + drift_ppm as f64 / 1e6);
         assert!(
@@ -169,7 +192,10 @@ fn the_defaults_agree_and_contradictions_are_named() {
         [TimingField::Validity]
     );
     assert_eq!(
-        fields(Timing { margin: 1, ..ok.clone() }),
+        fields(Timing {
+            margin: 1,
+            ..ok.clone()
+        }),
         [TimingField::Margin, TimingField::Margin]
     );
     assert_eq!(
@@ -194,7 +220,10 @@ fn the_defaults_agree_and_contradictions_are_named() {
         [TimingField::ReuseAfter, TimingField::RejoinDelay]
     );
     assert_eq!(
-        fields(Timing { drift_ppm: 500_000, ..ok }),
+        fields(Timing {
+            drift_ppm: 500_000,
+            ..ok
+        }),
         [TimingField::Margin, TimingField::DriftPpm, TimingField::Validity]
     );
 }

@@ -208,15 +208,24 @@ fn lists_that_do_not_fit_together_are_refused() {
             targets: Vec::new(),
             ..good.clone()
         },
-        PlanPart { width: 0, ..good.clone() },
-        PlanPart { width: 2, ..good.clone() },
+        PlanPart {
+            width: 0,
+            ..good.clone()
+        },
+        PlanPart {
+            width: 2,
+            ..good.clone()
+        },
         PlanPart {
             rows: vec![0; PART_SHARDS as usize + 1],
             ..good.clone()
         },
     ] {
         let bytes = encode(&key, &Value::Plan(Arc::new(bad.clone()))).unwrap();
-        assert!(matches!(decode(&key, &bytes), Err(CodecError::Malformed { .. })), "{bad:?}");
+        assert!(
+            matches!(decode(&key, &bytes), Err(CodecError::Malformed { .. })),
+            "{bad:?}"
+        );
     }
 }
 
@@ -268,7 +277,9 @@ fn a_full_part_of_noise_stays_below_the_limit() {
         inputs: u64::MAX,
         width: 3,
         rows: (0..shards * 3).map(|_| noise()).collect(),
-        sessions: (1..=1_000).map(|n| (id(n), SessionId(u128::from(n) << 100 | 12345))).collect(),
+        sessions: (1..=1_000)
+            .map(|n| (id(n), SessionId(u128::from(n) << 100 | 12345)))
+            .collect(),
         holders: (0..shards).map(|_| noise() % 1_000).collect(),
         granted: (0..shards).map(|_| (1 << 40) + u64::from(noise())).collect(),
         targets: (0..shards).map(|_| noise()).collect(),

@@ -78,7 +78,10 @@ fn stop(stop: u64, shards: &[(u32, u64)]) -> Change {
 }
 
 fn tokens(shards: &[(u32, u64)]) -> Vec<(u32, Token)> {
-    shards.iter().map(|&(shard, revision)| (shard, Token(BASE + revision))).collect()
+    shards
+        .iter()
+        .map(|&(shard, revision)| (shard, Token(BASE + revision)))
+        .collect()
 }
 
 #[test]
@@ -91,13 +94,20 @@ fn a_grant_is_gained_once_under_the_token_of_its_revision() {
     );
     assert_eq!(duty.applied(), Revision(5));
     let of = |shard| duty.token(0, shard);
-    assert_eq!((of(0), of(1), of(2)), (Some(Token(BASE + 5)), None, Some(Token(BASE + 4))));
+    assert_eq!(
+        (of(0), of(1), of(2)),
+        (Some(Token(BASE + 5)), None, Some(Token(BASE + 4)))
+    );
     assert_eq!((of(3), duty.token(1, 0)), (None, None), "no such shard, no such role");
     let active = |shard| duty.is_active(0, shard);
     assert_eq!((active(0), active(1), active(2), active(3)), (true, false, true, false));
     assert!(!duty.is_active(1, 0) && !duty.is_idle());
     let rewritten = primaries(&[(1, 5, 0), (2, 5, 0), (1, 4, 0)]);
-    assert_eq!(learn(&mut duty, 6, rewritten), [], "the same grants in a rewritten entry");
+    assert_eq!(
+        learn(&mut duty, 6, rewritten),
+        [],
+        "the same grants in a rewritten entry"
+    );
     assert_eq!(duty.applied(), Revision(6));
 }
 
@@ -116,7 +126,10 @@ fn what_is_no_newer_is_not_learned() {
 fn a_target_stops_the_work_and_is_applied_when_it_has_ended() {
     let mut duty = duty();
     learn(&mut duty, 5, primaries(&[(1, 0, 0), (1, 0, 0)]));
-    assert_eq!(learn(&mut duty, 6, primaries(&[(1, 5, 2), (1, 5, 0)])), [stop(1, &[(0, 5)])]);
+    assert_eq!(
+        learn(&mut duty, 6, primaries(&[(1, 5, 2), (1, 5, 0)])),
+        [stop(1, &[(0, 5)])]
+    );
     assert_eq!(duty.token(0, 0), None, "not acted on any more");
     assert!(duty.is_active(0, 0) && duty.is_active(0, 1), "but not stopped yet");
     assert_eq!(duty.applied(), Revision(5), "so nothing later is applied");
@@ -178,8 +191,14 @@ fn a_later_grant_stops_the_former_and_begins_after_it() {
 fn several_stops_are_told_apart() {
     let mut duty = duty();
     learn(&mut duty, 5, primaries(&[(1, 0, 0), (1, 0, 0)]));
-    assert_eq!(learn(&mut duty, 6, primaries(&[(1, 5, 2), (1, 5, 0)])), [stop(1, &[(0, 5)])]);
-    assert_eq!(learn(&mut duty, 7, primaries(&[(1, 5, 2), (1, 5, 2)])), [stop(2, &[(1, 5)])]);
+    assert_eq!(
+        learn(&mut duty, 6, primaries(&[(1, 5, 2), (1, 5, 0)])),
+        [stop(1, &[(0, 5)])]
+    );
+    assert_eq!(
+        learn(&mut duty, 7, primaries(&[(1, 5, 2), (1, 5, 2)])),
+        [stop(2, &[(1, 5)])]
+    );
     duty.stopped(StopId(2));
     assert_eq!(duty.applied(), Revision(5), "one is still stopping");
     assert!(duty.is_active(0, 0) && !duty.is_active(0, 1));
@@ -209,7 +228,11 @@ fn another_session_or_shape_grants_nothing() {
     };
     assert_eq!(learn(&mut duty, 6, other), []);
     let unknown = PartId { role: 1, part: 0 };
-    assert_eq!(learn_part(&mut duty, unknown, 7, primaries(&[(1, 0, 0)])), [], "a role of others");
+    assert_eq!(
+        learn_part(&mut duty, unknown, 7, primaries(&[(1, 0, 0)])),
+        [],
+        "a role of others"
+    );
     assert!(duty.is_idle());
 }
 

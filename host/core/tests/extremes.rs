@@ -1,4 +1,5 @@
-//! Whatever numbers a store holds, by a fault of its own or of somebody who writes to it: arithmetic on them neither ends the process nor wraps around.
+//! Whatever numbers a store holds, by a fault of its own or of somebody who writes to it: arithmetic on them neither
+//! ends the process nor wraps around.
 
 use shardwright_core::clock::BackendClock;
 use shardwright_core::duty::{Change, Duty, PartId};
@@ -41,7 +42,10 @@ fn tokens_end_at_the_greatest_number() {
     for part in [part(40), everyone] {
         let mut duty = Duty::new(vec![1], Rules::default());
         duty.begin(NodeId::new(3).unwrap(), SessionId(1), base);
-        let changes = duty.learn(Revision(9), [(PartId { role: 0, part: 0 }, Revision(9), Arc::new(part))]);
+        let changes = duty.learn(
+            Revision(9),
+            [(PartId { role: 0, part: 0 }, Revision(9), Arc::new(part))],
+        );
         let shards = vec![(0, Token(u64::MAX))];
         let epoch = u64::MAX;
         assert_eq!(changes, [Change::Gain { role: 0, epoch, shards }]);

@@ -1,4 +1,5 @@
-//! The leader's next write to one part: what it may do on which evidence. The order of steps is searched in `tests/model`.
+//! The leader's next write to one part: what it may do on which evidence. The order of steps is searched in
+//! `tests/model`.
 
 use shardwright_core::handoff::{SessionState, Sessions, advance};
 use shardwright_core::id::{NodeId, SessionId, Token};
@@ -137,6 +138,9 @@ fn nobody_is_granted_a_shard_without_a_live_session() {
     let mut sessions = sessions(0);
     sessions.get_mut(&id(2)).unwrap().ended = true;
     let next = step(2, &part(), &sessions, |_| 2).expect("the shards are to be released");
-    assert!((0..SHARDS).all(|at| next.target(at) == RELEASE), "an ended session is no target");
+    assert!(
+        (0..SHARDS).all(|at| next.target(at) == RELEASE),
+        "an ended session is no target"
+    );
     assert_eq!(step(2, &part(), &sessions, |at| if at == 9 { 2 } else { 1 }), None);
 }

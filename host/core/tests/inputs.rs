@@ -123,7 +123,11 @@ fn whoever_is_away_counts_until_the_rejoin_delay_is_over() {
     add(&mut view, 2, Some(EPOCH + 100), said());
     add(&mut view, 3, Some(EPOCH + 300), said());
     let away = |ids: &[u32]| -> Vec<_> { ids.iter().map(|&id| (id, SnapshotStatus::Away)).collect() };
-    assert_eq!(counted(&view, 599), (away(&[1, 2, 3]), Some(Instant(600))), "the second goes first");
+    assert_eq!(
+        counted(&view, 599),
+        (away(&[1, 2, 3]), Some(Instant(600))),
+        "the second goes first"
+    );
     assert_eq!(counted(&view, 600), (away(&[1, 3]), Some(Instant(700))));
     assert_eq!(counted(&view, 800), (Vec::new(), None));
 }
@@ -137,7 +141,10 @@ fn whoever_was_drained_and_has_gone_does_not_count() {
 
 #[test]
 fn a_digest_is_stored_and_so_the_same_in_every_version() {
-    let nodes = [node(1, SnapshotStatus::Active, "a"), node(2, SnapshotStatus::Cordoned, "b")];
+    let nodes = [
+        node(1, SnapshotStatus::Active, "a"),
+        node(2, SnapshotStatus::Cordoned, "b"),
+    ];
     let digests = [0, 1, 2].map(|n| digest(&role(Placement::Anywhere), POLICY, &nodes[..n]));
     assert_eq!(
         digests.map(|digest| format!("{digest:016x}")),
@@ -157,7 +164,11 @@ fn each_half_of_a_digest_tells_what_has_changed() {
     let changed = of(2, SnapshotStatus::Active, "a");
     assert_eq!(lower(changed), lower(first));
     assert_ne!(upper(changed), upper(first));
-    assert_eq!(of(1, SnapshotStatus::Away, "a"), first, "a crash alone is no reason to ask");
+    assert_eq!(
+        of(1, SnapshotStatus::Away, "a"),
+        first,
+        "a crash alone is no reason to ask"
+    );
 }
 
 #[test]
@@ -170,7 +181,12 @@ fn candidates_are_those_that_a_group_names_in_its_order_each_once() {
     nodes[1].labels = vec![("disk".to_owned(), "fast".to_owned())];
     let of = |placement| candidates(&role(placement), &nodes);
     assert_eq!(of(Placement::Anywhere), (vec![], vec![]), "everybody");
-    let group = vec![Member::Node(3), label("disk", "fast"), label("zone", "a"), Member::Node(9)];
+    let group = vec![
+        Member::Node(3),
+        label("disk", "fast"),
+        label("zone", "a"),
+        Member::Node(9),
+    ];
     assert_eq!(of(Placement::Nodes(group.clone())), (vec![3, 2, 1], vec![3]));
     assert_eq!(
         of(Placement::Groups(vec![vec![Member::Node(2)], group])),
@@ -232,7 +248,10 @@ fn a_row_is_as_wide_as_asked_for_or_as_the_most_candidates() {
     assert_eq!(width(Replicas::Every, Placement::Anywhere, &[]), 1);
     let groups = [vec![1, 2], vec![3, 1, 2], vec![1]].map(|ids| ids.into_iter().map(Member::Node).collect());
     assert_eq!(width(Replicas::Every, Placement::Groups(groups.to_vec()), &three()), 3);
-    assert_eq!(width(Replicas::Every, Placement::Nodes(vec![Member::Node(9)]), &three()), 1);
+    assert_eq!(
+        width(Replicas::Every, Placement::Nodes(vec![Member::Node(9)]), &three()),
+        1
+    );
 }
 
 #[test]
@@ -246,9 +265,17 @@ fn a_policy_is_told_how_it_is_now() {
     let second = part(&role, 1, 3, &[3, 1, 2, 2, 0, 0], &[RELEASE, 0]);
     let snapshot = asked(&role, &View::default(), &three(), &[&first, &second]);
     assert_eq!(snapshot.epoch, 1);
-    assert_eq!(snapshot.role.previous, [1, 0, 0, 0, 3, 1, 2, 0], "in rows of today's width");
+    assert_eq!(
+        snapshot.role.previous,
+        [1, 0, 0, 0, 3, 1, 2, 0],
+        "in rows of today's width"
+    );
     assert_eq!(snapshot.role.holders, [1, 0, 3, 2]);
-    assert_eq!(snapshot.role.targets, [2, 0, 0, 0], "what is only released moves nowhere");
+    assert_eq!(
+        snapshot.role.targets,
+        [2, 0, 0, 0],
+        "what is only released moves nowhere"
+    );
     let empty = PlanPart::empty(&role, 0);
     let snapshot = asked(&role, &View::default(), &three(), &[&empty]);
     assert_eq!(snapshot.epoch, 0);
@@ -295,7 +322,10 @@ fn a_seed_is_of_the_history() {
 fn a_trigger_says_what_is_new() {
     let role = role(Placement::Anywhere);
     let trigger = |inputs: &[u64], rows: [u32; 2], nodes: &[SnapshotNode]| {
-        let parts: Vec<PlanPart> = inputs.iter().map(|&inputs| part(&role, inputs, 1, &rows, &[0, 0])).collect();
+        let parts: Vec<PlanPart> = inputs
+            .iter()
+            .map(|&inputs| part(&role, inputs, 1, &rows, &[0, 0]))
+            .collect();
         asked(&role, &View::default(), nodes, &parts.iter().collect::<Vec<_>>()).trigger
     };
     let nodes = three();
@@ -303,7 +333,11 @@ fn a_trigger_says_what_is_new() {
     let other = digest(&role, POLICY + 1, &nodes);
     assert_eq!(trigger(&[], [0, 0], two), Trigger::Start);
     assert_eq!(trigger(&[0, 0], [1, 2], two), Trigger::Start);
-    assert_eq!(trigger(&[planned, other], [1, 3], two), Trigger::Config, "in one part is enough");
+    assert_eq!(
+        trigger(&[planned, other], [1, 3], two),
+        Trigger::Config,
+        "in one part is enough"
+    );
     assert_eq!(trigger(&[planned, 0], [1, 2], two), Trigger::Config);
     assert_eq!(trigger(&[planned], [1, 3], two), Trigger::Leave);
     assert_eq!(trigger(&[planned], [1, 1], two), Trigger::Join);

@@ -77,7 +77,12 @@ impl Store {
     }
 
     /// Runs one join to its end. `meanwhile` happens before every wait.
-    fn join_while(&mut self, who: Identity, seed: u64, mut meanwhile: impl FnMut(&mut Self)) -> Result<Held, JoinError> {
+    fn join_while(
+        &mut self,
+        who: Identity,
+        seed: u64,
+        mut meanwhile: impl FnMut(&mut Self),
+    ) -> Result<Held, JoinError> {
         let session = SessionId::new(who.process, seed);
         let (mut join, mut next) = Join::start(who, Timing::default(), session, Rules::default());
         for _ in 0..10_000 {
@@ -145,7 +150,11 @@ fn ids_are_given_lowest_first_and_stay_with_the_hostname() {
     assert_eq!(s.join(who("b", 2), 20).unwrap().id, id(2));
     let again = s.join(who("a", 1), 30).unwrap();
     assert_eq!(again.id, id(1), "the same instance resumes at once");
-    assert_eq!(again.session.session, SessionId::new(ProcessId(1), 30), "under a fresh session");
+    assert_eq!(
+        again.session.session,
+        SessionId::new(ProcessId(1), 30),
+        "under a fresh session"
+    );
     s.end(1);
     s.now += 5_000;
     let later = s.join(who("a", 99), 40).unwrap();
@@ -179,7 +188,10 @@ fn a_true_duplicate_is_refused_and_nothing_is_written() {
     assert!(
         matches!(&error, JoinError::HostnameConflict { hostname, mine: InstanceId(2), other: InstanceId(1), frees_in: 15_500, .. } if hostname == "a")
     );
-    assert!(error.to_string().contains("Give each node a hostname of its own"), "{error}");
+    assert!(
+        error.to_string().contains("Give each node a hostname of its own"),
+        "{error}"
+    );
     assert_eq!(s.session(1).instance, InstanceId(1));
     assert!(matches!(&s.entries["hosts/a"].value, Value::Host(h) if h.instance == InstanceId(1)));
 }
@@ -277,8 +289,15 @@ fn a_static_id_goes_to_the_next_host_as_soon_as_the_session_is_over() {
     assert_eq!((held.id, s.now), (id(3), begin), "at once after a clean end");
     assert_eq!(held.origin, Origin::Inherited);
     let begin = s.now;
-    assert_eq!(s.join(fixed("c", 3, 3), 40).unwrap().id, id(3), "and from one that was killed");
-    assert!((15_500..17_000).contains(&(s.now - begin)), "after a validity and margin");
+    assert_eq!(
+        s.join(fixed("c", 3, 3), 40).unwrap().id,
+        id(3),
+        "and from one that was killed"
+    );
+    assert!(
+        (15_500..17_000).contains(&(s.now - begin)),
+        "after a validity and margin"
+    );
     let back = s.join(who("a", 1), 50).unwrap();
     assert_eq!(back.id, id(1), "the former holder gets another, never the same");
 }
@@ -342,7 +361,10 @@ fn a_host_with_another_name_and_the_same_state_directory_keeps_its_id() {
         .unwrap();
     assert_eq!((held.id, held.origin), (id(2), Origin::Renamed("a".to_owned())));
     assert!(matches!(&s.entries["ids/2"].value, Value::Id(owner) if owner.hostname == "c"));
-    let namesake = Identity { max_id: 9, ..who("a", 7) };
+    let namesake = Identity {
+        max_id: 9,
+        ..who("a", 7)
+    };
     let begin = s.now;
     let other = s.join(namesake, 40).unwrap();
     assert_eq!(s.now, begin, "nobody of that name lives");

@@ -45,7 +45,10 @@ fn shares(owners: &[u32], replicas: usize, nodes: u32) -> Vec<usize> {
 #[test]
 fn each_node_has_its_share_by_capacity() {
     assert_eq!(shares(&assign(&snapshot(&[100, 300], 16, 1)).owners, 1, 2), [4, 12]);
-    assert_eq!(shares(&assign(&snapshot(&[100, 100, 0], 16, 1)).owners, 1, 3), [8, 8, 0]);
+    assert_eq!(
+        shares(&assign(&snapshot(&[100, 100, 0], 16, 1)).owners, 1, 3),
+        [8, 8, 0]
+    );
 }
 
 #[test]
@@ -74,7 +77,11 @@ fn a_listed_order_decides_alone_where_each_shard_has_its_own() {
     assert_eq!(assign(&s).owners, [1, 2, 1, 2]);
     s.role.candidates = vec![1, 2];
     s.role.candidate_ends = vec![2];
-    assert_eq!(shares(&assign(&s).owners, 2, 2), [1, 1], "one list for all names no preference");
+    assert_eq!(
+        shares(&assign(&s).owners, 2, 2),
+        [1, 1],
+        "one list for all names no preference"
+    );
 }
 
 #[test]

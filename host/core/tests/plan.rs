@@ -18,7 +18,8 @@ fn role(name: &str, shards: u32, mode: Mode) -> RoleSpec {
 /// Plans are stored under it: another version that saw another shape would stop all work.
 #[test]
 fn a_shape_is_the_same_in_every_version() {
-    let shapes = [role("mail", 64, Mode::Primary), role("mail", 64, Mode::All)].map(|role| format!("{:016x}", shape(&role)));
+    let shapes =
+        [role("mail", 64, Mode::Primary), role("mail", 64, Mode::All)].map(|role| format!("{:016x}", shape(&role)));
     assert_eq!(shapes, ["10d9458fcffd7723", "382362bdd2e7b071"]);
 }
 

@@ -63,7 +63,11 @@ fn nodes_are_sorted_by_id_from_1_without_repetition() {
     assert_eq!([wrong(&[]), wrong(&[1, 2, 9])], [const { String::new() }; 2]);
     assert!(wrong(&[0, 1]).starts_with("a node's id is 0"));
     for ids in [[1, 3, 3], [1, 3, 2]] {
-        assert!(wrong(&ids).contains(&format!("3 comes before {}", ids[2])), "{}", wrong(&ids));
+        assert!(
+            wrong(&ids).contains(&format!("3 comes before {}", ids[2])),
+            "{}",
+            wrong(&ids)
+        );
     }
 }
 
@@ -91,7 +95,10 @@ fn candidates_end_once_or_for_each_shard_and_rise_to_their_number() {
             role.candidate_ends = ends.to_vec();
         })
     };
-    assert_eq!([wrong(&[1, 2], &[2]), wrong(&[1, 2], &[1, 1, 2])], [const { String::new() }; 2]);
+    assert_eq!(
+        [wrong(&[1, 2], &[2]), wrong(&[1, 2], &[1, 1, 2])],
+        [const { String::new() }; 2]
+    );
     for ends in [&[1, 2][..], &[0, 1, 1, 2]] {
         let told = wrong(&[1, 2], ends);
         assert!(

@@ -91,7 +91,9 @@ fn two_renewals_fit_into_what_a_holder_has() {
 #[test]
 fn each_age_is_at_least_the_one_before_it() {
     bound(TimingField::StaleAfter, 105_000, 104_999, |t, v| t.stale_after = v);
-    bound(TimingField::InactiveAfter, 200_000, 199_999, |t, v| t.inactive_after = v);
+    bound(TimingField::InactiveAfter, 200_000, 199_999, |t, v| {
+        t.inactive_after = v;
+    });
     bound(TimingField::ReuseAfter, 300_000, 299_999, |t, v| t.reuse_after = v);
     bound(TimingField::RejoinDelay, 400_000, 400_001, |t, v| t.rejoin_delay = v);
 }
@@ -101,10 +103,17 @@ fn nothing_is_longer_than_it_may_be() {
     bound(TimingField::DriftPpm, 50_000, 100_001, |t, v| {
         (t.drift_ppm, t.margin, t.validity, t.stale_after) = (v, 11_000, 100_000, 200_000);
     });
-    bound(TimingField::ReuseAfter, 366 * 86_400_000, 366 * 86_400_000 + 1, |t, v| {
-        t.reuse_after = v;
+    bound(
+        TimingField::ReuseAfter,
+        366 * 86_400_000,
+        366 * 86_400_000 + 1,
+        |t, v| {
+            t.reuse_after = v;
+        },
+    );
+    bound(TimingField::StopTimeout, 3_600_000, 3_600_001, |t, v| {
+        t.stop_timeout = v;
     });
-    bound(TimingField::StopTimeout, 3_600_000, 3_600_001, |t, v| t.stop_timeout = v);
     bound(TimingField::StopTimeout, 1, 0, |t, v| t.stop_timeout = v);
     bound(TimingField::Settle, 60_000, 60_001, |t, v| t.settle = v);
     bound(TimingField::Validity, 3_600_000, 3_600_001, |t, v| {

@@ -117,7 +117,12 @@ fn an_entry_is_taken_in_unless_a_newer_one_is_known() {
     let five = (5, Some(5), 5, 5, "five".to_owned());
     assert_eq!(told(&seen), five);
     for old in [4, 5] {
-        for (key, entry) in [session(1, old, Some(1)), leader(None, 9, old), plan(9, old), owner(1, "old", old)] {
+        for (key, entry) in [
+            session(1, old, Some(1)),
+            leader(None, 9, old),
+            plan(9, old),
+            owner(1, "old", old),
+        ] {
             seen.put(&key, entry, Instant(20));
         }
         assert_eq!(told(&seen), five, "at {old}");
@@ -212,7 +217,13 @@ fn a_first_plan_is_known_by_its_own_revision() {
 fn what_no_key_or_type_fits_is_left() {
     let mut seen = View::default();
     for (key, entry) in [
-        entry("sessions/none", 5, Value::Id(IdOwner { hostname: "a".to_owned() })),
+        entry(
+            "sessions/none",
+            5,
+            Value::Id(IdOwner {
+                hostname: "a".to_owned(),
+            }),
+        ),
         session(1, 5, None),
     ] {
         let key = if key == "sessions/1" { "ids/1".to_owned() } else { key };
@@ -246,7 +257,10 @@ fn a_listing_of_changes_adds_and_a_full_one_also_forgets() {
     let mut seen = view(10, 6, vec![session(1, 5, None), session(2, 6, None)]);
     assert!(seen.complete);
     seen.apply(listing(8, vec![session(2, 8, None)]), false, Instant(20));
-    assert_eq!((seen.revision, seen.live().collect::<Vec<_>>()), (Revision(8), vec![id(1), id(2)]));
+    assert_eq!(
+        (seen.revision, seen.live().collect::<Vec<_>>()),
+        (Revision(8), vec![id(1), id(2)])
+    );
     assert_eq!(
         (seen.sessions[&id(1)].since, seen.sessions[&id(2)].since),
         (Instant(10), Instant(20))
@@ -254,7 +268,10 @@ fn a_listing_of_changes_adds_and_a_full_one_also_forgets() {
     seen.apply(listing(7, Vec::new()), false, Instant(30));
     assert_eq!(seen.revision, Revision(8), "it never goes back");
     seen.apply(listing(9, vec![session(2, 8, None)]), true, Instant(40));
-    assert_eq!((seen.revision, seen.live().collect::<Vec<_>>()), (Revision(9), vec![id(2)]));
+    assert_eq!(
+        (seen.revision, seen.live().collect::<Vec<_>>()),
+        (Revision(9), vec![id(2)])
+    );
     assert_eq!(seen.sessions[&id(2)].since, Instant(20), "seen before");
     seen.apply(listing(9, vec![session(2, 9, None)]), true, Instant(50));
     assert_eq!(seen.sessions[&id(2)].since, Instant(50), "renewed");
@@ -345,6 +362,9 @@ fn the_registry_says_who_each_node_is_and_when_to_look_again() {
         "an ended session is as old as its last renewal"
     );
     assert_eq!((records[0].hostname.as_str(), records[1].info.capacity), ("host-1", 7));
-    assert_eq!((records[1].session, records[1].instance), (SessionId(100), InstanceId(2)));
+    assert_eq!(
+        (records[1].session, records[1].instance),
+        (SessionId(100), InstanceId(2))
+    );
     assert_eq!(next, Some(Instant(401)), "the first to change is the second");
 }

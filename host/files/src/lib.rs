@@ -1,7 +1,8 @@
 //! Reads files that an operator or a configuration names.
 //!
-//! A path may lead anywhere: to a pipe that nobody writes to, to a device without an end, to a file of gigabytes. Whoever reads what
-//! somebody else named does it by these functions: they open regular files only, without waiting, and read only so much of them.
+//! A path may lead anywhere: to a pipe that nobody writes to, to a device without an end, to a file of gigabytes.
+//! Whoever reads what somebody else named does it by these functions: they open regular files only, without waiting,
+//! and read only so much of them.
 
 use rustix::fs::OFlags;
 use std::fs::{File, FileType, Metadata};
@@ -14,7 +15,8 @@ use std::path::Path;
 /// # Errors
 /// Those of the operating system; and `InvalidInput` or `IsADirectory`, which say what else is there.
 pub fn open(path: &Path) -> io::Result<File> {
-    // Looked at before it is opened, since opening a device may have an effect; and after, since it may be another file by then.
+    // Looked at before it is opened, since opening a device may have an effect; and after, since it may be another file
+    // by then.
     regular(&std::fs::metadata(path)?)?;
     // Opening a pipe would wait for its other end. For a regular file, the flag means nothing.
     let flags = i32::try_from(OFlags::NONBLOCK.bits()).map_err(io::Error::other)?;

@@ -26,8 +26,13 @@ fn regular_files_are_read_to_the_limit() {
 fn a_huge_file_is_refused() {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("file");
-    std::fs::File::create(&path).and_then(|file| file.set_len(1 << 40)).expect("made");
-    assert_eq!(read(&path, 1 << 10).expect_err("too large").kind(), ErrorKind::FileTooLarge);
+    std::fs::File::create(&path)
+        .and_then(|file| file.set_len(1 << 40))
+        .expect("made");
+    assert_eq!(
+        read(&path, 1 << 10).expect_err("too large").kind(),
+        ErrorKind::FileTooLarge
+    );
 }
 
 /// Nobody writes to the pipe: opened as usual, it would wait for ever.
@@ -46,5 +51,8 @@ fn pipes_sockets_devices_and_folders_are_refused() {
         let error = open(path).expect_err("refused").to_string();
         assert!(error.contains(what), "{error}");
     }
-    assert_eq!(open(&dir.path().join("absent")).expect_err("absent").kind(), ErrorKind::NotFound);
+    assert_eq!(
+        open(&dir.path().join("absent")).expect_err("absent").kind(),
+        ErrorKind::NotFound
+    );
 }

@@ -50,8 +50,10 @@ fn measure(threads: u64, questions: usize, ask: impl Fn(u64) -> bool + Sync) -> 
 }
 
 async fn cluster(temp: &std::path::Path) -> [Node; 2] {
-    let config =
-        format!("[cluster]\nname = \"bench\"\n[cluster.roles]\nwork = {{ shards = {SHARDS} }}\n[cluster.timing]\nsettle = \"20ms\"\n");
+    let config = format!(
+        "[cluster]\nname = \"bench\"\n[cluster.roles]\nwork = {{ shards = {SHARDS} }}\n[cluster.timing]\nsettle = \
+         \"20ms\"\n"
+    );
     let broker = MemoryBroker::new();
     let start = async |host: &str| {
         let backend = Arc::new(broker.open(Namespace::new("bench").expect("a name")));
@@ -97,7 +99,9 @@ fn main() {
         let verdict = if owns <= LIMIT { "ok" } else { "MISSED" };
         println!("figure: owns(key), {SHARDS} shards, {threads} thread(s) | {owns:.1} ns | ≤ {LIMIT} ns | {verdict}");
         let locked = measure(threads, questions / 10, |key| {
-            map.read().expect("no panic").contains_key(&((key % u64::from(SHARDS)) as u32))
+            map.read()
+                .expect("no panic")
+                .contains_key(&((key % u64::from(SHARDS)) as u32))
         });
         println!(
             "RwLock<HashMap> beside it, {threads} thread(s): {locked:.1} ns, {:.1} times as long",

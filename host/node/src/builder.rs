@@ -95,7 +95,8 @@ impl Builder {
         self
     }
 
-    /// The state directory, instead of `state-dir` in `[node]` or [`places::default_state_dir`]. Each node needs one of its own.
+    /// The state directory, instead of `state-dir` in `[node]` or [`places::default_state_dir`]. Each node needs one of
+    /// its own.
     pub fn state_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.state_dir = Some(path.into());
         self
@@ -113,15 +114,16 @@ impl Builder {
         self
     }
 
-    /// Meets the nodes of this process that are given the same broker, or a clone of it, instead of those at the configured coordinator: for tests.
-    /// Nodes of another broker are never met, whatever their cluster is called.
+    /// Meets the nodes of this process that are given the same broker, or a clone of it, instead of those at the
+    /// configured coordinator: for tests. Nodes of another broker are never met, whatever their cluster is called.
     pub fn memory(mut self, broker: &MemoryBroker) -> Self {
         self.given = Some(Given::Memory(broker.clone()));
         self
     }
 
-    /// Calls `hook` with a role and the shards of it that this node is losing, after their tokens and claims have become invalid. The shards
-    /// go to their next owner when the future it returns is done and all claims on them are dropped, or at `stop-timeout`: then it is dropped.
+    /// Calls `hook` with a role and the shards of it that this node is losing, after their tokens and claims have
+    /// become invalid. The shards go to their next owner when the future it returns is done and all claims on them
+    /// are dropped, or at `stop-timeout`: then it is dropped.
     pub fn on_losing<F, W>(mut self, hook: F) -> Self
     where
         F: Fn(String, Vec<u32>) -> W + Send + Sync + 'static,
@@ -143,10 +145,10 @@ impl Builder {
         self
     }
 
-    /// Starts the node on the present tokio runtime and waits until it holds its id: usually some milliseconds; one validity and margin on a
-    /// new store, or where another instance of this hostname has died; for ever while the coordinator cannot be reached, which the log
-    /// tells once. What only somebody can put right — a wrong password, say — is an error at once. Dropping the future gives up, and
-    /// leaves nothing behind.
+    /// Starts the node on the present tokio runtime and waits until it holds its id: usually some milliseconds; one
+    /// validity and margin on a new store, or where another instance of this hostname has died; for ever while the
+    /// coordinator cannot be reached, which the log tells once. What only somebody can put right — a wrong
+    /// password, say — is an error at once. Dropping the future gives up, and leaves nothing behind.
     ///
     /// # Errors
     /// [`StartError`]: what is wrong with the configuration, the machine or the node's place in the cluster.
@@ -157,7 +159,8 @@ impl Builder {
         let preparing = tokio::task::spawn_blocking(move || self.prepare());
         let prepared = slow::tell(preparing, || {
             tracing::info!(
-                "compiling the policies, as at the first start on a machine: later starts use what is kept in the cache directory"
+                "compiling the policies, as at the first start on a machine: later starts use what is kept in the \
+                 cache directory"
             );
         });
         let prepared = prepared.await.map_err(failure);
@@ -172,7 +175,11 @@ impl Builder {
 
         let namespace = Namespace::new(&config.name)?;
         let given = given.map(|given| given.open(&namespace));
-        let secret = config.secret.as_ref().map(|secret| Secret::new(secret.expose())).transpose()?;
+        let secret = config
+            .secret
+            .as_ref()
+            .map(|secret| Secret::new(secret.expose()))
+            .transpose()?;
         let config = Arc::new(config);
         let state = Arc::new(state);
         #[cfg(feature = "adapters")]
@@ -193,7 +200,8 @@ impl Builder {
                     tracing::info!(
                         kind,
                         id,
-                        "the coordinator is not open yet: its server has not answered, or its adapter is being compiled"
+                        "the coordinator is not open yet: its server has not answered, or its adapter is being \
+                         compiled"
                     );
                 })
                 .await?
@@ -273,7 +281,10 @@ impl Builder {
         };
 
         let mut phase = node.shared.phase.subscribe();
-        let phase = phase.wait_for(|phase| *phase != Phase::Starting).await.map(|phase| phase.clone());
+        let phase = phase
+            .wait_for(|phase| *phase != Phase::Starting)
+            .await
+            .map(|phase| phase.clone());
         if matches!(phase, Ok(Phase::Member)) {
             return Ok(node);
         }
@@ -334,9 +345,11 @@ struct Prepared {
 #[cfg(feature = "adapters")]
 fn adapter(config: &ClusterConfig, namespace: &Namespace) -> Option<AdapterSlot> {
     match &config.coordinator {
-        shardwright_config::CoordinatorConfig::Component(section) => {
-            Some(AdapterSlot::new(section.clone(), namespace.clone(), config.timing.margin))
-        }
+        shardwright_config::CoordinatorConfig::Component(section) => Some(AdapterSlot::new(
+            section.clone(),
+            namespace.clone(),
+            config.timing.margin,
+        )),
         _ => None,
     }
 }
@@ -356,7 +369,9 @@ async fn open(open: Opener) -> Result<Arc<dyn Coordinator>, StartError> {
 }
 
 /// The configuration, its warnings logged.
-fn checked(read: Result<(ClusterConfig, shardwright_config::Report), shardwright_config::Report>) -> Result<ClusterConfig, StartError> {
+fn checked(
+    read: Result<(ClusterConfig, shardwright_config::Report), shardwright_config::Report>,
+) -> Result<ClusterConfig, StartError> {
     let (config, report) = read.map_err(StartError::Configuration)?;
     for problem in report.problems() {
         tracing::warn!(code = problem.code.as_str(), help = problem.help, "{}", problem.message);

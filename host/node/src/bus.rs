@@ -50,7 +50,8 @@ impl Bus {
 
     /// The node speaks as `node` from now on, in a life that began at `began` on the backend's clock.
     pub(crate) fn begin(&self, node: NodeId, began: StoreTime) {
-        // Greater in each later life, of this process even if the backend's clock went back: receivers tell lives apart by it.
+        // Greater in each later life, of this process even if the backend's clock went back: receivers tell lives apart
+        // by it.
         let token = began.0.max(self.token.load(Ordering::Relaxed) + 1);
         self.token.store(token, Ordering::Relaxed);
         let messenger = Messenger::new(self.coordinator.clone(), self.namespace.clone(), node, Token(token));
@@ -97,7 +98,8 @@ impl Bus {
         }
     }
 
-    /// Tells the other nodes to look whenever that is `due`, and returns when all that was due is said and there can be no more.
+    /// Tells the other nodes to look whenever that is `due`, and returns when all that was due is said and there can be
+    /// no more.
     ///
     /// A hint that could not be sent is tried again: the others would look by themselves only at their next renewal.
     pub(crate) async fn hint_all(self: Arc<Self>, mut due: mpsc::Receiver<()>) {
@@ -119,7 +121,8 @@ impl Bus {
             }
             backoff.reset();
         }
-        // The process may end in a moment, and with it what a backend has only queued: an answer to a later question shows that it is out.
+        // The process may end in a moment, and with it what a backend has only queued: an answer to a later question
+        // shows that it is out.
         if told && let Err(error) = self.coordinator.get(&Key::Meta.to_string()).await {
             tracing::debug!(%error, "the last hint may not have been sent");
         }
@@ -212,7 +215,8 @@ impl Renewed {
         let _ = tokio::time::timeout(self.backoff.next_wait(), self.life.changed()).await;
     }
 
-    /// Waits for news; `None` when the node has ended. Cancel-safe: nothing is taken from the bus before it is returned.
+    /// Waits for news; `None` when the node has ended. Cancel-safe: nothing is taken from the bus before it is
+    /// returned.
     async fn batch(&mut self) -> Option<Vec<Incoming>> {
         loop {
             if matches!(*self.life.borrow(), Life::Over) {
@@ -276,8 +280,8 @@ pub enum Message {
 }
 
 impl Messages {
-    /// Waits for the next message or loss; `None` when the node has ended. Cancel-safe. It goes on over failures and new sessions of the
-    /// node; a reader that is more than 1,024 messages behind loses some, and is told.
+    /// Waits for the next message or loss; `None` when the node has ended. Cancel-safe. It goes on over failures and
+    /// new sessions of the node; a reader that is more than 1,024 messages behind loses some, and is told.
     pub async fn next(&mut self) -> Option<Message> {
         loop {
             match self.waiting.pop() {
@@ -285,7 +289,11 @@ impl Messages {
                     // Whoever subscribes to all topics means the server's.
                     if let Some(topic) = topic.strip_prefix(SERVER) {
                         let topic = topic.to_owned();
-                        return Some(Message::Received { from: origin, topic, body });
+                        return Some(Message::Received {
+                            from: origin,
+                            topic,
+                            body,
+                        });
                     }
                 }
                 Some(Incoming::Resync { reason }) => {

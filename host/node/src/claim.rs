@@ -10,15 +10,17 @@ use tokio::sync::watch;
 
 /// The right to work on one shard, from [`Role::claim`](crate::Role::claim) until ownership is lost.
 ///
-/// Hold it for as long as the work lasts: **a claim that is dropped says that its work has ended**, and a shard is handed to the next owner
-/// only when all its claims are dropped, or `stop-timeout` after they were cancelled, whichever comes first.
+/// Hold it for as long as the work lasts: **a claim that is dropped says that its work has ended**, and a shard is
+/// handed to the next owner only when all its claims are dropped, or `stop-timeout` after they were cancelled,
+/// whichever comes first.
 ///
 /// What is guaranteed, and what is not:
 /// - While [`Claim::is_valid`] is true, no other node has a valid claim on the shard (in `mode = "primary"`).
-/// - It turns false as soon as a plan that takes the shard away has been read, and at the latest at the session's deadline; this does
-///   not depend on tokio or on the driver.
-/// - A process can be stopped between asking and acting: one instruction, or for a minute. Nothing inside a process can prevent that. So
-///   give [`Claim::token`] to the resource you act on, and let it refuse a token lower than the highest it has seen.
+/// - It turns false as soon as a plan that takes the shard away has been read, and at the latest at the session's
+///   deadline; this does not depend on tokio or on the driver.
+/// - A process can be stopped between asking and acting: one instruction, or for a minute. Nothing inside a process can
+///   prevent that. So give [`Claim::token`] to the resource you act on, and let it refuse a token lower than the
+///   highest it has seen.
 #[must_use = "dropping a claim says that the work has ended"]
 pub struct Claim {
     table: Arc<Table>,
@@ -77,7 +79,8 @@ impl Claim {
         let _ = lost.wait_for(|lost| *lost).await;
     }
 
-    /// Runs `work` until it is done or ownership is lost; then it is dropped where it stands, and takes no further step.
+    /// Runs `work` until it is done or ownership is lost; then it is dropped where it stands, and takes no further
+    /// step.
     ///
     /// # Errors
     /// [`Lost`], when ownership was lost first. What the work had done until then stays done.
@@ -111,7 +114,9 @@ impl Drop for Claim {
 
 impl fmt::Debug for Claim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { table, shard, token, .. } = self;
+        let Self {
+            table, shard, token, ..
+        } = self;
         write!(f, "claim on shard {shard} of {} under token {token}", table.spec.name)
     }
 }

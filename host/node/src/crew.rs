@@ -1,4 +1,5 @@
-//! Tasks that last as long as their node: whichever ends before it, by a panic or by itself, is told with its name, and ends the node.
+//! Tasks that last as long as their node: whichever ends before it, by a panic or by itself, is told with its name, and
+//! ends the node.
 
 use std::collections::HashMap;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
@@ -18,7 +19,8 @@ impl Crew {
         handle
     }
 
-    /// Waits until a task has ended that was not told to, and says which and how. For ever if there is none. Cancel-safe.
+    /// Waits until a task has ended that was not told to, and says which and how. For ever if there is none.
+    /// Cancel-safe.
     pub(crate) async fn deserted(&mut self) -> String {
         loop {
             let Some(ended) = self.tasks.join_next_with_id().await else {

@@ -25,7 +25,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tracing::Instrument;
 
-/// How long a node that leaves waits for its last hints to be sent. The others see what it wrote at their next renewal at the latest.
+/// How long a node that leaves waits for its last hints to be sent. The others see what it wrote at their next renewal
+/// at the latest.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// What the driver works with.
@@ -104,8 +105,18 @@ fn listed(command: &Command) -> Option<Arc<[NodeRecord]>> {
 
 impl Driver {
     /// Events for `engine` come from `inbox`; `outbox` is its other end, for hints from other nodes.
-    pub(crate) fn new(engine: Engine, parts: Parts, inbox: mpsc::UnboundedReceiver<Event>, outbox: mpsc::UnboundedSender<Event>) -> Self {
-        let roles = parts.shared.tables.iter().map(|table| table.spec.name.clone()).collect();
+    pub(crate) fn new(
+        engine: Engine,
+        parts: Parts,
+        inbox: mpsc::UnboundedReceiver<Event>,
+        outbox: mpsc::UnboundedSender<Event>,
+    ) -> Self {
+        let roles = parts
+            .shared
+            .tables
+            .iter()
+            .map(|table| table.spec.name.clone())
+            .collect();
         let life = &parts.life;
         // One that is due is as good as many.
         let (hints, due) = mpsc::channel(1);
@@ -159,7 +170,10 @@ impl Driver {
         }
         // What was written last is news for the others.
         drop(self.hints);
-        if tokio::time::timeout(LAST_WORDS, self.hinting.join_next()).await.is_err() {
+        if tokio::time::timeout(LAST_WORDS, self.hinting.join_next())
+            .await
+            .is_err()
+        {
             tracing::warn!("the other nodes could not be told: they see at their next look that this node has ended");
         }
         self.crew.end().await;
@@ -246,7 +260,11 @@ impl Driver {
                 // If there is no room, one is due already.
                 let _ = self.hints.try_send(());
             }
-            Command::Ask { request, role, snapshot } => {
+            Command::Ask {
+                request,
+                role,
+                snapshot,
+            } => {
                 let policies = self.parts.policies.clone();
                 let failed = |reason: String| Event::Answered {
                     request,
@@ -266,7 +284,12 @@ impl Driver {
                 since,
                 deadline,
             } => self.gain(role, epoch, &shards, (since, deadline)),
-            Command::Stop { stop, role, shards, until } => self.stop(stop, role, &shards, until, events),
+            Command::Stop {
+                stop,
+                role,
+                shards,
+                until,
+            } => self.stop(stop, role, &shards, until, events),
             Command::Deadline(deadline) => {
                 if let Some(deadline) = deadline {
                     self.parts.pulse.renewed(deadline);

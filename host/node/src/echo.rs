@@ -1,7 +1,8 @@
 //! A node listens to itself: a message goes out over the real bus every few seconds, and should come back.
 //!
-//! A connection that stands proves nothing: a consumer can stop silently, a server can forget a subscription. So an echo that stays away
-//! is taken for a gap, whatever the backend says: everything is subscribed anew, and whoever listens is told to resynchronise.
+//! A connection that stands proves nothing: a consumer can stop silently, a server can forget a subscription. So an
+//! echo that stays away is taken for a gap, whatever the backend says: everything is subscribed anew, and whoever
+//! listens is told to resynchronise.
 
 use crate::bus::Bus;
 use crate::health::Pulse;
@@ -47,7 +48,8 @@ impl Echo {
             pulse,
             inbox: None,
             sent: None,
-            // A former life of this node counted from elsewhere. Without randomness its echoes might be taken for this one's, no worse.
+            // A former life of this node counted from elsewhere. Without randomness its echoes might be taken for this
+            // one's, no worse.
             number: getrandom::u64().unwrap_or_default(),
             missed: 0,
             renewed: false,
@@ -98,7 +100,9 @@ impl Echo {
     /// Whether it was sent.
     async fn send(&mut self, node: NodeId) -> bool {
         let topic = format!("{TOPIC}{node}");
-        let Ok(messenger) = self.bus.messenger() else { return false };
+        let Ok(messenger) = self.bus.messenger() else {
+            return false;
+        };
         if self.inbox.is_none() {
             let Ok(inbox) = messenger.subscribe(&[&topic], Own::Receive).await else {
                 return false;
@@ -113,8 +117,8 @@ impl Echo {
             .is_ok()
     }
 
-    /// An echo did not come back. A bus that took it (`accepted`) and is silent has forgotten this node; one that refuses it says so itself,
-    /// and again when it is back.
+    /// An echo did not come back. A bus that took it (`accepted`) and is silent has forgotten this node; one that
+    /// refuses it says so itself, and again when it is back.
     fn stayed_away(&mut self, accepted: bool) {
         self.missed = self.missed.saturating_add(1);
         if self.missed < MISSED {

@@ -30,7 +30,8 @@ pub enum NodeEvent {
         /// The former hostname.
         from: String,
     },
-    /// The state directory is gone, or another folder stands in its place: at its next start this node would be another installation.
+    /// The state directory is gone, or another folder stands in its place: at its next start this node would be another
+    /// installation.
     StateDirLost {
         /// What was found.
         reason: String,
@@ -72,8 +73,8 @@ pub enum NodeEvent {
         shards: Vec<u32>,
         /// The token under which each of them was held.
         tokens: Vec<Token>,
-        /// Until when this node was allowed to act on them, in milliseconds of CLOCK_BOOTTIME: now, or earlier if its deadline passed while its
-        /// process was stopped.
+        /// Until when this node was allowed to act on them, in milliseconds of CLOCK_BOOTTIME: now, or earlier if its
+        /// deadline passed while its process was stopped.
         until: u64,
     },
     /// Their work has ended, or had its time.
@@ -138,7 +139,8 @@ pub enum NodeEvent {
         /// In good order, or because it showed no life; nothing if it was forgotten.
         how: Option<Ending>,
     },
-    /// The operator's orders for this node have changed; if it leads, for any node. Told at its start, too, if there are any for it.
+    /// The operator's orders for this node have changed; if it leads, for any node. Told at its start, too, if there
+    /// are any for it.
     Ordered {
         /// For which.
         node: NodeId,
@@ -214,8 +216,9 @@ pub enum NodeEvent {
         /// The role.
         role: String,
     },
-    /// The adapter that the coordinator is entered another state; it began with [`AdapterState::Running`](crate::AdapterState::Running). A
-    /// state that was left again at once may be left out.
+    /// The adapter that the coordinator is entered another state; it began with
+    /// [`AdapterState::Running`](crate::AdapterState::Running). A state that was left again at once may be left
+    /// out.
     #[cfg(feature = "adapters")]
     AdapterState {
         /// The adapter's name.
@@ -281,7 +284,8 @@ impl EventStream {
 
     /// Waits for the next event; `None` after [`NodeEvent::Ended`]. Cancel-safe.
     ///
-    /// A reader that falls more than 1,024 events behind gets [`NodeEvent::Lagged`] once and goes on with the oldest event kept.
+    /// A reader that falls more than 1,024 events behind gets [`NodeEvent::Lagged`] once and goes on with the oldest
+    /// event kept.
     pub async fn next(&mut self) -> Option<NodeEvent> {
         if self.ended {
             return None;
@@ -311,7 +315,9 @@ mod test {
         assert_eq!(stream.next().await, Some(NodeEvent::Lagged { missed: 3 }));
         assert_eq!(stream.next().await, Some(NodeEvent::Grace { wait: 3 }));
         assert_eq!(stream.next().await, Some(NodeEvent::Grace { wait: 4 }));
-        sender.send(NodeEvent::Ended { reason: None }).expect("there is a reader");
+        sender
+            .send(NodeEvent::Ended { reason: None })
+            .expect("there is a reader");
         assert!(stream.next().await.is_some());
         assert_eq!(stream.next().await, None, "nothing follows the end");
     }

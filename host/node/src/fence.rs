@@ -1,7 +1,7 @@
 //! The deadline of this node's session, enforced without the driver and without tokio.
 //!
-//! A node may act only until its deadline. The driver moves the deadline with every renewal; if the driver or the whole runtime is
-//! stuck, nobody moves it, and a thread of its own turns the node off in time.
+//! A node may act only until its deadline. The driver moves the deadline with every renewal; if the driver or the whole
+//! runtime is stuck, nobody moves it, and a thread of its own turns the node off in time.
 
 use crate::clock;
 use shardwright_core::time::Instant;
@@ -71,14 +71,20 @@ impl Fence {
         self.set(None);
     }
 
-    /// Starts the thread that turns `live` off at the deadline and then calls `cancel`, which must not block for long. If it panics, nobody
-    /// keeps the deadline: the node is off for good, and `broken` is called.
-    pub(crate) fn watch(self: &Arc<Self>, cancel: impl Fn() + Send + 'static, broken: impl Fn() + Send + 'static) -> std::io::Result<()> {
+    /// Starts the thread that turns `live` off at the deadline and then calls `cancel`, which must not block for long.
+    /// If it panics, nobody keeps the deadline: the node is off for good, and `broken` is called.
+    pub(crate) fn watch(
+        self: &Arc<Self>,
+        cancel: impl Fn() + Send + 'static,
+        broken: impl Fn() + Send + 'static,
+    ) -> std::io::Result<()> {
         let fence = self.clone();
-        std::thread::Builder::new().name("shardwright-fence".into()).spawn(move || {
-            let _unguarded = Unguarded(fence.clone(), broken);
-            fence.guard(&cancel);
-        })?;
+        std::thread::Builder::new()
+            .name("shardwright-fence".into())
+            .spawn(move || {
+                let _unguarded = Unguarded(fence.clone(), broken);
+                fence.guard(&cancel);
+            })?;
         Ok(())
     }
 
@@ -144,7 +150,9 @@ mod test {
         let deadline = clock::now().plus(100);
         fence.set(Some(deadline));
         assert!(fence.is_live() && fence.permits());
-        let at = cancelled.recv_timeout(Duration::from_secs(5)).expect("the watchdog fires");
+        let at = cancelled
+            .recv_timeout(Duration::from_secs(5))
+            .expect("the watchdog fires");
         assert!(at >= deadline, "it fired {} ms early", deadline.since(at));
         assert!(!fence.is_live() && !fence.permits());
 
@@ -152,7 +160,9 @@ mod test {
         assert!(fence.permits(), "a later renewal resumes");
         fence.set(None);
         assert!(!fence.permits());
-        cancelled.recv_timeout(Duration::from_secs(5)).expect("claims are told at once");
+        cancelled
+            .recv_timeout(Duration::from_secs(5))
+            .expect("claims are told at once");
 
         fence.close();
         fence.set(Some(clock::now().plus(60_000)));

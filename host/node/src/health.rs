@@ -30,7 +30,8 @@ pub enum HealthState {
     /// The session is renewed in time, and messages come back.
     #[default]
     Fine,
-    /// This node's messages to itself do not come back: it learns of news late, by looking. It acts on its shards as before.
+    /// This node's messages to itself do not come back: it learns of news late, by looking. It acts on its shards as
+    /// before.
     BusSilent,
     /// The session was not renewed for as long as two renewals are apart: this node will stop acting soon.
     StoreSilent,

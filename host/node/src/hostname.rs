@@ -12,7 +12,8 @@ const MAX: usize = 253;
 /// A hostname that cannot serve.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{name:?} (from {source_}) cannot serve as this node's hostname: {reason}. Set SHARDWRIGHT_HOSTNAME to a name that is unique in the cluster"
+    "{name:?} (from {source_}) cannot serve as this node's hostname: {reason}. Set SHARDWRIGHT_HOSTNAME to a name \
+     that is unique in the cluster"
 )]
 pub struct HostnameError {
     /// The name.
@@ -23,8 +24,8 @@ pub struct HostnameError {
     pub reason: &'static str,
 }
 
-/// Finds the hostname: `explicit`, then [`VARIABLES`], then what the operating system says. Wherever it comes from, names that differ in case or
-/// by a dot at the end are one host: it is lower-cased, without that dot.
+/// Finds the hostname: `explicit`, then [`VARIABLES`], then what the operating system says. Wherever it comes from,
+/// names that differ in case or by a dot at the end are one host: it is lower-cased, without that dot.
 ///
 /// Never `server.hostname` of a configuration: it is the service's public name, and several nodes share it.
 pub(crate) fn find(explicit: Option<&str>, var: impl Fn(&str) -> Option<OsString>) -> Result<String, HostnameError> {
@@ -36,7 +37,10 @@ pub(crate) fn find(explicit: Option<&str>, var: impl Fn(&str) -> Option<OsString
             return check(&value.to_string_lossy(), variable);
         }
     }
-    check(&rustix::system::uname().nodename().to_string_lossy(), "the operating system")
+    check(
+        &rustix::system::uname().nodename().to_string_lossy(),
+        "the operating system",
+    )
 }
 
 fn check(given: &str, source_: &'static str) -> Result<String, HostnameError> {
@@ -97,7 +101,10 @@ mod test {
             "mail-1.example.org.",
             "Mail-1.example.org.",
         ] {
-            for found in [find(Some(name), vars(&[])), find(None, vars(&[("STALWART_HOSTNAME", name)]))] {
+            for found in [
+                find(Some(name), vars(&[])),
+                find(None, vars(&[("STALWART_HOSTNAME", name)])),
+            ] {
                 assert_eq!(found.as_deref(), Ok("mail-1.example.org"), "{name}");
             }
         }
@@ -117,7 +124,10 @@ mod test {
             ("LOCALHOST.localdomain", "every machine"),
             ("localhost6.localdomain6", "every machine"),
         ] {
-            for found in [find(Some(name), vars(&[])), find(None, vars(&[("SHARDWRIGHT_HOSTNAME", name)]))] {
+            for found in [
+                find(Some(name), vars(&[])),
+                find(None, vars(&[("SHARDWRIGHT_HOSTNAME", name)])),
+            ] {
                 let error = found.expect_err(name).to_string();
                 assert!(error.contains(says) && error.contains(name), "{error}");
             }
@@ -133,7 +143,9 @@ mod test {
             ("é", "only letters"),
             (&*"h".repeat(254), "253"),
         ] {
-            let error = find(None, vars(&[("STALWART_HOSTNAME", bad)])).expect_err(bad).to_string();
+            let error = find(None, vars(&[("STALWART_HOSTNAME", bad)]))
+                .expect_err(bad)
+                .to_string();
             assert!(error.contains(says) && error.contains("STALWART_HOSTNAME"), "{error}");
         }
         assert!(find(Some(""), vars(&[])).is_err());

@@ -1,5 +1,5 @@
-//! Node ids, live peers, messages, and the answer to one question: **which shard of which role is mine, right now, and may I still act
-//! on it?**
+//! Node ids, live peers, messages, and the answer to one question: **which shard of which role is mine, right now, and
+//! may I still act on it?**
 //!
 //! ```no_run
 //! # async fn embed() -> Result<(), Box<dyn std::error::Error>> {
@@ -19,21 +19,25 @@
 //! ```
 //!
 //! # What is guaranteed
-//! - At most one node of a cluster has a valid [`Claim`] on a shard of a role in `mode = "primary"`, and at most one live node has an id.
-//!   Deadlines are kept by a thread of their own ([`Node`] acts no more when its runtime hangs), on a clock that counts suspended time.
-//! - A shard goes to its next owner only after its claims were cancelled and dropped and the [losing hook](Builder::on_losing) is done, or
-//!   `stop-timeout` later, or when this node's session has provably ended.
-//! - Not guaranteed: that a process which is stopped *between* asking and acting does not act late. That is what [`Claim::token`] is for.
+//! - At most one node of a cluster has a valid [`Claim`] on a shard of a role in `mode = "primary"`, and at most one
+//!   live node has an id. Deadlines are kept by a thread of their own ([`Node`] acts no more when its runtime hangs),
+//!   on a clock that counts suspended time.
+//! - A shard goes to its next owner only after its claims were cancelled and dropped and the [losing
+//!   hook](Builder::on_losing) is done, or `stop-timeout` later, or when this node's session has provably ended.
+//! - Not guaranteed: that a process which is stopped *between* asking and acting does not act late. That is what
+//!   [`Claim::token`] is for.
 //!
 //! # A tour of the source
-//! `builder` reads the configuration and puts a node together; `backend` opens its coordinator, `reopen` does so again after a loss; `driver` is the one task that owns the engine of `shardwright-core`, feeds it
-//! events and has its commands performed by `store`, `bus`, `policies` and `table`; `fence` enforces the deadline; `claim` and `role` are
+//! `builder` reads the configuration and puts a node together; `backend` opens its coordinator, `reopen` does so again
+//! after a loss; `driver` is the one task that owns the engine of `shardwright-core`, feeds it events and has its
+//! commands performed by `store`, `bus`, `policies` and `table`; `fence` enforces the deadline; `claim` and `role` are
 //! what the server's threads touch; `adapter` holds on to a coordinator that is a component.
 //!
 //! # Log fields
-//! Everything is logged through `tracing`, one line for each change of state, with the same facts as [`NodeEvent`]. The names are stable:
-//! the span `shardwright` has `cluster`, `host` and `node` (the id); events have, where they apply, `session`, `role`, `shards` (ranges), `peer`
-//! (another node's id), `status`, `state`, `epoch`, `moves`, `native`, `failures`, `reason`, `error`. Secrets never appear.
+//! Everything is logged through `tracing`, one line for each change of state, with the same facts as [`NodeEvent`]. The
+//! names are stable: the span `shardwright` has `cluster`, `host` and `node` (the id); events have, where they apply,
+//! `session`, `role`, `shards` (ranges), `peer` (another node's id), `status`, `state`, `epoch`, `moves`, `native`,
+//! `failures`, `reason`, `error`. Secrets never appear.
 //!
 //! Needs a tokio runtime of either flavour with time enabled.
 

@@ -1,5 +1,5 @@
-//! The span that a node's log lines stand in. A span keeps every value that it was ever given, so a node that comes back under another id
-//! gets another span, and whatever works for it goes on in that one.
+//! The span that a node's log lines stand in. A span keeps every value that it was ever given, so a node that comes
+//! back under another id gets another span, and whatever works for it goes on in that one.
 
 use shardwright_core::id::NodeId;
 use std::pin::Pin;
@@ -119,7 +119,9 @@ mod test {
         let id = |n| NodeId::new(n).expect("not 0");
         tracing::subscriber::with_default(subscriber, || {
             let life = Life::new("c", "h");
-            let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .build()
+                .expect("a runtime");
             let mut work = life.follow(async {
                 for n in [1, 1, 7] {
                     life.holds(id(n));

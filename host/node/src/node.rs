@@ -28,8 +28,8 @@ const LOOK: Duration = Duration::from_millis(10);
 
 /// A node of a cluster, from [`Node::builder`].
 ///
-/// Dropping it without [`Node::shutdown`] is like a crash in good order: it stops acting at once, its claims are cancelled, its threads and
-/// tasks end; the others take its shards over when its session has expired.
+/// Dropping it without [`Node::shutdown`] is like a crash in good order: it stops acting at once, its claims are
+/// cancelled, its threads and tasks end; the others take its shards over when its session has expired.
 pub struct Node {
     pub(crate) shared: Arc<Shared>,
     pub(crate) config: Arc<ClusterConfig>,
@@ -114,8 +114,8 @@ impl Node {
         self.shared.fence.permits()
     }
 
-    /// How this node and its coordinator get on, by what came through: its own echo over the bus every few seconds, and the renewals of its
-    /// session. Changes are told as [`NodeEvent::Health`]. Costs the coordinator nothing.
+    /// How this node and its coordinator get on, by what came through: its own echo over the bus every few seconds, and
+    /// the renewals of its session. Changes are told as [`NodeEvent::Health`]. Costs the coordinator nothing.
     #[must_use]
     pub fn health(&self) -> Health {
         self.pulse.health()
@@ -127,8 +127,8 @@ impl Node {
         self.shared.registry()
     }
 
-    /// What happens from now on; the first stream that is asked for also has what happened since the start (the last 1,024 events).
-    /// What is the case already is in [`Node::registry`] and the roles.
+    /// What happens from now on; the first stream that is asked for also has what happened since the start (the last
+    /// 1,024 events). What is the case already is in [`Node::registry`] and the roles.
     #[must_use]
     pub fn events(&self) -> EventStream {
         let first = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -144,8 +144,8 @@ impl Node {
         }
     }
 
-    /// Sends `body` (at most 512 KiB, less about 100 bytes) to whoever subscribes to the server's `topic` on the other nodes. At most once:
-    /// who misses it is told so.
+    /// Sends `body` (at most 512 KiB, less about 100 bytes) to whoever subscribes to the server's `topic` on the other
+    /// nodes. At most once: who misses it is told so.
     ///
     /// # Errors
     /// [`BusError`]; the message may or may not have been delivered.
@@ -153,7 +153,8 @@ impl Node {
         self.bus.publish(topic, body.into()).await
     }
 
-    /// Receives the server's `topics` from the other nodes. What they publish after this returns is delivered, or its loss is told.
+    /// Receives the server's `topics` from the other nodes. What they publish after this returns is delivered, or its
+    /// loss is told.
     ///
     /// # Errors
     /// [`BusError`] if the backend cannot subscribe.
@@ -161,8 +162,8 @@ impl Node {
         self.bus.subscribe(topics).await
     }
 
-    /// Has everything moved to other nodes, and waits until nothing is held here: at most for twice the stop time-out and four renewals.
-    /// Until [`Node::undrain`] the node takes part, but is given nothing.
+    /// Has everything moved to other nodes, and waits until nothing is held here: at most for twice the stop time-out
+    /// and four renewals. Until [`Node::undrain`] the node takes part, but is given nothing.
     ///
     /// # Errors
     /// [`DrainError`] with what remains.
@@ -185,7 +186,11 @@ impl Node {
         if tokio::time::timeout(limit, emptied).await.is_ok() {
             return Ok(());
         }
-        let remaining = self.shared.tables.iter().map(|table| (table.spec.name.clone(), table.remaining()));
+        let remaining = self
+            .shared
+            .tables
+            .iter()
+            .map(|table| (table.spec.name.clone(), table.remaining()));
         Err(DrainError {
             waited: limit,
             remaining: remaining.filter(|(_, shards)| !shards.is_empty()).collect(),
@@ -205,8 +210,8 @@ impl Node {
         });
     }
 
-    /// Reads the policies' files again. One that changed is loaded, validated and tried on the newest snapshot before it replaces the old
-    /// one. Returns the names of the policies that were replaced.
+    /// Reads the policies' files again. One that changed is loaded, validated and tried on the newest snapshot before
+    /// it replaces the old one. Returns the names of the policies that were replaced.
     ///
     /// # Errors
     /// [`PolicyFileError`] about the first that cannot be used. It and those after it stay as they were.
@@ -214,9 +219,11 @@ impl Node {
         let policies = self.policies.clone();
         // A panic of the loader leaves the old policies in place.
         let reading = tokio::task::spawn_blocking(move || policies.reload());
-        let (replaced, outcome) = slow::tell(reading, || tracing::info!("compiling the policies whose files have changed"))
-            .await
-            .unwrap_or_else(|error| (Vec::new(), Err(PolicyFileError::crashed(&error))));
+        let (replaced, outcome) = slow::tell(reading, || {
+            tracing::info!("compiling the policies whose files have changed");
+        })
+        .await
+        .unwrap_or_else(|error| (Vec::new(), Err(PolicyFileError::crashed(&error))));
         for (role, table) in self.shared.tables.iter().enumerate() {
             if replaced.contains(&table.spec.policy) {
                 self.order(Event::PolicyChanged {
@@ -231,27 +238,30 @@ impl Node {
         outcome.map(|()| replaced)
     }
 
-    /// How the adapter is that this node's coordinator is; `None` if it is none, or is being opened anew after it lost its history. Changes
-    /// of its state are told as [`NodeEvent::AdapterState`].
+    /// How the adapter is that this node's coordinator is; `None` if it is none, or is being opened anew after it lost
+    /// its history. Changes of its state are told as [`NodeEvent::AdapterState`].
     #[cfg(feature = "adapters")]
     #[must_use]
     pub fn adapter_status(&self) -> Option<AdapterStatus> {
         self.adapter.as_ref().and_then(|(slot, _)| slot.status())
     }
 
-    /// Reads the adapter's component again. If it is another one, it is compared with the present one, runs the contract suite in scratch
-    /// namespaces of the same backend, and takes the present one's place, while both work. One that asks for more than the present one is
-    /// refused, even if the configuration grants it: that is for people to accept, and to start the node again. What came of it is told as
-    /// [`NodeEvent::AdapterUpgraded`] or [`NodeEvent::AdapterRefused`]. Nothing if the component is the same, or the coordinator no adapter.
+    /// Reads the adapter's component again. If it is another one, it is compared with the present one, runs the
+    /// contract suite in scratch namespaces of the same backend, and takes the present one's place, while both
+    /// work. One that asks for more than the present one is refused, even if the configuration grants it: that is
+    /// for people to accept, and to start the node again. What came of it is told as [`NodeEvent::AdapterUpgraded`]
+    /// or [`NodeEvent::AdapterRefused`]. Nothing if the component is the same, or the coordinator no adapter.
     ///
-    /// Takes some seconds, up to minutes on a slow backend. Dropping the future leaves the present component in place, and may leave
-    /// scratch namespaces, `suite-…`, behind.
+    /// Takes some seconds, up to minutes on a slow backend. Dropping the future leaves the present component in place,
+    /// and may leave scratch namespaces, `suite-…`, behind.
     ///
     /// # Errors
     /// [`AdapterReloadError`]. The present one goes on.
     #[cfg(feature = "adapters")]
     pub async fn reload_adapter(&self) -> Result<Option<AdapterUpgrade>, AdapterReloadError> {
-        let Some((slot, _)) = &self.adapter else { return Ok(None) };
+        let Some((slot, _)) = &self.adapter else {
+            return Ok(None);
+        };
         let outcome = slot.reload().await;
         match &outcome {
             Ok(Some(upgrade)) => self.shared.emit(NodeEvent::AdapterUpgraded {
@@ -274,8 +284,9 @@ impl Node {
         outcome
     }
 
-    /// Stops all work in good order, ends the session, so that the others take over at once, and waits until that is done. The id stays
-    /// this host's. If the coordinator cannot be reached, this takes at most the stop time-out and one validity.
+    /// Stops all work in good order, ends the session, so that the others take over at once, and waits until that is
+    /// done. The id stays this host's. If the coordinator cannot be reached, this takes at most the stop time-out
+    /// and one validity.
     pub async fn shutdown(mut self) {
         self.order(Event::Leave);
         let timing = &self.config.timing;
@@ -291,7 +302,8 @@ impl Node {
         }
     }
 
-    /// Waits until the node has ended by itself, and says why: something that it needs failed for good, for instance. Cancel-safe.
+    /// Waits until the node has ended by itself, and says why: something that it needs failed for good, for instance.
+    /// Cancel-safe.
     pub async fn ended(&self) -> String {
         let mut phase = self.shared.phase.subscribe();
         // The sender is in `self`.
@@ -318,7 +330,13 @@ impl Drop for Node {
 
 impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} ({}, {})", self.id(), self.hostname, self.coordinator_location())
+        write!(
+            f,
+            "{:?} ({}, {})",
+            self.id(),
+            self.hostname,
+            self.coordinator_location()
+        )
     }
 }
 

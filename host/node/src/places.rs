@@ -3,18 +3,19 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// The folder of the cluster called `cluster` on this machine: `/var/lib/shardwright/<cluster>` for root, otherwise below
-/// `$XDG_STATE_HOME` or `~/.local/state`. `None` if none of these is known.
+/// The folder of the cluster called `cluster` on this machine: `/var/lib/shardwright/<cluster>` for root, otherwise
+/// below `$XDG_STATE_HOME` or `~/.local/state`. `None` if none of these is known.
 #[must_use]
 pub fn cluster_dir(cluster: &str) -> Option<PathBuf> {
     let home = state_home(rustix::process::geteuid().is_root(), |name| std::env::var_os(name))?;
     Some(home.join("shardwright").join(cluster))
 }
 
-/// The file in which the processes of one machine meet when no coordinator is configured: `cluster.db` in [`cluster_dir`].
+/// The file in which the processes of one machine meet when no coordinator is configured: `cluster.db` in
+/// [`cluster_dir`].
 ///
-/// All nodes of one cluster on one machine must share it, so it does not depend on the hostname. Processes of different users need
-/// a `[store."x"]` section with `type = "sqlite"` and a `path` that all of them may write.
+/// All nodes of one cluster on one machine must share it, so it does not depend on the hostname. Processes of different
+/// users need a `[store."x"]` section with `type = "sqlite"` and a `path` that all of them may write.
 #[must_use]
 pub fn default_store(cluster: &str) -> Option<PathBuf> {
     Some(cluster_dir(cluster)?.join("cluster.db"))

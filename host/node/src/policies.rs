@@ -68,8 +68,8 @@ struct RolePolicy {
 }
 
 impl Policies {
-    /// Loads the policies that `config`'s roles name, and has them validate the roles' settings. Compiled code is kept in `cache`, if it can
-    /// be.
+    /// Loads the policies that `config`'s roles name, and has them validate the roles' settings. Compiled code is kept
+    /// in `cache`, if it can be.
     pub(crate) fn load(config: &ClusterConfig, cache: Option<PathBuf>) -> Result<Self, PolicyFileError> {
         let engine = engine(cache).map_err(|error| PolicyFileError {
             policy: "*".into(),
@@ -87,7 +87,14 @@ impl Policies {
             let component = PolicyComponent::load(&engine, &source.read(&role.policy)?, &budget);
             let component = component.map_err(|error| source.error(&role.policy, &error))?;
             let component = RwLock::new(Arc::new(component));
-            slots.insert(role.policy.clone(), Slot { source, budget, component });
+            slots.insert(
+                role.policy.clone(),
+                Slot {
+                    source,
+                    budget,
+                    component,
+                },
+            );
         }
         let policies = Self { engine, slots, roles };
         for (name, slot) in &policies.slots {
@@ -98,7 +105,8 @@ impl Policies {
 
     /// What identifies the component that assigns the role at this index.
     pub(crate) fn digest(&self, role: usize) -> u64 {
-        self.component(role).map_or(0, |(component, _)| short(&component.digest()))
+        self.component(role)
+            .map_or(0, |(component, _)| short(&component.digest()))
     }
 
     /// Asks the component of the role at this index. Blocks within its budget.
@@ -106,10 +114,13 @@ impl Policies {
         let (component, role) = self.component(role).ok_or("the role has no policy")?;
         let snapshot = Arc::new(snapshot);
         *role.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(snapshot.clone());
-        component.assign(&role.config, &snapshot).map_err(|fault| fault.to_string())
+        component
+            .assign(&role.config, &snapshot)
+            .map_err(|fault| fault.to_string())
     }
 
-    /// Reads the files again and replaces the components that changed; returns the names of those. After the first error none is replaced.
+    /// Reads the files again and replaces the components that changed; returns the names of those. After the first
+    /// error none is replaced.
     pub(crate) fn reload(&self) -> (Vec<String>, Result<(), PolicyFileError>) {
         let mut replaced = Vec::new();
         for (name, slot) in &self.slots {
@@ -131,14 +142,17 @@ impl Policies {
         if Digest::of(&bytes) == slot.component().digest() {
             return Ok(None);
         }
-        let component = PolicyComponent::load(&self.engine, &bytes, &slot.budget).map_err(|error| slot.source.error(name, &error))?;
+        let component = PolicyComponent::load(&self.engine, &bytes, &slot.budget)
+            .map_err(|error| slot.source.error(name, &error))?;
         self.validate(name, &slot.source, &component)?;
         for role in self.roles.iter().filter(|role| role.policy == name) {
             let last = role.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
             let Some(snapshot) = last else { continue };
             let failed = |reason: String| {
-                slot.source
-                    .error(name, &format!("tried on the last snapshot of role {}: {reason}", role.role))
+                slot.source.error(
+                    name,
+                    &format!("tried on the last snapshot of role {}: {reason}", role.role),
+                )
             };
             if let Answer::Plan(plan) = component
                 .assign(&role.config, &snapshot)
@@ -151,10 +165,18 @@ impl Policies {
     }
 
     fn validate(&self, name: &str, source: &Source, component: &PolicyComponent) -> Result<(), PolicyFileError> {
-        self.roles.iter().filter(|role| role.policy == name).try_for_each(|role| {
-            let valid = component.validate(&role.config);
-            valid.map_err(|fault| source.error(name, &format!("it does not accept the config of role {}: {fault}", role.role)))
-        })
+        self.roles
+            .iter()
+            .filter(|role| role.policy == name)
+            .try_for_each(|role| {
+                let valid = component.validate(&role.config);
+                valid.map_err(|fault| {
+                    source.error(
+                        name,
+                        &format!("it does not accept the config of role {}: {fault}", role.role),
+                    )
+                })
+            })
     }
 
     fn component(&self, role: usize) -> Option<(Arc<PolicyComponent>, &RolePolicy)> {
@@ -183,7 +205,9 @@ impl Slot {
 impl Source {
     fn find(name: &str, section: Option<&PolicySection>) -> Result<Self, PolicyFileError> {
         if let Some(PolicySection {
-            path: Some(path), digest, ..
+            path: Some(path),
+            digest,
+            ..
         }) = section
         {
             return Ok(Self::File {
@@ -191,18 +215,20 @@ impl Source {
                 digest: *digest,
             });
         }
-        bundled::find(name).map(|policy| Self::Bundled(policy.bytes)).ok_or_else(|| {
-            let names: Vec<_> = bundled::ALL.iter().map(|policy| policy.name).collect();
-            let reason = format!(
-                "give its file as `path` in [policy.{name:?}], or use a bundled one: {}",
-                names.join(", ")
-            );
-            PolicyFileError {
-                policy: name.to_owned(),
-                origin: "no file is configured".into(),
-                reason,
-            }
-        })
+        bundled::find(name)
+            .map(|policy| Self::Bundled(policy.bytes))
+            .ok_or_else(|| {
+                let names: Vec<_> = bundled::ALL.iter().map(|policy| policy.name).collect();
+                let reason = format!(
+                    "give its file as `path` in [policy.{name:?}], or use a bundled one: {}",
+                    names.join(", ")
+                );
+                PolicyFileError {
+                    policy: name.to_owned(),
+                    origin: "no file is configured".into(),
+                    reason,
+                }
+            })
     }
 
     fn read(&self, name: &str) -> Result<Cow<'static, [u8]>, PolicyFileError> {
@@ -215,7 +241,9 @@ impl Source {
         if digest.is_some_and(|wanted| wanted != *found.as_bytes()) {
             return Err(self.error(
                 name,
-                &format!("its SHA-256 is {found}, and `digest` in [policy.{name:?}] is another: check who changed the file"),
+                &format!(
+                    "its SHA-256 is {found}, and `digest` in [policy.{name:?}] is another: check who changed the file"
+                ),
             ));
         }
         Ok(Cow::Owned(bytes))
@@ -234,7 +262,8 @@ impl Source {
     }
 }
 
-/// An engine with a code cache; without one, if it cannot be used: then compiling takes some milliseconds more at each start.
+/// An engine with a code cache; without one, if it cannot be used: then compiling takes some milliseconds more at each
+/// start.
 fn engine(cache: Option<PathBuf>) -> Result<PolicyEngine, EngineError> {
     match PolicyEngine::new(cache) {
         Err(EngineError::Cache(error)) => {

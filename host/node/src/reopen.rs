@@ -1,9 +1,10 @@
 //! A coordinator that is opened anew after it lost its history.
 //!
-//! A handle whose store was wiped, replaced or set back is lost for good: every operation fails with `HistoryLost`, so nothing that was
-//! decided on the old store can reach the new one. The engine then drops everything and begins again by reading [`Key::Meta`], which tells
-//! it whose history it has before it. That reading, and no other operation, has what is there now opened. Until that succeeds — the server
-//! may be down, or refuse us — every operation goes on failing, so the node is fenced as in any outage.
+//! A handle whose store was wiped, replaced or set back is lost for good: every operation fails with `HistoryLost`, so
+//! nothing that was decided on the old store can reach the new one. The engine then drops everything and begins again
+//! by reading [`Key::Meta`], which tells it whose history it has before it. That reading, and no other operation, has
+//! what is there now opened. Until that succeeds — the server may be down, or refuse us — every operation goes on
+//! failing, so the node is fenced as in any outage.
 
 use crate::backend::{Opener, persist};
 use async_trait::async_trait;
@@ -146,7 +147,13 @@ impl Store for Reopening {
         self.note(&handle, handle.coordinator.put(key, value, expected).await)
     }
 
-    async fn put_heard(&self, key: &str, value: Bytes, expected: Expected, heard: StoreTime) -> Result<Written, StoreError<Bytes>> {
+    async fn put_heard(
+        &self,
+        key: &str,
+        value: Bytes,
+        expected: Expected,
+        heard: StoreTime,
+    ) -> Result<Written, StoreError<Bytes>> {
         let handle = self.present();
         self.note(&handle, handle.coordinator.put_heard(key, value, expected, heard).await)
     }
@@ -266,7 +273,10 @@ mod test {
         }
         for _ in 0..3 {
             assert!(matches!(put().await, Err(StoreError::HistoryLost(_))));
-            assert!(matches!(file.list("", Revision(0)).await, Err(StoreError::HistoryLost(_))));
+            assert!(matches!(
+                file.list("", Revision(0)).await,
+                Err(StoreError::HistoryLost(_))
+            ));
             assert!(matches!(file.get("leader").await, Err(StoreError::HistoryLost(_))));
         }
         let reading = file.get("meta").await.expect("opens anew");
@@ -293,18 +303,29 @@ mod test {
                 panic!("nobody is there")
             };
             assert!(why.contains("nobody answers"), "{why}");
-            assert!(matches!(coordinator.get("leader").await, Err(StoreError::HistoryLost(_))));
+            assert!(matches!(
+                coordinator.get("leader").await,
+                Err(StoreError::HistoryLost(_))
+            ));
         }
         down.store(false, Ordering::SeqCst);
-        let ended = tokio::time::timeout(PATIENCE, subscription.next(8)).await.expect("in time");
-        assert!(matches!(ended, Err(BusError::Unavailable(_))), "its handle is gone: {ended:?}");
+        let ended = tokio::time::timeout(PATIENCE, subscription.next(8))
+            .await
+            .expect("in time");
+        assert!(
+            matches!(ended, Err(BusError::Unavailable(_))),
+            "its handle is gone: {ended:?}"
+        );
         assert!(subscription.next(8).await.is_err(), "for good");
         tokio::time::timeout(PATIENCE, coordinator.get("meta"))
             .await
             .expect("in time")
             .expect("open");
         let mut fresh = coordinator.subscribe(&["t"]).await.expect("subscribes");
-        in_memory(&broker).publish("t", Bytes::from_static(b"x")).await.expect("sent");
+        in_memory(&broker)
+            .publish("t", Bytes::from_static(b"x"))
+            .await
+            .expect("sent");
         assert_eq!(fresh.next(8).await.map(|news| news.len()), Ok(1));
     }
 
@@ -319,7 +340,10 @@ mod test {
             })
         };
         let coordinator = Reopening::new(lossy(&MemoryBroker::new()), open);
-        assert!(matches!(coordinator.get("leader").await, Err(StoreError::HistoryLost(_))));
+        assert!(matches!(
+            coordinator.get("leader").await,
+            Err(StoreError::HistoryLost(_))
+        ));
         let opened = async {
             loop {
                 match coordinator.get("meta").await {
@@ -348,11 +372,16 @@ mod test {
             })
         };
         let coordinator = Reopening::new(lossy(&broker), open);
-        assert!(matches!(coordinator.list("", Revision(0)).await, Err(StoreError::HistoryLost(_))));
+        assert!(matches!(
+            coordinator.list("", Revision(0)).await,
+            Err(StoreError::HistoryLost(_))
+        ));
         let impatient = tokio::time::timeout(Duration::from_millis(1), coordinator.get("meta")).await;
         assert!(impatient.is_err(), "it is not open yet");
         let_go.send_replace(true);
-        let reading = tokio::time::timeout(PATIENCE, coordinator.get("meta")).await.expect("in time");
+        let reading = tokio::time::timeout(PATIENCE, coordinator.get("meta"))
+            .await
+            .expect("in time");
         assert_eq!(reading.expect("open").entry, None);
     }
 }

@@ -8,10 +8,11 @@ use shardwright_core::shard::{ShardKey, shard_of};
 use std::fmt;
 use std::sync::Arc;
 
-/// A role of this node: from [`Node::role`](crate::Node::role). Cheap to clone; answers for as long as it lives, with "not mine" after the
-/// node has ended.
+/// A role of this node: from [`Node::role`](crate::Node::role). Cheap to clone; answers for as long as it lives, with
+/// "not mine" after the node has ended.
 ///
-/// A key's shard is `key % shards` for `u64` and `u32`, and `xxh3_64(bytes) % shards` (seed 0) for text and bytes. This never changes.
+/// A key's shard is `key % shards` for `u64` and `u32`, and `xxh3_64(bytes) % shards` (seed 0) for text and bytes. This
+/// never changes.
 #[derive(Clone)]
 pub struct Role(Arc<Table>);
 
@@ -51,9 +52,10 @@ impl Role {
 
     /// Whether the shard of `key` is this node's to act on.
     ///
-    /// Wait-free, a few nanoseconds: two atomic loads and no clock. It is exact while the process runs; after the process or the machine was
-    /// stopped and continued it may say yes for the moment (at most 250 ms after a suspend) until the watchdog has run. Good for choosing
-    /// what to do; for doing it, [claim](Role::claim) the key.
+    /// Wait-free, a few nanoseconds: two atomic loads and no clock. It is exact while the process runs; after the
+    /// process or the machine was stopped and continued it may say yes for the moment (at most 250 ms after a
+    /// suspend) until the watchdog has run. Good for choosing what to do; for doing it, [claim](Role::claim) the
+    /// key.
     #[inline]
     #[must_use]
     pub fn owns(&self, key: impl ShardKey) -> bool {
@@ -67,7 +69,8 @@ impl Role {
         self.0.owns(shard)
     }
 
-    /// The right to work on the shard of `key`, if it is this node's at this very moment. Any number of claims on a shard may coexist here.
+    /// The right to work on the shard of `key`, if it is this node's at this very moment. Any number of claims on a
+    /// shard may coexist here.
     ///
     /// `None` also while work that was cancelled at a deadline has not ended yet.
     #[must_use]
@@ -98,8 +101,8 @@ impl Role {
         self.0.primary(shard)
     }
 
-    /// The nodes that should own `shard` by the plan, primary first. While one of them is away, another acts in its place:
-    /// [`Role::primary`] says who.
+    /// The nodes that should own `shard` by the plan, primary first. While one of them is away, another acts in its
+    /// place: [`Role::primary`] says who.
     #[must_use]
     pub fn owners(&self, shard: u32) -> Vec<NodeId> {
         self.0.owners(shard)

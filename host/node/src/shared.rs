@@ -57,7 +57,10 @@ impl Shared {
     /// The state of a node with these roles; its fence is watched from now on, until it is closed.
     pub(crate) fn new(roles: &[RoleSpec]) -> std::io::Result<Arc<Self>> {
         let fence = Arc::new(Fence::default());
-        let tables: Box<[_]> = roles.iter().map(|role| Arc::new(Table::new(role.clone(), fence.clone()))).collect();
+        let tables: Box<[_]> = roles
+            .iter()
+            .map(|role| Arc::new(Table::new(role.clone(), fence.clone())))
+            .collect();
         let watched: Vec<_> = tables.to_vec();
         let failure = watch::Sender::new(None);
         let broken = failure.clone();

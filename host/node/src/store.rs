@@ -1,4 +1,5 @@
-//! Store operations of the engine, performed on the coordinator: typed values in, bytes out, and every one ends in time.
+//! Store operations of the engine, performed on the coordinator: typed values in, bytes out, and every one ends in
+//! time.
 
 use crate::backend::{BackendError, covers};
 use bytes::Bytes;
@@ -50,7 +51,8 @@ impl StoreCalls {
         };
         if writes {
             // What would be written was decided by its times.
-            self.trust().map_err(|error| StoreError::Unavailable(error.to_string()))?;
+            self.trust()
+                .map_err(|error| StoreError::Unavailable(error.to_string()))?;
         }
         let outcome = tokio::time::timeout(self.limit, self.call(request, heard)).await;
         match outcome.unwrap_or_else(|_| Err(failed(format!("no answer within {}", Span::from(self.limit))))) {
@@ -76,7 +78,11 @@ impl StoreCalls {
     async fn call(&self, request: Request, heard: StoreTime) -> Outcome {
         match request {
             Request::Get(key) => {
-                let reading = self.coordinator.get(&key.to_string()).await.map_err(|e| error(&key, e))?;
+                let reading = self
+                    .coordinator
+                    .get(&key.to_string())
+                    .await
+                    .map_err(|e| error(&key, e))?;
                 let entry = reading.entry.map(|entry| decode(&key, entry)).transpose()?;
                 Ok(Answer::Reading(Reading {
                     entry,
@@ -87,7 +93,11 @@ impl StoreCalls {
             Request::List { prefix, since } => {
                 // A conflict is no answer to a listing; its entry would belong to no known key.
                 let no_entry = |_| Err(StoreError::Invalid("a listing was answered with a conflict".into()));
-                let list = self.coordinator.list(prefix, since).await.map_err(|e| e.map(no_entry))?;
+                let list = self
+                    .coordinator
+                    .list(prefix, since)
+                    .await
+                    .map_err(|e| e.map(no_entry))?;
                 let entries = list.entries.into_iter().filter_map(known);
                 Ok(Answer::Listing(Listing {
                     entries: entries.collect::<Result<_, _>>()?,
@@ -98,7 +108,10 @@ impl StoreCalls {
             }
             Request::Put { key, value, expected } => {
                 let bytes = codec::encode(&key, &value)?;
-                let written = self.coordinator.put_heard(&key.to_string(), bytes.into(), expected, heard).await;
+                let written = self
+                    .coordinator
+                    .put_heard(&key.to_string(), bytes.into(), expected, heard)
+                    .await;
                 let written: Written = written.map_err(|e| error(&key, e))?;
                 if matches!(key, Key::Session(_)) {
                     self.session_written.fetch_max(written.now.0, Ordering::Relaxed);
@@ -107,7 +120,10 @@ impl StoreCalls {
             }
             // Nothing rests on what is removed, whoever has not heard of a loss.
             Request::Delete { key, revision } => {
-                let removed = self.coordinator.delete(&key.to_string(), Expected::Revision(revision)).await;
+                let removed = self
+                    .coordinator
+                    .delete(&key.to_string(), Expected::Revision(revision))
+                    .await;
                 Ok(Answer::Written(removed.map_err(|e| error(&key, e))?))
             }
         }
@@ -129,8 +145,8 @@ fn error(key: &Key, error: StoreError<Bytes>) -> StoreError<Value> {
 
 type Listed = (String, Entry<Value>);
 
-/// A listed entry, if this version knows its key. A value that does not decode spoils the listing: left out, it would pass for absent,
-/// and a plan that was not read for one that was applied.
+/// A listed entry, if this version knows its key. A value that does not decode spoils the listing: left out, it would
+/// pass for absent, and a plan that was not read for one that was applied.
 fn known((text, entry): (String, Entry<Bytes>)) -> Option<Result<Listed, StoreError<Value>>> {
     let key = Key::parse(&text)?;
     Some(decode(&key, entry).map(|entry| (text, entry)))
@@ -148,7 +164,8 @@ mod test {
     const MARGIN: Duration = Duration::from_millis(50);
 
     fn calls() -> (StoreCalls, Arc<dyn Coordinator>) {
-        let coordinator: Arc<dyn Coordinator> = Arc::new(MemoryBroker::new().open(Namespace::new("test").expect("a name")));
+        let coordinator: Arc<dyn Coordinator> =
+            Arc::new(MemoryBroker::new().open(Namespace::new("test").expect("a name")));
         (StoreCalls::new(coordinator.clone(), LIMIT, MARGIN), coordinator)
     }
 
@@ -158,7 +175,9 @@ mod test {
 
     fn put(n: u32, expected: Expected) -> (Key, Request) {
         let key = Key::Id(NodeId::new(n).expect("not 0"));
-        let value = Value::Id(IdOwner { hostname: format!("h{n}") });
+        let value = Value::Id(IdOwner {
+            hostname: format!("h{n}"),
+        });
         (key.clone(), Request::Put { key, value, expected })
     }
 
@@ -191,14 +210,23 @@ mod test {
         let Ok(Answer::Listing(listing)) = perform(&calls, list.clone()).await else {
             panic!("a listing")
         };
-        assert_eq!(listing.entries.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), ["ids/1"]);
+        assert_eq!(
+            listing.entries.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(),
+            ["ids/1"]
+        );
         raw.put("ids/2", Bytes::from_static(b"\x07junk"), Expected::Any)
             .await
             .expect("written");
-        let error = perform(&calls, list).await.expect_err("it must not pass for absent").to_string();
+        let error = perform(&calls, list)
+            .await
+            .expect_err("it must not pass for absent")
+            .to_string();
         assert!(error.contains("ids/2") && error.contains("format 7"), "{error}");
         let (key, request) = put(2, Expected::Absent);
-        let read = perform(&calls, Request::Get(key)).await.expect_err("format 7").to_string();
+        let read = perform(&calls, Request::Get(key))
+            .await
+            .expect_err("format 7")
+            .to_string();
         assert!(read.contains("ids/2") && read.contains("format 7"), "{read}");
         assert!(
             matches!(perform(&calls, request).await, Err(StoreError::Invalid(_))),

@@ -1,9 +1,9 @@
 //! What this node holds of one role: a token for each shard, and the work that is claimed under it.
 //!
-//! Writers are the driver (grants, revocations) and the fence's watchdog (cancellation); readers are the server's threads. The one race
-//! that matters is a claim made while its shard is revoked. Revoking clears the token *first* and takes the list of claims *then*, under
-//! a lock; claiming reads the token under the same lock. So a claim either finds the token gone, or is in the list and is cancelled and
-//! waited for.
+//! Writers are the driver (grants, revocations) and the fence's watchdog (cancellation); readers are the server's
+//! threads. The one race that matters is a claim made while its shard is revoked. Revoking clears the token *first* and
+//! takes the list of claims *then*, under a lock; claiming reads the token under the same lock. So a claim either finds
+//! the token gone, or is in the list and is cancelled and waited for.
 
 use crate::claim::Claim;
 use crate::fence::Fence;
@@ -28,7 +28,8 @@ pub(crate) struct Table {
     plans: RwLock<Box<[Option<Arc<PlanPart>>]>>,
 }
 
-/// The work on one shard. Each claim holds a receiver, so the channel is closed once all of them are dropped; `true` means lost.
+/// The work on one shard. Each claim holds a receiver, so the channel is closed once all of them are dropped; `true`
+/// means lost.
 pub(crate) type Grant = Arc<watch::Sender<bool>>;
 
 impl Table {
@@ -57,7 +58,9 @@ impl Table {
 
     #[inline]
     fn raw_token(&self, shard: u32) -> u64 {
-        self.tokens.get(shard as usize).map_or(0, |token| token.load(Ordering::Acquire))
+        self.tokens
+            .get(shard as usize)
+            .map_or(0, |token| token.load(Ordering::Acquire))
     }
 
     /// The token under which `shard` is held, whether or not the deadline has passed.
@@ -72,7 +75,9 @@ impl Table {
 
     /// The shards that are not given back yet, whether or not they may be acted on.
     pub(crate) fn remaining(&self) -> Vec<u32> {
-        (0..self.spec.shards).filter(|&shard| self.raw_token(shard) != 0).collect()
+        (0..self.spec.shards)
+            .filter(|&shard| self.raw_token(shard) != 0)
+            .collect()
     }
 
     /// These shards are held from now on.
@@ -159,8 +164,10 @@ impl Table {
 
     /// Who should own `shard` by the newest plan read, primary first.
     pub(crate) fn owners(&self, shard: u32) -> Vec<NodeId> {
-        self.plan(shard, |plan, at| plan.row(at).iter().copied().filter_map(NodeId::new).collect())
-            .unwrap_or_default()
+        self.plan(shard, |plan, at| {
+            plan.row(at).iter().copied().filter_map(NodeId::new).collect()
+        })
+        .unwrap_or_default()
     }
 }
 

@@ -40,7 +40,11 @@ pub(crate) fn event(notice: Notice, roles: &[String]) -> NodeEvent {
             keys: prevailing.map_or_else(Vec::new, |theirs| differences(&mine, &theirs)),
         },
         Notice::SettingsAgree => NodeEvent::SettingsAgree,
-        Notice::PeerDiffers { node, theirs, prevailing } => NodeEvent::PeerDiffers {
+        Notice::PeerDiffers {
+            node,
+            theirs,
+            prevailing,
+        } => NodeEvent::PeerDiffers {
             node,
             keys: prevailing
                 .zip(theirs)
@@ -75,21 +79,25 @@ pub(crate) fn label(registry: &[NodeRecord], node: NodeId) -> String {
     record.map_or_else(|| node.to_string(), |record| format!("{node} ({})", record.hostname))
 }
 
-/// Writes the line of `event`. The fields are those listed in the crate's documentation; `label` is what a node is called in a sentence.
+/// Writes the line of `event`. The fields are those listed in the crate's documentation; `label` is what a node is
+/// called in a sentence.
 pub(crate) fn log(event: &NodeEvent, label: &dyn Fn(NodeId) -> String) {
     use NodeEvent as E;
     match event {
         E::Joined { node, session } => info!(%node, %session, "joined"),
-        E::Renamed { node, from } => info!(%node, %from, "this installation had another hostname before: it keeps its id"),
+        E::Renamed { node, from } => {
+            info!(%node, %from, "this installation had another hostname before: it keeps its id");
+        }
         E::StateDirLost { reason } => error!(
             %reason,
-            "the state directory is gone: this node goes on, but after a restart it would be another installation, which first waits for \
-             the lease of this one. Put the directory back, or restart the node in good order"
+            "the state directory is gone: this node goes on, but after a restart it would be another installation, \
+             which first waits for the lease of this one. Put the directory back, or restart the node in good order"
         ),
         E::StateDirBack => info!("the state directory is there again"),
         E::Grace { wait } => info!(
             wait = %Span(*wait),
-            "the store is new, or may have lost its last writes: waiting until nobody can be acting on what it does not say"
+            "the store is new, or may have lost its last writes: waiting until nobody can be acting on what it does not \
+             say"
         ),
         E::Waiting { reason, wait } => info!(at_most = %Span(*wait), "waiting before this node joins: {reason}"),
         E::Gained { role, shards, .. } => info!(role, shards = %Ranges(shards), "gained"),
@@ -106,7 +114,10 @@ pub(crate) fn log(event: &NodeEvent, label: &dyn Fn(NodeId) -> String) {
             overdue: true,
             ..
         } => {
-            error!(role, shards = %Ranges(shards), "lost, and work had not ended within stop-timeout: only its tokens stop it now");
+            error!(
+                role, shards = %Ranges(shards),
+                "lost, and work had not ended within stop-timeout: only its tokens stop it now"
+            );
         }
         E::Fenced { .. } => error!("not renewed in time: this node does not act"),
         E::Resumed { .. } => info!("renewed after all: this node acts again"),
@@ -115,10 +126,14 @@ pub(crate) fn log(event: &NodeEvent, label: &dyn Fn(NodeId) -> String) {
         E::Refused { reason } => error!(%reason, "joining again was refused; it is tried again"),
         E::CoordinatorDown { reason } => error!(%reason, "the coordinator fails"),
         E::CoordinatorUp => info!("the coordinator answers again"),
-        E::Health { state: HealthState::Fine } => info!("healthy again: the session is renewed, and messages come back"),
+        E::Health {
+            state: HealthState::Fine,
+        } => info!("healthy again: the session is renewed, and messages come back"),
         E::Health {
             state: HealthState::BusSilent,
-        } => warn!("this node's messages to itself do not come back: it learns of news late, by looking, and acts as before"),
+        } => warn!(
+            "this node's messages to itself do not come back: it learns of news late, by looking, and acts as before"
+        ),
         E::Health {
             state: HealthState::StoreSilent,
         } => warn!("the session was not renewed for two intervals: this node stops acting soon unless it is"),
@@ -128,7 +143,9 @@ pub(crate) fn log(event: &NodeEvent, label: &dyn Fn(NodeId) -> String) {
         E::PeerJoined { node } => info!(peer = %node, "node {} joined", label(*node)),
         E::PeerLeft { node, how } => match how {
             Some(Ending::Left) => info!(peer = %node, "node {} left in good order", label(*node)),
-            Some(Ending::Expired) => warn!(peer = %node, "node {} is lost: it showed no life until its session expired", label(*node)),
+            Some(Ending::Expired) => {
+                warn!(peer = %node, "node {} is lost: it showed no life until its session expired", label(*node));
+            }
             None => info!(peer = %node, "node {node} was forgotten"),
         },
         E::Ordered { node, drain, cordon } => {
@@ -141,7 +158,9 @@ pub(crate) fn log(event: &NodeEvent, label: &dyn Fn(NodeId) -> String) {
         }
         E::Forgotten { node } => info!(forgotten = %node, "the operator removed node {node}, which was gone"),
         // What matters of it is told: who joined, who left, and who is lost.
-        E::PeerStatus { node, status } => debug!(peer = %node, status = %word(status), "node {} is {}", label(*node), word(status)),
+        E::PeerStatus { node, status } => {
+            debug!(peer = %node, status = %word(status), "node {} is {}", label(*node), word(status));
+        }
         E::PeerDiffers { node, keys } => warn!(
             peer = %node,
             "the settings of node {} differ from those that prevail: {}. It is given nothing until they agree",
@@ -149,8 +168,8 @@ pub(crate) fn log(event: &NodeEvent, label: &dyn Fn(NodeId) -> String) {
             what(keys, "on the others", "there")
         ),
         E::SettingsDiffer { from, keys } => error!(
-            "this node's settings differ from those of {}, which prevail: {}. It does not act until they agree: correct its configuration and \
-             restart it, or restart the others with its configuration, one after another",
+            "this node's settings differ from those of {}, which prevail: {}. It does not act until they agree: \
+             correct its configuration and restart it, or restart the others with its configuration, one after another",
             nodes(from, label),
             what(keys, "here", "there")
         ),
@@ -158,7 +177,8 @@ pub(crate) fn log(event: &NodeEvent, label: &dyn Fn(NodeId) -> String) {
         E::Leading => info!("leading"),
         E::Resigned => info!("leading no more"),
         E::ClockJumped { by } => {
-            warn!(by = %format_args!("{}{}", if *by < 0 { "-" } else { "" }, Span(by.unsigned_abs())), "the coordinator's clock stepped");
+            let sign = if *by < 0 { "-" } else { "" };
+            warn!(by = %format_args!("{sign}{}", Span(by.unsigned_abs())), "the coordinator's clock stepped");
         }
         E::PlanAccepted {
             role,
@@ -166,7 +186,9 @@ pub(crate) fn log(event: &NodeEvent, label: &dyn Fn(NodeId) -> String) {
             moves,
             native,
         } => info!(role, epoch, moves, native, "plan accepted"),
-        E::PlanRefused { role, reason, failures } => warn!(role, %reason, failures, "plan refused: the previous one stays"),
+        E::PlanRefused { role, reason, failures } => {
+            warn!(role, %reason, failures, "plan refused: the previous one stays");
+        }
         E::PolicySuspended { role } => error!(
             role,
             "the policy failed too often: the native one takes over until the component changes"
@@ -201,13 +223,20 @@ fn what(keys: &[Difference], here: &str, there: &str) -> String {
 /// The word that events have for it.
 fn word(value: &impl Serialize) -> String {
     let word = serde_json::to_value(value).ok();
-    word.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
+    word.as_ref()
+        .and_then(serde_json::Value::as_str)
+        .unwrap_or_default()
+        .to_owned()
 }
 
 /// Nodes in a sentence: `node 1 (mail-1)`, `the nodes 1 (mail-1), 2 (mail-2)`.
 fn nodes(nodes: &[NodeId], label: &dyn Fn(NodeId) -> String) -> String {
     let labels: Vec<_> = nodes.iter().map(|node| label(*node)).collect();
-    format!("{} {}", if nodes.len() == 1 { "node" } else { "the nodes" }, labels.join(", "))
+    format!(
+        "{} {}",
+        if nodes.len() == 1 { "node" } else { "the nodes" },
+        labels.join(", ")
+    )
 }
 
 /// Shards as ranges: `0-3,7`, and how many more after the first twenty ranges.
@@ -217,7 +246,9 @@ impl fmt::Display for Ranges<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut rest = self.0;
         for n in 0..20 {
-            let Some((&first, _)) = rest.split_first() else { return Ok(()) };
+            let Some((&first, _)) = rest.split_first() else {
+                return Ok(());
+            };
             let length = rest
                 .iter()
                 .zip(first..)

@@ -1,5 +1,5 @@
-//! Handing over: whoever leaves has told the others before it is gone, and they have everything three round trips later, on
-//! every backend.
+//! Handing over: whoever leaves has told the others before it is gone, and they have everything three round trips
+//! later, on every backend.
 
 mod common;
 
@@ -95,26 +95,40 @@ impl Cluster {
         let mut nodes = vec![self.start("a").await, self.start("b").await, self.start("c").await];
         let (mut slow, mut trips, mut longest, mut led) = (Vec::new(), [0; TRIPS + 1], Duration::ZERO, 0);
         for round in 0..TRIES {
-            wait("all hold their share", &nodes, |held| held.iter().all(|&held| held == SHARDS / 3)).await;
-            let leading = nodes.iter().position(|node| self.ledger.leads(node.hostname())).expect("one leads");
+            wait("all hold their share", &nodes, |held| {
+                held.iter().all(|&held| held == SHARDS / 3)
+            })
+            .await;
+            let leading = nodes
+                .iter()
+                .position(|node| self.ledger.leads(node.hostname()))
+                .expect("one leads");
             let leaving = nodes.remove((leading + round) % nodes.len());
             led += usize::from(round % 3 == 0);
             let hostname = leaving.hostname().to_owned();
             self.ledger.begin(nodes.iter().map(work).collect(), SHARDS);
             leaving.shutdown().await;
-            wait("the others hold everything", &nodes, |held| held.iter().sum::<usize>() == SHARDS).await;
+            wait("the others hold everything", &nodes, |held| {
+                held.iter().sum::<usize>() == SHARDS
+            })
+            .await;
             let had = Instant::now();
             let measured = self.ledger.measured(&hostname);
             let took = had - measured.over;
             if measured.trips > TRIPS || took > RENEW / 2 {
-                slow.push(format!("{hostname} left: {} trips, {took:?}: {}", measured.trips, measured.story));
+                slow.push(format!(
+                    "{hostname} left: {} trips, {took:?}: {}",
+                    measured.trips, measured.story
+                ));
             } else {
                 trips[measured.trips] += 1;
                 longest = longest.max(took);
             }
             nodes.push(self.start(&hostname).await);
         }
-        let told = format!("{TRIES} handoffs, {led} by the leader; by round trips {trips:?}, the longest {longest:?}; slow {slow:?}");
+        let told = format!(
+            "{TRIES} handoffs, {led} by the leader; by round trips {trips:?}, the longest {longest:?}; slow {slow:?}"
+        );
         writeln!(std::io::stderr(), "{told}").expect("standard error takes a line");
         assert!(
             slow.len() <= SLOW,
@@ -177,18 +191,22 @@ async fn on_kafka() {
 async fn on_etcd() {
     let server = shardwright_servers::EtcdServer::builder().start().expect("it starts");
     let url = format!("http://127.0.0.1:{}", server.port());
-    let section = format!("type = \"component\"\nadapter = \"etcd\"\nallow = [\"{url}\"]\nconfig = {{ endpoints = [\"{url}\"] }}");
+    let section = format!(
+        "type = \"component\"\nadapter = \"etcd\"\nallow = [\"{url}\"]\nconfig = {{ endpoints = [\"{url}\"] }}"
+    );
     Cluster::at(&section).measure().await;
 }
 
 #[cfg(feature = "adapters")]
 #[tokio::test(flavor = "multi_thread")]
 async fn on_postgresql() {
-    let server = shardwright_servers::PostgresServer::builder().start().expect("it starts");
+    let server = shardwright_servers::PostgresServer::builder()
+        .start()
+        .expect("it starts");
     let (port, database, user, password) = (server.port(), server.database(), server.user(), server.password());
     let section = format!(
-        "type = \"component\"\nadapter = \"postgresql\"\nallow = [\"tcp://127.0.0.1:{port}\"]\n\
-         config = {{ host = \"127.0.0.1\", port = {port}, database = \"{database}\", user = \"{user}\", password = \"{password}\" }}"
+        "type = \"component\"\nadapter = \"postgresql\"\nallow = [\"tcp://127.0.0.1:{port}\"]\nconfig = {{ host = \
+         \"127.0.0.1\", port = {port}, database = \"{database}\", user = \"{user}\", password = \"{password}\" }}"
     );
     Cluster::at(&section).measure().await;
 }

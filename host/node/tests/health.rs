@@ -67,7 +67,10 @@ async fn subscriptions_that_fall_silent_are_made_anew() {
     becomes(&mut events, HealthState::BusSilent).await;
     assert!(a.is_live(), "it may act as before");
     becomes(&mut events, HealthState::Fine).await;
-    assert!(matches!(next(&mut messages).await, Message::Resync { .. }), "something was missed");
+    assert!(
+        matches!(next(&mut messages).await, Message::Resync { .. }),
+        "something was missed"
+    );
     let hello = loop {
         // One that falls into a second renewal is lost, and told.
         b.publish("t", "hello").await.expect("sent");
@@ -76,7 +79,10 @@ async fn subscriptions_that_fall_silent_are_made_anew() {
             received => break received,
         }
     };
-    assert!(matches!(hello, Message::Received { ref body, .. } if body == "hello"), "{hello:?}");
+    assert!(
+        matches!(hello, Message::Received { ref body, .. } if body == "hello"),
+        "{hello:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -104,7 +110,10 @@ async fn a_backend_that_closes_and_comes_back_is_subscribed_again() {
             received => break received,
         }
     };
-    assert!(matches!(hello, Message::Received { ref body, .. } if body == "hello"), "{hello:?}");
+    assert!(
+        matches!(hello, Message::Received { ref body, .. } if body == "hello"),
+        "{hello:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -145,9 +154,16 @@ async fn an_idle_cluster_costs_its_coordinator_little() {
     const SPAN: u32 = 5;
     let mut cluster = Cluster::new("{ shards = 6 }");
     cluster.config = cluster.config.replace(TIMING, "");
-    let nodes = [start(&cluster, "a").await, start(&cluster, "b").await, start(&cluster, "c").await];
+    let nodes = [
+        start(&cluster, "a").await,
+        start(&cluster, "b").await,
+        start(&cluster, "c").await,
+    ];
     let [a, b, c] = &nodes;
-    until("all work", &[&a.0, &b.0, &c.0], || held(&[&a.0, &b.0, &c.0]) == [2, 2, 2]).await;
+    until("all work", &[&a.0, &b.0, &c.0], || {
+        held(&[&a.0, &b.0, &c.0]) == [2, 2, 2]
+    })
+    .await;
     let count = || {
         nodes
             .iter()

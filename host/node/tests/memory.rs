@@ -7,8 +7,10 @@ use shardwright::{Builder, MemoryBroker, Message, Node};
 use std::path::Path;
 
 fn builder(folder: &Path, host: &str) -> Builder {
-    let text =
-        format!("[cluster]\nname = \"test\"\ncoordinator = \"m\"\nroles.work = {{ shards = 4 }}\n[store.m]\ntype = \"memory\"\n{TIMING}");
+    let text = format!(
+        "[cluster]\nname = \"test\"\ncoordinator = \"m\"\nroles.work = {{ shards = 4 }}\n[store.m]\ntype = \
+         \"memory\"\n{TIMING}"
+    );
     Node::builder()
         .config_str(text)
         .hostname(host)
@@ -19,13 +21,20 @@ fn builder(folder: &Path, host: &str) -> Builder {
 /// As two tests of one process would: one cluster by its name, and the same hostnames.
 #[tokio::test(flavor = "multi_thread")]
 async fn clusters_of_one_name_meet_only_by_a_shared_broker() {
-    let folders = [tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder")];
+    let folders = [
+        tempfile::tempdir().expect("a folder"),
+        tempfile::tempdir().expect("a folder"),
+    ];
     let brokers = [MemoryBroker::new(), MemoryBroker::new()];
     let mut clusters = Vec::new();
     for (folder, broker) in folders.iter().zip(&brokers) {
         let a = builder(folder.path(), "a").memory(broker).start().await.expect("a");
         // A clone is the same broker.
-        let b = builder(folder.path(), "b").memory(&broker.clone()).start().await.expect("b");
+        let b = builder(folder.path(), "b")
+            .memory(&broker.clone())
+            .start()
+            .await
+            .expect("b");
         clusters.push((a, b));
     }
     for (a, b) in &clusters {

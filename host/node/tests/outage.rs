@@ -89,12 +89,19 @@ async fn a_node_that_is_cut_off_stops_in_time_and_comes_back() {
         cut: cut.clone(),
         uncertainty: Duration::ZERO,
     };
-    let a = cluster.builder("a").coordinator(Arc::new(cable)).start().await.expect("a");
+    let a = cluster
+        .builder("a")
+        .coordinator(Arc::new(cable))
+        .start()
+        .await
+        .expect("a");
     let b = cluster.start("b").await;
     until("both work", &[&a, &b], || held(&[&a, &b]) == [2, 2]).await;
     let mut events = a.events();
     let mut messages = a.subscribe(&["t"]).await.expect("subscribed");
-    let claim = work(&a).claim_shard(work(&a).shards().next().expect("two")).expect("held");
+    let claim = work(&a)
+        .claim_shard(work(&a).shards().next().expect("two"))
+        .expect("held");
     let shard = claim.shard();
 
     cut.store(true, Ordering::SeqCst);
@@ -103,7 +110,9 @@ async fn a_node_that_is_cut_off_stops_in_time_and_comes_back() {
         assert!(!a.is_live() && !claim.is_valid());
         claim.token()
     };
-    let token = tokio::time::timeout(PATIENCE, work_ended).await.expect("the deadline is kept");
+    let token = tokio::time::timeout(PATIENCE, work_ended)
+        .await
+        .expect("the deadline is kept");
     drop(claim);
     let mut told = Vec::new();
     event("it is fenced", &mut events, |event| {
@@ -140,7 +149,10 @@ async fn a_node_that_is_cut_off_stops_in_time_and_comes_back() {
     );
     b.publish("t", "hello again").await.expect("sent");
     let next = tokio::time::timeout(PATIENCE, messages.next()).await.expect("in time");
-    assert!(matches!(next, Some(Message::Received { from, .. }) if from == b.id()), "{next:?}");
+    assert!(
+        matches!(next, Some(Message::Received { from, .. }) if from == b.id()),
+        "{next:?}"
+    );
 }
 
 /// The margin of these tests is 50 ms.
@@ -160,7 +172,10 @@ async fn a_clock_that_may_be_wrong_by_more_than_the_margin_is_refused() {
                 node.shutdown().await;
             }
             Err(error) => {
-                assert!(!fits && matches!(error, StartError::Backend(BackendError::Margin(_))), "{error}");
+                assert!(
+                    !fits && matches!(error, StartError::Backend(BackendError::Margin(_))),
+                    "{error}"
+                );
                 let text = error.to_string();
                 assert!(text.contains("50 ms") && text.contains("margin = \"51ms\""), "{text}");
             }

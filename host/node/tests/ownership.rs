@@ -14,7 +14,11 @@ fn id(n: u32) -> NodeId {
 }
 
 async fn three(cluster: &Cluster) -> [Node; 3] {
-    let nodes = [cluster.start("a").await, cluster.start("b").await, cluster.start("c").await];
+    let nodes = [
+        cluster.start("a").await,
+        cluster.start("b").await,
+        cluster.start("c").await,
+    ];
     let all: Vec<_> = nodes.iter().collect();
     until("three nodes share twelve shards", &all, || held(&all) == [4, 4, 4]).await;
     nodes
@@ -126,7 +130,9 @@ async fn a_node_dropped_without_shutdown_acts_no_more_and_is_replaced() {
     let cluster = Cluster::new("{ shards = 12, replicas = 2 }");
     let [a, b, c] = three(&cluster).await;
     let role = work(&c);
-    let claim = role.claim_shard(role.shards().next().expect("it holds four")).expect("held");
+    let claim = role
+        .claim_shard(role.shards().next().expect("it holds four"))
+        .expect("held");
     let mut messages = c.subscribe(&["t"]).await.expect("subscribed");
     drop(c);
     assert!(!claim.is_valid() && role.shards().next().is_none());
@@ -172,7 +178,10 @@ async fn a_shard_moves_only_after_its_work_has_ended() {
         .await
         .expect("a");
     until("a holds both", &[&a], || held(&[&a]) == [2]).await;
-    let claims = [work(&a).claim_shard(0).expect("held"), work(&a).claim_shard(1).expect("held")];
+    let claims = [
+        work(&a).claim_shard(0).expect("held"),
+        work(&a).claim_shard(1).expect("held"),
+    ];
     let mut events = a.events();
     let b = cluster.start("b").await;
 
@@ -204,7 +213,10 @@ async fn work_that_does_not_end_holds_its_shard_up_for_the_stop_timeout_and_no_l
     let cluster = Cluster::new("{ shards = 2 }");
     let a = cluster.start("a").await;
     until("a holds both", &[&a], || held(&[&a]) == [2]).await;
-    let stubborn = [work(&a).claim_shard(0).expect("held"), work(&a).claim_shard(1).expect("held")];
+    let stubborn = [
+        work(&a).claim_shard(0).expect("held"),
+        work(&a).claim_shard(1).expect("held"),
+    ];
     let mut events = a.events();
     let b = cluster.start("b").await;
     let began = Instant::now();
@@ -227,6 +239,9 @@ async fn where_all_owners_act_all_may_claim() {
     let cluster = Cluster::new("{ shards = 3, replicas = \"every\", mode = \"all\" }");
     let (a, b) = (cluster.start("a").await, cluster.start("b").await);
     until("both hold all", &[&a, &b], || held(&[&a, &b]) == [3, 3]).await;
-    let (one, other) = (work(&a).claim(1_u64).expect("held"), work(&b).claim(1_u64).expect("held"));
+    let (one, other) = (
+        work(&a).claim(1_u64).expect("held"),
+        work(&b).claim(1_u64).expect("held"),
+    );
     assert!(one.is_valid() && other.is_valid());
 }

@@ -9,7 +9,9 @@ use shardwright_components::bundled::{BALANCED, RENDEZVOUS};
 /// A real component that cannot answer: its budget of output is enough to describe itself, and not enough for the plan.
 fn starved() -> Cluster {
     let mut cluster = Cluster::new("{ shards = 600, policy = \"balanced\" }");
-    cluster.config.push_str("\n[policy.\"balanced\"]\nbudget = { output = \"1KiB\" }\n");
+    cluster
+        .config
+        .push_str("\n[policy.\"balanced\"]\nbudget = { output = \"1KiB\" }\n");
     cluster
 }
 
@@ -48,7 +50,9 @@ async fn a_changed_file_is_tried_and_then_replaces_the_old_policy() {
     let mut cluster = Cluster::new("{ shards = 12, policy = \"own\" }");
     let file = cluster.temp.path().join("own.wasm");
     std::fs::write(&file, BALANCED.bytes).expect("written");
-    cluster.config.push_str(&format!("\n[policy.\"own\"]\npath = {file:?}\n"));
+    cluster
+        .config
+        .push_str(&format!("\n[policy.\"own\"]\npath = {file:?}\n"));
     let node = cluster.start("a").await;
     until("the first policy works", &[&node], || held(&[&node]) == [12]).await;
     assert_eq!(node.reload_policies().await, Ok(vec![]), "nothing has changed");

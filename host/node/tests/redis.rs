@@ -1,4 +1,5 @@
-//! A node and a server that is not there yet, loses everything, or does not want it. With the other servers it is the same code.
+//! A node and a server that is not there yet, loses everything, or does not want it. With the other servers it is the
+//! same code.
 
 mod common;
 
@@ -14,10 +15,14 @@ fn builder(url: &str, more: &str, folder: &Path, host: &str) -> Builder {
 }
 
 fn timed(url: &str, more: &str, timing: &str, folder: &Path, host: &str) -> Builder {
-    let timeout = if more.contains("timeout") { "" } else { "timeout = \"2s\"" };
+    let timeout = if more.contains("timeout") {
+        ""
+    } else {
+        "timeout = \"2s\""
+    };
     let config = format!(
-        "[cluster]\nname = \"test\"\ncoordinator = \"main\"\n[store.main]\ntype = \"redis\"\nurl = \"{url}\"\n{timeout}\n{more}\n\
-         [cluster.roles]\nwork = {{ shards = 4 }}\n{timing}"
+        "[cluster]\nname = \"test\"\ncoordinator = \"main\"\n[store.main]\ntype = \"redis\"\nurl = \
+         \"{url}\"\n{timeout}\n{more}\n[cluster.roles]\nwork = {{ shards = 4 }}\n{timing}"
     );
     Node::builder()
         .config_str(config)
@@ -56,7 +61,10 @@ async fn a_node_waits_for_its_server_and_goes_on_when_it_lost_everything() {
         nodes.push(started.expect("no panic").expect("the server is there now"));
     }
     let [a, b] = &nodes[..] else { panic!("two nodes") };
-    until("all is done", &[a, b], || work(a).shards().count() + work(b).shards().count() == 4).await;
+    until("all is done", &[a, b], || {
+        work(a).shards().count() + work(b).shards().count() == 4
+    })
+    .await;
     let mut messages = a.subscribe(&["t"]).await.expect("subscribed");
     let (mut events, mut others) = (a.events(), b.events());
     let _server = blocking(move || {
@@ -80,7 +88,9 @@ async fn a_node_waits_for_its_server_and_goes_on_when_it_lost_everything() {
         work(a).shards().count() + work(b).shards().count() == 4
     })
     .await;
-    let next = async |messages: &mut shardwright::Messages| tokio::time::timeout(PATIENCE, messages.next()).await.expect("in time");
+    let next = async |messages: &mut shardwright::Messages| {
+        tokio::time::timeout(PATIENCE, messages.next()).await.expect("in time")
+    };
     assert!(matches!(next(&mut messages).await, Some(Message::Resync { .. })));
     let received = loop {
         b.publish("t", "hello").await.expect("sent");
@@ -128,9 +138,13 @@ async fn a_server_that_refuses_a_node_ends_its_start_at_once() {
 async fn waits(server: RedisServer) -> (u64, RedisServer) {
     blocking(move || {
         let told = server.cli(&["INFO", "commandstats"])?;
-        let calls = told
-            .lines()
-            .find_map(|line| line.strip_prefix("cmdstat_wait:calls=")?.split(',').next()?.parse().ok());
+        let calls = told.lines().find_map(|line| {
+            line.strip_prefix("cmdstat_wait:calls=")?
+                .split(',')
+                .next()?
+                .parse()
+                .ok()
+        });
         Ok((calls.unwrap_or(0), server))
     })
     .await
@@ -150,7 +164,8 @@ async fn waited(mut server: RedisServer, often: u64) -> RedisServer {
     }
 }
 
-/// A master without its replica goes on answering, and knows of its own writes: what counts is that no replica has them.
+/// A master without its replica goes on answering, and knows of its own writes: what counts is that no replica has
+/// them.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_whose_writes_no_replica_has_stops_and_does_not_go_on() {
     let temp = tempfile::tempdir().expect("a folder");
@@ -189,12 +204,12 @@ async fn a_node_whose_writes_no_replica_has_stops_and_does_not_go_on() {
     until("all is done again", &[&node], || work(&node).shards().count() == 4).await;
 }
 
-/// Every entry is an hour old then, by the server's clock: also for a node that comes right after, and has nothing to compare
-/// it with.
+/// Every entry is an hour old then, by the server's clock: also for a node that comes right after, and has nothing to
+/// compare it with.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_whose_clock_steps_forward_costs_nobody_his_session() {
-    const CALM: &str =
-        "[cluster.timing]\nvalidity = \"6s\"\nrenew = \"1s\"\nmargin = \"100ms\"\nsettle = \"20ms\"\nstale-after = \"10s\"\n";
+    const CALM: &str = "[cluster.timing]\nvalidity = \"6s\"\nrenew = \"1s\"\nmargin = \"100ms\"\nsettle = \
+                        \"20ms\"\nstale-after = \"10s\"\n";
     let temp = tempfile::tempdir().expect("a folder");
     let server = blocking(|| RedisServer::builder().clock_ahead_by(0).start()).await;
     let url = server.url();
@@ -209,7 +224,9 @@ async fn a_server_whose_clock_steps_forward_costs_nobody_his_session() {
     let c = start("c").await;
     // The newcomer has its share, and has been there for longer than anybody may be silent.
     until("all share the work", &[&a, &b, &c], || {
-        [&a, &b, &c].iter().all(|node| (1..=2).contains(&work(node).shards().count()))
+        [&a, &b, &c]
+            .iter()
+            .all(|node| (1..=2).contains(&work(node).shards().count()))
     })
     .await;
     for events in [&mut events, &mut others] {
@@ -227,6 +244,12 @@ async fn a_server_whose_clock_steps_forward_costs_nobody_his_session() {
         assert!(watching.await.is_err(), "the node goes on");
         assert!(jumped, "it saw the step");
     }
-    assert_eq!([&a, &b, &c].iter().map(|node| work(node).shards().count()).sum::<usize>(), 4);
+    assert_eq!(
+        [&a, &b, &c]
+            .iter()
+            .map(|node| work(node).shards().count())
+            .sum::<usize>(),
+        4
+    );
     drop(server);
 }

@@ -17,7 +17,10 @@ async fn a_second_live_instance_of_a_hostname_names_both() {
     let other = cluster.builder("mail").state_dir(cluster.temp.path().join("other"));
     let error = refused(other.start()).await;
     let text = error.to_string();
-    let StartError::Refused(Refusal::Join(JoinError::HostnameConflict { other, mine, frees_in, .. })) = error else {
+    let StartError::Refused(Refusal::Join(JoinError::HostnameConflict {
+        other, mine, frees_in, ..
+    })) = error
+    else {
         panic!("{text}")
     };
     assert_eq!(other, first.instance());
@@ -99,7 +102,10 @@ async fn of_two_nodes_the_one_that_acts_keeps_its_work() {
     .await;
     assert_eq!(from, [b.id()]);
     event("the other sees it", &mut seen, |event| {
-        assert!(!matches!(event, NodeEvent::SettingsDiffer { .. }), "it is not the one that differs");
+        assert!(
+            !matches!(event, NodeEvent::SettingsDiffer { .. }),
+            "it is not the one that differs"
+        );
         matches!(event, NodeEvent::PeerDiffers { .. }).then_some(())
     })
     .await;
@@ -110,7 +116,8 @@ async fn of_two_nodes_the_one_that_acts_keeps_its_work() {
     until("it does all the work", &[&a], || held(&[&a]) == [5]).await;
 }
 
-/// Which roles exist is a setting like any other: a node that mentions a role of the mail server has all of them, and differs.
+/// Which roles exist is a setting like any other: a node that mentions a role of the mail server has all of them, and
+/// differs.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_with_the_mail_servers_roles_differs_from_those_without() {
     let mut cluster = Cluster::new("{ shards = 4 }");
@@ -130,7 +137,12 @@ async fn a_node_with_the_mail_servers_roles_differs_from_those_without() {
     })
     .await;
     assert_eq!(held(&[&a, &b, &odd]), [2, 2, 0]);
-    assert!(odd.role("merge-threads").expect("it is configured").claim(1_u64).is_none());
+    assert!(
+        odd.role("merge-threads")
+            .expect("it is configured")
+            .claim(1_u64)
+            .is_none()
+    );
 }
 
 #[tokio::test]
@@ -142,13 +154,19 @@ async fn what_cannot_start_says_why() {
     assert!(text(refused(Node::builder().start()).await).contains("config_file"));
 
     let broken = text(refused(cluster.builder("a").config_str("[cluster]\nnode-id = 0\n").start()).await);
-    assert!(broken.contains("node-id") && broken.contains("configuration:2:"), "{broken}");
+    assert!(
+        broken.contains("node-id") && broken.contains("configuration:2:"),
+        "{broken}"
+    );
 
     let missing = text(refused(cluster.builder("a").config_file(path("no.toml")).start()).await);
     assert!(missing.contains("no.toml"), "{missing}");
 
     let host = text(refused(cluster.builder("a b").start()).await);
-    assert!(host.contains("\"a b\"") && host.contains("SHARDWRIGHT_HOSTNAME"), "{host}");
+    assert!(
+        host.contains("\"a b\"") && host.contains("SHARDWRIGHT_HOSTNAME"),
+        "{host}"
+    );
 
     let zenoh = "[cluster]\ncoordinator = \"z\"\n[store.\"z\"]\ntype = \"zenoh\"\nconfig = \"{}\"\n";
     let backend = Node::builder()
@@ -171,7 +189,10 @@ async fn a_build_without_a_backend_names_its_feature() {
         ("kafka", "brokers = \"h\""),
     ] {
         let config = format!("[cluster]\ncoordinator = \"main\"\n[store.main]\ntype = \"{kind}\"\n{key}\n");
-        let builder = Node::builder().config_str(config).hostname("a").state_dir(folder.path());
+        let builder = Node::builder()
+            .config_str(config)
+            .hostname("a")
+            .state_dir(folder.path());
         let error = refused(builder.start()).await;
         assert!(
             matches!(error, StartError::Backend(shardwright::BackendError::NotBuilt { .. })),
@@ -185,7 +206,9 @@ async fn a_build_without_a_backend_names_its_feature() {
 async fn a_policy_that_cannot_be_used_is_named_with_its_file() {
     let mut cluster = Cluster::new("{ shards = 4, policy = \"own\" }");
     let file = cluster.temp.path().join("own.wasm");
-    cluster.config.push_str(&format!("\n[policy.\"own\"]\npath = {file:?}\n"));
+    cluster
+        .config
+        .push_str(&format!("\n[policy.\"own\"]\npath = {file:?}\n"));
     let says = async |wanted: &str| {
         let text = refused(cluster.builder("a").start()).await.to_string();
         assert!(
@@ -201,6 +224,8 @@ async fn a_policy_that_cannot_be_used_is_named_with_its_file() {
     let config = cluster
         .config
         .replace("policy = \"own\"", "policy = \"own\", config = { nonsense = 1 }");
-    let text = refused(cluster.builder("a").config_str(config).start()).await.to_string();
+    let text = refused(cluster.builder("a").config_str(config).start())
+        .await
+        .to_string();
     assert!(text.contains("role work") && text.contains("own.wasm"), "{text}");
 }

@@ -11,8 +11,8 @@ async fn a_node_goes_on_with_the_store_that_is_there_now() {
     let temp = tempfile::tempdir().expect("a folder");
     let path = temp.path().join("cluster.db");
     let config = format!(
-        "[cluster]\nname = \"test\"\ncoordinator = \"local\"\n[store.local]\ntype = \"sqlite\"\npath = {path:?}\n\
-         [cluster.roles]\nwork = {{ shards = 4 }}\n{TIMING}"
+        "[cluster]\nname = \"test\"\ncoordinator = \"local\"\n[store.local]\ntype = \"sqlite\"\npath = \
+         {path:?}\n[cluster.roles]\nwork = {{ shards = 4 }}\n{TIMING}"
     );
     let start = async |host: &str| {
         let builder = Node::builder().config_str(config.clone()).hostname(host);
@@ -44,7 +44,9 @@ async fn a_node_goes_on_with_the_store_that_is_there_now() {
         work(&a).shards().count() + work(&b).shards().count() == 4
     })
     .await;
-    let next = async |messages: &mut shardwright::Messages| tokio::time::timeout(PATIENCE, messages.next()).await.expect("in time");
+    let next = async |messages: &mut shardwright::Messages| {
+        tokio::time::timeout(PATIENCE, messages.next()).await.expect("in time")
+    };
     assert!(matches!(next(&mut messages).await, Some(Message::Resync { .. })));
     let received = loop {
         b.publish("t", "hello").await.expect("sent");

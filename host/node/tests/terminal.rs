@@ -87,7 +87,10 @@ async fn a_coordinator_that_has_ended_for_good_ends_the_node_with_its_reason() {
     faults.cut.store(true, std::sync::atomic::Ordering::SeqCst);
     faults.ended.send_replace(Some("its client gave up".into()));
     let why = tokio::time::timeout(PATIENCE, node.ended()).await.expect("it ends");
-    assert!(why.contains("the coordinator has ended for good: its client gave up"), "{why}");
+    assert!(
+        why.contains("the coordinator has ended for good: its client gave up"),
+        "{why}"
+    );
     assert!(!node.is_live());
 }
 
@@ -106,7 +109,10 @@ async fn a_store_that_panics_is_asked_again() {
     .await;
     assert!(reason.contains("panicked"), "{reason}");
     plant(&faults, None);
-    event("it is over", &mut events, |event| (event == NodeEvent::CoordinatorUp).then_some(())).await;
+    event("it is over", &mut events, |event| {
+        (event == NodeEvent::CoordinatorUp).then_some(())
+    })
+    .await;
     until("it works", &[&node], || held(&[&node]) == [4]).await;
 }
 
@@ -116,7 +122,11 @@ async fn a_start_that_is_given_up_is_no_failure() {
     let (wire, faults) = Wire::open(&cluster.broker);
     faults.cut.store(true, std::sync::atomic::Ordering::SeqCst);
     let start = cluster.builder("a").coordinator(wire).start();
-    assert!(tokio::time::timeout(std::time::Duration::from_millis(50), start).await.is_err());
+    assert!(
+        tokio::time::timeout(std::time::Duration::from_millis(50), start)
+            .await
+            .is_err()
+    );
     // The state directory is free as soon as the runtime has dropped what was under way.
     loop {
         match cluster.builder("a").start().await {

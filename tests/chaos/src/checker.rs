@@ -62,7 +62,10 @@ impl fmt::Display for Violation {
                 token,
                 nodes: [one, other],
             } => {
-                write!(f, "token of two: {role}/{shard} under {token} was {one}'s and {other}'s")
+                write!(
+                    f,
+                    "token of two: {role}/{shard} under {token} was {one}'s and {other}'s"
+                )
             }
             Self::TwoHolders {
                 node,
@@ -71,8 +74,14 @@ impl fmt::Display for Violation {
             } => {
                 write!(f, "two holders: {one} and {other} both had the id {node} at {at}")
             }
-            Self::IdReused { node, hosts: [one, other] } => write!(f, "id reused: {node} was {one}'s and became {other}'s"),
-            Self::IdChanged { host, ids: [one, other] } => write!(f, "id changed: {host} had {one} and got {other}"),
+            Self::IdReused {
+                node,
+                hosts: [one, other],
+            } => write!(f, "id reused: {node} was {one}'s and became {other}'s"),
+            Self::IdChanged {
+                host,
+                ids: [one, other],
+            } => write!(f, "id changed: {host} had {one} and got {other}"),
             Self::OwnerRefused(act) => write!(f, "owner refused: {}", Told(act)),
             Self::NotInCalm(what) => write!(f, "not in calm: {what}"),
             Self::Ended(what) => write!(f, "ended: {what}"),
@@ -93,7 +102,10 @@ impl fmt::Display for Told<'_> {
             end,
             ..
         } = self.0;
-        write!(f, "{by} (id {node}) acted on {role}/{shard} under {token} from {begin} to {end} µs")
+        write!(
+            f,
+            "{by} (id {node}) acted on {role}/{shard} under {token} from {begin} to {end} µs"
+        )
     }
 }
 
@@ -170,7 +182,10 @@ fn tokens(history: &History) -> Vec<Violation> {
     let mut ids: BTreeMap<(&Shard, u64), u32> = BTreeMap::new();
     let mut found = BTreeMap::new();
     let acts = history.acts.iter().map(|act| (&act.shard, act.token, &act.by));
-    let writes = history.writes.iter().map(|write| (&write.shard, write.token, &write.by));
+    let writes = history
+        .writes
+        .iter()
+        .map(|write| (&write.shard, write.token, &write.by));
     for (shard, token, by) in acts.chain(writes) {
         let owner = *owners.entry((shard, token)).or_insert(&by.host);
         if owner != by.host {
@@ -178,7 +193,10 @@ fn tokens(history: &History) -> Vec<Violation> {
         }
     }
     let acts = history.acts.iter().map(|act| (&act.shard, act.token, act.node));
-    let said = history.owners.iter().map(|owner| (&owner.shard, owner.token, owner.node));
+    let said = history
+        .owners
+        .iter()
+        .map(|owner| (&owner.shard, owner.token, owner.node));
     for (shard, token, node) in acts.chain(said) {
         let owner = *ids.entry((shard, token)).or_insert(node);
         if owner != node {
@@ -197,7 +215,10 @@ fn tokens(history: &History) -> Vec<Violation> {
 fn held(history: &History) -> BTreeMap<u32, Vec<(u64, u64, &Process)>> {
     let mut ids: BTreeMap<u32, Vec<_>> = BTreeMap::new();
     let acts = history.acts.iter().map(|act| (act.node, (act.begin, act.end, &act.by)));
-    let lives = history.lives.iter().map(|live| (live.node, (live.at, live.at, &live.by)));
+    let lives = history
+        .lives
+        .iter()
+        .map(|live| (live.node, (live.at, live.at, &live.by)));
     for (node, span) in acts.chain(lives) {
         ids.entry(node).or_default().push(span);
     }
@@ -229,9 +250,18 @@ fn holders(history: &History) -> Vec<Violation> {
 
 /// Ids whose hostname changed, and hostnames whose id did.
 fn names(history: &History) -> Vec<Violation> {
-    let acts = history.acts.iter().map(|act| (act.begin, act.node, act.by.host.as_str()));
-    let lives = history.lives.iter().map(|live| (live.at, live.node, live.by.host.as_str()));
-    let listed = history.listed.iter().map(|listed| (listed.at, listed.node, listed.host.as_str()));
+    let acts = history
+        .acts
+        .iter()
+        .map(|act| (act.begin, act.node, act.by.host.as_str()));
+    let lives = history
+        .lives
+        .iter()
+        .map(|live| (live.at, live.node, live.by.host.as_str()));
+    let listed = history
+        .listed
+        .iter()
+        .map(|listed| (listed.at, listed.node, listed.host.as_str()));
     let mut all: Vec<_> = acts.chain(lives).chain(listed).collect();
     all.sort_unstable();
     let (mut hosts, mut ids) = (BTreeMap::new(), BTreeMap::new());
@@ -246,7 +276,9 @@ fn names(history: &History) -> Vec<Violation> {
             changed.entry(host).or_insert([before, node]);
         }
     }
-    let reused = reused.into_iter().map(|(node, hosts)| Violation::IdReused { node, hosts });
+    let reused = reused
+        .into_iter()
+        .map(|(node, hosts)| Violation::IdReused { node, hosts });
     let changed = changed.into_iter().map(|(host, ids)| Violation::IdChanged {
         host: host.to_owned(),
         ids,

@@ -1,4 +1,5 @@
-//! What happened, as the workers, the resource and the operator's commands saw it. Stamps are microseconds of CLOCK_BOOTTIME.
+//! What happened, as the workers, the resource and the operator's commands saw it. Stamps are microseconds of
+//! CLOCK_BOOTTIME.
 
 use std::fs;
 use std::path::Path;
@@ -168,7 +169,8 @@ impl History {
                 self.event(by, &value, &mut node);
                 continue;
             }
-            let line = serde_json::from_value(value).with_context(|| format!("{}:{}: {line}", file.display(), at + 1))?;
+            let line =
+                serde_json::from_value(value).with_context(|| format!("{}:{}: {line}", file.display(), at + 1))?;
             self.line(by, line, first, &mut numbers);
         }
         Ok(())
@@ -202,20 +204,32 @@ impl History {
                     act.refused = refused;
                 }
             }
-            Line::Live { node, at } => self.lives.push(Live { by: by.clone(), node, at }),
+            Line::Live { node, at } => self.lives.push(Live {
+                by: by.clone(),
+                node,
+                at,
+            }),
         }
     }
 
-    /// Takes in an event of `shardwright run --events json --rehearse …`, whose stamps are in milliseconds: an act is at some moment of its own.
+    /// Takes in an event of `shardwright run --events json --rehearse …`, whose stamps are in milliseconds: an act is
+    /// at some moment of its own.
     fn event(&mut self, by: &Process, event: &Value, node: &mut u32) {
         let at = event["at"].as_u64().unwrap_or(0) * 1_000;
         match event["event"].as_str() {
-            Some("ready" | "joined") => *node = event["node"].as_u64().and_then(|id| u32::try_from(id).ok()).unwrap_or(0),
+            Some("ready" | "joined") => {
+                *node = event["node"]
+                    .as_u64()
+                    .and_then(|id| u32::try_from(id).ok())
+                    .unwrap_or(0);
+            }
             Some("act") => {
                 let list = |name: &str| event[name].as_array().cloned().unwrap_or_default();
                 let role = event["role"].as_str().unwrap_or_default();
                 for (shard, token) in list("shards").iter().zip(list("tokens")) {
-                    let (Some(shard), Some(token)) = (shard.as_u64(), token.as_str().and_then(|text| text.parse().ok())) else {
+                    let (Some(shard), Some(token)) =
+                        (shard.as_u64(), token.as_str().and_then(|text| text.parse().ok()))
+                    else {
                         continue;
                     };
                     self.acts.push(Act {

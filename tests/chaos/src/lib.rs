@@ -1,9 +1,9 @@
-//! Clusters of real processes on a real server, disturbed at random from a seed, and judged by a checker that knows nothing of the product but what
-//! it promises. `docs/chaos.md` says how to use it.
+//! Clusters of real processes on a real server, disturbed at random from a seed, and judged by a checker that knows
+//! nothing of the product but what it promises. `docs/chaos.md` says how to use it.
 //!
-//! Data flows one way: a `schedule` is made from a seed; the `run` does it to `nodes`, to the `server` and to the `network` between them; workers act,
-//! and write to the `resource`; the `operator` asks and orders by the command line; all that happened is a `history`, which the `checker` judges and a
-//! `report` sums up.
+//! Data flows one way: a `schedule` is made from a seed; the `run` does it to `nodes`, to the `server` and to the
+//! `network` between them; workers act, and write to the `resource`; the `operator` asks and orders by the command
+//! line; all that happened is a `history`, which the `checker` judges and a `report` sums up.
 
 pub mod checker;
 pub mod clock;

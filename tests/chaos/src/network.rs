@@ -1,8 +1,10 @@
-//! The ways from the machines to the server: with network namespaces where this process may make them, else proxies alone.
+//! The ways from the machines to the server: with network namespaces where this process may make them, else proxies
+//! alone.
 //!
-//! With namespaces, each machine is one, with 127.0.0.1 of its own and a wire to this one, where the server is. On the machine a relay stands in the
-//! server's place, at the server's own port (a Kafka broker tells its clients where to go); at this end of the wire is a proxy. So a machine can be cut
-//! off as by a pulled cable, with no word to either side, and slowed down.
+//! With namespaces, each machine is one, with 127.0.0.1 of its own and a wire to this one, where the server is. On the
+//! machine a relay stands in the server's place, at the server's own port (a Kafka broker tells its clients where to
+//! go); at this end of the wire is a proxy. So a machine can be cut off as by a pulled cable, with no word to either
+//! side, and slowed down.
 
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -57,7 +59,9 @@ impl Network {
         if meeting.kafka().is_some() {
             return Ok(Self::Shared);
         }
-        Ok(Self::Proxies((0..MACHINES).map(|_| Proxy::to(port)).collect::<Result<_>>()?))
+        Ok(Self::Proxies(
+            (0..MACHINES).map(|_| Proxy::to(port)).collect::<Result<_>>()?,
+        ))
     }
 
     /// In words.
@@ -83,7 +87,9 @@ impl Network {
     /// What stands before a command that is to run on a machine.
     pub(crate) fn prefix(&self, machine: usize) -> Vec<String> {
         match self {
-            Self::Namespaces(machines) => machines.get(machine).map_or_else(Vec::new, |machine| machine.namespace.prefix()),
+            Self::Namespaces(machines) => machines
+                .get(machine)
+                .map_or_else(Vec::new, |machine| machine.namespace.prefix()),
             _ => Vec::new(),
         }
     }
@@ -100,7 +106,9 @@ impl Network {
     /// Cuts a machine off.
     pub(crate) fn cut(&self, machine: usize, meeting: &Meeting) -> Result<()> {
         match (self, self.proxy(machine, meeting)) {
-            (Self::Namespaces(machines), _) => machines.get(machine).map_or(Ok(()), |machine| machine.namespace.plug(false)),
+            (Self::Namespaces(machines), _) => machines
+                .get(machine)
+                .map_or(Ok(()), |machine| machine.namespace.plug(false)),
             (_, Some(proxy)) => {
                 proxy.cut();
                 Ok(())
@@ -125,7 +133,9 @@ impl Network {
 
     /// Ends that: it ends with the connections.
     pub(crate) fn reset(&self, machine: usize, meeting: &Meeting) -> Result<()> {
-        let Some(proxy) = self.proxy(machine, meeting) else { return Ok(()) };
+        let Some(proxy) = self.proxy(machine, meeting) else {
+            return Ok(());
+        };
         proxy.cut();
         proxy.swallow_answers(false);
         proxy.heal()
@@ -182,10 +192,15 @@ impl Namespace {
         let pid = std::process::id();
         let name = format!("chaos-{kind}-{pid}-{at}");
         let wire = format!("sw{pid}{}{at}", &kind[..1]);
-        // Of the networks 10.213.0.0/16, one of four addresses for each process and machine: two at once are not likely to meet.
+        // Of the networks 10.213.0.0/16, one of four addresses for each process and machine: two at once are not likely
+        // to meet.
         let third = u8::try_from(pid % 251)?;
-        let fourth = u8::try_from((pid / 251) % 15 * 16 + u32::try_from(at)? * 4 + if kind == "probe" { 8 } else { 0 })?;
-        let (outside, inside) = (Ipv4Addr::new(10, 213, third, fourth + 1), Ipv4Addr::new(10, 213, third, fourth + 2));
+        let fourth =
+            u8::try_from((pid / 251) % 15 * 16 + u32::try_from(at)? * 4 + if kind == "probe" { 8 } else { 0 })?;
+        let (outside, inside) = (
+            Ipv4Addr::new(10, 213, third, fourth + 1),
+            Ipv4Addr::new(10, 213, third, fourth + 2),
+        );
         ip(&["netns", "add", &name])?;
         let leash = Command::new("sh")
             .args([
@@ -207,7 +222,9 @@ impl Namespace {
             leash,
         };
         let Self { name, wire, .. } = &namespace;
-        ip(&["link", "add", wire, "type", "veth", "peer", "name", "eth0", "netns", name])?;
+        ip(&[
+            "link", "add", wire, "type", "veth", "peer", "name", "eth0", "netns", name,
+        ])?;
         ip(&["addr", "add", &format!("{outside}/30"), "dev", wire])?;
         ip(&["link", "set", wire, "up"])?;
         ip(&["-n", name, "addr", "add", &format!("{inside}/30"), "dev", "eth0"])?;
@@ -257,7 +274,8 @@ impl Relay {
         let mut relay = Self(relay);
         let id = relay.0.id();
         let deadline = Instant::now() + PATIENCE;
-        // In the namespace's own list of sockets: a connection from here would not get there. As long as `ip` has not entered it, it is ours.
+        // In the namespace's own list of sockets: a connection from here would not get there. As long as `ip` has not
+        // entered it, it is ours.
         let listening = format!(":{port:04X} 00000000:0000 0A");
         let of = |what: &str| std::fs::read_to_string(format!("/proc/{id}/{what}")).unwrap_or_default();
         loop {

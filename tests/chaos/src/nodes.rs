@@ -1,4 +1,5 @@
-//! The processes of the nodes: started, signalled, and started again when they end by themselves, as a supervisor would.
+//! The processes of the nodes: started, signalled, and started again when they end by themselves, as a supervisor
+//! would.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -151,7 +152,8 @@ impl Nodes {
             .collect()
     }
 
-    /// Notes what has ended and starts what should run. Only ever called by one thread: the processes end with the thread that started them.
+    /// Notes what has ended and starts what should run. Only ever called by one thread: the processes end with the
+    /// thread that started them.
     pub(crate) fn supervise(&mut self) -> Result<()> {
         let names: Vec<_> = self.seats.keys().cloned().collect();
         for name in names {
@@ -162,7 +164,9 @@ impl Nodes {
     }
 
     fn reap(&mut self, name: &str) -> Result<()> {
-        let Some(seat) = self.seats.get_mut(name) else { return Ok(()) };
+        let Some(seat) = self.seats.get_mut(name) else {
+            return Ok(());
+        };
         let Some(Occupant { process, child, asked }) = &mut seat.occupant else {
             return Ok(());
         };
@@ -176,7 +180,8 @@ impl Nodes {
         let reason = log.lines().rfind(|line| line.starts_with("error: "));
         let why = reason.unwrap_or("without a reason");
         if !documented(status, asked, reason) {
-            self.violations.push(Violation::Ended(format!("{process} with {status}: {why}")));
+            self.violations
+                .push(Violation::Ended(format!("{process} with {status}: {why}")));
         } else if !status.success() && status.signal().is_none() {
             *self.ends.entry(format!("{name}: {why}")).or_default() += 1;
         }
@@ -184,7 +189,9 @@ impl Nodes {
     }
 
     fn fill(&mut self, name: &str) -> Result<()> {
-        let Some(seat) = self.seats.get_mut(name) else { return Ok(()) };
+        let Some(seat) = self.seats.get_mut(name) else {
+            return Ok(());
+        };
         if !seat.wanted || seat.occupant.is_some() || now() < seat.not_before {
             return Ok(());
         }
@@ -198,7 +205,11 @@ impl Nodes {
         let file = self.places.folder.join(format!("{name}.{number}.acts"));
         // The binary on the last host of those that are always there, so that both are known to work.
         let embeds = self.plant.is_some() || HOSTS.last() != Some(&name);
-        let program = if embeds { &self.places.worker } else { &self.places.binary };
+        let program = if embeds {
+            &self.places.worker
+        } else {
+            &self.places.binary
+        };
         // Killed with this thread, also while it is stopped.
         let words = seat
             .prefix
@@ -214,17 +225,33 @@ impl Nodes {
             .stdin(Stdio::null())
             .stderr(log)
             .process_group(0);
-        command.env_remove("STALWART_HOSTNAME").env("SHARDWRIGHT_HOSTNAME", &seat.host);
+        command
+            .env_remove("STALWART_HOSTNAME")
+            .env("SHARDWRIGHT_HOSTNAME", &seat.host);
         if embeds {
-            command.arg("node").args(["--host", &seat.host, "--number", &number.to_string()]);
-            command.arg("--journal").arg(&file).arg("--resource").arg(self.places.socket());
+            command
+                .arg("node")
+                .args(["--host", &seat.host, "--number", &number.to_string()]);
+            command
+                .arg("--journal")
+                .arg(&file)
+                .arg("--resource")
+                .arg(self.places.socket());
             command.args(self.plant.iter().flat_map(|plant| ["--plant", plant]));
             command.stdout(Stdio::null());
         } else {
-            command.args(["run", "--events", "json", REHEARSE]).stdout(append(&file)?);
+            command
+                .args(["run", "--events", "json", REHEARSE])
+                .stdout(append(&file)?);
         }
-        command.arg("--config").arg(&seat.config).arg("--cache-dir").arg(&self.places.cache);
-        let child = command.spawn().context("`setpriv` of util-linux could not be started")?;
+        command
+            .arg("--config")
+            .arg(&seat.config)
+            .arg("--cache-dir")
+            .arg(&self.places.cache);
+        let child = command
+            .spawn()
+            .context("`setpriv` of util-linux could not be started")?;
         seat.occupant = Some(Occupant {
             process: process.clone(),
             child,
@@ -243,7 +270,8 @@ impl Nodes {
     }
 }
 
-/// Whether docs/events.md lets a process end so: by a signal that it was sent, with 0 when it was asked to end, with 1 and a reason otherwise.
+/// Whether docs/events.md lets a process end so: by a signal that it was sent, with 0 when it was asked to end, with 1
+/// and a reason otherwise.
 fn documented(status: ExitStatus, asked: bool, reason: Option<&str>) -> bool {
     match (status.code(), status.signal()) {
         (Some(0), _) => asked,

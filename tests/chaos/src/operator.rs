@@ -58,7 +58,11 @@ impl Operator {
     fn run(&self, arguments: &[&str]) -> Result<String> {
         let mut command = Command::new(&self.binary);
         command.args(arguments).arg("--config").arg(&self.config);
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
         let end = Instant::now() + PATIENCE;
         // Its output is smaller than what a pipe holds.
         while child.try_wait()?.is_none() {
@@ -82,7 +86,11 @@ impl Operator {
     /// Gives an order about the node of `host`.
     pub(crate) fn order(&self, order: Order, host: &str) -> Result<()> {
         let nodes = self.ask(&["nodes"])?;
-        let node = nodes.as_array().into_iter().flatten().find(|node| node["hostname"] == host);
+        let node = nodes
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find(|node| node["hostname"] == host);
         let id = node
             .and_then(|node| node["nodeId"].as_u64())
             .with_context(|| format!("{host} is not listed"))?;
@@ -94,7 +102,11 @@ impl Operator {
         let at = now();
         let mut sight = Sight { at, ..Sight::default() };
         let number = |value: &Value| value.as_u64().and_then(|number| u32::try_from(number).ok());
-        for node in self.ask(&["nodes", "--all"])?.as_array().context("`nodes` lists nothing")? {
+        for node in self
+            .ask(&["nodes", "--all"])?
+            .as_array()
+            .context("`nodes` lists nothing")?
+        {
             let (Some(id), Some(host)) = (number(&node["nodeId"]), node["hostname"].as_str()) else {
                 continue;
             };
@@ -129,7 +141,8 @@ impl Operator {
     }
 }
 
-/// When the first of the looks was taken since which all has been well, at every look up to the last: if there were enough of them.
+/// When the first of the looks was taken since which all has been well, at every look up to the last: if there were
+/// enough of them.
 fn steady(sights: &[&Sight]) -> Option<u64> {
     let well = sights.iter().rev().take_while(|sight| sight.is_well()).count();
     (well >= STEADY).then(|| sights[sights.len() - well].at)

@@ -43,7 +43,11 @@ impl Summary {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kinds: Vec<_> = self.disturbances.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+        let kinds: Vec<_> = self
+            .disturbances
+            .iter()
+            .map(|(kind, count)| format!("{count} {kind}"))
+            .collect();
         let (half, all) = (self.gaps.get(self.gaps.len() / 2), self.gaps.last());
         let millis = |gap: Option<&u64>| gap.map_or_else(|| "-".to_owned(), |gap| format!("{gap} ms"));
         writeln!(f, "disturbances: {}", kinds.join(", "))?;

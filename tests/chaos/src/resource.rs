@@ -1,7 +1,7 @@
 //! The resource that the workers write to: it refuses a fencing token that is older than one it has seen.
 //!
-//! A process of its own would not be stopped either, so it lives in the one that disturbs: a write may be under way when its worker is stopped, and
-//! arrives when others have long gone on.
+//! A process of its own would not be stopped either, so it lives in the one that disturbs: a write may be under way
+//! when its worker is stopped, and arrives when others have long gone on.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write as _};
@@ -62,7 +62,9 @@ impl Resource {
     fn talk(&self, stream: &UnixStream) {
         let mut answers = stream;
         for line in BufReader::new(stream).lines().map_while(Result::ok) {
-            let Ok(request) = serde_json::from_str(&line) else { return };
+            let Ok(request) = serde_json::from_str(&line) else {
+                return;
+            };
             let answer = if self.write(request) { "accepted\n" } else { "refused\n" };
             if answers.write_all(answer.as_bytes()).is_err() {
                 return;

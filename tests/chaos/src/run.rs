@@ -184,7 +184,10 @@ impl Stage {
         } else {
             ""
         };
-        tell(&format!("calm: all is owned and worked on after {:.1} s{late}", took.as_secs_f64()));
+        tell(&format!(
+            "calm: all is owned and worked on after {:.1} s{late}",
+            took.as_secs_f64()
+        ));
         let sights = watch.end();
         let mut history = self.history()?;
         for sight in sights {
@@ -220,9 +223,9 @@ impl Stage {
         }
     }
 
-    /// Waits until all processes are as they should be and somebody works on every shard, and gives the moment since when. In the end the
-    /// operator must see that, too: all shards owned at one look and at every one that follows, and no order left. What is missing if that
-    /// takes too long.
+    /// Waits until all processes are as they should be and somebody works on every shard, and gives the moment since
+    /// when. In the end the operator must see that, too: all shards owned at one look and at every one that
+    /// follows, and no order left. What is missing if that takes too long.
     fn settle(&mut self, watch: Option<&Watch>) -> Result<std::result::Result<u64, String>> {
         let (end, since) = (Instant::now() + PATIENCE, now());
         let mut corrected = since;
@@ -239,7 +242,8 @@ impl Stage {
                 corrected = now();
             }
             if Instant::now() > end {
-                let seen = sight.map(|sight| format!("unowned {:?}, under an order {:?}", sight.unowned, sight.ordered));
+                let seen =
+                    sight.map(|sight| format!("unowned {:?}, under an order {:?}", sight.unowned, sight.ordered));
                 return Ok(Err(format!("nobody works on {idle:?}; {amiss:?}; seen: {seen:?}")));
             }
         }
@@ -288,7 +292,11 @@ impl Stage {
                 self.meeting.shift_clock(millis)?;
                 self.network.shift_dates(&self.meeting, millis);
             }
-            Action::KillServer | Action::WipeServer | Action::StartServer | Action::StopServer | Action::ContinueServer => {
+            Action::KillServer
+            | Action::WipeServer
+            | Action::StartServer
+            | Action::StopServer
+            | Action::ContinueServer => {
                 self.hands.give(action)?;
             }
         }
@@ -348,7 +356,11 @@ impl Hands {
 
 fn handle(meeting: &Meeting, action: Action) -> Result<()> {
     let Some(server) = meeting.server() else {
-        return if action == Action::WipeServer { meeting.wipe() } else { Ok(()) };
+        return if action == Action::WipeServer {
+            meeting.wipe()
+        } else {
+            Ok(())
+        };
     };
     match action {
         Action::KillServer => server.kill(),

@@ -1,7 +1,7 @@
 //! What is done to a cluster, and when: a pure function of the seed.
 //!
-//! Disturbances come as episodes: something is done to a victim and undone later, and a victim is in one episode at a time. Everything is undone
-//! when the span is over.
+//! Disturbances come as episodes: something is done to a victim and undone later, and a victim is in one episode at a
+//! time. Everything is undone when the span is over.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -49,7 +49,8 @@ pub enum Action {
     Slow(usize, u64),
     /// What the server answers to the machine is thrown away.
     Swallow(usize),
-    /// The machine's connections are closed, and what the server answers comes through again: a connection that has lost bytes never goes on.
+    /// The machine's connections are closed, and what the server answers comes through again: a connection that has
+    /// lost bytes never goes on.
     Reset(usize),
     /// The machine's way to the server is as it was.
     Heal(usize),
@@ -185,7 +186,8 @@ pub fn plan(seed: u64, store: Store, span: u64) -> Vec<Step> {
     let mut rng = Rng::new(seed);
     let mut free = BTreeMap::new();
     let mut steps = Vec::new();
-    // Ids outlast a lost store by what hosts remember, so either hosts come that remember nothing, or the store is lost.
+    // Ids outlast a lost store by what hosts remember, so either hosts come that remember nothing, or the store is
+    // lost.
     let strangers = rng.within(0, 1) == 0;
     let mut wipes = 0;
     let mut at = rng.within(100, PACE);
@@ -229,11 +231,22 @@ fn episode(rng: &mut Rng, store: Store) -> Episode {
         (Victim::Machine(machine), action, Some(undo), lasts)
     };
     let of_server = |action, undo, lasts| (Victim::Server, action, Some(undo), lasts);
-    let order = |order, undo| (Victim::Orders, Action::Order(order, host), Some(Action::Order(undo, host)), long);
+    let order = |order, undo| {
+        (
+            Victim::Orders,
+            Action::Order(order, host),
+            Some(Action::Order(undo, host)),
+            long,
+        )
+    };
     let of_nodes = rng.within(0, 99) < if store.has_server() { 55 } else { 94 };
     if of_nodes {
         return match rng.within(0, 99) {
-            0..20 => of_host(Action::Kill(host), Action::Start(host), if brief % 2 == 0 { brief } else { long }),
+            0..20 => of_host(
+                Action::Kill(host),
+                Action::Start(host),
+                if brief % 2 == 0 { brief } else { long },
+            ),
             20..45 => of_host(
                 Action::Stop(host),
                 Action::Continue(host),
@@ -242,7 +255,12 @@ fn episode(rng: &mut Rng, store: Store) -> Episode {
             45..65 => of_host(Action::Terminate(host), Action::Start(host), brief),
             65..78 => order(Order::Drain, Order::Undrain),
             78..85 => order(Order::Cordon, Order::Uncordon),
-            85..92 => (Victim::Twin, Action::StartTwin(host), Some(Action::KillTwin(host)), long),
+            85..92 => (
+                Victim::Twin,
+                Action::StartTwin(host),
+                Some(Action::KillTwin(host)),
+                long,
+            ),
             _ => (
                 Victim::Host(GUEST),
                 Action::Start(GUEST),

@@ -22,7 +22,8 @@ pub(crate) enum Meeting {
 }
 
 impl Meeting {
-    /// Starts it; a file lies in `folder`. Clients of Kafka come through a proxy if they are `proxied`, since it tells them itself where to go.
+    /// Starts it; a file lies in `folder`. Clients of Kafka come through a proxy if they are `proxied`, since it tells
+    /// them itself where to go.
     pub(crate) fn start(store: Store, folder: &Path, proxied: bool) -> Result<Self> {
         Ok(match store {
             Store::Sqlite => Self::File(folder.join("cluster.db")),
@@ -69,8 +70,8 @@ impl Meeting {
                  config = {{ endpoints = [\"http://127.0.0.1:{port}\"] }}\n"
             ),
             Self::Postgres(server) => format!(
-                "type = \"component\"\nadapter = \"postgresql\"\nallow = [\"tcp://127.0.0.1:{port}\"]\n\
-                 config = {{ host = \"127.0.0.1\", port = {port}, database = {:?}, user = {:?}, password = {:?} }}\n",
+                "type = \"component\"\nadapter = \"postgresql\"\nallow = [\"tcp://127.0.0.1:{port}\"]\nconfig = {{ \
+                 host = \"127.0.0.1\", port = {port}, database = {:?}, user = {:?}, password = {:?} }}\n",
                 server.database(),
                 server.user(),
                 server.password()

@@ -15,13 +15,10 @@ const STOP: Duration = Duration::from_secs(1);
 pub(crate) fn cluster() -> String {
     let millis = |span: Duration| span.as_millis();
     format!(
-        "name = \"chaos\"\n\n\
-         [cluster.timing]\nvalidity = \"{}ms\"\nrenew = \"1s\"\nmargin = \"{}ms\"\nsettle = \"50ms\"\nstale-after = \"5s\"\n\
-         rejoin-delay = \"{}ms\"\nstop-timeout = \"{}ms\"\n\n\
-         [cluster.roles]\n\
-         index = {{ shards = 6, replicas = 2 }}\n\
-         sweep = {{ shards = 3, policy = \"rendezvous\" }}\n\
-         alerts = {{ groups = [\"1-4\", \"4,3,2,1\"], mode = \"primary\" }}\n",
+        "name = \"chaos\"\n\n[cluster.timing]\nvalidity = \"{}ms\"\nrenew = \"1s\"\nmargin = \"{}ms\"\nsettle = \
+         \"50ms\"\nstale-after = \"5s\"\nrejoin-delay = \"{}ms\"\nstop-timeout = \"{}ms\"\n\n[cluster.roles]\nindex = \
+         {{ shards = 6, replicas = 2 }}\nsweep = {{ shards = 3, policy = \"rendezvous\" }}\nalerts = {{ groups = \
+         [\"1-4\", \"4,3,2,1\"], mode = \"primary\" }}\n",
         millis(VALIDITY),
         millis(MARGIN),
         millis(REJOIN),
@@ -29,7 +26,9 @@ pub(crate) fn cluster() -> String {
     )
 }
 
-/// Within which every shard is owned again when all disturbances are over, on a machine that has time: what was lost is waited out (one validity and
-/// margin), a session of whoever was killed last, too; shards of a node that is away may wait for the rejoin delay, and move with the stop time-out.
-pub(crate) const CALM: Duration =
-    Duration::from_millis((2 * (VALIDITY.as_millis() + MARGIN.as_millis()) + REJOIN.as_millis() + 2 * STOP.as_millis()) as u64);
+/// Within which every shard is owned again when all disturbances are over, on a machine that has time: what was lost is
+/// waited out (one validity and margin), a session of whoever was killed last, too; shards of a node that is away may
+/// wait for the rejoin delay, and move with the stop time-out.
+pub(crate) const CALM: Duration = Duration::from_millis(
+    (2 * (VALIDITY.as_millis() + MARGIN.as_millis()) + REJOIN.as_millis() + 2 * STOP.as_millis()) as u64,
+);

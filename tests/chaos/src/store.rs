@@ -21,7 +21,14 @@ pub enum Store {
 
 impl Store {
     /// All of them.
-    pub const ALL: [Self; 6] = [Self::Sqlite, Self::Redis, Self::Nats, Self::Kafka, Self::Etcd, Self::Postgres];
+    pub const ALL: [Self; 6] = [
+        Self::Sqlite,
+        Self::Redis,
+        Self::Nats,
+        Self::Kafka,
+        Self::Etcd,
+        Self::Postgres,
+    ];
 
     /// The name that `--store` takes.
     #[must_use]
@@ -52,8 +59,9 @@ impl Store {
         }
     }
 
-    /// Whether the clock that nodes take the time from can be shifted while it runs: Redis lives by a clock of its own, and etcd's dates are
-    /// changed on their way. The other servers' programs read the time where no library can stand between, or only as they start.
+    /// Whether the clock that nodes take the time from can be shifted while it runs: Redis lives by a clock of its own,
+    /// and etcd's dates are changed on their way. The other servers' programs read the time where no library can
+    /// stand between, or only as they start.
     #[must_use]
     pub fn has_clock(self) -> bool {
         matches!(self, Self::Redis | Self::Etcd)

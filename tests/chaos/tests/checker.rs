@@ -95,7 +95,10 @@ fn other_shards_are_other_work() {
 
 #[test]
 fn an_older_token_after_a_newer_is_found_also_behind_a_third() {
-    assert_eq!(kinds(&of(&[act("b", 2, 7, 10, 20), act("a", 1, 5, 30, 40)])), ["older after newer"]);
+    assert_eq!(
+        kinds(&of(&[act("b", 2, 7, 10, 20), act("a", 1, 5, 30, 40)])),
+        ["older after newer"]
+    );
     let acts = [
         act("a", 1, 5, 10, 20),
         act("b", 2, 7, 21, 30),
@@ -110,7 +113,10 @@ fn an_older_token_after_a_newer_is_found_also_behind_a_third() {
 
 #[test]
 fn a_token_of_two_hosts_is_found() {
-    assert_eq!(kinds(&of(&[act("a", 1, 5, 10, 20), act("b", 2, 5, 30, 40)])), ["token of two"]);
+    assert_eq!(
+        kinds(&of(&[act("a", 1, 5, 10, 20), act("b", 2, 5, 30, 40)])),
+        ["token of two"]
+    );
     // A write is enough, and so is what is said of the token.
     let mut history = of(&[act("a", 1, 5, 10, 20)]);
     history.writes.push(Write {

@@ -1,4 +1,5 @@
-//! The checker finds what workers are made to do wrong, in whole runs of real processes; and nothing where they do right.
+//! The checker finds what workers are made to do wrong, in whole runs of real processes; and nothing where they do
+//! right.
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 use std::process::Command;

@@ -25,7 +25,11 @@ fn every_kind_occurs_where_it_can_and_all_is_undone() {
         let server = last(&|action| {
             matches!(
                 action,
-                Action::KillServer | Action::WipeServer | Action::StartServer | Action::StopServer | Action::ContinueServer
+                Action::KillServer
+                    | Action::WipeServer
+                    | Action::StartServer
+                    | Action::StopServer
+                    | Action::ContinueServer
             )
         });
         let up = matches!(server, None | Some(Action::StartServer | Action::ContinueServer));

@@ -65,7 +65,10 @@ where
     let wanted = HasDiscoveries::AllOf(situations.iter().copied().collect());
     let checker = model.checker().threads(cores()).finish_when(wanted).spawn_bfs().join();
     for situation in situations {
-        assert!(checker.discovery(situation).is_some(), "it never happens that {situation}");
+        assert!(
+            checker.discovery(situation).is_some(),
+            "it never happens that {situation}"
+        );
     }
     for (name, _) in checker.discoveries() {
         assert!(situations.contains(&name), "violated: {name}");

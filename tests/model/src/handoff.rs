@@ -1,7 +1,9 @@
-//! Who acts on which shard: nodes with the real [`Duty`], leaders that decide with the real [`advance`], one plan entry per role.
+//! Who acts on which shard: nodes with the real [`Duty`], leaders that decide with the real [`advance`], one plan entry
+//! per role.
 //!
-//! Leaders wish whatever they like and decide on stale looks; nodes crash, pause, pass their deadline, come back, stop slowly.
-//! There is no clock: a session is ended only when its holder is dead or past its deadline, which is what the timing rules say.
+//! Leaders wish whatever they like and decide on stale looks; nodes crash, pause, pass their deadline, come back, stop
+//! slowly. There is no clock: a session is ended only when its holder is dead or past its deadline, which is what the
+//! timing rules say.
 
 mod possible;
 mod state;
@@ -171,14 +173,16 @@ impl Cluster {
         Some(())
     }
 
-    /// What a leader sees of the sessions. What has been applied matters only where it releases, and then only whether it does.
+    /// What a leader sees of the sessions. What has been applied matters only where it releases, and then only whether
+    /// it does.
     fn look(&self, state: &State, leader: &Leader) -> Arc<Sessions> {
         let mut seen = state.sessions.clone();
         if let Some((_, revision, part)) = &leader.entry
             && self.rules.keep(Rule::FreshRelease)
         {
             for (node, session) in Arc::make_mut(&mut seen) {
-                let asked = (0..part.holders.len()).any(|at| part.target(at) != 0 && part.holder(at) == Some((*node, session.session)));
+                let asked = (0..part.holders.len())
+                    .any(|at| part.target(at) != 0 && part.holder(at) == Some((*node, session.session)));
                 let released = asked && session.applied >= *revision;
                 session.applied = if released { *revision } else { Revision(0) };
             }
@@ -186,11 +190,20 @@ impl Cluster {
         seen
     }
 
-    /// Forgets what cannot matter any more: releases below every present entry, and what a process did that will not join again.
+    /// Forgets what cannot matter any more: releases below every present entry, and what a process did that will not
+    /// join again.
     fn tidy(&self, state: &mut State) {
-        let oldest = state.plans.iter().map(|(revision, _)| *revision).min().unwrap_or_default();
-        if self.rules.keep(Rule::FreshRelease) && state.sessions.values().any(|s| s.applied.0 > 0 && s.applied < oldest) {
-            let stale = Arc::make_mut(&mut state.sessions).values_mut().filter(|s| s.applied < oldest);
+        let oldest = state
+            .plans
+            .iter()
+            .map(|(revision, _)| *revision)
+            .min()
+            .unwrap_or_default();
+        if self.rules.keep(Rule::FreshRelease) && state.sessions.values().any(|s| s.applied.0 > 0 && s.applied < oldest)
+        {
+            let stale = Arc::make_mut(&mut state.sessions)
+                .values_mut()
+                .filter(|s| s.applied < oldest);
             stale.for_each(|s| s.applied = Revision(0));
         }
         for node in &mut state.nodes {
@@ -204,10 +217,18 @@ impl Cluster {
         self.roles.len() as u64 + self.writes
     }
 
-    /// Where one acts, what the wishes make of the holders. Where all act, new rows: one node, or beyond the last id all of them.
+    /// Where one acts, what the wishes make of the holders. Where all act, new rows: one node, or beyond the last id
+    /// all of them.
     fn decide(&self, revision: Revision, part: &PlanPart, sessions: &Sessions, wishes: &[u32]) -> Option<PlanPart> {
         if !part.holders.is_empty() {
-            return advance(revision, part, sessions, |at| wishes[at], &mut self.moves.clone(), self.rules);
+            return advance(
+                revision,
+                part,
+                sessions,
+                |at| wishes[at],
+                &mut self.moves.clone(),
+                self.rules,
+            );
         }
         let mut next = carried(part, revision);
         next.width = self.nodes;
@@ -278,11 +299,19 @@ impl Model for Cluster {
     fn init_states(&self) -> Vec<State> {
         let mut state = State {
             revision: Revision(self.roles.len() as u64),
-            plans: (1..).map(Revision).zip(self.unread()).map(|(at, (_, part))| (at, part)).collect(),
+            plans: (1..)
+                .map(Revision)
+                .zip(self.unread())
+                .map(|(at, (_, part))| (at, part))
+                .collect(),
             sessions: Arc::default(),
             nodes: (0..self.nodes).map(|_| Arc::new(self.fresh_node(0))).collect(),
             leaders: vec![Leader::default(); self.leaders],
-            owners: self.roles.iter().map(|role| vec![Vec::new(); role.shards as usize]).collect(),
+            owners: self
+                .roles
+                .iter()
+                .map(|role| vec![Vec::new(); role.shards as usize])
+                .collect(),
             tokens_grow: true,
         };
         for node in 0..state.nodes.len() {
@@ -328,7 +357,11 @@ impl Model for Cluster {
         }
         for (l, leader) in state.leaders.iter().enumerate() {
             for (role, (revision, _)) in state.plans.iter().enumerate() {
-                if !leader.entry.as_ref().is_some_and(|(at, known, _)| *at == role && known == revision) {
+                if !leader
+                    .entry
+                    .as_ref()
+                    .is_some_and(|(at, known, _)| *at == role && known == revision)
+                {
                     actions.push(Action::LookAtPlan(l, role));
                 }
             }
@@ -422,7 +455,9 @@ impl Model for Cluster {
         let mut all = vec![
             Property::always(ONE_PRIMARY, |cluster: &Self, state: &State| {
                 let acting = |role, shard| state.nodes.iter().filter(|node| node.acts(role, shard)).count();
-                cluster.shards(Mode::Primary).all(|(role, shard)| acting(role, shard) <= 1)
+                cluster
+                    .shards(Mode::Primary)
+                    .all(|(role, shard)| acting(role, shard) <= 1)
             }),
             Property::always(TOKENS_GROW, |_, state: &State| state.tokens_grow),
             Property::always(NAMED_ACT, |cluster: &Self, state: &State| {
@@ -435,7 +470,11 @@ impl Model for Cluster {
                     .all(|(role, shard)| (0..state.nodes.len()).all(|n| named(n, role, shard)))
             }),
         ];
-        all.extend(self.possible.iter().map(|&(name, reached)| Property::sometimes(name, reached)));
+        all.extend(
+            self.possible
+                .iter()
+                .map(|&(name, reached)| Property::sometimes(name, reached)),
+        );
         all
     }
 }

@@ -1,8 +1,9 @@
-//! Who holds which id: several processes run the real [`Join`] over one store, and anything may happen between two requests.
+//! Who holds which id: several processes run the real [`Join`] over one store, and anything may happen between two
+//! requests.
 //!
-//! A process may pause anywhere, crash and restart, lose the answer to a write, pass its deadline and come back. There is no
-//! clock. The age that an answer shows is any that could be true: an unended session of a process that lives and is not past its
-//! deadline is young; every other entry may look as old as it likes.
+//! A process may pause anywhere, crash and restart, lose the answer to a write, pass its deadline and come back. There
+//! is no clock. The age that an answer shows is any that could be true: an unended session of a process that lives and
+//! is not past its deadline is young; every other entry may look as old as it likes.
 
 mod answers;
 mod possible;
@@ -44,8 +45,8 @@ pub struct Cluster {
 /// A situation that must be reachable, and its name.
 pub type Possible = (&'static str, fn(&Cluster, &State) -> bool);
 
-/// Process number `n` (from 1) under a hostname, with a state directory of its own. Its restarts are the same process here: each is
-/// over when the next begins, as the lock of the state directory has it.
+/// Process number `n` (from 1) under a hostname, with a state directory of its own. Its restarts are the same process
+/// here: each is over when the next begins, as the lock of the state directory has it.
 #[must_use]
 pub fn process(n: u64, hostname: &str, static_id: Option<u32>, max_id: u32) -> Identity {
     Identity {
@@ -113,7 +114,8 @@ impl Cluster {
         &self.processes[process].hostname
     }
 
-    /// The beginning of a join. Its session id is one that no entry has; an old one may return, so that states stay few.
+    /// The beginning of a join. Its session id is one that no entry has; an old one may return, so that states stay
+    /// few.
     fn start(&self, process: usize, store: &Store) -> Stage {
         let who = self.processes[process].clone();
         let session = fresh_session(who.process, store);
@@ -127,13 +129,15 @@ impl Cluster {
         }
     }
 
-    /// Follows a join to its next request or its end. Waiting takes no step: anything can happen before the request that follows.
+    /// Follows a join to its next request or its end. Waiting takes no step: anything can happen before the request
+    /// that follows.
     fn follow(&self, process: usize, mut join: Box<Join>, mut next: Next, store: &Store) -> Stage {
         let start = Request::Get(Key::Host(self.hostname(process).to_owned()));
         loop {
             match next {
                 Next::Wait(_) => next = join.wake(),
-                // A join that starts over differs from a fresh one only in how long it will pause and in unused session ids.
+                // A join that starts over differs from a fresh one only in how long it will pause and in unused session
+                // ids.
                 Next::Do(request) if request == start => return self.start(process, store),
                 Next::Do(request) => return Stage::Joining { join, request },
                 Next::Held(held) => return Stage::Held(undated(held)),
@@ -144,16 +148,21 @@ impl Cluster {
 
     /// Whether the session at this revision belongs to a process that may act on it now: then it cannot look old.
     fn guarded(state: &State, id: NodeId, revision: Revision) -> bool {
-        state.processes.iter().any(|p| p.lease == Some((id, revision)) && !p.late)
+        state
+            .processes
+            .iter()
+            .any(|p| p.lease == Some((id, revision)) && !p.late)
     }
 
     /// How old an entry may look.
     fn ages(state: &State, key: &Key, entry: &Entry<Value>) -> &'static [Age] {
         match (key, &entry.value) {
-            (Key::Session(id), Value::Session(s)) if s.ended.is_none() => match Self::guarded(state, *id, entry.revision) {
-                true => &[Age::Young],
-                false => &[Age::Young, Age::Aged, Age::Ancient],
-            },
+            (Key::Session(id), Value::Session(s)) if s.ended.is_none() => {
+                match Self::guarded(state, *id, entry.revision) {
+                    true => &[Age::Young],
+                    false => &[Age::Young, Age::Aged, Age::Ancient],
+                }
+            }
             (Key::Session(_) | Key::Id(_), _) => &[Age::Young, Age::Ancient],
             (Key::Host(_), Value::Host(h)) if h.session.is_none() => &[Age::Young, Age::Aged],
             _ => &[Age::Young],
@@ -209,7 +218,13 @@ impl Cluster {
         })))
     }
 
-    fn put(&self, state: &mut State, key: &Key, value: Value, expected: Expected) -> Option<Result<Revision, StoreError<Value>>> {
+    fn put(
+        &self,
+        state: &mut State,
+        key: &Key,
+        value: Value,
+        expected: Expected,
+    ) -> Option<Result<Revision, StoreError<Value>>> {
         let result = Arc::make_mut(&mut state.store).put(key, value, expected);
         (state.store.revision().0 <= state.last).then_some(result)
     }
@@ -233,7 +248,8 @@ impl Cluster {
         });
     }
 
-    /// A lease that was replaced or ended says nothing any more, except to a holder, or to one that may still become it.
+    /// A lease that was replaced or ended says nothing any more, except to a holder, or to one that may still become
+    /// it.
     fn tidy(state: &mut State) {
         let State { store, processes, .. } = state;
         for process in processes {
@@ -253,10 +269,14 @@ impl Cluster {
 
     /// The live holders: process and what it holds.
     fn holders(state: &State) -> impl Iterator<Item = (usize, &Held)> {
-        state.processes.iter().enumerate().filter_map(|(n, process)| match &process.stage {
-            Stage::Held(held) if !process.late => Some((n, held)),
-            _ => None,
-        })
+        state
+            .processes
+            .iter()
+            .enumerate()
+            .filter_map(|(n, process)| match &process.stage {
+                Stage::Held(held) if !process.late => Some((n, held)),
+                _ => None,
+            })
     }
 
     fn distinct<T: PartialEq>(&self, state: &State, of: impl Fn(usize, &Held) -> T) -> bool {
@@ -315,13 +335,19 @@ impl Model for Cluster {
         for (n, process) in state.processes.iter().enumerate() {
             match &process.stage {
                 Stage::Joining { request, .. } => {
-                    actions.extend(Self::datings(state, request).into_iter().map(|ages| Action::Perform(n, ages)));
+                    actions.extend(
+                        Self::datings(state, request)
+                            .into_iter()
+                            .map(|ages| Action::Perform(n, ages)),
+                    );
                     actions.push(Action::Lose(n, false));
                     if matches!(request, Request::Put { .. }) {
                         actions.push(Action::Lose(n, true));
                     }
                 }
-                Stage::Held(_) if process.lease.is_some_and(|lease| stands(&state.store, lease)) => actions.push(Action::Renew(n)),
+                Stage::Held(_) if process.lease.is_some_and(|lease| stands(&state.store, lease)) => {
+                    actions.push(Action::Renew(n))
+                }
                 Stage::Held(_) => actions.push(Action::Rejoin(n)),
                 Stage::Refused(_) => {}
             }
@@ -360,12 +386,22 @@ impl Model for Cluster {
             Action::Restart(n) | Action::Rejoin(n) => self.begin(&mut state, n),
             Action::Deadline(n) => Arc::make_mut(&mut state.processes[n]).late = true,
             Action::Renew(n) => {
-                let Stage::Held(held) = &last.processes[n].stage else { return None };
+                let Stage::Held(held) = &last.processes[n].stage else {
+                    return None;
+                };
                 let value = Value::Session(held.session.clone());
                 let revision = self
-                    .put(&mut state, &Key::Session(held.id), value, Expected::Revision(held.revision))?
+                    .put(
+                        &mut state,
+                        &Key::Session(held.id),
+                        value,
+                        Expected::Revision(held.revision),
+                    )?
                     .ok()?;
-                let held = Held { revision, ..held.clone() };
+                let held = Held {
+                    revision,
+                    ..held.clone()
+                };
                 state.processes[n] = Arc::new(Process {
                     lease: Some((held.id, revision)),
                     stage: Stage::Held(held),
@@ -402,7 +438,9 @@ impl Model for Cluster {
 
     fn properties(&self) -> Vec<Property<Self>> {
         let mut all = vec![
-            Property::always(ONE_HOLDER_PER_ID, |model: &Self, state| model.distinct(state, |_, h| h.id)),
+            Property::always(ONE_HOLDER_PER_ID, |model: &Self, state| {
+                model.distinct(state, |_, h| h.id)
+            }),
             Property::always(ONE_HOLDER_PER_HOSTNAME, |model: &Self, state| {
                 model.distinct(state, |n, _| model.hostname(n).to_owned())
             }),
@@ -410,7 +448,11 @@ impl Model for Cluster {
                 Self::holders(state).all(|(_, held)| stands(&state.store, (held.id, held.revision)))
             }),
         ];
-        all.extend(self.possible.iter().map(|&(name, reached)| Property::sometimes(name, reached)));
+        all.extend(
+            self.possible
+                .iter()
+                .map(|&(name, reached)| Property::sometimes(name, reached)),
+        );
         all
     }
 }

@@ -1,7 +1,7 @@
 //! Exhaustive checks of the protocol, made with the same core that production runs.
 //!
-//! The environment — store, clocks, crashes, pauses — is modelled; the decisions are the real [`shardwright_core`]. What is
-//! abstracted and what was found is in `docs/model.md`.
+//! The environment — store, clocks, crashes, pauses — is modelled; the decisions are the real [`shardwright_core`].
+//! What is abstracted and what was found is in `docs/model.md`.
 
 pub mod explore;
 pub mod handoff;

@@ -39,7 +39,9 @@ impl Store {
 
     /// Every entry whose key, as text, begins with `prefix`.
     pub fn list(&self, prefix: &str) -> impl Iterator<Item = (&Key, &Entry<Value>)> {
-        self.entries.iter().filter(move |(key, _)| key.to_string().starts_with(prefix))
+        self.entries
+            .iter()
+            .filter(move |(key, _)| key.to_string().starts_with(prefix))
     }
 
     /// Compare-and-set.

@@ -54,7 +54,8 @@ fn replay(seed: u64) -> String {
     let report = run(seed, &Fault::STANDARD, Rules::default(), true);
     let lines = report.log.join("\n");
     format!(
-        "{lines}\nseed {seed}: {:?}\nreplay: SHARDWRIGHT_SIM_SEED={seed} cargo test --profile model -p shardwright-model --test simulation",
+        "{lines}\nseed {seed}: {:?}\nreplay: SHARDWRIGHT_SIM_SEED={seed} cargo test --profile model -p \
+         shardwright-model --test simulation",
         report.violation
     )
 }
@@ -79,7 +80,10 @@ fn run_all(count: u64) -> Vec<Report> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
-        threads.into_iter().flat_map(|t| t.join().expect("a run panicked")).collect()
+        threads
+            .into_iter()
+            .flat_map(|t| t.join().expect("a run panicked"))
+            .collect()
     })
 }
 
@@ -88,7 +92,10 @@ fn every_invariant_holds_at_every_step() {
     if let Some(seed) = number("SHARDWRIGHT_SIM_SEED") {
         let told = replay(seed);
         say(&told);
-        assert!(told.contains(&format!("seed {seed}: None")), "seed {seed} violates an invariant");
+        assert!(
+            told.contains(&format!("seed {seed}: None")),
+            "seed {seed} violates an invariant"
+        );
         return;
     }
     let seeds = number("SHARDWRIGHT_SIM_SEEDS").unwrap_or(SEEDS);
@@ -174,7 +181,11 @@ fn finds_grants_that_do_not_wait_after_a_partial_loss() {
 
 #[test]
 fn finds_a_history_without_grace() {
-    caught(Rule::Grace, 200, &[Invariant::OnePrimary, Invariant::OneHolder, Invariant::OneId]);
+    caught(
+        Rule::Grace,
+        200,
+        &[Invariant::OnePrimary, Invariant::OneHolder, Invariant::OneId],
+    );
 }
 
 #[test]

@@ -57,7 +57,11 @@ impl Case {
             now: 1_700_000_000_000,
             seed: 9,
             trigger: Trigger::Manual,
-            nodes: (1..).zip(self.nodes).filter_map(|(at, node)| Some((at, node?))).map(node).collect(),
+            nodes: (1..)
+                .zip(self.nodes)
+                .filter_map(|(at, node)| Some((at, node?)))
+                .map(node)
+                .collect(),
             role: SnapshotRole {
                 name: "purge.accounts".into(),
                 shards,
@@ -65,7 +69,10 @@ impl Case {
                 mode: Mode::Primary,
                 candidates,
                 candidate_ends,
-                previous: self.previous.as_ref().map_or_else(Vec::new, |ids| self.row(ids, shards * replicas)),
+                previous: self
+                    .previous
+                    .as_ref()
+                    .map_or_else(Vec::new, |ids| self.row(ids, shards * replicas)),
                 holders: Vec::new(),
                 targets: Vec::new(),
                 loads: Vec::new(),
@@ -121,7 +128,11 @@ fn offence(snapshot: &Snapshot, owners: &[u32]) -> Option<&'static str> {
     for (shard, row) in (0..).zip(owners.chunks_exact(width)) {
         let everyone: Vec<u32> = nodes.keys().copied().collect();
         let candidates = role.candidates_of(shard).unwrap_or(&everyone);
-        let had = role.previous.chunks_exact(width).nth(shard as usize).unwrap_or_default();
+        let had = role
+            .previous
+            .chunks_exact(width)
+            .nth(shard as usize)
+            .unwrap_or_default();
         let named: Vec<u32> = row.iter().copied().take_while(|id| *id != 0).collect();
         if row[named.len()..].iter().any(|id| *id != 0) {
             return Some("gap");
@@ -130,7 +141,9 @@ fn offence(snapshot: &Snapshot, owners: &[u32]) -> Option<&'static str> {
             return Some("nobody");
         }
         for (at, id) in named.iter().enumerate() {
-            let Some(node) = nodes.get(id) else { return Some("unknown") };
+            let Some(node) = nodes.get(id) else {
+                return Some("unknown");
+            };
             if named[..at].contains(id) {
                 return Some("twice");
             }

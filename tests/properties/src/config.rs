@@ -4,7 +4,8 @@ use shardwright_config::{ClusterConfig, Report, Severity, parse, shared_settings
 use shardwright_coordinator::Namespace;
 use shardwright_core::role::{MAX_SHARDS, Placement, Replicas};
 
-/// Whatever a file holds, it is read the same way each time; what is accepted keeps its limits, and what is refused is refused at a place.
+/// Whatever a file holds, it is read the same way each time; what is accepted keeps its limits, and what is refused is
+/// refused at a place.
 pub(crate) fn config(data: &[u8]) {
     read(&String::from_utf8_lossy(data));
 }
@@ -16,7 +17,11 @@ pub(crate) fn read(text: &str) -> Option<ClusterConfig> {
         Err(report) => (None, report),
     };
     told(&report, text);
-    assert_eq!(config.is_none(), report.has_errors(), "refused exactly if there is an error");
+    assert_eq!(
+        config.is_none(),
+        report.has_errors(),
+        "refused exactly if there is an error"
+    );
     let again = match parse(text, "mail.toml") {
         Ok((config, _)) => Some(config),
         Err(_) => None,
@@ -33,7 +38,10 @@ fn told(report: &Report, text: &str) {
     let lines: Vec<&str> = text.split('\n').collect();
     for problem in report.problems() {
         assert!(!problem.message.is_empty() && !problem.help.is_empty(), "{problem:?}");
-        assert!(problem.line <= lines.len() && problem.end_line <= lines.len(), "{problem:?}");
+        assert!(
+            problem.line <= lines.len() && problem.end_line <= lines.len(),
+            "{problem:?}"
+        );
         assert!(
             (problem.line, problem.column) <= (problem.end_line, problem.end_column),
             "{problem:?}"
@@ -41,13 +49,19 @@ fn told(report: &Report, text: &str) {
         assert_eq!(problem.line == 0, problem.column == 0, "{problem:?}");
         if problem.line > 0 {
             let length = lines[problem.line - 1].chars().count();
-            assert!(problem.column <= length + 1, "{problem:?} in a line of {length} characters");
+            assert!(
+                problem.column <= length + 1,
+                "{problem:?} in a line of {length} characters"
+            );
         }
     }
     assert_eq!(report.render_text(false).is_empty(), report.problems().is_empty());
     let json: serde_json::Value = serde_json::from_str(&report.render_json()).expect("JSON");
     assert_eq!(json.as_array().map(Vec::len), Some(report.problems().len()));
-    let errors = report.problems().iter().any(|problem| problem.severity == Severity::Error);
+    let errors = report
+        .problems()
+        .iter()
+        .any(|problem| problem.severity == Severity::Error);
     assert_eq!(errors, report.has_errors());
 }
 

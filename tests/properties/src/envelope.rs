@@ -4,7 +4,8 @@ use bytes::Bytes;
 use shardwright_coordinator::Envelope;
 use shardwright_coordinator::envelope::{EnvelopeError, VERSION};
 
-/// What is read can be sent again as the same message, and its body is a part of what came; every other version is named.
+/// What is read can be sent again as the same message, and its body is a part of what came; every other version is
+/// named.
 pub(crate) fn envelope(data: &[u8]) {
     let bytes = Bytes::copy_from_slice(data);
     match Envelope::decode(&bytes) {

@@ -25,10 +25,14 @@ const PLACES: &[&str] = &[
 
 /// A value in its place is accepted or refused there; durations mean what another reader of them says.
 pub(crate) fn grammar(data: &[u8]) {
-    let Some((&place, value)) = data.split_first() else { return };
+    let Some((&place, value)) = data.split_first() else {
+        return;
+    };
     let value = String::from_utf8_lossy(value);
     // JSON's way of quoting is TOML's, too.
-    let Ok(quoted) = serde_json::to_string(&*value) else { return };
+    let Ok(quoted) = serde_json::to_string(&*value) else {
+        return;
+    };
     let place = usize::from(place) % PLACES.len();
     let found = read(&PLACES[place].replace('\u{1}', &quoted));
     // In another section, the dialect may read what is no TOML as something else.
@@ -47,7 +51,13 @@ pub(crate) fn grammar(data: &[u8]) {
 /// Durations as docs/configuration.md has them: a whole number and a unit, in either case.
 fn milliseconds(text: &str) -> Option<u64> {
     let text = text.trim().to_ascii_lowercase();
-    let units = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+    let units = [
+        ("ms", 1),
+        ("s", 1_000),
+        ("m", 60_000),
+        ("h", 3_600_000),
+        ("d", 86_400_000),
+    ];
     let (number, factor) = units
         .iter()
         .find_map(|(unit, factor)| Some((text.strip_suffix(unit)?.trim_end(), factor)))?;

@@ -1,7 +1,8 @@
 //! What must hold of whatever comes from outside: properties over bytes.
 //!
-//! libFuzzer calls them with what it makes up (`fuzz/`, docs/fuzzing.md), the tests with what it has found (`fuzz/corpus`). A property panics if it
-//! does not hold. Those of formats that nobody else sees stand beside them, behind the feature `fuzzing` of their crates.
+//! libFuzzer calls them with what it makes up (`fuzz/`, docs/fuzzing.md), the tests with what it has found
+//! (`fuzz/corpus`). A property panics if it does not hold. Those of formats that nobody else sees stand beside them,
+//! behind the feature `fuzzing` of their crates.
 
 mod answer;
 mod config;

@@ -15,9 +15,12 @@ fn now<T>(future: impl Future<Output = T>) -> T {
     future.now_or_never().expect("it does not wait")
 }
 
-/// What is read without the secret is refused with the key at which it stands; what is stored comes back; a forged message is dropped and counted.
+/// What is read without the secret is refused with the key at which it stands; what is stored comes back; a forged
+/// message is dropped and counted.
 pub(crate) fn sealed(data: &[u8]) {
-    let Some((&how, bytes)) = data.split_first() else { return };
+    let Some((&how, bytes)) = data.split_first() else {
+        return;
+    };
     let bytes = Bytes::copy_from_slice(bytes);
     let namespace = Namespace::new("prod").expect("a namespace");
     let secret = (how & 1 == 1).then(|| Secret::new("correct horse battery staple").expect("long enough"));
@@ -34,7 +37,10 @@ pub(crate) fn sealed(data: &[u8]) {
         Err(StoreError::Denied(why) | StoreError::Invalid(why)) => assert!(why.contains(KEY), "{why}"),
         Err(other) => panic!("{other}"),
     }
-    assert_eq!(now(protected.list("", Default::default())).is_ok(), now(protected.get(KEY)).is_ok());
+    assert_eq!(
+        now(protected.list("", Default::default())).is_ok(),
+        now(protected.get(KEY)).is_ok()
+    );
 
     let written = now(protected.put(KEY, bytes.clone(), Expected::Any)).expect("put");
     let entry = now(protected.get(KEY)).expect("read").entry.expect("it was put");
@@ -43,13 +49,17 @@ pub(crate) fn sealed(data: &[u8]) {
         let stored = now(raw.get(KEY)).expect("read").entry.expect("it was put").value;
         assert!(!stored.windows(bytes.len()).any(|part| part == bytes), "not in clear");
         now(raw.put("ids/1", stored, Expected::Any)).expect("put");
-        assert!(now(protected.get("ids/1")).is_err(), "moved to another key it does not open");
+        assert!(
+            now(protected.get("ids/1")).is_err(),
+            "moved to another key it does not open"
+        );
     }
 
     bus(&raw, &namespace, secret.as_ref(), &bytes);
 }
 
-/// Of a message that somebody else put on the bus, nothing arrives but what is an envelope in a frame of ours; a true one arrives whole.
+/// Of a message that somebody else put on the bus, nothing arrives but what is an envelope in a frame of ours; a true
+/// one arrives whole.
 fn bus(raw: &Arc<dyn Coordinator>, namespace: &Namespace, secret: Option<&Secret>, bytes: &Bytes) {
     let protected = protect(Arc::clone(raw), namespace, secret);
     let node = |id| NodeId::new(id).expect("not zero");
@@ -64,6 +74,10 @@ fn bus(raw: &Arc<dyn Coordinator>, namespace: &Namespace, secret: Option<&Secret
     }
     let whole = |news: &Incoming| matches!(news, Incoming::Message { origin, topic, body } if *origin == node(1) && topic == TOPIC && body == bytes);
     assert!(heard.iter().any(whole), "{heard:?}");
-    let forged = heard.iter().filter(|news| matches!(news, Incoming::Message { .. })).count() - 1;
+    let forged = heard
+        .iter()
+        .filter(|news| matches!(news, Incoming::Message { .. }))
+        .count()
+        - 1;
     assert!(forged <= usize::from(secret.is_none()), "{heard:?}");
 }

@@ -9,8 +9,7 @@ const HIDDEN: &str = "hunter2-hunter2-x";
 const REDIS: &str = "[cluster]\ncoordinator = \"r\"\n[store.r]\ntype = \"redis\"\n";
 const NATS: &str = "[cluster]\ncoordinator = \"r\"\n[store.r]\ntype = \"nats\"\naddress = \"nats://h\"\n";
 const KAFKA: &str = "[cluster]\ncoordinator = \"r\"\n[store.r]\ntype = \"kafka\"\nbrokers = \"h:1\"\n";
-const ETCD: &str =
-    "[cluster]\ncoordinator = \"r\"\n[store.r]\ntype = \"component\"\nadapter = \"etcd\"\nconfig.endpoints = [\"http://h:1\"]\n";
+const ETCD: &str = "[cluster]\ncoordinator = \"r\"\n[store.r]\ntype = \"component\"\nadapter = \"etcd\"\nconfig.endpoints = [\"http://h:1\"]\n";
 
 /// Where secrets stand: what comes before, and what after.
 const PLACES: &[(&str, &str, &str)] = &[
@@ -61,7 +60,11 @@ pub(crate) fn secrets(data: &[u8]) {
         around.before, around.after
     );
     let shown = match parse(&text, "mail.toml") {
-        Ok((config, report)) => format!("{config:?}{report:?}{}{}", report.render_text(false), report.render_json()),
+        Ok((config, report)) => format!(
+            "{config:?}{report:?}{}{}",
+            report.render_text(false),
+            report.render_json()
+        ),
         Err(report) => format!("{report:?}{}{}", report.render_text(true), report.render_json()),
     };
     assert!(!shown.contains("hunter2"), "{text}\n\n{shown}");

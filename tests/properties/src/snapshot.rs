@@ -9,8 +9,8 @@ use shardwright_core::snapshot::{Answer, Snapshot};
 const PLACES: u32 = 2_048;
 const NODES: usize = 32;
 
-/// What is no snapshot is refused at a line or with a field; what is one comes back as it was, and every standard policy answers it, always the
-/// same, with a plan that the host takes.
+/// What is no snapshot is refused at a line or with a field; what is one comes back as it was, and every standard
+/// policy answers it, always the same, with a plan that the host takes.
 pub(crate) fn snapshot(data: &[u8]) {
     let snapshot: Snapshot = match serde_json::from_slice(data) {
         Ok(snapshot) => snapshot,
@@ -20,7 +20,10 @@ pub(crate) fn snapshot(data: &[u8]) {
         }
     };
     let text = serde_json::to_string(&snapshot).expect("JSON");
-    assert_eq!(serde_json::from_str::<Snapshot>(&text).expect("it was written"), snapshot);
+    assert_eq!(
+        serde_json::from_str::<Snapshot>(&text).expect("it was written"),
+        snapshot
+    );
     if let Some(why) = snapshot.contradiction() {
         assert!(why.contains("role.") || why.contains("node"), "{why}");
         return;
@@ -31,7 +34,11 @@ pub(crate) fn snapshot(data: &[u8]) {
 }
 
 fn answered(snapshot: &Snapshot) {
-    assert_eq!(check::check(snapshot, &native::assign(snapshot)), Ok(()), "the host's own policy");
+    assert_eq!(
+        check::check(snapshot, &native::assign(snapshot)),
+        Ok(()),
+        "the host's own policy"
+    );
     for (name, assign) in guest::POLICIES {
         let answer = assign(snapshot).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(assign(snapshot), Ok(answer.clone()), "{name} answers the same");
@@ -39,7 +46,12 @@ fn answered(snapshot: &Snapshot) {
         assert_eq!(check::check(snapshot, &plan), Ok(()), "{name}");
         for unplaced in &plan.unplaced {
             let place = unplaced.shard as usize * snapshot.role.replicas as usize;
-            assert_eq!(plan.owners.get(place), Some(&0), "{name}: shard {} has an owner", unplaced.shard);
+            assert_eq!(
+                plan.owners.get(place),
+                Some(&0),
+                "{name}: shard {} has an owner",
+                unplaced.shard
+            );
         }
     }
 }

@@ -24,10 +24,12 @@ pub(crate) fn key(kind: u8) -> Key {
     }
 }
 
-/// What is read under a key is of its kind and can be written again, as the same value and from then on as the same bytes; what is refused
-/// names its key.
+/// What is read under a key is of its kind and can be written again, as the same value and from then on as the same
+/// bytes; what is refused names its key.
 pub(crate) fn values(data: &[u8]) {
-    let Some((&kind, bytes)) = data.split_first() else { return };
+    let Some((&kind, bytes)) = data.split_first() else {
+        return;
+    };
     let key = key(kind);
     let value = match decode(&key, bytes) {
         Ok(value) => value,

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Result};
-use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+};
 use tempfile::TempDir;
 
 /// An authority, its certificate, and those that it gave out, in a folder that is deleted with the last clone.
@@ -39,7 +41,9 @@ impl Authority {
     /// Its folder cannot be written.
     pub fn new() -> Result<Self> {
         let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, "Shardwright test authority");
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "Shardwright test authority");
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         Self::of(params, false)
     }
@@ -99,7 +103,11 @@ impl Authority {
         }
         let names: Vec<_> = names.iter().map(|&name| name.to_owned()).collect();
         let common = names.first().cloned().unwrap_or_default();
-        self.give(CertificateParams::new(names)?, &common, ExtendedKeyUsagePurpose::ServerAuth)
+        self.give(
+            CertificateParams::new(names)?,
+            &common,
+            ExtendedKeyUsagePurpose::ServerAuth,
+        )
     }
 
     /// A client's certificate with this common name.
@@ -110,7 +118,12 @@ impl Authority {
         self.give(CertificateParams::default(), name, ExtendedKeyUsagePurpose::ClientAuth)
     }
 
-    fn give(&self, mut params: CertificateParams, common_name: &str, usage: ExtendedKeyUsagePurpose) -> Result<Certificate> {
+    fn give(
+        &self,
+        mut params: CertificateParams,
+        common_name: &str,
+        usage: ExtendedKeyUsagePurpose,
+    ) -> Result<Certificate> {
         params.distinguished_name.push(DnType::CommonName, common_name);
         // Brokers of a cluster are each other's clients with their server certificate.
         params.extended_key_usages = if usage == ExtendedKeyUsagePurpose::ServerAuth {

@@ -21,9 +21,16 @@ impl Clock {
         let source = clock.file("clock.c");
         fs::write(&source, include_str!("clock.c"))?;
         let mut compiler = Command::new("cc");
-        compiler.args(["-shared", "-fPIC", "-o"]).arg(clock.library()).arg(&source);
+        compiler
+            .args(["-shared", "-fPIC", "-o"])
+            .arg(clock.library())
+            .arg(&source);
         let output = compiler.output().context("cc, the C compiler, could not be started")?;
-        ensure!(output.status.success(), "cc: {}", String::from_utf8_lossy(&output.stderr));
+        ensure!(
+            output.status.success(),
+            "cc: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         clock.shift(millis)?;
         Ok(clock)
     }

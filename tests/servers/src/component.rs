@@ -26,6 +26,11 @@ pub fn component(name: &str) -> Result<PathBuf> {
         .env_remove("RUSTFLAGS")
         .status()
         .context("cargo could not be started")?;
-    ensure!(status.success(), "{name} does not build: `rustup target add wasm32-wasip2`?");
-    Ok(target.join("wasm32-wasip2/guest").join(format!("{}.wasm", name.replace('-', "_"))))
+    ensure!(
+        status.success(),
+        "{name} does not build: `rustup target add wasm32-wasip2`?"
+    );
+    Ok(target
+        .join("wasm32-wasip2/guest")
+        .join(format!("{}.wasm", name.replace('-', "_"))))
 }

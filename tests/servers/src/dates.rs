@@ -1,7 +1,9 @@
 //! The `Date` in answers over HTTP, put on or back on the way: what a server says whose clock is wrong.
 
 const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
-const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const MONTHS: [&str; 12] = [
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+];
 const HEADER: &[u8] = b"\r\nDate: ";
 /// `Sat, 28 Nov 2026 11:25:03 GMT`
 const LENGTH: usize = 29;
@@ -11,8 +13,14 @@ pub(crate) fn shift(piece: &mut [u8], seconds: i64) {
     let mut from = 0;
     while let Some(found) = piece[from..].windows(HEADER.len()).position(|window| window == HEADER) {
         from += found + HEADER.len();
-        let Some(date) = piece.get_mut(from..from + LENGTH) else { return };
-        if let Some(moved) = std::str::from_utf8(date).ok().and_then(parse).map(|time| write(time + seconds)) {
+        let Some(date) = piece.get_mut(from..from + LENGTH) else {
+            return;
+        };
+        if let Some(moved) = std::str::from_utf8(date)
+            .ok()
+            .and_then(parse)
+            .map(|time| write(time + seconds))
+        {
             date.copy_from_slice(moved.as_bytes());
         }
     }
@@ -27,7 +35,11 @@ fn parse(text: &str) -> Option<i64> {
     let number = |text: &str| text.parse::<i64>().ok();
     let (year, day) = (number(year)?, number(day)?);
     // Years that begin in March have their leap day last.
-    let (y, m) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let (y, m) = if month > 2 {
+        (year, month - 3)
+    } else {
+        (year - 1, month + 9)
+    };
     let days = 365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1 - 719_468;
     Some(((days * 24 + number(hour)?) * 60 + number(minute)?) * 60 + number(second)?)
 }

@@ -79,7 +79,10 @@ impl Recipe for Example {
     fn command(&self, folder: &Folder) -> Result<Command> {
         let program: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join(PROGRAM);
         let mut command = Command::new("python3");
-        command.arg(program).args(["--port", &self.port.to_string()]).args(&self.arguments);
+        command
+            .arg(program)
+            .args(["--port", &self.port.to_string()])
+            .args(&self.arguments);
         if self.kept {
             command.arg("--data").arg(folder.data().join("store.jsonl"));
         }

@@ -13,11 +13,15 @@ pub(crate) fn get(port: u16, path: &str) -> Result<String> {
 
 /// What the server at `port` says to a POST of `body`, by whom `token` stands for.
 pub(crate) fn post(port: u16, path: &str, token: Option<&str>, body: &str) -> Result<String> {
-    let token = token.map(|token| format!("Authorization: {token}\r\n")).unwrap_or_default();
+    let token = token
+        .map(|token| format!("Authorization: {token}\r\n"))
+        .unwrap_or_default();
     let length = body.len();
     ask(
         port,
-        &format!("POST {path} HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n{token}\r\n{body}"),
+        &format!(
+            "POST {path} HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n{token}\r\n{body}"
+        ),
     )
 }
 

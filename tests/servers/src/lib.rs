@@ -1,13 +1,14 @@
-//! Real servers for tests: Redis, NATS, Kafka, etcd and PostgreSQL, alone or as clusters, on loopback and free ports, with their data in
-//! temporary folders.
+//! Real servers for tests: Redis, NATS, Kafka, etcd and PostgreSQL, alone or as clusters, on loopback and free ports,
+//! with their data in temporary folders.
 //!
-//! Each can be killed, stopped, frozen, started again with its data or without, and reached through a [`Proxy`] that cuts, delays or swallows.
-//! A server ends when its value is dropped, and also when the process that started it is killed.
+//! Each can be killed, stopped, frozen, started again with its data or without, and reached through a [`Proxy`] that
+//! cuts, delays or swallows. A server ends when its value is dropped, and also when the process that started it is
+//! killed.
 //!
 //! Everything here blocks; call it from a test's thread, or from a task where blocking does no harm.
 //!
-//! Programs are looked for in the folder `$SHARDWRIGHT_TOOLS`, then in `target/tools`, then in `PATH`. `cargo xtask test` installs what is
-//! missing. See [`tools`].
+//! Programs are looked for in the folder `$SHARDWRIGHT_TOOLS`, then in `target/tools`, then in `PATH`. `cargo xtask
+//! test` installs what is missing. See [`tools`].
 
 mod authority;
 mod clock;

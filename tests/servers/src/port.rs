@@ -6,15 +6,15 @@ use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 
 use anyhow::{Result, bail};
 
-/// Where ports are taken from: above the well-known ones, below those that the system gives to outgoing connections. From the latter a
-/// client could be given the port of a server that is down just now, and even connect to itself.
+/// Where ports are taken from: above the well-known ones, below those that the system gives to outgoing connections.
+/// From the latter a client could be given the port of a server that is down just now, and even connect to itself.
 const FIRST: u16 = 10_240;
 const LAST: u16 = 32_000;
 
 /// A TCP port of 127.0.0.1 that is ours for as long as this value lives, also while the server behind it is down.
 ///
-/// The UDP port of the same number stands for it: no server here uses UDP, every process sees that it is taken, and it is free again when
-/// its holder ends, however it ends.
+/// The UDP port of the same number stands for it: no server here uses UDP, every process sees that it is taken, and it
+/// is free again when its holder ends, however it ends.
 #[derive(Debug)]
 pub struct Port {
     number: u16,
@@ -60,7 +60,10 @@ mod test {
         numbers.dedup();
         assert_eq!(numbers.len(), ports.len());
         for &number in &numbers {
-            assert!(UdpSocket::bind((Ipv4Addr::LOCALHOST, number)).is_err(), "{number} is not claimed");
+            assert!(
+                UdpSocket::bind((Ipv4Addr::LOCALHOST, number)).is_err(),
+                "{number} is not claimed"
+            );
         }
         drop(ports);
         assert!(

@@ -76,7 +76,10 @@ impl Process {
 
     /// Everything that it printed.
     pub(crate) fn log(&self) -> String {
-        fs::read(&self.log).map_or_else(|error| error.to_string(), |log| String::from_utf8_lossy(&log).into_owned())
+        fs::read(&self.log).map_or_else(
+            |error| error.to_string(),
+            |log| String::from_utf8_lossy(&log).into_owned(),
+        )
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -139,7 +142,11 @@ impl Drop for Process {
         }
         children.iter().for_each(|&child| send(child, Signal::KILL));
         let deadline = Instant::now() + PATIENCE;
-        while children.iter().any(|&child| status(child).is_some_and(|(state, _)| state != 'Z')) && Instant::now() < deadline {
+        while children
+            .iter()
+            .any(|&child| status(child).is_some_and(|(state, _)| state != 'Z'))
+            && Instant::now() < deadline
+        {
             thread::sleep(Duration::from_millis(1));
         }
     }
@@ -158,7 +165,8 @@ fn status(process: Pid) -> Option<(char, u32)> {
     Some((fields.next()?.chars().next()?, fields.next()?.parse().ok()?))
 }
 
-/// A process that waits for our end, however we end, and then kills `child` and deletes its folder: the system closes the pipe from us to it.
+/// A process that waits for our end, however we end, and then kills `child` and deletes its folder: the system closes
+/// the pipe from us to it.
 fn leash(child: &Child, folder: &Path) -> Result<Child> {
     Command::new("sh")
         .args(["-c", "read -r _; kill -9 \"$1\"; rm -rf -- \"$2\"", "leash"])

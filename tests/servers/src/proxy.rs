@@ -123,7 +123,8 @@ impl Proxy {
         };
         let (alive, gone) = blocking::channel();
         let shared = Arc::clone(&self.shared);
-        // In this order, also if the task is aborted before it has begun: whoever waits for the end may take the port again.
+        // In this order, also if the task is aborted before it has begun: whoever waits for the end may take the port
+        // again.
         let held = (listener, alive);
         let task = runtime.spawn(async move {
             let (listener, alive) = held;
@@ -142,7 +143,8 @@ impl Proxy {
         self.heal()
     }
 
-    /// Everything that is received from now on, in either direction, takes this much longer. It takes no bandwidth away.
+    /// Everything that is received from now on, in either direction, takes this much longer. It takes no bandwidth
+    /// away.
     pub fn delay(&self, each_way: Duration) {
         let micros = u64::try_from(each_way.as_micros()).unwrap_or(u64::MAX);
         self.shared.delay_micros.store(micros, Ordering::SeqCst);
@@ -206,7 +208,11 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>, alive: &blocking::Sen
 }
 
 async fn forward(client: TcpStream, shared: &Shared) -> std::io::Result<()> {
-    let server = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, shared.target.load(Ordering::Relaxed)))).await?;
+    let server = TcpStream::connect(SocketAddr::from((
+        Ipv4Addr::LOCALHOST,
+        shared.target.load(Ordering::Relaxed),
+    )))
+    .await?;
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
     let (from_client, to_client) = client.into_split();

@@ -53,7 +53,8 @@ impl Folder {
     }
 }
 
-/// A server of its own, on a port and in a folder that stay the same over restarts. Dropping it kills it and deletes the folder.
+/// A server of its own, on a port and in a folder that stay the same over restarts. Dropping it kills it and deletes
+/// the folder.
 pub struct Server {
     port: Port,
     recipe: Box<dyn Recipe>,
@@ -88,7 +89,10 @@ impl Server {
 
     /// Waits until a server that was launched serves.
     pub(crate) fn wait_until_ready(&self) -> Result<()> {
-        self.process().as_mut().context(STOPPED)?.wait_for(self.recipe.ready())?;
+        self.process()
+            .as_mut()
+            .context(STOPPED)?
+            .wait_for(self.recipe.ready())?;
         self.recipe.started(&self.folder)
     }
 
@@ -140,7 +144,8 @@ impl Server {
         Ok(())
     }
 
-    /// Starts it again after [`Self::kill`], [`Self::stop`] or [`Self::wipe`]: the same port, and the data that is there.
+    /// Starts it again after [`Self::kill`], [`Self::stop`] or [`Self::wipe`]: the same port, and the data that is
+    /// there.
     ///
     /// # Errors
     /// It runs already, or does not come up within a minute; its log is shown.
@@ -158,7 +163,10 @@ impl Server {
         ensure!(process.is_none(), "the server runs already; kill or stop it first");
         fs::create_dir_all(self.folder.data())?;
         self.recipe.prepare(&self.folder)?;
-        *process = Some(Process::start(self.recipe.command(&self.folder)?, &self.folder.file("log"))?);
+        *process = Some(Process::start(
+            self.recipe.command(&self.folder)?,
+            &self.folder.file("log"),
+        )?);
         Ok(())
     }
 

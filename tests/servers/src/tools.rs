@@ -115,7 +115,10 @@ pub fn etcd() -> Result<PathBuf> {
 /// # Errors
 /// It is not there.
 pub fn etcd_old() -> Result<PathBuf> {
-    any_etcd(|version| version == minor(ETCD_OLD)).context(missing(&format!("etcd {ETCD_OLD}"), "Debian 12: `apt-get install etcd-server`"))
+    any_etcd(|version| version == minor(ETCD_OLD)).context(missing(
+        &format!("etcd {ETCD_OLD}"),
+        "Debian 12: `apt-get install etcd-server`",
+    ))
 }
 
 /// The folder with the programs of PostgreSQL 15 or later: server, `initdb`, `psql`, `pg_basebackup`.
@@ -127,7 +130,10 @@ pub fn postgres() -> Result<PathBuf> {
     let unpacked = folders().map(|folder| folder.join("postgresql"));
     // Debian's place, which no `PATH` leads to.
     let debian = unpacked.chain([PathBuf::from("/")]).flat_map(|root| {
-        let versions = fs::read_dir(root.join("usr/lib/postgresql")).into_iter().flatten().flatten();
+        let versions = fs::read_dir(root.join("usr/lib/postgresql"))
+            .into_iter()
+            .flatten()
+            .flatten();
         versions.map(|version| version.path().join("bin"))
     });
     linked
@@ -176,7 +182,11 @@ fn any_etcd(fits: impl Fn((u32, u32)) -> bool) -> Option<PathBuf> {
 
 /// Major and minor version, which the program itself names after `prefix`.
 fn version(program: &Path, prefix: &str) -> Option<(u32, u32)> {
-    let output = Command::new(program).arg("--version").stdin(Stdio::null()).output().ok()?;
+    let output = Command::new(program)
+        .arg("--version")
+        .stdin(Stdio::null())
+        .output()
+        .ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     Some(minor(text.trim().strip_prefix(prefix)?))
 }
@@ -198,11 +208,15 @@ pub(crate) fn candidates(name: &str) -> impl Iterator<Item = PathBuf> + use<'_> 
 }
 
 fn folders() -> impl Iterator<Item = PathBuf> {
-    env::var_os("SHARDWRIGHT_TOOLS").map(PathBuf::from).into_iter().chain([folder()])
+    env::var_os("SHARDWRIGHT_TOOLS")
+        .map(PathBuf::from)
+        .into_iter()
+        .chain([folder()])
 }
 
 pub(crate) fn missing(what: &str, how: &str) -> String {
     format!(
-        "{what} is missing: `cargo xtask test --only tools` installs it ({how}); it is looked for in $SHARDWRIGHT_TOOLS, target/tools and PATH"
+        "{what} is missing: `cargo xtask test --only tools` installs it ({how}); it is looked for in \
+         $SHARDWRIGHT_TOOLS, target/tools and PATH"
     )
 }

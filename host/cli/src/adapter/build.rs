@@ -33,8 +33,12 @@ pub(super) fn run(args: &Build) -> anyhow::Result<Exit> {
         Language::Javascript => javascript(&args.folder, &component)?,
         Language::Python => python(&args.folder, &component)?,
     }
-    let bytes = shardwright_files::read(&component, MAX_FILE).with_context(|| format!("{} was not built", component.display()))?;
-    let digest: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let bytes = shardwright_files::read(&component, MAX_FILE)
+        .with_context(|| format!("{} was not built", component.display()))?;
+    let digest: String = Sha256::digest(&bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     line(&format!(
         "{}: {} bytes, sha256:{digest}",
         args.folder.join(file).display(),
@@ -46,18 +50,26 @@ pub(super) fn run(args: &Build) -> anyhow::Result<Exit> {
 fn rust(folder: &Path, component: &Path) -> anyhow::Result<()> {
     let mut cargo = Command::new(toolchain::cargo()?);
     cargo.args(["build", "--release", "--lib", "--target", toolchain::TARGET]);
-    cargo.arg("--message-format=json-render-diagnostics").current_dir(folder);
+    cargo
+        .arg("--message-format=json-render-diagnostics")
+        .current_dir(folder);
     let mut child = start(cargo.stdout(Stdio::piped()))?;
     let mut built = None;
     for message in BufReader::new(child.stdout.take().context("a pipe")?).lines() {
         let message: Value = serde_json::from_str(&message?).unwrap_or_default();
-        let mut files = message["filenames"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let mut files = message["filenames"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str);
         // The project's own comes after those that it is built from.
         built = files.rfind(|file| file.ends_with(".wasm")).map(PathBuf::from).or(built);
     }
     ended(child.wait()?, "cargo")?;
-    let built = built.context("cargo made no component: the manifest must have `crate-type = [\"cdylib\"]` under [lib]")?;
-    fs::copy(&built, component).with_context(|| format!("{} cannot be copied to {}", built.display(), component.display()))?;
+    let built =
+        built.context("cargo made no component: the manifest must have `crate-type = [\"cdylib\"]` under [lib]")?;
+    fs::copy(&built, component)
+        .with_context(|| format!("{} cannot be copied to {}", built.display(), component.display()))?;
     Ok(())
 }
 
@@ -73,7 +85,10 @@ fn python(folder: &Path, component: &Path) -> anyhow::Result<()> {
         "adapter",
         "--output",
     ]);
-    ended(start(command.arg(component).current_dir(folder))?.wait()?, "componentize-py")
+    ended(
+        start(command.arg(component).current_dir(folder))?.wait()?,
+        "componentize-py",
+    )
 }
 
 fn javascript(folder: &Path, component: &Path) -> anyhow::Result<()> {
@@ -88,7 +103,10 @@ fn javascript(folder: &Path, component: &Path) -> anyhow::Result<()> {
         "fetch-event",
         "--out",
     ]);
-    ended(start(command.arg(component).current_dir(folder))?.wait()?, "componentize-js")
+    ended(
+        start(command.arg(component).current_dir(folder))?.wait()?,
+        "componentize-js",
+    )
 }
 
 fn start(command: &mut Command) -> anyhow::Result<std::process::Child> {

@@ -1,4 +1,5 @@
-//! The files of a new adapter. They are inside this program, so that `adapter new` needs neither the repository nor a network.
+//! The files of a new adapter. They are inside this program, so that `adapter new` needs neither the repository nor a
+//! network.
 
 use super::project::Language;
 
@@ -66,17 +67,24 @@ const SDK: [File; 11] = [
     ("sdk/Cargo.toml", scaffold!("rust/sdk.toml")),
     (
         "sdk/src/lib.rs",
-        "//! What an author of a Shardwright adapter writes against: a copy of the part that adapters need.\n\npub mod adapter;\n",
+        "//! What an author of a Shardwright adapter writes against: a copy of the part that adapters need.\n\npub \
+         mod adapter;\n",
     ),
     ("sdk/src/adapter/mod.rs", repository!("guests/sdk/src/adapter/mod.rs")),
-    ("sdk/src/adapter/export.rs", repository!("guests/sdk/src/adapter/export.rs")),
+    (
+        "sdk/src/adapter/export.rs",
+        repository!("guests/sdk/src/adapter/export.rs"),
+    ),
     ("sdk/src/adapter/http.rs", repository!("guests/sdk/src/adapter/http.rs")),
     ("sdk/src/adapter/log.rs", repository!("guests/sdk/src/adapter/log.rs")),
     ("sdk/src/adapter/net.rs", repository!("guests/sdk/src/adapter/net.rs")),
     ("sdk/src/adapter/time.rs", repository!("guests/sdk/src/adapter/time.rs")),
     ("sdk/wit/coordinator/0.1.0/coordinator.wit", COORDINATOR),
     ("sdk/wit/tls/0.1.0/tls.wit", repository!("wit/tls/0.1.0/tls.wit")),
-    ("sdk/wit/tls/0.1.0/deps/io.wit", repository!("wit/tls/0.1.0/deps/io.wit")),
+    (
+        "sdk/wit/tls/0.1.0/deps/io.wit",
+        repository!("wit/tls/0.1.0/deps/io.wit"),
+    ),
 ];
 
 /// The files of a new adapter called `name`. In Rust, `sdk` is where its SDK is; without it, a copy comes along.
@@ -86,13 +94,19 @@ pub(super) fn of(language: Language, name: &str, sdk: Option<&str>) -> Vec<(&'st
         Language::Javascript => &JAVASCRIPT,
         Language::Rust => &RUST,
     };
-    let copied: &[File] = if language == Language::Rust && sdk.is_none() { &SDK } else { &[] };
+    let copied: &[File] = if language == Language::Rust && sdk.is_none() {
+        &SDK
+    } else {
+        &[]
+    };
     let named = own.iter().map(|(path, text)| {
         let text = text.replace("example-http", name).replace("@name@", name);
         (*path, text.replace("\"SDK\"", &format!("{:?}", sdk.unwrap_or("sdk"))))
     });
     // In the repository the SDK finds the contracts two folders up.
-    let copied = copied.iter().map(|(path, text)| (*path, text.replace("\"../../wit/", "\"wit/")));
+    let copied = copied
+        .iter()
+        .map(|(path, text)| (*path, text.replace("\"../../wit/", "\"wit/")));
     let all = ALL.iter().map(|(path, text)| (*path, (*text).to_owned()));
     named.chain(copied).chain(all).collect()
 }

@@ -15,7 +15,10 @@ const MAX_CONFIG: u64 = 1 << 20;
 
 /// What each kind of import lets an adapter do. The first that fits a name, counts.
 const MEANINGS: [(&str, &str); 15] = [
-    ("shardwright:coordinator/log", "words in the host's log, with secrets masked"),
+    (
+        "shardwright:coordinator/log",
+        "words in the host's log, with secrets masked",
+    ),
     ("shardwright:coordinator/", "types of the contract"),
     ("shardwright:tls/", "TLS by the host, to addresses granted as tls://"),
     ("wasi:clocks/", "the time"),
@@ -71,7 +74,10 @@ pub(super) async fn run(args: &Inspect) -> anyhow::Result<Exit> {
     let grants = match &args.config_json {
         Some(config) => {
             let config = read(config)?;
-            let grants = component.requires(&Password::new(config)).await.context("--config-json")?;
+            let grants = component
+                .requires(&Password::new(config))
+                .await
+                .context("--config-json")?;
             Some(grants.iter().map(ToString::to_string).collect())
         }
         None => None,
@@ -113,14 +119,23 @@ impl Inspected {
             line(&format!("{name:<8} {}", plain(value)))?;
         }
         let list = |name, items: Vec<String>| {
-            let items = if items.is_empty() { vec!["none".to_owned()] } else { items };
+            let items = if items.is_empty() {
+                vec!["none".to_owned()]
+            } else {
+                items
+            };
             items.iter().enumerate().try_for_each(|(number, item)| {
                 let name = if number == 0 { name } else { "" };
                 line(&format!("{name:<8} {}", plain(item)))
             })
         };
         list("options", self.options.clone())?;
-        let width = self.imports.iter().map(|import| import.name.len()).max().unwrap_or_default();
+        let width = self
+            .imports
+            .iter()
+            .map(|import| import.name.len())
+            .max()
+            .unwrap_or_default();
         let imports = self.imports.iter();
         list(
             "imports",

@@ -28,7 +28,11 @@ pub(super) async fn load(path: &Path) -> anyhow::Result<Loaded> {
     };
     let component = AdapterComponent::load(&engine, bytes.clone()).await;
     let component = component.with_context(|| format!("{} is refused", path.display()))?;
-    Ok(Loaded { engine, bytes, component })
+    Ok(Loaded {
+        engine,
+        bytes,
+        component,
+    })
 }
 
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {

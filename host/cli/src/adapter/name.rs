@@ -12,7 +12,10 @@ pub(super) fn check(name: &str) -> anyhow::Result<()> {
         bail!("{name:?} cannot be an adapter's name: use 1 to {MAX} of a-z, 0-9 and -");
     }
     if !name.starts_with(|c: char| c.is_ascii_lowercase()) || name.ends_with('-') || name.contains("--") {
-        bail!("{name:?} cannot be an adapter's name: it must begin with a letter, and have a letter or digit on both sides of each -");
+        bail!(
+            "{name:?} cannot be an adapter's name: it must begin with a letter, and have a letter or digit on both \
+             sides of each -"
+        );
     }
     Ok(())
 }

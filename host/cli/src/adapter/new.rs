@@ -12,8 +12,9 @@ use std::path::{Path, PathBuf};
 /// Arguments of `adapter new`.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-What it makes is an adapter for a small key-value server that comes along (server.py; it needs Python and nothing else). It passes `shardwright \
-adapter check` as it is: change it piece by piece, and check again.")]
+What it makes is an adapter for a small key-value server that comes along (server.py; it needs Python and nothing \
+                        else). It passes `shardwright adapter check` as it is: change it piece by piece, and check \
+                        again.")]
 pub(super) struct New {
     /// What the adapter is called: 1 to 32 of a-z, 0-9 and -
     name: String,
@@ -52,7 +53,10 @@ pub(super) fn run(args: &New) -> anyhow::Result<Exit> {
     line(&format!("    cd {name}"))?;
     line(&format!("    {install:<76} # once"))?;
     line(&format!("    {:<76} # makes {name}.wasm", "shardwright adapter build"))?;
-    line(&format!("    {:<76} # in another terminal", "python3 server.py --port 8700"))?;
+    line(&format!(
+        "    {:<76} # in another terminal",
+        "python3 server.py --port 8700"
+    ))?;
     let check = format!("shardwright adapter check {name}.wasm --config-json '{{\"url\":\"http://127.0.0.1:8700\"}}'");
     line(&format!("    {check:<76} # the whole contract"))?;
     line("\nREADME.md says what to change, and how a cluster uses it.")?;
@@ -68,7 +72,10 @@ fn sdk(language: Language, path: &Path) -> anyhow::Result<String> {
         .canonicalize()
         .with_context(|| format!("there is no SDK at {}", path.display()))?;
     if !path.join("src/adapter/mod.rs").is_file() {
-        bail!("{} is not the SDK: name the folder guests/sdk of a checkout", path.display());
+        bail!(
+            "{} is not the SDK: name the folder guests/sdk of a checkout",
+            path.display()
+        );
     }
     let text = path
         .to_str()

@@ -48,7 +48,10 @@ impl Project {
             );
         }
         let languages = Language::value_variants().iter();
-        let Some(&language) = languages.clone().find(|language| folder.join(language.manifest()).is_file()) else {
+        let Some(&language) = languages
+            .clone()
+            .find(|language| folder.join(language.manifest()).is_file())
+        else {
             let manifests: Vec<_> = languages.map(|language| language.manifest()).collect();
             bail!(
                 "{} is no adapter's folder: there is none of {} in it",
@@ -57,8 +60,10 @@ impl Project {
             );
         };
         let manifest = folder.join(language.manifest());
-        let text = shardwright_files::read_text(&manifest, MAX_MANIFEST).with_context(|| format!("cannot read {}", manifest.display()))?;
-        let name = name(language, &text).with_context(|| format!("{} does not say what the adapter is called", manifest.display()))?;
+        let text = shardwright_files::read_text(&manifest, MAX_MANIFEST)
+            .with_context(|| format!("cannot read {}", manifest.display()))?;
+        let name = name(language, &text)
+            .with_context(|| format!("{} does not say what the adapter is called", manifest.display()))?;
         // It becomes the name of a file.
         super::name::check(&name).with_context(|| manifest.display().to_string())?;
         Ok(Self { language, name })
@@ -71,7 +76,11 @@ fn name(language: Language, manifest: &str) -> anyhow::Result<String> {
             .as_str()
             .map(str::to_owned),
         Language::Rust | Language::Python => {
-            let table = if language == Language::Rust { "package" } else { "project" };
+            let table = if language == Language::Rust {
+                "package"
+            } else {
+                "project"
+            };
             let manifest = DeTable::parse(manifest)?;
             let table = manifest.get_ref().get(table).map(Spanned::get_ref);
             let name = table.and_then(|table| table.get("name")).map(Spanned::get_ref);
@@ -111,7 +120,10 @@ mod test {
             (&[][..], "none of Cargo.toml, package.json, pyproject.toml"),
             (&[("Cargo.toml", "[workspace]")][..], "there is no name in it"),
             (&[("package.json", "{")][..], "package.json"),
-            (&[("package.json", "{\"name\":\"@me/x\"}")][..], "cannot be an adapter's name"),
+            (
+                &[("package.json", "{\"name\":\"@me/x\"}")][..],
+                "cannot be an adapter's name",
+            ),
         ] {
             let error = find(files).unwrap_err();
             assert!(error.contains(says), "{error}");

@@ -43,12 +43,15 @@ pub(super) fn componentize_py(folder: &Path) -> anyhow::Result<PathBuf> {
 
 /// componentize-js, from the project's packages or the `PATH`.
 pub(super) fn componentize_js(folder: &Path) -> anyhow::Result<PathBuf> {
-    let node =
-        on_path("node").with_context(|| format!("Node.js is missing: install version {NODE} or later, as https://nodejs.org says"))?;
+    let node = on_path("node")
+        .with_context(|| format!("Node.js is missing: install version {NODE} or later, as https://nodejs.org says"))?;
     let version = output(Command::new(node).arg("--version")).unwrap_or_default();
     let version = version.trim().trim_start_matches('v');
     if minor(version).0 < NODE {
-        bail!("Node.js is of version {version:?}, and componentize-js needs {NODE} or later, as https://nodejs.org has it");
+        bail!(
+            "Node.js is of version {version:?}, and componentize-js needs {NODE} or later, as https://nodejs.org has \
+             it"
+        );
     }
     within(&folder.join("node_modules/.bin"), "componentize-js")
         .or_else(|| on_path("componentize-js"))

@@ -11,8 +11,9 @@ use std::sync::Arc;
 /// Arguments of `coordinator check`.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-The checks work in namespaces of their own, named suite-…, and remove them again; the cluster's own is left alone. The user of the \
-configuration must be allowed to use them. One check needs somebody to restart the server, and is left out.
+The checks work in namespaces of their own, named suite-…, and remove them again; the cluster's own is left alone. The \
+                        user of the configuration must be allowed to use them. One check needs somebody to restart \
+                        the server, and is left out.
 
 Exit codes: 0 the server keeps the contract, 1 it could not be asked, 3 it breaks the contract.")]
 pub(super) struct Check {
@@ -33,5 +34,9 @@ pub(super) fn run(args: &Check) -> anyhow::Result<Exit> {
         config.name = space.as_str().to_owned();
         Box::pin(async move { Ok(cluster::connect(&config).await? as Arc<dyn Coordinator>) })
     }));
-    trial::conduct(&scratch, trial::examine(scratch.clone(), args.quick), args.output.format)
+    trial::conduct(
+        &scratch,
+        trial::examine(scratch.clone(), args.quick),
+        args.output.format,
+    )
 }

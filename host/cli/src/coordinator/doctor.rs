@@ -13,7 +13,10 @@ use std::time::Duration;
 
 /// Arguments of `coordinator doctor`.
 #[derive(Args, Debug)]
-#[command(after_help = "Exit codes: 0 nothing is wrong, warnings included; 1 it could not be asked; 3 something must not stay so.")]
+#[command(
+    after_help = "Exit codes: 0 nothing is wrong, warnings included; 1 it could not be asked; 3 something must not \
+                  stay so."
+)]
 pub(super) struct Doctor {
     #[command(flatten)]
     which: Which,
@@ -52,14 +55,24 @@ pub(super) async fn run(args: &Doctor) -> anyhow::Result<Exit> {
         line(&format!("{kind} at {location}\n"))?;
         show(&findings)?;
     }
-    Ok(if worst == Some(Verdict::Bad) { Exit::Unhealthy } else { Exit::Ok })
+    Ok(if worst == Some(Verdict::Bad) {
+        Exit::Unhealthy
+    } else {
+        Exit::Ok
+    })
 }
 
 /// Whether the cluster's safety distance covers by how much the server's times may be wrong.
 fn margin(config: &ClusterConfig, coordinator: &dyn Coordinator) -> Finding {
-    let (margin, uncertainty) = (Duration::from_millis(config.timing.margin), coordinator.clock_uncertainty());
+    let (margin, uncertainty) = (
+        Duration::from_millis(config.timing.margin),
+        coordinator.clock_uncertainty(),
+    );
     match MarginError::check(margin, uncertainty, || coordinator.location()) {
-        Ok(()) => Finding::good("margin", format!("{margin:?}, and its times may be wrong by {uncertainty:?}")),
+        Ok(()) => Finding::good(
+            "margin",
+            format!("{margin:?}, and its times may be wrong by {uncertainty:?}"),
+        ),
         Err(error) => {
             let found = format!("{margin:?}, but its times may be wrong by {uncertainty:?}: nodes refuse it");
             Finding::bad("margin", found, error.remedy())
@@ -67,7 +80,8 @@ fn margin(config: &ClusterConfig, coordinator: &dyn Coordinator) -> Finding {
     }
 }
 
-/// What the backend found when it was opened, if that is why it was not. Anything else is an error: nobody could be asked.
+/// What the backend found when it was opened, if that is why it was not. Anything else is an error: nobody could be
+/// asked.
 fn refused(error: anyhow::Error) -> anyhow::Result<(String, Vec<Finding>)> {
     match error.downcast::<BackendError>()? {
         BackendError::Broker {
@@ -75,7 +89,11 @@ fn refused(error: anyhow::Error) -> anyhow::Result<(String, Vec<Finding>)> {
             ..
         } => Ok((
             location,
-            vec![Finding::bad("safety", "not safe to coordinate with, so nodes refuse it", why)],
+            vec![Finding::bad(
+                "safety",
+                "not safe to coordinate with, so nodes refuse it",
+                why,
+            )],
         )),
         other => Err(other.into()),
     }

@@ -1,4 +1,5 @@
-//! `shardwright coordinator`: a look at the server behind the cluster. Does it keep the contract, is it set up well, what is said on it?
+//! `shardwright coordinator`: a look at the server behind the cluster. Does it keep the contract, is it set up well,
+//! what is said on it?
 
 mod check;
 mod doctor;

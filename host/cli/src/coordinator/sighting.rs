@@ -27,7 +27,11 @@ pub(super) enum Sighting {
         meaning: Option<&'static str>,
     },
     /// A sender's numbers have a hole.
-    Missing { origin: Option<u32>, topic: String, lost: u64 },
+    Missing {
+        origin: Option<u32>,
+        topic: String,
+        lost: u64,
+    },
     /// The backend says that messages were lost; 0 if it cannot tell how many.
     Gap { lost: u64 },
     /// A message of another cluster.
@@ -37,7 +41,11 @@ pub(super) enum Sighting {
     /// No message of a node, or one that came by another topic than it was sent to.
     Malformed { topic: String, bytes: usize },
     /// A message that was numbered lower than one before it: a replay or a straggler.
-    Stale { origin: Option<u32>, topic: String, sequence: u64 },
+    Stale {
+        origin: Option<u32>,
+        topic: String,
+        sequence: u64,
+    },
 }
 
 /// What was seen altogether.
@@ -126,7 +134,11 @@ impl Watcher {
             Some((known, newest, _)) if (life, sequence) <= (known, newest) => {
                 self.counts.stale += 1;
                 let topic = topic.clone();
-                return vec![Sighting::Stale { origin, topic, sequence }];
+                return vec![Sighting::Stale {
+                    origin,
+                    topic,
+                    sequence,
+                }];
             }
             // Each command of an operator is a life of its own, and says one thing.
             _ if origin.is_none() => 0,
@@ -214,7 +226,11 @@ mod test {
         assert_eq!(take(8, 1), 0, "a new life");
         assert_eq!(take(9, 3), 2, "a new life whose beginning is missing");
         assert_eq!(watcher.take(&Delivery::Gap { lost: 0 }), [Sighting::Gap { lost: 0 }]);
-        assert_eq!(missing(&watcher.take(&envelope("here", 2, 9, 30, "app/t"))), 0, "told already");
+        assert_eq!(
+            missing(&watcher.take(&envelope("here", 2, 9, 30, "app/t"))),
+            0,
+            "told already"
+        );
         assert_eq!(missing(&watcher.take(&envelope("here", 2, 9, 32, "app/t"))), 1);
         let expected = Counts {
             messages: 7,
@@ -233,12 +249,17 @@ mod test {
             topic: "t".into(),
             payload: Bytes::from_static(payload),
         };
-        assert!(matches!(&watcher.take(&envelope("there", 1, 1, 1, "t"))[..], [Sighting::Foreign { cluster, .. }] if cluster == "there"));
+        assert!(
+            matches!(&watcher.take(&envelope("there", 1, 1, 1, "t"))[..], [Sighting::Foreign { cluster, .. }] if cluster == "there")
+        );
         assert!(matches!(
             &watcher.take(&raw(&[9, 9]))[..],
             [Sighting::OtherRelease { version: 9, .. }]
         ));
-        assert!(matches!(&watcher.take(&raw(&[1, 9]))[..], [Sighting::Malformed { bytes: 2, .. }]));
+        assert!(matches!(
+            &watcher.take(&raw(&[1, 9]))[..],
+            [Sighting::Malformed { bytes: 2, .. }]
+        ));
         watcher.take(&envelope("here", 1, 1, 2, "t"));
         assert!(matches!(
             &watcher.take(&envelope("here", 1, 1, 1, "t"))[..],

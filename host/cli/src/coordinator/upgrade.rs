@@ -21,9 +21,11 @@ const MAX_FILE: u64 = 64 << 20;
 /// Arguments of `coordinator upgrade`.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-The new component is compared with the one that the configuration names by `path`, then keeps the contract in scratch namespaces, named suite-…, of \
-the configured server, and opens the cluster's own. Then it takes the place of that file, which is kept as NAME.previous.wasm. Nodes that run take it \
-up on SIGHUP: see `shardwright coordinator status`. One that asks for more is taken up by nodes that are started again.
+The new component is compared with the one that the configuration names by `path`, then keeps the contract in scratch \
+                        namespaces, named suite-…, of the configured server, and opens the cluster's own. Then it \
+                        takes the place of that file, which is kept as NAME.previous.wasm. Nodes that run take it up \
+                        on SIGHUP: see `shardwright coordinator status`. One that asks for more is taken up by nodes \
+                        that are started again.
 
 Exit codes: 0 done, 1 it could not be done, 3 the new component is refused, and nothing was changed.")]
 pub(super) struct Upgrade {
@@ -56,7 +58,8 @@ pub(super) async fn run(args: &Upgrade) -> anyhow::Result<Exit> {
     let (config, _) = args.which.meant()?;
     let CoordinatorConfig::Component(section) = &config.coordinator else {
         bail!(
-            "the coordinator is of type \"{}\": only an adapter, a section of type \"component\", is upgraded like this",
+            "the coordinator is of type \"{}\": only an adapter, a section of type \"component\", is upgraded like \
+             this",
             config.coordinator.kind()
         );
     };
@@ -66,8 +69,12 @@ pub(super) async fn run(args: &Upgrade) -> anyhow::Result<Exit> {
             section.id
         );
     };
-    let old = adapter_component(&of_file(section, path)).await.context("the present component")?;
-    let new = adapter_component(&of_file(section, &args.new)).await.context("the new component")?;
+    let old = adapter_component(&of_file(section, path))
+        .await
+        .context("the present component")?;
+    let new = adapter_component(&of_file(section, &args.new))
+        .await
+        .context("the new component")?;
     line(&format!(
         "present  {} {}, sha256:{}, {}",
         old.name(),
@@ -98,7 +105,10 @@ pub(super) async fn run(args: &Upgrade) -> anyhow::Result<Exit> {
         return Ok(Exit::Ok);
     }
     let kept = replace(path, &args.new, new.digest())?;
-    line(&format!("\nIt is in place; the former one is kept as {}.", kept.display()))?;
+    line(&format!(
+        "\nIt is in place; the former one is kept as {}.",
+        kept.display()
+    ))?;
     line(how(pinned.is_some(), more))?;
     Ok(Exit::Ok)
 }
@@ -130,7 +140,11 @@ async fn judge(
         return refused(UpgradeError::Name { old, new }.to_string());
     }
     let told = Password::new(section.config.expose());
-    let secrets: Vec<_> = section.secrets.iter().map(|secret| Password::new(secret.expose())).collect();
+    let secrets: Vec<_> = section
+        .secrets
+        .iter()
+        .map(|secret| Password::new(secret.expose()))
+        .collect();
     let differences = match Differences::between(&old, new, &told, &secrets).await {
         Ok(differences) => differences,
         Err(error) => return refused(error.to_string()),
@@ -142,8 +156,9 @@ async fn judge(
     {
         let digest = new.digest();
         return refused(format!(
-            "[store.\"{}\"] pins the digest of another component, and nodes would not start with this one. If you trust it, write\n\n  digest = \
-             \"sha256:{digest}\"\n\nthere, in the configuration of every node, and run this again",
+            "[store.\"{}\"] pins the digest of another component, and nodes would not start with this one. If you \
+             trust it, write\n\n  digest = \"sha256:{digest}\"\n\nthere, in the configuration of every node, and run \
+             this again",
             section.id
         ));
     }
@@ -151,7 +166,11 @@ async fn judge(
     let texts: Vec<_> = section.grants.iter().map(ToString::to_string).collect();
     let granted = Grants::parse(texts.iter().map(String::as_str))?;
     let missing: Vec<_> = match new.requires_masked(&told, &secrets).await {
-        Ok(wanted) => granted.missing(&wanted).iter().map(|grant| format!("\"{grant}\"")).collect(),
+        Ok(wanted) => granted
+            .missing(&wanted)
+            .iter()
+            .map(|grant| format!("\"{grant}\""))
+            .collect(),
         Err(error) => return refused(error.to_string()),
     };
     if !missing.is_empty() {
@@ -167,7 +186,9 @@ async fn judge(
         ));
     }
     if more && !args.accept_grants {
-        return refused("it asks for more than the present one; look at it, then accept that with --accept-grants".to_owned());
+        return refused(
+            "it asks for more than the present one; look at it, then accept that with --accept-grants".to_owned(),
+        );
     }
     line("\nTrying it in scratch namespaces …")?;
     let adapter = open_component(section, old, Namespace::new(&config.name)?).await;
@@ -190,7 +211,10 @@ fn show(differences: &Differences) -> anyhow::Result<()> {
     if lines.is_empty() {
         line("\nIt asks for the same as the present one.")?;
     } else {
-        line(&format!("\nWhat it asks for, compared with the present one:\n{}", lines.join("\n")))?;
+        line(&format!(
+            "\nWhat it asks for, compared with the present one:\n{}",
+            lines.join("\n")
+        ))?;
     }
     Ok(())
 }
@@ -231,8 +255,8 @@ const fn how(pinned: bool, more: bool) -> &'static str {
     } else if more {
         "A node that runs never accepts more than before: start those that use this file again, one after the other."
     } else {
-        "Send SIGHUP to the nodes that use this file, one after the other: each tries it once more, and goes on without losing its shards. \
-         `shardwright coordinator status` shows the version that each runs."
+        "Send SIGHUP to the nodes that use this file, one after the other: each tries it once more, and goes on \
+         without losing its shards. `shardwright coordinator status` shows the version that each runs."
     }
 }
 
@@ -257,7 +281,11 @@ mod test {
         let mode = fs::metadata(at("real/a.wasm")).expect("there").permissions().mode();
         assert_eq!(mode & 0o777, 0o640);
         assert!(at("a.wasm").is_symlink());
-        assert_eq!(fs::read_dir(at("real")).expect("read").count(), 2, "nothing else is left");
+        assert_eq!(
+            fs::read_dir(at("real")).expect("read").count(),
+            2,
+            "nothing else is left"
+        );
         let error = replace(&at("a.wasm"), &at("new"), Digest::of(b"other")).expect_err("changed");
         assert!(error.to_string().contains("has changed"), "{error}");
         assert_eq!(read(&at("a.wasm")), "new");

@@ -104,7 +104,11 @@ fn show(sighting: &Sighting, as_json: bool) -> anyhow::Result<()> {
         Sighting::Foreign { cluster, topic } => format!("of another cluster, {cluster}, to {topic}"),
         Sighting::OtherRelease { version, topic } => format!("of another release (envelope {version}), to {topic}"),
         Sighting::Malformed { topic, bytes } => format!("{bytes} bytes that are no message of a node, to {topic}"),
-        Sighting::Stale { origin, topic, sequence } => format!("{:<9} {sequence:>7} again or late, to {topic}", who(*origin)),
+        Sighting::Stale {
+            origin,
+            topic,
+            sequence,
+        } => format!("{:<9} {sequence:>7} again or late, to {topic}", who(*origin)),
     };
     Ok(line(&format!("{}  {}", time(), plain(&text)))?)
 }

@@ -21,9 +21,9 @@ pub(crate) struct Demo {
     /// How many nodes
     #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=9))]
     nodes: u32,
-    /// Where the nodes meet: the address of a server, as in redis://HOST; a scratch cluster is made there, and removed at the end
-    /// [default: a sqlite file]. A password there shows in the list of processes: env:NAME and file:PATH stand for an address in a variable
-    /// or a file
+    /// Where the nodes meet: the address of a server, as in redis://HOST; a scratch cluster is made there, and removed
+    /// at the end [default: a sqlite file]. A password there shows in the list of processes: env:NAME and
+    /// file:PATH stand for an address in a variable or a file
     #[arg(long, value_name = "URL")]
     coordinator: Option<String>,
     #[command(flatten)]

@@ -41,7 +41,9 @@ pub(super) const VALIDITY_MS: u64 = 2_000;
 pub(super) const MARGIN_MS: u64 = 500;
 
 /// The hostnames, in the order in which the nodes are started.
-const HOSTS: [&str; 9] = ["alpha", "bravo", "charlie", "delta", "echo", "foxtrot", "golf", "hotel", "india"];
+const HOSTS: [&str; 9] = [
+    "alpha", "bravo", "charlie", "delta", "echo", "foxtrot", "golf", "hotel", "india",
+];
 
 /// The processes and what is known of them.
 pub(super) struct Stage {
@@ -79,9 +81,8 @@ impl Stage {
         let (tell, told) = channel();
         let yard = match &args.coordinator {
             None => Yard::new(program, &settings("demo", args.nodes))?,
-            Some(address) => {
-                Yard::new(program, &settings(&scratch_name("demo")?, args.nodes))?.meeting_at(place::section(&place::spelt(address)?)?)
-            }
+            Some(address) => Yard::new(program, &settings(&scratch_name("demo")?, args.nodes))?
+                .meeting_at(place::section(&place::spelt(address)?)?),
         };
         Ok(Self {
             screen,
@@ -121,8 +122,18 @@ impl Stage {
             return Ok(());
         };
         let erase = async { tokio::time::timeout(STEP, cluster.erase()).await };
-        let erased = self.handle.block_on(erase).context("it did not answer").and_then(|erased| erased);
-        erased.with_context(|| format!("the scratch cluster {} is left at {}", cluster.config.name, cluster.location()))
+        let erased = self
+            .handle
+            .block_on(erase)
+            .context("it did not answer")
+            .and_then(|erased| erased);
+        erased.with_context(|| {
+            format!(
+                "the scratch cluster {} is left at {}",
+                cluster.config.name,
+                cluster.location()
+            )
+        })
     }
 
     /// Starts the process of a node.
@@ -168,7 +179,11 @@ impl Stage {
     }
 
     /// Follows the cluster until `done` yields something. What is waited for, `what`, is named if it takes too long.
-    pub(super) fn until<T>(&mut self, what: &str, mut done: impl FnMut(&Self, &[Gain]) -> Option<T>) -> anyhow::Result<T> {
+    pub(super) fn until<T>(
+        &mut self,
+        what: &str,
+        mut done: impl FnMut(&Self, &[Gain]) -> Option<T>,
+    ) -> anyhow::Result<T> {
         self.follow(what, Some(self.step()), |stage, gains| done(stage, gains))
     }
 
@@ -180,7 +195,12 @@ impl Stage {
         }
     }
 
-    fn follow<T>(&mut self, what: &str, limit: Option<Duration>, mut done: impl FnMut(&Self, &[Gain]) -> Option<T>) -> anyhow::Result<T> {
+    fn follow<T>(
+        &mut self,
+        what: &str,
+        limit: Option<Duration>,
+        mut done: impl FnMut(&Self, &[Gain]) -> Option<T>,
+    ) -> anyhow::Result<T> {
         let (began, mut gains, mut drawn) = (Instant::now(), Vec::new(), None::<Instant>);
         loop {
             match self.told.recv_timeout(Duration::from_millis(50)) {
@@ -286,7 +306,8 @@ impl Stage {
                 }
             }
         }
-        let mut table = crate::output::Table::new(&["NODE", "HOSTNAME", "PROCESS", "STATUS", BALANCED, GROUPS, EVERYWHERE]);
+        let mut table =
+            crate::output::Table::new(&["NODE", "HOSTNAME", "PROCESS", "STATUS", BALANCED, GROUPS, EVERYWHERE]);
         for record in &sight.records {
             let id = record.node_id.get();
             let of = |role: &str| {

@@ -48,8 +48,8 @@ fn begin(stage: &mut Stage) -> anyhow::Result<()> {
     stage.screen.step(
         "begin",
         &format!(
-            "{nodes} nodes, each a process of its own, meet {place}. They share {SHARDS} shards of {BALANCED} evenly, and one\n\
-             shard each of purge.stores with a neighbour standing by; everybody does metrics.calculate."
+            "{nodes} nodes, each a process of its own, meet {place}. They share {SHARDS} shards of {BALANCED} evenly, \
+             and one\nshard each of purge.stores with a neighbour standing by; everybody does metrics.calculate."
         ),
         json!({ "nodes": nodes, "hosts": hosts, "place": place }),
     )?;
@@ -65,8 +65,8 @@ fn begin(stage: &mut Stage) -> anyhow::Result<()> {
     stage.screen.step(
         "grace",
         &format!(
-            "The store is new. It could replace one that was lost, whose users are still at work, so nobody joins before their sessions\n\
-             must have run out: {wait} ms."
+            "The store is new. It could replace one that was lost, whose users are still at work, so nobody joins \
+             before their sessions\nmust have run out: {wait} ms."
         ),
         json!({ "waitMs": wait }),
     )?;
@@ -86,7 +86,14 @@ fn settle(stage: &mut Stage) -> anyhow::Result<Check> {
     let (least, most) = (SHARDS / nodes, SHARDS.div_ceil(nodes));
     let counts = stage.until("the shards to be shared evenly", |stage, _| {
         let owned = stage.all_shards().all(|shard| stage.audit.holder(&shard).is_some());
-        let count = |host: &&str| stage.audit.held_by(host).iter().filter(|(role, _)| role == BALANCED).count();
+        let count = |host: &&str| {
+            stage
+                .audit
+                .held_by(host)
+                .iter()
+                .filter(|(role, _)| role == BALANCED)
+                .count()
+        };
         let counts: BTreeMap<&str, usize> = stage.hosts.iter().map(|host| (*host, count(host))).collect();
         let even = counts.values().all(|n| (least as usize..=most as usize).contains(n));
         // Static groups name the nodes by id: each acts on the shard of its own.
@@ -98,7 +105,10 @@ fn settle(stage: &mut Stage) -> anyhow::Result<Check> {
     })?;
     stage.screen.keep()?;
     let shares: Vec<_> = counts.iter().map(|(host, n)| format!("{host} {n}")).collect();
-    let text = format!("Every shard has an owner. {BALANCED} is balanced: {}.", shares.join(", "));
+    let text = format!(
+        "Every shard has an owner. {BALANCED} is balanced: {}.",
+        shares.join(", ")
+    );
     stage.screen.step("settled", &text, json!({ "shares": counts }))?;
     Ok(Check {
         name: "every shard found an owner, evenly",
@@ -109,7 +119,11 @@ fn settle(stage: &mut Stage) -> anyhow::Result<Check> {
 /// The node to be killed: the leader, the hardest case, with what it owns.
 fn victim(stage: &mut Stage) -> anyhow::Result<(String, BTreeSet<ShardName>)> {
     let sight = stage.look()?;
-    let leader = sight.records.iter().find(|record| record.leader).or_else(|| sight.records.first());
+    let leader = sight
+        .records
+        .iter()
+        .find(|record| record.leader)
+        .or_else(|| sight.records.first());
     let host = leader.context("there is no node")?.hostname.clone();
     let owned = stage.audit.held_by(&host);
     Ok((host, owned))
@@ -133,8 +147,8 @@ fn kill(stage: &mut Stage, host: &str, owned: &BTreeSet<ShardName>) -> anyhow::R
     stage.screen.step(
         "kill",
         &format!(
-            "\nkill -9 {pid}: {host}, which leads, is dead with {} shards. Nobody can tell that from being slow, so they wait until its\n\
-             session has run out: {} ms from now.",
+            "\nkill -9 {pid}: {host}, which leads, is dead with {} shards. Nobody can tell that from being slow, so \
+             they wait until its\nsession has run out: {} ms from now.",
             owned.len(),
             bound.saturating_sub(died)
         ),
@@ -184,7 +198,10 @@ fn restart(stage: &mut Stage, host: &str, owned: &BTreeSet<ShardName>) -> anyhow
         })
     })?;
     stage.screen.keep()?;
-    let (same_id, same_shards) = (stage.ids.get(host) == former.as_ref(), stage.audit.held_by(host) == *owned);
+    let (same_id, same_shards) = (
+        stage.ids.get(host) == former.as_ref(),
+        stage.audit.held_by(host) == *owned,
+    );
     let took = at.saturating_sub(began);
     let text = format!(
         "{host} has its id and its {} shards back, {took} ms after it was started.",
@@ -204,7 +221,8 @@ fn restart(stage: &mut Stage, host: &str, owned: &BTreeSet<ShardName>) -> anyhow
 fn linger(stage: &mut Stage) -> anyhow::Result<()> {
     let config = stage.yard.config(stage.hosts[0])?;
     let text = format!(
-        "\nThe cluster stays until Ctrl-C. Look around in it from another terminal:\n    shardwright nodes --config {0}\n    shardwright roles show {BALANCED} --config {0}",
+        "\nThe cluster stays until Ctrl-C. Look around in it from another terminal:\n    shardwright nodes --config \
+         {0}\n    shardwright roles show {BALANCED} --config {0}",
         config.display()
     );
     stage.screen.step("keep", &text, json!({ "config": config }))?;
@@ -253,7 +271,10 @@ fn summary(stage: &mut Stage, began: Instant, mut checks: Vec<Check>) -> anyhow:
 }
 
 fn names(shards: &BTreeSet<ShardName>) -> Value {
-    shards.iter().map(|(role, shard)| json!({ "role": role, "shard": shard })).collect()
+    shards
+        .iter()
+        .map(|(role, shard)| json!({ "role": role, "shard": shard }))
+        .collect()
 }
 
 /// `a − b`.

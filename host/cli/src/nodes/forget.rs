@@ -63,12 +63,19 @@ pub(super) async fn run(cluster: &Cluster, names: &[String], format: Format) -> 
         cluster.hint(sight.now).await;
         if format != Format::Json {
             let name = plain(&removed.hostname);
-            line(&format!("node {id} ({name}) is forgotten; removed: {}", removed.removed.join("; ")))?;
+            line(&format!(
+                "node {id} ({name}) is forgotten; removed: {}",
+                removed.removed.join("; ")
+            ))?;
         }
         outcome.forgotten.push(removed);
     }
     show(&outcome, format)?;
-    Ok(if outcome.left.is_empty() { Exit::Ok } else { Exit::Unhealthy })
+    Ok(if outcome.left.is_empty() {
+        Exit::Ok
+    } else {
+        Exit::Unhealthy
+    })
 }
 
 fn ended(sight: &Sight) -> Vec<NodeId> {
@@ -80,7 +87,12 @@ fn show(outcome: &Forgotten, format: Format) -> anyhow::Result<()> {
     if format == Format::Json {
         return output::json(outcome);
     }
-    for LeftOut { node_id, hostname, reason } in &outcome.left {
+    for LeftOut {
+        node_id,
+        hostname,
+        reason,
+    } in &outcome.left
+    {
         line(&format!("node {node_id} ({}) {reason}", plain(hostname)))?;
     }
     if outcome.forgotten.is_empty() && outcome.left.is_empty() {
@@ -91,8 +103,8 @@ fn show(outcome: &Forgotten, format: Format) -> anyhow::Result<()> {
 
 /// Removes what is stored about a node that is gone.
 ///
-/// The id goes first: from then on nobody can join under it as this host. The host goes next; if it has come back meanwhile, the id is
-/// given back to it. Its session goes last, since the plans are read against it.
+/// The id goes first: from then on nobody can join under it as this host. The host goes next; if it has come back
+/// meanwhile, the id is given back to it. Its session goes last, since the plans are read against it.
 async fn remove(cluster: &Cluster, sight: &Sight, id: NodeId) -> anyhow::Result<Removed> {
     let host = sight.record(id)?.hostname.clone();
     let seen = sight.view.sessions.get(&id).context("it has no session")?;
@@ -110,7 +122,8 @@ async fn remove(cluster: &Cluster, sight: &Sight, id: NodeId) -> anyhow::Result<
         removed.push(format!("its claim to the id {id}, which another host may now lease"));
     }
     let host_key = Key::Host(host.clone());
-    let points_here = |entry: &Entry<Value>| matches!(&entry.value, Value::Host(host) if host.id.is_none_or(|at| at == id));
+    let points_here =
+        |entry: &Entry<Value>| matches!(&entry.value, Value::Host(host) if host.id.is_none_or(|at| at == id));
     if let Some(entry) = cluster.get(&host_key).await?.filter(points_here) {
         let resumed = matches!(&entry.value, Value::Host(host) if host.session != Some(seen.entry.value.session));
         if resumed || !cluster.remove(&host_key, entry.revision).await? {
@@ -119,7 +132,10 @@ async fn remove(cluster: &Cluster, sight: &Sight, id: NodeId) -> anyhow::Result<
             }
             return Err(came_back());
         }
-        removed.push(format!("the hostname {}, which gets a new id if it ever comes back", plain(&host)));
+        removed.push(format!(
+            "the hostname {}, which gets a new id if it ever comes back",
+            plain(&host)
+        ));
     }
     if let Some(entry) = said
         && cluster.remove(&Key::Node(id), entry.revision).await?
@@ -149,12 +165,17 @@ fn refusal(sight: &Sight, id: NodeId, session: &Entry<Session>) -> Option<String
     }
     if session.value.ended.is_none() {
         return Some(
-            "does not answer, and no other node has ended its session yet: start another node, which does so in a moment".to_owned(),
+            "does not answer, and no other node has ended its session yet: start another node, which does so in a \
+             moment"
+                .to_owned(),
         );
     }
     // Until then a leader that has not read of the end could still write a plan that names it.
     if age(session.written) < taker {
-        return Some(format!("has only just ended: try again in {}", Span(taker - age(session.written))));
+        return Some(format!(
+            "has only just ended: try again in {}",
+            Span(taker - age(session.written))
+        ));
     }
     let holds = sight.view.plans.iter().filter_map(|((role, _), (_, part))| {
         let held = (0..part.holders.len())
@@ -165,7 +186,8 @@ fn refusal(sight: &Sight, id: NodeId, session: &Entry<Session>) -> Option<String
     let holds: Vec<_> = holds.collect();
     if !holds.is_empty() {
         return Some(format!(
-            "is still named as the one that acts on {}: a live node takes them over within moments, so start one that may have them",
+            "is still named as the one that acts on {}: a live node takes them over within moments, so start one that \
+             may have them",
             holds.join(", ")
         ));
     }

@@ -25,7 +25,12 @@ pub(super) fn of_drain(cluster: &Cluster, sight: &Sight, nodes: &[NodeId]) -> Ve
     let stranded = shards::roles(cluster, sight).into_iter().filter_map(|role| {
         let owners = Owners::of(&role, sight);
         let lost = |shard: &&shards::Shard| owners.any(shard, &[]) && !owners.any(shard, &drained);
-        let shards: Vec<u32> = role.every_shard().iter().filter(lost).map(|shard| shard.shard).collect();
+        let shards: Vec<u32> = role
+            .every_shard()
+            .iter()
+            .filter(lost)
+            .map(|shard| shard.shard)
+            .collect();
         (!shards.is_empty()).then(|| Stranded {
             shards: ranges(&shards),
             count: shards.len(),
@@ -56,8 +61,17 @@ pub(super) fn warn(cluster: &Cluster, stranded: &[Stranded], format: Format) -> 
 }
 
 fn tell(cluster: &Cluster, stranded: &[Stranded]) -> anyhow::Result<()> {
-    line("Nobody else may take these shards: they stay where they are, and nobody acts on them once that node is stopped:")?;
-    for Stranded { role, shards, count, of } in stranded {
+    line(
+        "Nobody else may take these shards: they stay where they are, and nobody acts on them once that node is \
+         stopped:",
+    )?;
+    for Stranded {
+        role,
+        shards,
+        count,
+        of,
+    } in stranded
+    {
         line(&format!("  {}: {shards} ({count} of {of})", plain(role)))?;
     }
     if !cluster.configured {

@@ -26,7 +26,16 @@ pub(super) fn show(cluster: &Cluster, sight: &Sight, format: Format, all: bool) 
         )?,
         Format::Json => output::json(&sight.records.iter().map(Known::of).collect::<Vec<_>>())?,
         Format::Table => {
-            let mut table = Table::new(&["ID", "HOSTNAME", "STATUS", "LAST RENEWAL", "ACTING", "TAKING", "STANDBY", "NOTES"]);
+            let mut table = Table::new(&[
+                "ID",
+                "HOSTNAME",
+                "STATUS",
+                "LAST RENEWAL",
+                "ACTING",
+                "TAKING",
+                "STANDBY",
+                "NOTES",
+            ]);
             for record in &sight.records {
                 let known = Known::of(record);
                 table.row([
@@ -62,7 +71,11 @@ pub(super) fn show(cluster: &Cluster, sight: &Sight, format: Format, all: bool) 
             for record in &sight.records {
                 let age = Span(sight.now.since(record.last_renewal));
                 let info = &record.info;
-                let labels: Vec<_> = info.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+                let labels: Vec<_> = info
+                    .labels
+                    .iter()
+                    .map(|(key, value)| format!("{key}={value}"))
+                    .collect();
                 table.row([
                     record.node_id.to_string(),
                     record.hostname.clone(),
@@ -85,7 +98,8 @@ pub(super) fn show(cluster: &Cluster, sight: &Sight, format: Format, all: bool) 
     }
     if let (Some(left), Format::Table | Format::Wide) = (sight.grace(), format) {
         line(&format!(
-            "Grace: the store is new, or may have lost its last writes. Nobody joins, and nothing is granted, for another {}.",
+            "Grace: the store is new, or may have lost its last writes. Nobody joins, and nothing is granted, for \
+             another {}.",
             Span(left)
         ))?;
     }

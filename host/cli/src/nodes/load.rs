@@ -33,8 +33,14 @@ impl Load {
                         .chain(others)
                         .for_each(|id| loads.entry(id).or_default().acting += 1),
                     Mode::Primary => {
-                        shard.primary.into_iter().for_each(|id| loads.entry(id).or_default().acting += 1);
-                        shard.target.into_iter().for_each(|id| loads.entry(id).or_default().taking += 1);
+                        shard
+                            .primary
+                            .into_iter()
+                            .for_each(|id| loads.entry(id).or_default().acting += 1);
+                        shard
+                            .target
+                            .into_iter()
+                            .for_each(|id| loads.entry(id).or_default().taking += 1);
                         others
                             .filter(|id| Some(*id) != shard.target && live.contains(id))
                             .for_each(|id| loads.entry(id).or_default().standby += 1);

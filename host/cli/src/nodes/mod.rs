@@ -62,11 +62,12 @@ struct Named {
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
-The order stands until `undrain`, also if this command is interrupted or the node restarts. A node whose shards nobody else may take keeps acting \
-on them until it is stopped; then nobody does. Where this is so, it is said, and nothing is ordered without --force.
+The order stands until `undrain`, also if this command is interrupted or the node restarts. A node whose shards nobody \
+                        else may take keeps acting on them until it is stopped; then nobody does. Where this is so, \
+                        it is said, and nothing is ordered without --force.
 
-Exit codes: 0 ordered, and with --wait: nothing is left there; 1 it could not be ordered; 3 ordered, but with --wait: something stays there, or the \
-time is over; 4 refused without --force, nothing was changed.")]
+Exit codes: 0 ordered, and with --wait: nothing is left there; 1 it could not be ordered; 3 ordered, but with --wait: \
+                        something stays there, or the time is over; 4 refused without --force, nothing was changed.")]
 struct Drain {
     /// The nodes, by id or hostname
     #[arg(value_name = "NODE", required = true, value_parser = targets::node)]
@@ -146,5 +147,9 @@ async fn drain(args: &Drain) -> anyhow::Result<Exit> {
         given.drained = Some(wait::until_empty(&cluster, &nodes, args.timeout, format).await?);
     }
     given.show(format)?;
-    Ok(if given.drained == Some(false) { Exit::Unhealthy } else { Exit::Ok })
+    Ok(if given.drained == Some(false) {
+        Exit::Unhealthy
+    } else {
+        Exit::Ok
+    })
 }

@@ -77,7 +77,13 @@ impl Given {
 }
 
 /// Gives the order to these nodes, one after the other.
-pub(super) async fn give(cluster: &Cluster, sight: &Sight, order: Order, nodes: &[NodeId], format: Format) -> anyhow::Result<Given> {
+pub(super) async fn give(
+    cluster: &Cluster,
+    sight: &Sight,
+    order: Order,
+    nodes: &[NodeId],
+    format: Format,
+) -> anyhow::Result<Given> {
     let mut given = Given {
         order: order.word(),
         nodes: Vec::new(),

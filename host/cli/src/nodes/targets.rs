@@ -32,7 +32,10 @@ fn one(records: &[NodeRecord], name: &str) -> anyhow::Result<NodeId> {
     }
     // Hostnames are lower case, and end in no dot, wherever they come from.
     let name = name.trim_end_matches('.');
-    let named: Vec<&NodeRecord> = records.iter().filter(|record| record.hostname.eq_ignore_ascii_case(name)).collect();
+    let named: Vec<&NodeRecord> = records
+        .iter()
+        .filter(|record| record.hostname.eq_ignore_ascii_case(name))
+        .collect();
     let live = named.iter().find(|record| record.ended.is_none());
     match (live, &named[..]) {
         // One of them is what a host left behind that has another id now.
@@ -93,8 +96,14 @@ mod test {
         assert_eq!(find("MAIL-1."), Ok(2));
         assert_eq!(find("4"), Ok(4), "an id comes before a hostname");
         assert_eq!(find("mail-4"), Ok(4));
-        assert_eq!(find("mail-5"), Err("mail-5 had several ids: name one of 5, 6".to_owned()));
-        assert!(find("9").is_err_and(|error| error.starts_with("there is no node 9; there are: 1 (mail-1), 2 (mail-1), 3 (4)")));
+        assert_eq!(
+            find("mail-5"),
+            Err("mail-5 had several ids: name one of 5, 6".to_owned())
+        );
+        assert!(
+            find("9")
+                .is_err_and(|error| error.starts_with("there is no node 9; there are: 1 (mail-1), 2 (mail-1), 3 (4)"))
+        );
         assert!(node(" ").is_err() && node("0").is_err() && node("mail-1").is_ok());
     }
 }

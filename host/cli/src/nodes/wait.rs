@@ -18,7 +18,12 @@ const LOOK: Duration = Duration::from_millis(250);
 const SAY: Duration = Duration::from_secs(5);
 
 /// Waits until nothing is left on the nodes. False if something stays there, or the time is over.
-pub(super) async fn until_empty(cluster: &Cluster, nodes: &[NodeId], limit: Option<Duration>, format: Format) -> anyhow::Result<bool> {
+pub(super) async fn until_empty(
+    cluster: &Cluster,
+    nodes: &[NodeId],
+    limit: Option<Duration>,
+    format: Format,
+) -> anyhow::Result<bool> {
     let begun = Instant::now();
     let mut said: Option<(String, Instant)> = None;
     loop {
@@ -31,12 +36,18 @@ pub(super) async fn until_empty(cluster: &Cluster, nodes: &[NodeId], limit: Opti
             return Ok(true);
         }
         let text = describe(&sight, &left);
-        if said.as_ref().is_none_or(|(before, at)| *before != text || at.elapsed() >= SAY) {
+        if said
+            .as_ref()
+            .is_none_or(|(before, at)| *before != text || at.elapsed() >= SAY)
+        {
             say(format, &format!("{text}, after {took}"))?;
             said = Some((text.clone(), Instant::now()));
         }
         if stays(&sight, &roles, nodes) {
-            say(format, "what is left nobody else may take: it stays there. The order stands")?;
+            say(
+                format,
+                "what is left nobody else may take: it stays there. The order stands",
+            )?;
             return Ok(false);
         }
         if limit.is_some_and(|limit| begun.elapsed() >= limit) {
@@ -68,7 +79,10 @@ fn left(sight: &Sight, roles: &[RoleView<'_>], nodes: &[NodeId]) -> Left {
 
 fn describe(sight: &Sight, left: &Left) -> String {
     let nodes = left.iter().map(|(id, roles)| {
-        let each: Vec<_> = roles.iter().map(|(role, count)| format!("{} {count}", plain(role))).collect();
+        let each: Vec<_> = roles
+            .iter()
+            .map(|(role, count)| format!("{} {count}", plain(role)))
+            .collect();
         let all: u32 = roles.values().sum();
         format!("node {}: {all} left: {}", plain(&sight.label(*id)), each.join(", "))
     });

@@ -1,12 +1,14 @@
 //! Addresses of servers that an adapter speaks to: `etcd://HOST,HOST` and `postgresql://USER:PASSWORD@HOST/DATABASE`.
 //!
-//! What is said about an address never shows a part of it that may be a password, also where a password is what breaks it.
+//! What is said about an address never shows a part of it that may be a password, also where a password is what breaks
+//! it.
 
 use super::quoted;
 use super::text::{decoded, find};
 use anyhow::{Context, anyhow, bail};
 
-const ETCD: &str = "etcd://USER:PASSWORD@HOST:2379,HOST:2379, with TLS as etcds, without user and password where etcd asks for none";
+const ETCD: &str =
+    "etcd://USER:PASSWORD@HOST:2379,HOST:2379, with TLS as etcds, without user and password where etcd asks for none";
 
 const POSTGRESQL: &str = "postgresql://USER:PASSWORD@HOST:5432/DATABASE, with TLS as …/DATABASE?sslmode=require";
 
@@ -32,12 +34,16 @@ fn etcd_section(rest: &str, tls: bool) -> anyhow::Result<String> {
     };
     let endpoint = |host: &&str| {
         let (host, port) = host_and_port(host, 2379)?;
-        Ok(quoted(&format!("{}://{host}:{port}", if tls { "https" } else { "http" })))
+        Ok(quoted(&format!(
+            "{}://{host}:{port}",
+            if tls { "https" } else { "http" }
+        )))
     };
     let endpoints: Vec<_> = parts.hosts().iter().map(endpoint).collect::<anyhow::Result<_>>()?;
     let endpoints = endpoints.join(", ");
     Ok(format!(
-        "type = \"component\"\nadapter = \"etcd\"\nallow = [{endpoints}]\nconfig = {{ endpoints = [{endpoints}]{login} }}\n"
+        "type = \"component\"\nadapter = \"etcd\"\nallow = [{endpoints}]\nconfig = {{ endpoints = \
+         [{endpoints}]{login} }}\n"
     ))
 }
 
@@ -63,8 +69,8 @@ fn postgresql_section(rest: &str) -> anyhow::Result<String> {
         .map(|password| format!(", password = {}", quoted(&password)))
         .unwrap_or_default();
     Ok(format!(
-        "type = \"component\"\nadapter = \"postgresql\"\nallow = [{grant}]\n\
-         config = {{ host = {host}, port = {port}, database = {database}, user = {user}{password}, tls = {tls} }}\n"
+        "type = \"component\"\nadapter = \"postgresql\"\nallow = [{grant}]\nconfig = {{ host = {host}, port = {port}, \
+         database = {database}, user = {user}{password}, tls = {tls} }}\n"
     ))
 }
 
@@ -87,7 +93,8 @@ fn is_tls(query: &str) -> anyhow::Result<bool> {
         Some("disable") => Ok(false),
         Some("require" | "verify-full") => Ok(true),
         _ => bail!(
-            "sslmode in the address must be disable, or require or verify-full, which mean the same: certificates are always verified"
+            "sslmode in the address must be disable, or require or verify-full, which mean the same: certificates are \
+             always verified"
         ),
     }
 }
@@ -106,7 +113,9 @@ impl<'a> Parts<'a> {
         let end = find(rest, |c| "/?#".contains(c)).unwrap_or(rest.len());
         let (authority, tail) = rest.split_at(end);
         if find(tail, |c| c == '@').is_some() {
-            bail!("a `/`, `?` or `#` stands before an `@` in the address: in a user or password, write %2F, %3F or %23");
+            bail!(
+                "a `/`, `?` or `#` stands before an `@` in the address: in a user or password, write %2F, %3F or %23"
+            );
         }
         if find(tail, |c| c == '#').is_some() {
             bail!("a `#` stands in the address");
@@ -116,13 +125,21 @@ impl<'a> Parts<'a> {
             None => (None, authority),
         };
         if find(hosts, |c| c == '@').is_some() || login.is_some_and(|login| find(login, |c| c == ',').is_some()) {
-            bail!("user and password stand once, before the first host of the address; in them, write %40 for `@` and %2C for `,`");
+            bail!(
+                "user and password stand once, before the first host of the address; in them, write %40 for `@` and \
+                 %2C for `,`"
+            );
         }
         let (path, query) = match find(tail, |c| c == '?') {
             Some(at) => (&tail[..at], Some(&tail[at + 1..])),
             None => (tail, None),
         };
-        Ok(Self { login, hosts, path, query })
+        Ok(Self {
+            login,
+            hosts,
+            path,
+            query,
+        })
     }
 
     fn hosts(&self) -> Vec<&'a str> {
@@ -166,7 +183,10 @@ fn host_and_port(text: &str, usual: u16) -> anyhow::Result<(&str, u16)> {
             .filter(|number| *number > 0 && port.bytes().all(|b| b.is_ascii_digit()))
     };
     let port = port.map_or(Some(usual), number);
-    Ok((host, port.context("a port in the address is no number from 1 to 65535")?))
+    Ok((
+        host,
+        port.context("a port in the address is no number from 1 to 65535")?,
+    ))
 }
 
 #[cfg(test)]
@@ -197,8 +217,8 @@ mod test {
         );
         assert_eq!(
             section("postgres://u:p@h/d").expect("an address"),
-            "type = \"component\"\nadapter = \"postgresql\"\nallow = [\"tcp://h:5432\"]\n\
-             config = { host = \"h\", port = 5432, database = \"d\", user = \"u\", password = \"p\", tls = false }\n"
+            "type = \"component\"\nadapter = \"postgresql\"\nallow = [\"tcp://h:5432\"]\nconfig = { host = \"h\", \
+             port = 5432, database = \"d\", user = \"u\", password = \"p\", tls = false }\n"
         );
     }
 
@@ -224,7 +244,11 @@ mod test {
                 told.to_owned(),
             );
             assert_eq!(read(address), wanted, "{address}");
-            assert_eq!(component(address).tls.is_some(), address.starts_with("etcds"), "{address}");
+            assert_eq!(
+                component(address).tls.is_some(),
+                address.starts_with("etcds"),
+                "{address}"
+            );
         }
     }
 
@@ -332,7 +356,10 @@ mod test {
             ("postgres://u:hunter2@h:p/d", "1 to 65535"),
             ("postgres://u:hunter2@h/d?sslmode=prefer", "must be disable, or require"),
             ("postgres://u:hunter2@h/d?sslmode", "must be disable, or require"),
-            ("postgres://u:hunter2@h/d?sslmode=require&sslmode=disable", "sslmode twice"),
+            (
+                "postgres://u:hunter2@h/d?sslmode=require&sslmode=disable",
+                "sslmode twice",
+            ),
             (
                 "postgres://u:hunter2@h/d?sslmode=require&connect_timeout=1",
                 "parameter \"connect_timeout\"",

@@ -16,7 +16,9 @@ pub(super) fn find(text: &str, wanted: impl Fn(char) -> bool) -> Option<usize> {
 
 /// `text` up to its first macro; the macro, and what follows it.
 fn to_macro(text: &str) -> (&str, Option<(&str, &str)>) {
-    let Some(start) = text.find("%{") else { return (text, None) };
+    let Some(start) = text.find("%{") else {
+        return (text, None);
+    };
     let Some(length) = text[start..].find("}%") else {
         return (text, None);
     };
@@ -30,13 +32,16 @@ pub(super) fn decoded(text: &str) -> anyhow::Result<String> {
     let mut rest = text;
     loop {
         let (plain, after) = to_macro(rest);
-        let plain =
-            percent_decoded(plain).context("a `%` in the address is not followed by two hexadecimal digits of UTF-8; `%` itself is %25")?;
+        let plain = percent_decoded(plain)
+            .context("a `%` in the address is not followed by two hexadecimal digits of UTF-8; `%` itself is %25")?;
         if plain.contains(char::is_control) {
             bail!("a part of the address has a control character in it");
         }
         if plain.contains("%{") {
-            bail!("a part of the address has `%{{` in it, which begins a macro: bring it in with one, as in %{{env:NAME}}%");
+            bail!(
+                "a part of the address has `%{{` in it, which begins a macro: bring it in with one, as in \
+                 %{{env:NAME}}%"
+            );
         }
         out.push_str(&plain);
         let Some((found, tail)) = after else { return Ok(out) };
@@ -51,7 +56,9 @@ fn percent_decoded(text: &str) -> Option<String> {
     bytes.extend_from_slice(pieces.next()?.as_bytes());
     for piece in pieces {
         // `from_str_radix` would take a sign.
-        let digits = piece.get(..2).filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))?;
+        let digits = piece
+            .get(..2)
+            .filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))?;
         bytes.push(u8::from_str_radix(digits, 16).ok()?);
         bytes.extend_from_slice(piece.get(2..)?.as_bytes());
     }
@@ -77,7 +84,17 @@ mod test {
         let decoded = |text| decoded(text).ok();
         assert_eq!(decoded("%41%{file:/%41}%%42").as_deref(), Some("A%{file:/%41}%B"));
         assert_eq!(decoded("%25%{env:A}%").as_deref(), Some("%%{env:A}%"));
-        for refused in ["%", "%4", "%4g", "%+4", "%c3", "%{env:A", "%25{env:A}%", "%25%7B", "%0a"] {
+        for refused in [
+            "%",
+            "%4",
+            "%4g",
+            "%+4",
+            "%c3",
+            "%{env:A",
+            "%25{env:A}%",
+            "%25%7B",
+            "%0a",
+        ] {
             assert_eq!(decoded(refused), None, "{refused}");
         }
     }

@@ -112,11 +112,18 @@ fn moves(snapshot: &Snapshot, plan: &Proposal) -> Option<Moves> {
         return None;
     }
     let width = snapshot.role.replicas as usize;
-    let mut moves = Moves { primaries: 0, owners: 0 };
+    let mut moves = Moves {
+        primaries: 0,
+        owners: 0,
+    };
     for (before, after) in previous.chunks_exact(width).zip(plan.owners.chunks_exact(width)) {
         moves.primaries += u32::from(before[0] != after[0] && after[0] != 0);
         let had: BTreeSet<u32> = before.iter().copied().collect();
-        moves.owners += after.iter().filter(|&&id| id != 0 && !had.contains(&id)).map(|_| 1).sum::<u32>();
+        moves.owners += after
+            .iter()
+            .filter(|&&id| id != 0 && !had.contains(&id))
+            .map(|_| 1)
+            .sum::<u32>();
     }
     Some(moves)
 }

@@ -10,7 +10,8 @@ use std::path::PathBuf;
 
 #[derive(Args, Debug)]
 pub(super) struct List {
-    /// A configuration whose `[policy]` sections are listed, too [default: ./shardwright.toml, /etc/shardwright/config.toml]
+    /// A configuration whose `[policy]` sections are listed, too [default: ./shardwright.toml,
+    /// /etc/shardwright/config.toml]
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(flatten)]
@@ -34,12 +35,24 @@ pub(super) fn run(args: &List) -> anyhow::Result<Exit> {
     let engine = PolicyEngine::new(None)?;
     let mut rows: Vec<Row> = Vec::new();
     for policy in bundled::ALL {
-        rows.push(row(&engine, policy.name, "bundled".to_owned(), Ok(policy.bytes.to_vec()), None));
+        rows.push(row(
+            &engine,
+            policy.name,
+            "bundled".to_owned(),
+            Ok(policy.bytes.to_vec()),
+            None,
+        ));
     }
     let config = Which::of(args.config.clone()).config()?;
     for (name, section) in config.iter().flat_map(|config| &config.policies) {
         if let Some(path) = &section.path {
-            rows.push(row(&engine, name, path.display().to_string(), super::read(path), section.digest));
+            rows.push(row(
+                &engine,
+                name,
+                path.display().to_string(),
+                super::read(path),
+                section.digest,
+            ));
         }
     }
     let sound = rows.iter().all(|row| row.problem.is_none());
@@ -50,7 +63,13 @@ pub(super) fn run(args: &List) -> anyhow::Result<Exit> {
     Ok(if sound { Exit::Ok } else { Exit::Unhealthy })
 }
 
-fn row(engine: &PolicyEngine, name: &str, source: String, bytes: anyhow::Result<Vec<u8>>, wanted: Option<[u8; 32]>) -> Row {
+fn row(
+    engine: &PolicyEngine,
+    name: &str,
+    source: String,
+    bytes: anyhow::Result<Vec<u8>>,
+    wanted: Option<[u8; 32]>,
+) -> Row {
     let row = Row {
         name: name.to_owned(),
         source,
@@ -98,10 +117,13 @@ fn print(rows: &[Row], wide: bool) -> std::io::Result<()> {
     let columns = ["NAME", "VERSION", "SIZE", "DIGEST", "HONOURS", "SOURCE", "SUMMARY"];
     let mut table = Table::new(&columns[..if wide { 7 } else { 5 }]);
     for row in rows {
-        let digest = row
-            .digest
-            .as_ref()
-            .map(|digest| if wide { digest.as_str() } else { &digest["sha256:".len()..][..12] });
+        let digest = row.digest.as_ref().map(|digest| {
+            if wide {
+                digest.as_str()
+            } else {
+                &digest["sha256:".len()..][..12]
+            }
+        });
         let cells = [
             row.name.clone(),
             or_dash(row.version.as_ref()),

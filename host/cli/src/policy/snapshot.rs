@@ -29,8 +29,9 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Snapshot> {
     if text.len() as u64 > MAX_BYTES {
         bail!("the snapshot {name} is larger than {MAX_BYTES} bytes");
     }
-    let snapshot: Snapshot = serde_json::from_str(&text)
-        .with_context(|| format!("{name} is no snapshot: its fields are described in docs/schema/snapshot.schema.json"))?;
+    let snapshot: Snapshot = serde_json::from_str(&text).with_context(|| {
+        format!("{name} is no snapshot: its fields are described in docs/schema/snapshot.schema.json")
+    })?;
     if let Some(problem) = snapshot.contradiction() {
         bail!("the snapshot {name} contradicts itself: {problem}");
     }

@@ -49,8 +49,8 @@ impl Drop for Over {
 
 /// Tells events on stdout.
 ///
-/// A loss is stamped before the shards can go to anybody else: the hook that the node calls before it gives them up waits for it. So the
-/// intervals that the lines of several nodes describe never overlap unless ownership did.
+/// A loss is stamped before the shards can go to anybody else: the hook that the node calls before it gives them up
+/// waits for it. So the intervals that the lines of several nodes describe never overlap unless ownership did.
 pub(super) struct Events {
     format: Option<EventsFormat>,
     told: Arc<watch::Sender<Told>>,
@@ -62,7 +62,9 @@ impl Events {
     /// Begins to write to stdout, by a thread of its own: a reader that is stuck must not hold a node up.
     pub(super) fn new(format: Option<EventsFormat>) -> std::io::Result<Self> {
         let (lines, waiting) = sync_channel(WAITING);
-        let writer = std::thread::Builder::new().name("events".into()).spawn(move || write(&waiting))?;
+        let writer = std::thread::Builder::new()
+            .name("events".into())
+            .spawn(move || write(&waiting))?;
         Ok(Self {
             format,
             told: Arc::default(),
@@ -72,7 +74,9 @@ impl Events {
     }
 
     /// The hook for the node: ready when the loss has been stamped.
-    pub(super) fn on_losing(&self) -> impl Fn(String, Vec<u32>) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync + 'static {
+    pub(super) fn on_losing(
+        &self,
+    ) -> impl Fn(String, Vec<u32>) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync + 'static {
         let told = self.told.clone();
         move |role, shards| {
             let told = told.clone();
@@ -110,9 +114,11 @@ impl Events {
         })
     }
 
-    /// Rehearses work until the node ends: every `pause`, acts on each shard that the node is the one to act on, which only means to tell it.
+    /// Rehearses work until the node ends: every `pause`, acts on each shard that the node is the one to act on, which
+    /// only means to tell it.
     ///
-    /// The stamp lies between two moments at which the claim was held: the first gave the token, the second found it still valid.
+    /// The stamp lies between two moments at which the claim was held: the first gave the token, the second found it
+    /// still valid.
     pub(super) fn rehearse(&self, node: &Node, pause: Duration) -> impl Future<Output = ()> + Send + use<> {
         let roles: Vec<_> = node.roles().filter(|role| role.spec().mode == Mode::Primary).collect();
         let (format, lines) = (self.format, self.lines.clone());
@@ -160,15 +166,18 @@ struct Teller {
 
 impl Teller {
     fn new(format: Option<EventsFormat>, lines: SyncSender<String>) -> Self {
-        Self { format, lines, missed: 0 }
+        Self {
+            format,
+            lines,
+            missed: 0,
+        }
     }
 
     fn ready(&mut self, node: &Node) {
         let (id, hostname) = (node.id(), node.hostname());
         let cluster = &node.config().name;
         if self.format == Some(EventsFormat::Json) {
-            let fields =
-                json!({ "event": "ready", "at": now(), "node": id, "hostname": hostname, "cluster": cluster, "pid": std::process::id() });
+            let fields = json!({ "event": "ready", "at": now(), "node": id, "hostname": hostname, "cluster": cluster, "pid": std::process::id() });
             self.send(fields.to_string());
         } else {
             self.send(format!("ready node={id} hostname={hostname} cluster={cluster}"));
@@ -180,7 +189,9 @@ impl Teller {
             return;
         }
         let at = now();
-        let Ok(fields) = serde_json::to_value(event) else { return };
+        let Ok(fields) = serde_json::to_value(event) else {
+            return;
+        };
         self.tell_fields(fields, at);
     }
 
@@ -216,7 +227,11 @@ fn now() -> u64 {
 
 /// `event key=value …` for people.
 fn text(fields: &Map<String, Value>) -> String {
-    let mut line = fields.get("event").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let mut line = fields
+        .get("event")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned();
     for (name, value) in fields.iter().filter(|(name, _)| *name != "event") {
         let value = match value {
             Value::String(text) => text.clone(),

@@ -27,7 +27,8 @@ pub(super) fn init(format: LogFormat) {
         Some(Ok(filter)) => (filter, None),
         Some(Err(error)) => (EnvFilter::new("info"), Some(error)),
     };
-    // A line that cannot be written is lost, on a full disk for one. To say so on stderr would panic there, and take what logged with it.
+    // A line that cannot be written is lost, on a full disk for one. To say so on stderr would panic there, and take
+    // what logged with it.
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -97,8 +98,7 @@ mod test {
             tracing::warn!(reason = evil, error = %evil, "says {evil}");
         });
         let told = String::from_utf8(kept.0.lock().expect("nobody panics").clone()).expect("text");
-        let expected =
-            r#"of{host="x\u{1b}[2J\ny"}: shardwright_cli::run::logs::test: says x\u{1b}[2J\ny reason="x\u{1b}[2J\ny" error=x\u{1b}[2J\ny"#;
+        let expected = r#"of{host="x\u{1b}[2J\ny"}: shardwright_cli::run::logs::test: says x\u{1b}[2J\ny reason="x\u{1b}[2J\ny" error=x\u{1b}[2J\ny"#;
         assert_eq!(told.trim(), format!("WARN {expected}"));
     }
 }

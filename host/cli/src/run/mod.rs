@@ -27,9 +27,9 @@ const ECHO: Duration = Duration::from_millis(500);
 #[derive(Args, Debug)]
 #[command(after_help = "\
 The hostname is SHARDWRIGHT_HOSTNAME, else STALWART_HOSTNAME, else what the operating system says.
-SIGTERM and SIGINT end the node in good order: its work stops, its shards go to others at once, and they come back to it if it returns \
-within rejoin-delay. A second signal ends it on the spot. SIGHUP reads the files of the policies and of the \
-adapter again. RUST_LOG chooses what is logged.")]
+SIGTERM and SIGINT end the node in good order: its work stops, its shards go to others at once, and they come back to \
+                        it if it returns within rejoin-delay. A second signal ends it on the spot. SIGHUP reads the \
+                        files of the policies and of the adapter again. RUST_LOG chooses what is logged.")]
 pub(crate) struct Run {
     /// The node's configuration [default: ./shardwright.toml, /etc/shardwright/config.toml]
     #[arg(short, long, value_name = "FILE")]
@@ -55,9 +55,16 @@ pub(crate) struct Run {
 pub(crate) async fn run(args: Run) -> anyhow::Result<Exit> {
     logs::init(args.log_format);
     let Some((config, report)) = Which::of(args.config).read()? else {
-        bail!("there is no configuration: name one with --config FILE, or write ./shardwright.toml or /etc/shardwright/config.toml");
+        bail!(
+            "there is no configuration: name one with --config FILE, or write ./shardwright.toml or \
+             /etc/shardwright/config.toml"
+        );
     };
-    for problem in report.problems().iter().filter(|problem| !MISSING.contains(&problem.code)) {
+    for problem in report
+        .problems()
+        .iter()
+        .filter(|problem| !MISSING.contains(&problem.code))
+    {
         tracing::warn!(code = problem.code.as_str(), help = problem.help, "{}", problem.message);
     }
     cluster::check_usable(&config.coordinator)?;
@@ -114,7 +121,9 @@ pub(crate) async fn run(args: Run) -> anyhow::Result<Exit> {
         // What has ended already is not held up.
         () = node.shutdown() => {}
         // Who sends one signal to a process and to its group means one.
-        () = async { tokio::time::sleep(ECHO).await; stop.asked().await } => bail!("told to stop a second time: ended on the spot; the others take over when the session has expired"),
+        () = async { tokio::time::sleep(ECHO).await; stop.asked().await } => bail!(
+            "told to stop a second time: ended on the spot; the others take over when the session has expired"
+        ),
     }
     rehearsing.shutdown().await;
     let told = match told {
@@ -139,7 +148,9 @@ fn pause(text: &str) -> Result<Duration, String> {
 
 async fn reload(node: &Node) {
     match node.reload_policies().await {
-        Ok(replaced) if replaced.is_empty() => tracing::info!("the files of the policies were read again: none has changed"),
+        Ok(replaced) if replaced.is_empty() => {
+            tracing::info!("the files of the policies were read again: none has changed");
+        }
         Ok(replaced) => tracing::info!(replaced = replaced.join(" "), "policies were read again, and replaced"),
         Err(error) => tracing::error!(
             %error,

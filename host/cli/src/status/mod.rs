@@ -25,9 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[command(after_help = "\
 What -o json prints is described in docs/operating.md.
 
-Exit codes: 0 all is well; 1 it could not be asked, for there is no such configuration or cluster; 3 something is not well, and is listed at the \
-end: the coordinator does not answer, nobody leads, nobody acts on a shard, a policy fails, a node is lost or has other settings, or a grace period \
-is on.")]
+Exit codes: 0 all is well; 1 it could not be asked, for there is no such configuration or cluster; 3 something is not \
+                        well, and is listed at the end: the coordinator does not answer, nobody leads, nobody acts \
+                        on a shard, a policy fails, a node is lost or has other settings, or a grace period is on.")]
 pub(crate) struct Status {
     #[command(flatten)]
     which: Which,
@@ -40,7 +40,8 @@ fn overdue(coordinator: &CoordinatorConfig) -> String {
     let seconds = PATIENCE.as_secs();
     match coordinator {
         CoordinatorConfig::Sqlite { path: Some(path) } => format!(
-            "no answer within {seconds} s: another process may hold the lock of {0}, a node that hangs for one: find it with `fuser {0}`",
+            "no answer within {seconds} s: another process may hold the lock of {0}, a node that hangs for one: find \
+             it with `fuser {0}`",
             path.display()
         ),
         _ => format!("no answer within {seconds} s"),
@@ -56,7 +57,9 @@ pub(crate) async fn run(args: &Status) -> anyhow::Result<Exit> {
         cluster.ping().await?;
         anyhow::Ok((cluster, begun.elapsed()))
     });
-    let asked = asked.await.unwrap_or_else(|_| Err(anyhow::anyhow!(overdue(&config.coordinator))));
+    let asked = asked
+        .await
+        .unwrap_or_else(|_| Err(anyhow::anyhow!(overdue(&config.coordinator))));
     let report = match asked {
         Ok((cluster, latency)) => {
             let sight = tokio::time::timeout(PATIENCE, cluster.look()).await;

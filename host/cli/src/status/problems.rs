@@ -39,8 +39,8 @@ pub(super) fn of(report: &Report, sight: &Sight) -> Vec<Problem> {
         add(
             Kind::Grace,
             format!(
-                "grace: the store is new, or may have lost its last writes: nothing is granted for another {left}. Nodes that stopped for \
-                 it go on by themselves then"
+                "grace: the store is new, or may have lost its last writes: nothing is granted for another {left}. \
+                 Nodes that stopped for it go on by themselves then"
             ),
         );
     }
@@ -66,13 +66,16 @@ pub(super) fn of(report: &Report, sight: &Sight) -> Vec<Problem> {
         add(Kind::Settings, differing.text.clone());
     }
     for Policy {
-        role, suspended, reason, ..
+        role,
+        suspended,
+        reason,
+        ..
     } in &report.policies
     {
         let what = match suspended {
             true => {
-                "is suspended, and the native one stands in until the component changes (put a better file in its place, and send SIGHUP to \
-                 the nodes)"
+                "is suspended, and the native one stands in until the component changes (put a better file in its \
+                 place, and send SIGHUP to the nodes)"
             }
             false => "fails, and the previous plan stays",
         };
@@ -82,7 +85,10 @@ pub(super) fn of(report: &Report, sight: &Sight) -> Vec<Problem> {
         add(Kind::Unowned, format!("{shards}: nobody acts: {why}"));
     }
     for moving in report.moving.iter().filter(|moving| moving.left_ms == 0) {
-        add(Kind::Handoff, format!("{} {}: {}", moving.role, moving.shards, moving.text));
+        add(
+            Kind::Handoff,
+            format!("{} {}: {}", moving.role, moving.shards, moving.text),
+        );
     }
     problems
 }
@@ -90,17 +96,26 @@ pub(super) fn of(report: &Report, sight: &Sight) -> Vec<Problem> {
 /// Nodes that do not renew their sessions. While a grace period is on, that is what they wait for.
 fn silent(report: &Report, sight: &Sight) -> Vec<String> {
     let late = |id: &u32| NodeId::new(*id).and_then(|id| sight.late(id));
-    let stale: Vec<(u32, u64)> = report.nodes.stale.iter().filter_map(|id| Some((*id, late(id)?))).collect();
+    let stale: Vec<(u32, u64)> = report
+        .nodes
+        .stale
+        .iter()
+        .filter_map(|id| Some((*id, late(id)?)))
+        .collect();
     let shortest = stale.iter().map(|(_, renewed)| *renewed).min();
     match shortest {
         None => Vec::new(),
         Some(_) if report.grace.is_some() => Vec::new(),
         Some(shortest) if report.nodes.active.is_empty() => vec![format!(
-            "no node has renewed its session for {}: the store takes no writes (a full disk, a lock, a replica that is missing), or all nodes \
-             have crashed or are cut off from it. Their logs say which, and `shardwright coordinator doctor` looks at the store",
+            "no node has renewed its session for {}: the store takes no writes (a full disk, a lock, a replica that \
+             is missing), or all nodes have crashed or are cut off from it. Their logs say which, and `shardwright \
+             coordinator doctor` looks at the store",
             Span(shortest)
         )],
-        Some(_) => stale.iter().map(|(id, renewed)| missing(sight, *id, *renewed)).collect(),
+        Some(_) => stale
+            .iter()
+            .map(|(id, renewed)| missing(sight, *id, *renewed))
+            .collect(),
     }
 }
 
@@ -111,7 +126,8 @@ fn missing(sight: &Sight, id: u32, renewed: u64) -> String {
         left => format!("stops acting in {} unless it does", Span(left)),
     };
     format!(
-        "node {} has not renewed its session for {}: it crashed, hangs or is cut off, as its log may say. It {acts}, and {}",
+        "node {} has not renewed its session for {}: it crashed, hangs or is cut off, as its log may say. It {acts}, \
+         and {}",
         sight.label(id),
         Span(renewed),
         takers(sight, renewed)

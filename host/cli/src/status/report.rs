@@ -113,8 +113,8 @@ impl Report {
             clock_ahead_ms: None,
         };
         let text = format!(
-            "the coordinator does not answer: {error}. Without it no node acts for longer than {} after its last renewal; when it answers \
-             again, they go on by themselves",
+            "the coordinator does not answer: {error}. Without it no node acts for longer than {} after its last \
+             renewal; when it answers again, they go on by themselves",
             Span(config.timing.holder())
         );
         Self {
@@ -177,7 +177,9 @@ impl Report {
 }
 
 fn coordinator(cluster: &Cluster, sight: &Sight, latency: Duration) -> Coordinator {
-    let here = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let here = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
     let ahead = i128::from(sight.now.0) - i128::try_from(here.as_millis()).unwrap_or_default();
     let meta = sight.view.meta.as_ref();
     Coordinator {
@@ -197,7 +199,9 @@ fn leader(sight: &Sight) -> Option<Leader> {
     let id = sight.view.leader()?;
     Some(Leader {
         node_id: id.get(),
-        hostname: sight.record(id).map_or_else(|_| String::new(), |record| record.hostname.clone()),
+        hostname: sight
+            .record(id)
+            .map_or_else(|_| String::new(), |record| record.hostname.clone()),
         since: sight.view.leader.as_ref().map(|entry| rfc3339(entry.written)),
     })
 }
@@ -210,8 +214,12 @@ fn nodes(sight: &Sight, roles: &[RoleView<'_>]) -> Nodes {
         those.map(|record| record.node_id.get()).collect()
     };
     Nodes {
-        active: ids(&|record| record.ended.is_none() && record.status == Status::Active && sight.late(record.node_id).is_none()),
-        stale: ids(&|record| record.ended.is_none() && (record.status != Status::Active || sight.late(record.node_id).is_some())),
+        active: ids(&|record| {
+            record.ended.is_none() && record.status == Status::Active && sight.late(record.node_id).is_none()
+        }),
+        stale: ids(&|record| {
+            record.ended.is_none() && (record.status != Status::Active || sight.late(record.node_id).is_some())
+        }),
         left: ids(&|record| record.ended == Some(Ending::Left)),
         expired: ids(&|record| record.ended == Some(Ending::Expired)),
         draining: ids(&|record| record.info.drain && !empty(record)),

@@ -6,12 +6,19 @@ use shardwright_core::human::Span;
 
 /// Shows it.
 pub(super) fn show(report: &Report) -> std::io::Result<()> {
-    let so = if report.ok { "all is well" } else { "something is not well" };
+    let so = if report.ok {
+        "all is well"
+    } else {
+        "something is not well"
+    };
     line(&format!("{}: {so}\n", plain(&report.cluster)))?;
     fact("coordinator", &coordinator(&report.coordinator))?;
     if report.coordinator.reachable {
         let leader = report.leader.as_ref().map(|leader| {
-            let since = leader.since.as_ref().map_or_else(String::new, |since| format!(", since {since}"));
+            let since = leader
+                .since
+                .as_ref()
+                .map_or_else(String::new, |since| format!(", since {since}"));
             format!("{} ({}){since}", leader.node_id, leader.hostname)
         });
         fact("leader", &leader.unwrap_or_else(|| "nobody".to_owned()))?;
@@ -21,7 +28,10 @@ pub(super) fn show(report: &Report) -> std::io::Result<()> {
             fact("moving", &format!("{} {}: {}", moving.role, moving.shards, moving.text))?;
         }
         if let Some(grace) = &report.grace {
-            fact("grace", &format!("nothing is granted for another {}", Span(grace.left_ms)))?;
+            fact(
+                "grace",
+                &format!("nothing is granted for another {}", Span(grace.left_ms)),
+            )?;
         }
     }
     if !report.problems.is_empty() {

@@ -14,7 +14,8 @@ pub(super) struct Differing {
     pub(super) node: u32,
     /// The nodes whose settings prevail.
     pub(super) from: Vec<u32>,
-    /// In what it differs: `here` is its value, `there` is theirs. Empty where the settings of one side are not stored.
+    /// In what it differs: `here` is its value, `there` is theirs. Empty where the settings of one side are not
+    /// stored.
     pub(super) keys: Vec<Difference>,
     /// The same for people, with what to do.
     pub(super) text: String,
@@ -29,7 +30,10 @@ pub(super) fn differing(sight: &Sight) -> Vec<Differing> {
     let from: Vec<u32> = sight.view.live().filter(agrees).map(NodeId::get).collect();
     let theirs = sight.view.settings(prevailing);
     let of = |id: &NodeId| {
-        let own = sight.view.settings_of(*id).and_then(|settings| sight.view.settings(settings));
+        let own = sight
+            .view
+            .settings_of(*id)
+            .and_then(|settings| sight.view.settings(settings));
         let keys = own
             .zip(theirs.as_ref())
             .map_or_else(Vec::new, |(own, theirs)| differences(&own, theirs));
@@ -53,8 +57,9 @@ fn text(sight: &Sight, id: NodeId, from: &[u32], keys: &[Difference]) -> String 
         keys => told(keys, "there", "on the others"),
     };
     format!(
-        "node {} does not act, for its settings are not those under which the cluster acts, of {} {}: {what}. Correct its \
-         configuration and restart it; or, if it is the one that is right, restart the others with its configuration, one after another",
+        "node {} does not act, for its settings are not those under which the cluster acts, of {} {}: {what}. Correct \
+         its configuration and restart it; or, if it is the one that is right, restart the others with its \
+         configuration, one after another",
         sight.label(id.get()),
         if from.len() == 1 { "node" } else { "nodes" },
         others.join(", ")

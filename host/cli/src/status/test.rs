@@ -182,7 +182,8 @@ fn an_owner_that_must_have_stopped_is_awaited_until_others_may_end_its_session()
     stage.renewed[1] = 14_000;
     assert!(stage.unowned(None).is_empty(), "it may act for half a second yet");
     stage.renewed[1] = 14_600;
-    let text = "its owner 2 (mail-2) has not renewed its session for 14.6 s, and has stopped: others may take over in 900 ms";
+    let text =
+        "its owner 2 (mail-2) has not renewed its session for 14.6 s, and has stopped: others may take over in 900 ms";
     assert_eq!(stage.why(None), (Reason::OwnerSilent, text.to_owned(), Some(900)));
     stage.ended = true;
     let text = "the session of its owner 2 (mail-2) is over: the leader grants it in a moment";
@@ -235,7 +236,11 @@ fn without_an_owner_the_first_thing_that_is_missing_is_named() {
     };
     assert_eq!(
         young.why(None),
-        (Reason::Grace, "nothing is granted for another 10 s".to_owned(), Some(10_000))
+        (
+            Reason::Grace,
+            "nothing is granted for another 10 s".to_owned(),
+            Some(10_000)
+        )
     );
 
     let mut unplanned = Stage::vacant();
@@ -244,7 +249,10 @@ fn without_an_owner_the_first_thing_that_is_missing_is_named() {
     let (reason, text, _) = unplanned.why(Some("it trapped"));
     assert_eq!(
         (reason, text.as_str()),
-        (Reason::PolicyFails, "there is no plan yet, and the policy fails: it trapped")
+        (
+            Reason::PolicyFails,
+            "there is no plan yet, and the policy fails: it trapped"
+        )
     );
 
     let mut nobody = Stage::vacant();
@@ -271,7 +279,10 @@ fn a_handoff_is_awaited_from_somebody_until_its_work_must_have_stopped() {
     stage.plan.targets = vec![1, RELEASE];
     stage.planned = 500;
     let found = stage.moving();
-    let seen: Vec<_> = found.iter().map(|m| (m.shards.as_str(), m.from, m.to, m.left_ms)).collect();
+    let seen: Vec<_> = found
+        .iter()
+        .map(|m| (m.shards.as_str(), m.from, m.to, m.left_ms))
+        .collect();
     // A renewal, the stop time-out and the margin.
     assert_eq!(seen, [("1", 2, None, 15_000), ("0", 2, Some(1), 15_000)]);
     assert_eq!(

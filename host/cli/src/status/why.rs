@@ -50,7 +50,8 @@ pub(super) struct Moving {
 pub(super) enum Reason {
     /// The store is new, or may have lost its last writes.
     Grace,
-    /// Its owner has not renewed its session in time: it has stopped, and is taken over when others may end that session.
+    /// Its owner has not renewed its session in time: it has stopped, and is taken over when others may end that
+    /// session.
     OwnerSilent,
     /// Its owner has other settings than most, and refuses to act.
     OwnerDiffers,
@@ -66,7 +67,11 @@ pub(super) enum Reason {
 
 /// Whether a node has not renewed its session for so long that it must have stopped by itself.
 pub(super) fn is_silent(sight: &Sight, id: NodeId) -> bool {
-    let live = sight.view.sessions.get(&id).filter(|seen| seen.entry.value.ended.is_none());
+    let live = sight
+        .view
+        .sessions
+        .get(&id)
+        .filter(|seen| seen.entry.value.ended.is_none());
     live.is_some_and(|seen| sight.now.since(seen.entry.written) >= sight.timing.holder())
 }
 
@@ -87,15 +92,17 @@ pub(super) fn unowned(role: &RoleView<'_>, shards: &[Shard], sight: &Sight, fail
             found.entry(why).or_default().push(shard.shard);
         }
     }
-    let unowned = found.into_iter().map(|((reason, node, left_ms, text), shards)| Unowned {
-        role: role.name.clone(),
-        shards: ranges(&shards),
-        count: shards.len(),
-        reason,
-        text,
-        node,
-        left_ms,
-    });
+    let unowned = found
+        .into_iter()
+        .map(|((reason, node, left_ms, text), shards)| Unowned {
+            role: role.name.clone(),
+            shards: ranges(&shards),
+            count: shards.len(),
+            reason,
+            text,
+            node,
+            left_ms,
+        });
     unowned.collect()
 }
 
@@ -106,12 +113,17 @@ fn why(role: &RoleView<'_>, shard: &Shard, owners: &Owners, sight: &Sight, faili
     let others = shard.standbys.iter().filter(|_| role.mode() == Mode::All);
     let mut acting = shard.primary.iter().chain(others).filter_map(|id| NodeId::new(*id));
     if let Some(first) = acting.next() {
-        if std::iter::once(first).chain(acting).any(|id| !is_silent(sight, id) && !refuses(id)) {
+        if std::iter::once(first)
+            .chain(acting)
+            .any(|id| !is_silent(sight, id) && !refuses(id))
+        {
             return None;
         }
         let (id, label) = (first.get(), sight.label(first.get()));
         if refuses(first) {
-            let text = format!("its owner {label} has other settings than those under which the cluster acts, and refuses to act");
+            let text = format!(
+                "its owner {label} has other settings than those under which the cluster acts, and refuses to act"
+            );
             return Some((Reason::OwnerDiffers, Some(id), None, text));
         }
         let renewed = sight
@@ -120,7 +132,10 @@ fn why(role: &RoleView<'_>, shard: &Shard, owners: &Owners, sight: &Sight, faili
             .get(&first)
             .map_or(0, |seen| sight.now.since(seen.entry.written));
         if let Some(left) = sight.grace() {
-            let text = format!("its owner {label} has stopped, and nothing is granted for another {}", Span(left));
+            let text = format!(
+                "its owner {label} has stopped, and nothing is granted for another {}",
+                Span(left)
+            );
             return Some((Reason::Grace, Some(id), Some(left), text));
         }
         let left = sight.timing.taker().saturating_sub(renewed);
@@ -143,7 +158,12 @@ fn why(role: &RoleView<'_>, shard: &Shard, owners: &Owners, sight: &Sight, faili
         return Some((Reason::NoEligibleNode, None, None, owners.refusal(role, shard, sight)));
     }
     if sight.view.leader().is_none() {
-        return Some((Reason::NoLeader, None, None, "nobody leads, so nobody grants it".to_owned()));
+        return Some((
+            Reason::NoLeader,
+            None,
+            None,
+            "nobody leads, so nobody grants it".to_owned(),
+        ));
     }
     if let Some(failing) = failing.filter(|_| role.epoch() == 0) {
         return Some((
@@ -198,7 +218,11 @@ pub(super) fn moving(role: &RoleView<'_>, shards: &[Shard], sight: &Sight) -> Ve
 
 /// A holder reads of it at its next look at the latest, stops, and says so with a renewal.
 fn left(role: &RoleView<'_>, part: u32, sight: &Sight) -> u64 {
-    let written = sight.planned.get(&(role.name.clone(), part)).copied().unwrap_or(sight.now);
+    let written = sight
+        .planned
+        .get(&(role.name.clone(), part))
+        .copied()
+        .unwrap_or(sight.now);
     let timing = &sight.timing;
     (timing.renew + timing.stop_timeout + timing.margin).saturating_sub(sight.now.since(written))
 }

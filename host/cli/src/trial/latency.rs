@@ -40,8 +40,13 @@ impl Latency {
     }
 }
 
-/// Measures reading, writing and telling, `times` each, one after the other. `far` is another handle to the same namespace.
-pub(super) async fn measure(coordinator: &dyn Coordinator, far: &dyn Coordinator, times: usize) -> anyhow::Result<Vec<Latency>> {
+/// Measures reading, writing and telling, `times` each, one after the other. `far` is another handle to the same
+/// namespace.
+pub(super) async fn measure(
+    coordinator: &dyn Coordinator,
+    far: &dyn Coordinator,
+    times: usize,
+) -> anyhow::Result<Vec<Latency>> {
     let (times, value) = (times + WARM_UP, Bytes::from_static(&[7; 200]));
     let mut revision = coordinator.put("latency", value.clone(), Expected::Any).await?.revision;
     let (mut reads, mut writes, mut messages) = (Vec::new(), Vec::new(), Vec::new());
@@ -52,7 +57,9 @@ pub(super) async fn measure(coordinator: &dyn Coordinator, far: &dyn Coordinator
     }
     for _ in 0..times {
         let begun = Instant::now();
-        let written = coordinator.put("latency", value.clone(), Expected::Revision(revision)).await?;
+        let written = coordinator
+            .put("latency", value.clone(), Expected::Revision(revision))
+            .await?;
         writes.push(begun.elapsed());
         revision = written.revision;
     }

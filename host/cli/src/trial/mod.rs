@@ -33,12 +33,16 @@ pub(crate) fn conduct<W>(scratch: &Scratch, work: W, format: Format) -> anyhow::
 where
     W: Future<Output = anyhow::Result<Findings>> + Send + 'static,
 {
-    // The checks have a runtime of their own: with it end all tasks that they began, before their namespaces are removed.
+    // The checks have a runtime of their own: with it end all tasks that they began, before their namespaces are
+    // removed.
     let inner = Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let outer = Builder::new_current_thread().enable_all().build()?;
     if std::io::stderr().is_terminal() {
         // If nobody can be told, nobody waits.
-        let _ = writeln!(std::io::stderr(), "checking in scratch namespaces; Ctrl-C ends it and removes them");
+        let _ = writeln!(
+            std::io::stderr(),
+            "checking in scratch namespaces; Ctrl-C ends it and removes them"
+        );
     }
     let mut work = inner.spawn(work);
     let mut stop = outer.block_on(async { Stop::new() })?;
@@ -89,7 +93,11 @@ pub(crate) async fn examine(scratch: Arc<Scratch>, quick: bool) -> anyhow::Resul
         thorough
     };
     let report = suite::run(&factory, options).await;
-    if report.rows.iter().any(|row| row.name == "erase" && row.outcome == Outcome::Passed) {
+    if report
+        .rows
+        .iter()
+        .any(|row| row.name == "erase" && row.outcome == Outcome::Passed)
+    {
         scratch.forget(|space| space != own.as_str());
     }
     let latencies = async {
@@ -136,7 +144,10 @@ impl Findings {
             }
             Err(error) => line(&format!("\nthe latencies could not be measured: {error}"))?,
         }
-        let failed: Vec<_> = report.failures().map(|row| format!("  {}: {}", row.name, row.promise)).collect();
+        let failed: Vec<_> = report
+            .failures()
+            .map(|row| format!("  {}: {}", row.name, row.promise))
+            .collect();
         if failed.is_empty() {
             line("\nEvery promise that was checked is kept.")?;
         } else {

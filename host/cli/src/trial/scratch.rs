@@ -66,7 +66,8 @@ impl Scratch {
         self.made().iter().cloned().collect()
     }
 
-    /// Removes every namespace that is not known to be gone. Those that cannot be removed are left; the last reason is returned.
+    /// Removes every namespace that is not known to be gone. Those that cannot be removed are left; the last reason is
+    /// returned.
     pub(crate) async fn erase(&self) -> anyhow::Result<()> {
         let mut outcome = Ok(());
         for space in self.left() {

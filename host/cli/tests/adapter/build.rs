@@ -24,19 +24,29 @@ fn a_tool_that_is_missing_or_does_not_fit_is_named_with_the_command_that_brings_
     for lang in ["rust", "javascript", "python"] {
         run_in(dir.path(), &["adapter", "new", lang, "--lang", lang]).code(0);
     }
-    let (rust, javascript, python) = (dir.path().join("rust"), dir.path().join("javascript"), dir.path().join("python"));
+    let (rust, javascript, python) = (
+        dir.path().join("rust"),
+        dir.path().join("javascript"),
+        dir.path().join("python"),
+    );
     build_with(&rust, &[]).code(1).says("rustup");
     build_with(&rust, &[("cargo", ""), ("rustc", "exit 1")])
         .code(1)
         .says("rustup target add wasm32-wasip2");
-    build_with(&python, &[]).code(1).says("pip install componentize-py==0.25.1");
+    build_with(&python, &[])
+        .code(1)
+        .says("pip install componentize-py==0.25.1");
     build_with(&python, &[("componentize-py", "echo componentize-py 0.17.0")])
         .code(1)
         .says("0.17.0")
         .says("pip install componentize-py==0.25.1");
     build_with(&javascript, &[]).code(1).says("Node.js").says("20");
-    build_with(&javascript, &[("node", "echo v18.20.4")]).code(1).says("18.20.4");
-    build_with(&javascript, &[("node", "echo v20.1.0")]).code(1).says("npm install");
+    build_with(&javascript, &[("node", "echo v18.20.4")])
+        .code(1)
+        .says("18.20.4");
+    build_with(&javascript, &[("node", "echo v20.1.0")])
+        .code(1)
+        .says("npm install");
 }
 
 #[test]
@@ -53,7 +63,9 @@ fn what_does_not_compile_is_no_component() {
     let text = std::fs::read_to_string(&manifest).expect("read");
     std::fs::write(&manifest, text.replace("crate-type = [\"cdylib\"]", "")).expect("written");
     std::fs::write(dir.path().join("broken/src/lib.rs"), "").expect("written");
-    run_in(dir.path(), &["adapter", "build", "broken"]).code(1).says("cdylib");
+    run_in(dir.path(), &["adapter", "build", "broken"])
+        .code(1)
+        .says("cdylib");
 }
 
 #[test]

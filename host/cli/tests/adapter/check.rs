@@ -8,7 +8,16 @@ use std::path::Path;
 
 fn check(adapter: &Path, url: &str) -> Answer {
     let adapter = adapter.to_str().expect("UTF-8");
-    run(&["adapter", "check", adapter, "--quick", "-o", "json", "--config-json", &config(url)])
+    run(&[
+        "adapter",
+        "check",
+        adapter,
+        "--quick",
+        "-o",
+        "json",
+        "--config-json",
+        &config(url),
+    ])
 }
 
 fn failed(found: &Value) -> Vec<&str> {
@@ -74,7 +83,10 @@ fn changed(change: &[(&str, &str)]) -> Value {
 
 #[test]
 fn an_adapter_that_ignores_expectations_is_found_out() {
-    let found = changed(&[("Expected::Absent => \"absent\".into()", "Expected::Absent => \"any\".into()")]);
+    let found = changed(&[(
+        "Expected::Absent => \"absent\".into()",
+        "Expected::Absent => \"any\".into()",
+    )]);
     assert!(failed(&found).contains(&"expectations"), "{found}");
 }
 
@@ -82,7 +94,8 @@ fn an_adapter_that_ignores_expectations_is_found_out() {
 fn an_adapter_that_grows_with_each_call_is_found_out() {
     let found = changed(&[(
         "    fn get(&mut self, key: &str) -> Result<Reading, StoreError> {\n",
-        "    fn get(&mut self, key: &str) -> Result<Reading, StoreError> {\n        std::mem::forget(vec![1_u8; 1 << 20]);\n",
+        "    fn get(&mut self, key: &str) -> Result<Reading, StoreError> {\n        std::mem::forget(vec![1_u8; 1 << \
+         20]);\n",
     )]);
     assert_eq!(failed(&found), ["memory"], "{found}");
 }
@@ -118,16 +131,31 @@ fn a_configuration_of_a_cluster_says_how_the_adapter_is_run() {
     let url = server.url();
     let component = |allow: &str, token: &str| {
         format!(
-            "type = \"component\"\npath = \"/nonexistent.wasm\"\nallow = [{allow}]\nconfig = {{ url = \"{url}\", token = \"{token}\" }}"
+            "type = \"component\"\npath = \"/nonexistent.wasm\"\nallow = [{allow}]\nconfig = {{ url = \"{url}\", \
+             token = \"{token}\" }}"
         )
     };
-    let check = |config: &str| run(&["adapter", "check", adapter.to_str().expect("UTF-8"), "--quick", "--config", config]);
+    let check = |config: &str| {
+        run(&[
+            "adapter",
+            "check",
+            adapter.to_str().expect("UTF-8"),
+            "--quick",
+            "--config",
+            config,
+        ])
+    };
     let granted = format!("\"{url}\"");
     check(&write("good.toml", &component(&granted, "hush")))
         .code(0)
         .says("Every promise that was checked is kept");
-    check(&write("tight.toml", &component("", "hush"))).code(1).says("allow").says(&url);
-    check(&write("wrong.toml", &component(&granted, "loud"))).code(1).says("token");
+    check(&write("tight.toml", &component("", "hush")))
+        .code(1)
+        .says("allow")
+        .says(&url);
+    check(&write("wrong.toml", &component(&granted, "loud")))
+        .code(1)
+        .says("token");
     check(&write("other.toml", "type = \"memory\""))
         .code(1)
         .says("\"memory\"")

@@ -21,7 +21,9 @@ const NODES: [&str; 2] = ["mail-1", "mail-2"];
 /// A fenced block of a document: its language and text.
 fn blocks(text: &str) -> Vec<(&str, &str)> {
     let fenced = text.split("\n```").skip(1).step_by(2);
-    fenced.map(|block| block.split_once('\n').unwrap_or((block, ""))).collect()
+    fenced
+        .map(|block| block.split_once('\n').unwrap_or((block, "")))
+        .collect()
 }
 
 /// What is started in the background ends with the test.
@@ -67,9 +69,13 @@ fn the_guide_leads_from_nothing_to_a_cluster() {
     let (start, look) = script.split_once("sleep 20").expect("the nodes need a while");
     assert!(last.contains("sleep 20"), "the nodes are the end of it");
     let look = look.split_once('\n').expect("a line").1;
-    let started = format!("{}\necho all is started; wait\n", start.replace(PORT, &port.number().to_string()));
+    let started = format!(
+        "{}\necho all is started; wait\n",
+        start.replace(PORT, &port.number().to_string())
+    );
     let bin = Path::new(crate::common::binary()).parent().expect("a folder");
-    let path = std::env::join_paths(std::iter::once(bin.to_owned()).chain(std::env::split_paths(&path()))).expect("a path");
+    let path =
+        std::env::join_paths(std::iter::once(bin.to_owned()).chain(std::env::split_paths(&path()))).expect("a path");
     let log = dir.path().join("log");
     let shell = |script: &str, folder: &Path| {
         let mut bash = Command::new("bash");
@@ -77,12 +83,17 @@ fn the_guide_leads_from_nothing_to_a_cluster() {
             .current_dir(folder)
             .env("PATH", &path)
             .stdin(Stdio::null());
-        bash.env("CARGO_TARGET_DIR", shardwright_servers::tools::folder().with_file_name("adapters"));
+        bash.env(
+            "CARGO_TARGET_DIR",
+            shardwright_servers::tools::folder().with_file_name("adapters"),
+        );
         bash
     };
     let out = std::fs::File::create(&log).expect("a file");
     let mut run = shell(&started, dir.path());
-    run.stdout(out.try_clone().expect("a file")).stderr(out).process_group(0);
+    run.stdout(out.try_clone().expect("a file"))
+        .stderr(out)
+        .process_group(0);
     let mut group = Group(run.spawn().expect("bash"));
     let said = || std::fs::read_to_string(&log).unwrap_or_default();
     let until = |what: &str, limit: Duration, done: &mut dyn FnMut() -> bool| {
@@ -115,18 +126,28 @@ fn the_help_names_what_the_guide_uses() {
             continue;
         }
         let words: Vec<_> = words.collect();
-        let length = if ["adapter", "coordinator"].contains(&words[0]) { 2 } else { 1 };
+        let length = if ["adapter", "coordinator"].contains(&words[0]) {
+            2
+        } else {
+            1
+        };
         let task = &words[..length];
         let help = command().args(task).arg("--help").output().expect("the binary runs");
         let help = String::from_utf8(help.stdout).expect("UTF-8");
         assert!(help.contains("Usage: shardwright "), "{task:?}: {help}");
         for flag in words.iter().filter(|word| word.starts_with("--")) {
             let named = |said: &str| said.trim_matches([',', '[', ']']) == *flag;
-            assert!(help.split_whitespace().any(named), "{task:?} says nothing of {flag}: {help}");
+            assert!(
+                help.split_whitespace().any(named),
+                "{task:?} says nothing of {flag}: {help}"
+            );
         }
         tasks.insert(task.join(" "));
     }
     for task in ["new", "build", "inspect", "check"] {
-        assert!(tasks.contains(&format!("adapter {task}")), "the guide leaves {task} out: {tasks:?}");
+        assert!(
+            tasks.contains(&format!("adapter {task}")),
+            "the guide leaves {task} out: {tasks:?}"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! `examples/adapter-python`: it is what `adapter new` makes, it keeps the whole contract, and a cluster lives on it over restarts of its server.
+//! `examples/adapter-python`: it is what `adapter new` makes, it keeps the whole contract, and a cluster lives on it
+//! over restarts of its server.
 
 use crate::common::{Cluster, SETTINGS, run};
 use crate::workshop::{built, config};
@@ -20,8 +21,14 @@ fn the_example_is_what_is_made() {
         "wit/deps/coordinator.wit",
         "wit/deps/http.wit",
     ] {
-        let read = |folder: &Path| std::fs::read_to_string(folder.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
-        assert_eq!(read(made), read(&example).replace("example-http", "my-python"), "{file}");
+        let read = |folder: &Path| {
+            std::fs::read_to_string(folder.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
+        };
+        assert_eq!(
+            read(made),
+            read(&example).replace("example-http", "my-python"),
+            "{file}"
+        );
     }
 }
 
@@ -30,7 +37,15 @@ fn it_keeps_the_whole_contract() {
     let server = ExampleServer::forgetful(&[]).expect("a server");
     let adapter = built("python");
     let adapter = adapter.to_str().expect("UTF-8");
-    let found = run(&["adapter", "check", adapter, "-o", "json", "--config-json", &config(&server.url())]);
+    let found = run(&[
+        "adapter",
+        "check",
+        adapter,
+        "-o",
+        "json",
+        "--config-json",
+        &config(&server.url()),
+    ]);
     assert_eq!(found.code, Some(0), "{found:?}");
 }
 
@@ -39,8 +54,11 @@ fn a_cluster_lives_on_it_while_its_server_comes_and_goes() {
     let server = ExampleServer::start().expect("a server");
     let url = server.url();
     let adapter = built("python");
-    let section = format!("type = \"component\"\npath = {adapter:?}\nallow = [\"{url}\"]\nconfig = {{ url = \"{url}\" }}\n");
-    let yard = Yard::new(crate::common::binary(), SETTINGS).expect("a folder").meeting_at(section);
+    let section =
+        format!("type = \"component\"\npath = {adapter:?}\nallow = [\"{url}\"]\nconfig = {{ url = \"{url}\" }}\n");
+    let yard = Yard::new(crate::common::binary(), SETTINGS)
+        .expect("a folder")
+        .meeting_at(section);
     let mut cluster = Cluster::inside(yard);
     for host in ["alpha", "beta"] {
         cluster.start(host);
@@ -62,5 +80,8 @@ fn a_cluster_lives_on_it_while_its_server_comes_and_goes() {
         answer.code == Some(0) && answer.out.contains("alpha") && answer.out.contains("beta")
     });
     cluster.shared(&["alpha", "beta"]);
-    cluster.ask(&["coordinator", "doctor"]).code(0).says("every write is on the disk");
+    cluster
+        .ask(&["coordinator", "doctor"])
+        .code(0)
+        .says("every write is on the disk");
 }

@@ -1,6 +1,8 @@
-//! Adapters that were broken on purpose: each must fail the check that names its fault, with a text that says the cause.
+//! Adapters that were broken on purpose: each must fail the check that names its fault, with a text that says the
+//! cause.
 //!
-//! One component has all faults; its configuration says which. It is what `adapter new` makes, changed in the places where a newcomer goes wrong.
+//! One component has all faults; its configuration says which. It is what `adapter new` makes, changed in the places
+//! where a newcomer goes wrong.
 
 use crate::common::run;
 use crate::workshop::run_in;
@@ -159,7 +161,16 @@ fn check(fault: Option<&str>) -> Value {
     let adapter = faulty();
     let config = json!({ "url": server.url(), "fault": fault, "timeout-ms": 2000 }).to_string();
     let adapter = adapter.to_str().expect("UTF-8");
-    let found = run(&["adapter", "check", adapter, "--quick", "-o", "json", "--config-json", &config]);
+    let found = run(&[
+        "adapter",
+        "check",
+        adapter,
+        "--quick",
+        "-o",
+        "json",
+        "--config-json",
+        &config,
+    ]);
     assert_eq!(found.code, Some(if fault.is_some() { 3 } else { 0 }), "{found:?}");
     found.json()
 }
@@ -185,7 +196,12 @@ fn without_a_fault_it_passes() {
 
 #[test]
 fn a_lost_answer_that_is_called_unavailable() {
-    found("lost-is-unavailable", "answer-lost", "how locks are held twice", "cas-one-key");
+    found(
+        "lost-is-unavailable",
+        "answer-lost",
+        "how locks are held twice",
+        "cas-one-key",
+    );
 }
 
 #[test]
@@ -195,7 +211,12 @@ fn patience_that_ends_and_is_called_unavailable() {
 
 #[test]
 fn a_write_that_is_repeated() {
-    found("repeats", "answer-lost", "its own first write stood in the way", "cas-one-key");
+    found(
+        "repeats",
+        "answer-lost",
+        "its own first write stood in the way",
+        "cas-one-key",
+    );
 }
 
 #[test]
@@ -214,7 +235,10 @@ fn topics_that_nobody_asked_for() {
     let rows = found["checks"].as_array().expect("a list");
     let complaint = rows.iter().find(|row| row["check"] == "no-faults").expect("a check");
     assert!(
-        complaint["seen"].as_str().expect("text").contains("which was not subscribed to"),
+        complaint["seen"]
+            .as_str()
+            .expect("text")
+            .contains("which was not subscribed to"),
         "{complaint:#}"
     );
 }
@@ -226,7 +250,12 @@ fn a_gap_that_is_not_told() {
 
 #[test]
 fn a_history_that_is_made_again_under_the_old_name() {
-    found("history-made-again", "history-dead", "made again under the old name", "cas-one-key");
+    found(
+        "history-made-again",
+        "history-dead",
+        "made again under the old name",
+        "cas-one-key",
+    );
 }
 
 #[test]

@@ -37,7 +37,10 @@ fn every_language_makes_an_adapter_that_says_what_it_is_and_needs() {
             .map(|import| import["name"].as_str().expect("a name"))
             .collect();
         assert!(
-            imports.is_sorted() && imports.iter().any(|import| import.starts_with("wasi:http/outgoing-handler@")),
+            imports.is_sorted()
+                && imports
+                    .iter()
+                    .any(|import| import.starts_with("wasi:http/outgoing-handler@")),
             "{imports:?}"
         );
         let unknown = found["imports"]
@@ -76,19 +79,33 @@ fn what_is_no_adapter_and_what_is_no_configuration_is_refused() {
         .code(1)
         .says("refused")
         .says("shardwright:policy");
-    run(&["adapter", "inspect", "/nonexistent.wasm"]).code(1).says("/nonexistent.wasm");
+    run(&["adapter", "inspect", "/nonexistent.wasm"])
+        .code(1)
+        .says("/nonexistent.wasm");
     run(&["adapter", "inspect", dir.path().to_str().expect("UTF-8")])
         .code(1)
         .says("directory");
 
     let adapter = built("rust");
-    let inspect = |config: &str| run(&["adapter", "inspect", adapter.to_str().expect("UTF-8"), "--config-json", config]);
+    let inspect = |config: &str| {
+        run(&[
+            "adapter",
+            "inspect",
+            adapter.to_str().expect("UTF-8"),
+            "--config-json",
+            config,
+        ])
+    };
     inspect("{}").code(1).says("--config-json").says("url");
     inspect("{\"url\":\"http://x:1\",\"colour\":1}").code(1).says("colour");
-    inspect("/nonexistent.json").code(1).says("neither a JSON object nor a file");
+    inspect("/nonexistent.json")
+        .code(1)
+        .says("neither a JSON object nor a file");
     let file = dir.path().join("config.json");
     std::fs::write(&file, config("https://db.example:443")).expect("written");
-    inspect(file.to_str().expect("UTF-8")).code(0).says("https://db.example:443");
+    inspect(file.to_str().expect("UTF-8"))
+        .code(0)
+        .says("https://db.example:443");
 }
 
 /// The most memory that a look at the hostile adapter takes while it does this, in KiB.
@@ -96,7 +113,11 @@ fn peak(adapter: &Path, misdeed: &str) -> u64 {
     let mut command = command();
     command.args(["adapter", "inspect"]).arg(adapter);
     command.args(["--config", &format!("{{\"misdeed\": \"{misdeed}\"}}")]);
-    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it runs");
+    let mut child = command
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("it runs");
     let status = format!("/proc/{}/status", child.id());
     let mut peak = 0;
     while child.try_wait().expect("a child").is_none() {
@@ -118,6 +139,9 @@ fn what_an_adapter_hoards_while_it_is_looked_at_costs_next_to_nothing() {
     let honest = peak(&adapter, "");
     for misdeed in ["inspected-keep-authority", "inspected-pass-bytes", "require-much"] {
         let took = peak(&adapter, misdeed);
-        assert!(took < honest + (100 << 10), "{misdeed}: {took} KiB, and {honest} KiB without it");
+        assert!(
+            took < honest + (100 << 10),
+            "{misdeed}: {took} KiB, and {honest} KiB without it"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! `shardwright adapter`: made, built, looked at and checked, in every language, as a stranger would do it; and a policy.
+//! `shardwright adapter`: made, built, looked at and checked, in every language, as a stranger would do it; and a
+//! policy.
 
 mod build;
 mod check;

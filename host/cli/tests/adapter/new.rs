@@ -25,7 +25,12 @@ fn each_language_gets_what_it_needs_and_is_told_what_is_next() {
         ),
         (
             "javascript",
-            &["package.json", "adapter.js", "wit/world.wit", "wit/deps/coordinator.wit"][..],
+            &[
+                "package.json",
+                "adapter.js",
+                "wit/world.wit",
+                "wit/deps/coordinator.wit",
+            ][..],
             "npm install",
         ),
         (
@@ -35,9 +40,13 @@ fn each_language_gets_what_it_needs_and_is_told_what_is_next() {
         ),
     ] {
         let name = format!("x-{lang}");
-        new(dir.path(), &[&name, "--lang", lang]).code(0).says(next).says("adapter check");
+        new(dir.path(), &[&name, "--lang", lang])
+            .code(0)
+            .says(next)
+            .says("adapter check");
         for file in files.iter().chain(&["README.md", ".gitignore", "server.py"]) {
-            let text = std::fs::read_to_string(dir.path().join(&name).join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+            let text = std::fs::read_to_string(dir.path().join(&name).join(file))
+                .unwrap_or_else(|error| panic!("{file}: {error}"));
             assert!(!text.contains("@name@") && !text.contains("example-http"), "{file}");
         }
         let readme = std::fs::read_to_string(dir.path().join(&name).join("README.md")).expect("read");
@@ -52,7 +61,10 @@ fn what_is_there_stays_as_it_is() {
     std::fs::write(dir.path().join("file"), "mine").expect("written");
     std::os::unix::fs::symlink("/nonexistent", dir.path().join("link")).expect("linked");
     for name in ["taken", "file", "link"] {
-        new(dir.path(), &[name, "--lang", "rust"]).code(1).says(name).says("exists");
+        new(dir.path(), &[name, "--lang", "rust"])
+            .code(1)
+            .says(name)
+            .says("exists");
     }
     assert_eq!(std::fs::read_dir(dir.path().join("taken")).expect("read").count(), 0);
     assert_eq!(std::fs::read_to_string(dir.path().join("file")).expect("read"), "mine");
@@ -71,18 +83,28 @@ fn bad_names_languages_and_places_of_the_sdk_are_refused() {
     new(dir.path(), &["x", "--lang", "rust", "--sdk", "/nonexistent"])
         .code(1)
         .says("there is no SDK");
-    new(dir.path(), &["x", "--lang", "rust", "--sdk", "."]).code(1).says("guests/sdk");
+    new(dir.path(), &["x", "--lang", "rust", "--sdk", "."])
+        .code(1)
+        .says("guests/sdk");
     new(dir.path(), &["x", "--lang", "python", "--sdk", "."])
         .code(1)
         .says("--lang rust");
-    assert_eq!(std::fs::read_dir(dir.path()).expect("read").count(), 0, "nothing is left behind");
+    assert_eq!(
+        std::fs::read_dir(dir.path()).expect("read").count(),
+        0,
+        "nothing is left behind"
+    );
 }
 
 #[test]
 fn the_sdk_of_a_checkout_is_named_by_its_path() {
     let dir = tempfile::tempdir().expect("a folder");
     let sdk = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../guests/sdk");
-    new(dir.path(), &["x", "--lang", "rust", "--sdk", sdk.to_str().expect("UTF-8")]).code(0);
+    new(
+        dir.path(),
+        &["x", "--lang", "rust", "--sdk", sdk.to_str().expect("UTF-8")],
+    )
+    .code(0);
     let manifest = std::fs::read_to_string(dir.path().join("x/Cargo.toml")).expect("read");
     let sdk = sdk.canonicalize().expect("a path");
     assert!(manifest.contains(&format!("path = {sdk:?}")), "{manifest}");

@@ -1,4 +1,5 @@
-//! A policy in a language that is not Rust: examples/policy-python, built as its README says, asked about a snapshot, and used by real nodes.
+//! A policy in a language that is not Rust: examples/policy-python, built as its README says, asked about a snapshot,
+//! and used by real nodes.
 
 use crate::common::{Cluster, SETTINGS, binary, holders};
 use crate::workshop;
@@ -29,7 +30,8 @@ fn a_policy_in_python_decides_for_real_nodes() {
     let contracts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit");
     std::os::unix::fs::symlink(contracts, dir.path().join("wit")).expect("linked");
     let bin = Path::new(binary()).parent().expect("a folder").to_owned();
-    let path = std::env::join_paths(std::iter::once(bin).chain(std::env::split_paths(&workshop::path()))).expect("a path");
+    let path =
+        std::env::join_paths(std::iter::once(bin).chain(std::env::split_paths(&workshop::path()))).expect("a path");
     let typed = Command::new("bash")
         .args(["-ec", &blocks("sh")])
         .current_dir(&folder)
@@ -57,7 +59,10 @@ fn a_policy_in_python_decides_for_real_nodes() {
         .expect("a role");
     let policy = policy.replace("round.wasm", folder.join("round.wasm").to_str().expect("UTF-8"));
     // On a machine that is busy with other tests it may take a while.
-    let settings = format!("{}{policy}budget = {{ wall = \"20s\" }}\n", SETTINGS.replace(usual, role));
+    let settings = format!(
+        "{}{policy}budget = {{ wall = \"20s\" }}\n",
+        SETTINGS.replace(usual, role)
+    );
     let hosts = ["alpha", "bravo"];
     let mut cluster = Cluster::inside(Yard::new(binary(), &settings).expect("a folder"));
     // The first compiles it; the other finds what came of that.
@@ -77,5 +82,8 @@ fn a_policy_in_python_decides_for_real_nodes() {
     let plans: Vec<_> = cluster.told.iter().filter(about).collect();
     assert!(plans.iter().any(|told| told.event == "plan-accepted"), "{plans:?}");
     let foreign = |told: &&Told| told.event == "plan-accepted" && told.fields["native"] == false;
-    assert!(plans.iter().all(foreign), "the policy decided, and was never refused: {plans:?}");
+    assert!(
+        plans.iter().all(foreign),
+        "the policy decided, and was never refused: {plans:?}"
+    );
 }

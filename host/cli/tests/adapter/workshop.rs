@@ -10,7 +10,11 @@ use tempfile::TempDir;
 
 /// `PATH` with what builds components in front of it.
 pub(crate) fn path() -> OsString {
-    let tools = [languages::componentize_py(), languages::node(), languages::componentize_js()];
+    let tools = [
+        languages::componentize_py(),
+        languages::node(),
+        languages::componentize_js(),
+    ];
     let folder = |tool: anyhow::Result<PathBuf>| {
         let tool = tool.unwrap_or_else(|error| panic!("{error:#}"));
         tool.parent().expect("a folder").to_owned()
@@ -24,9 +28,18 @@ pub(crate) fn shardwright(folder: &Path) -> Command {
     let mut command = command();
     // One folder for whatever Rust compiles here, so that it is compiled once.
     let target = tools::folder().with_file_name("adapters");
-    command.current_dir(folder).env("PATH", path()).env("CARGO_TARGET_DIR", target);
+    command
+        .current_dir(folder)
+        .env("PATH", path())
+        .env("CARGO_TARGET_DIR", target);
     // Only cargo itself may say how it was called.
-    for name in ["CARGO", "RUSTC", "RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET"] {
+    for name in [
+        "CARGO",
+        "RUSTC",
+        "RUSTFLAGS",
+        "CARGO_ENCODED_RUSTFLAGS",
+        "CARGO_BUILD_TARGET",
+    ] {
         command.env_remove(name);
     }
     command
@@ -47,7 +60,9 @@ pub(crate) fn built(lang: &str) -> PathBuf {
     let component = BUILT.path().join(&name).join(format!("{name}.wasm"));
     if !component.exists() {
         run_in(BUILT.path(), &["adapter", "new", &name, "--lang", lang]).code(0);
-        run_in(BUILT.path(), &["adapter", "build", &name]).code(0).says("sha256:");
+        run_in(BUILT.path(), &["adapter", "build", &name])
+            .code(0)
+            .says("sha256:");
     }
     component
 }

@@ -1,5 +1,5 @@
-//! An adapter whose times may be wrong by more than the cluster's margin, which is 100 ms: at the start, instead of another,
-//! after a loss, and when only a later connection tells.
+//! An adapter whose times may be wrong by more than the cluster's margin, which is 100 ms: at the start, instead of
+//! another, after a loss, and when only a later connection tells.
 
 use crate::common::LIMIT;
 use crate::relay::{BUILT, Mood, ROUGH, adapter};
@@ -34,7 +34,9 @@ fn no_node_starts_and_the_doctor_says_why() {
     doctor(0).says("margin");
     stage.relay.doubt(101);
     let run = stage.cluster.ask(&["run"]).code(1);
-    run.says(TOO_SMALL).says("may be wrong by 101 ms").says("margin = \"101ms\"");
+    run.says(TOO_SMALL)
+        .says("may be wrong by 101 ms")
+        .says("margin = \"101ms\"");
     doctor(3)
         .says("100ms, but its times may be wrong by 101ms")
         .says("margin = \"101ms\" or more in [cluster.timing]");
@@ -47,7 +49,10 @@ fn a_rougher_version_does_not_take_over() {
     stage.put(&adapter(ROUGH));
     let refused = stage.hang_up("alpha", "adapter-refused").fields;
     let reason = refused["reason"].as_str().expect("a reason");
-    assert!(reason.contains(TOO_SMALL) && reason.contains("may be wrong by 2000 ms"), "{reason}");
+    assert!(
+        reason.contains(TOO_SMALL) && reason.contains("may be wrong by 2000 ms"),
+        "{reason}"
+    );
     assert_eq!(refused["version"], BUILT, "{refused}");
     stage.put(&adapter(BUILT));
     let new = stage.cluster.yard.path().join("rough.wasm");

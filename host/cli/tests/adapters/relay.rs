@@ -1,7 +1,9 @@
 //! The server that `guests/relay-adapter` passes everything on to, and versions of that adapter.
 
 use bytes::Bytes;
-use shardwright_coordinator::{Bus, Coordinator, Delivery, MemoryBroker, MemoryCoordinator, Namespace, Store, Subscription};
+use shardwright_coordinator::{
+    Bus, Coordinator, Delivery, MemoryBroker, MemoryCoordinator, Namespace, Store, Subscription,
+};
 use shardwright_core::store::{Entry, Expected, Revision, StoreError, Written};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -24,7 +26,9 @@ pub(crate) fn adapter(version: &str) -> Vec<u8> {
     static COMPONENT: LazyLock<Vec<u8>> = LazyLock::new(build);
     assert_eq!(version.len(), BUILT.len());
     let mut bytes = COMPONENT.clone();
-    let places: Vec<_> = (0..bytes.len()).filter(|&at| bytes[at..].starts_with(BUILT.as_bytes())).collect();
+    let places: Vec<_> = (0..bytes.len())
+        .filter(|&at| bytes[at..].starts_with(BUILT.as_bytes()))
+        .collect();
     assert!(!places.is_empty(), "it has its version in it");
     for at in places {
         bytes[at..at + version.len()].copy_from_slice(version.as_bytes());
@@ -123,7 +127,12 @@ impl Relay {
             }
             let (mood, broker, history, uncertainty) = {
                 let state = self.state.lock().expect("no panic");
-                (state.mood, state.broker.clone(), format!("life-{}", state.lives), state.uncertainty)
+                (
+                    state.mood,
+                    state.broker.clone(),
+                    format!("life-{}", state.lives),
+                    state.uncertainty,
+                )
             };
             let answer = match mood {
                 Mood::Down => Frame::of(4).text("the server is down"),
@@ -157,7 +166,10 @@ async fn answer(
         1 => Frame::of(0).text(history).number(uncertainty),
         2 => {
             // Before the entry is read.
-            let listing = store.list("no-such-prefix", Revision(0)).await.expect("memory does not fail");
+            let listing = store
+                .list("no-such-prefix", Revision(0))
+                .await
+                .expect("memory does not fail");
             match store.get(&frame.text()).await {
                 Ok(reading) => {
                     let newest = reading
@@ -174,7 +186,10 @@ async fn answer(
                 let head = Frame::of(0).number(listing.revision.0).number(listing.now.0);
                 let head = head.number(listing.entries.len() as u64);
                 listing.entries.into_iter().fold(head, |out, (key, entry)| {
-                    out.text(&key).number(entry.revision.0).number(entry.written.0).bytes(&entry.value)
+                    out.text(&key)
+                        .number(entry.revision.0)
+                        .number(entry.written.0)
+                        .bytes(&entry.value)
                 })
             }
             Err(error) => failed(error),
@@ -260,7 +275,11 @@ impl Frame {
 
     fn entry(self, entry: Option<Entry<Bytes>>) -> Self {
         match entry {
-            Some(entry) => self.byte(1).number(entry.revision.0).number(entry.written.0).bytes(&entry.value),
+            Some(entry) => self
+                .byte(1)
+                .number(entry.revision.0)
+                .number(entry.written.0)
+                .bytes(&entry.value),
             None => self.byte(0),
         }
     }

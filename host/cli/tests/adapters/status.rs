@@ -33,9 +33,18 @@ fn quarantine_is_told_written_and_shown() {
         told.iter().skip(skip).find(is).cloned()
     });
     let fields = &quarantined.fields;
-    assert_eq!((&fields["name"], &fields["version"]), (&"relay".into(), &BUILT.into()), "{fields}");
-    assert!(fields["reason"].as_str().is_some_and(|why| why.contains("trap")), "{fields}");
-    let status = stage.status("alpha", 3, |status| status["nodes"][0]["adapter"]["state"] == "quarantined");
+    assert_eq!(
+        (&fields["name"], &fields["version"]),
+        (&"relay".into(), &BUILT.into()),
+        "{fields}"
+    );
+    assert!(
+        fields["reason"].as_str().is_some_and(|why| why.contains("trap")),
+        "{fields}"
+    );
+    let status = stage.status("alpha", 3, |status| {
+        status["nodes"][0]["adapter"]["state"] == "quarantined"
+    });
     let adapter = &status["nodes"][0]["adapter"];
     assert!(
         adapter["totals"]["faults"]["trap"].as_u64() > Some(5) && adapter["retryInMs"].as_u64() > Some(0),
@@ -50,7 +59,14 @@ fn quarantine_is_told_written_and_shown() {
     let dir = stage.cluster.yard.path().join("state-alpha");
     let table = stage
         .cluster
-        .ask(&["coordinator", "status", "-o", "wide", "--state-dir", dir.to_str().expect("UTF-8")])
+        .ask(&[
+            "coordinator",
+            "status",
+            "-o",
+            "wide",
+            "--state-dir",
+            dir.to_str().expect("UTF-8"),
+        ])
         .code(3);
     table
         .says("quarantined")
@@ -101,7 +117,10 @@ fn an_outage_and_a_lost_history_are_told() {
     // Opened anew.
     stage.cluster.until("another history", |told| {
         let mut states = told.iter().skip(skip).filter(|told| told.event == "adapter-state");
-        states.next_back().filter(|told| told.fields["state"] == "running").map(drop)
+        states
+            .next_back()
+            .filter(|told| told.fields["state"] == "running")
+            .map(drop)
     });
     stage.cluster.event("alpha", "gained", skip);
     stage.status("alpha", 0, |status| status["ok"] == true);
@@ -126,9 +145,17 @@ fn without_a_node_it_is_asked_once() {
 #[test]
 fn a_native_coordinator_answers_or_does_not() {
     let cluster = Cluster::of(&["alpha"]);
-    cluster.ask(&["coordinator", "status"]).code(0).says("sqlite").says("answers");
+    cluster
+        .ask(&["coordinator", "status"])
+        .code(0)
+        .says("sqlite")
+        .says("answers");
     let found = cluster.ask(&["coordinator", "status", "-o", "json"]).code(0).json();
-    assert_eq!((&found["kind"], &found["ok"]), (&"sqlite".into(), &true.into()), "{found}");
+    assert_eq!(
+        (&found["kind"], &found["ok"]),
+        (&"sqlite".into(), &true.into()),
+        "{found}"
+    );
     assert!(
         !cluster.yard.path().join("state-alpha/coordinator.json").exists(),
         "only adapters are reported"

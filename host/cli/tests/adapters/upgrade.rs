@@ -16,7 +16,11 @@ fn a_newer_version_takes_over_and_a_bad_one_does_not() {
     let skip = stage.cluster.told.len();
     stage.put(&adapter(NEWER));
     let upgraded = stage.hang_up("alpha", "adapter-upgraded").fields;
-    assert_eq!((&upgraded["from"], &upgraded["to"]), (&BUILT.into(), &NEWER.into()), "{upgraded}");
+    assert_eq!(
+        (&upgraded["from"], &upgraded["to"]),
+        (&BUILT.into(), &NEWER.into()),
+        "{upgraded}"
+    );
     let status = stage.status("alpha", 0, |status| status["nodes"][0]["adapter"]["version"] == NEWER);
     assert_eq!(status["nodes"][0]["adapter"]["totals"]["upgrades"], 1, "{status}");
     stage.status("beta", 0, |status| status["nodes"][0]["adapter"]["version"] == BUILT);
@@ -28,12 +32,16 @@ fn a_newer_version_takes_over_and_a_bad_one_does_not() {
     ] {
         stage.put(&bytes);
         let refused = stage.hang_up("alpha", "adapter-refused").fields;
-        assert!(refused["reason"].as_str().is_some_and(|why| why.contains(says)), "{refused}");
+        assert!(
+            refused["reason"].as_str().is_some_and(|why| why.contains(says)),
+            "{refused}"
+        );
         assert_eq!(refused["version"], NEWER, "{refused}");
     }
     stage.status("alpha", 0, |status| status["nodes"][0]["adapter"]["version"] == NEWER);
     // A shard may still be on its way to its place; who loses one by harm says one of these, too.
-    let harm = |told: &&Told| ["fenced", "session-lost", "history-lost", "coordinator-down"].contains(&told.event.as_str());
+    let harm =
+        |told: &&Told| ["fenced", "session-lost", "history-lost", "coordinator-down"].contains(&told.event.as_str());
     let harm: Vec<_> = stage.cluster.told.iter().skip(skip).filter(harm).collect();
     assert!(harm.is_empty(), "{harm:?}");
     let log = stage.cluster.yard.log("alpha");
@@ -45,7 +53,9 @@ fn a_newer_version_takes_over_and_a_bad_one_does_not() {
     // What took over is good for all that a node needs.
     stage.cluster.take("beta").kill().expect("killed");
     stage.cluster.until("what beta had", |told| {
-        let gained = told.iter().filter(|told| told.host == "alpha" && told.event == "gained");
+        let gained = told
+            .iter()
+            .filter(|told| told.host == "alpha" && told.event == "gained");
         let shards: std::collections::BTreeSet<_> = gained.flat_map(Told::shards).map(|(shard, _)| shard).collect();
         (shards.len() == 9).then_some(())
     });
@@ -65,13 +75,20 @@ fn the_file_is_replaced_after_a_trial() {
         std::fs::write(&path, adapter(version)).expect("written");
         path
     };
-    let present = |version: &str| assert!(std::fs::read(stage.file()).expect("read") == adapter(version), "not {version}");
+    let present = |version: &str| {
+        assert!(
+            std::fs::read(stage.file()).expect("read") == adapter(version),
+            "not {version}"
+        );
+    };
 
     upgrade(&stage, &new(MORE), &[])
         .code(3)
         .says("+ grant env:MORE")
         .says("--accept-grants");
-    upgrade(&stage, &new(BROKEN), &[]).code(3).says("does not keep the contract");
+    upgrade(&stage, &new(BROKEN), &[])
+        .code(3)
+        .says("does not keep the contract");
     let garbage = folder.join("garbage.wasm");
     std::fs::write(&garbage, "garbage").expect("written");
     upgrade(&stage, &garbage, &[]).code(1).says("the new component");
@@ -82,7 +99,10 @@ fn the_file_is_replaced_after_a_trial() {
     present(BUILT);
     assert!(!folder.join("relay.previous.wasm").exists());
 
-    upgrade(&stage, &new(NEWER), &[]).code(0).says("relay.previous.wasm").says("SIGHUP");
+    upgrade(&stage, &new(NEWER), &[])
+        .code(0)
+        .says("relay.previous.wasm")
+        .says("SIGHUP");
     present(NEWER);
     assert!(std::fs::read(folder.join("relay.previous.wasm")).expect("kept") == adapter(BUILT));
     upgrade(&stage, &new(MORE), &["--accept-grants", "--dry-run"])
@@ -98,7 +118,9 @@ fn what_the_section_says_is_kept_to() {
     let with = |section: &str, version: &str, more: &[&str]| {
         std::fs::write(&new, adapter(version)).expect("written");
         let config = stage.cluster.yard.config("operator").expect("written");
-        let text = std::fs::read_to_string(&config).expect("read").replace("allow = ", section);
+        let text = std::fs::read_to_string(&config)
+            .expect("read")
+            .replace("allow = ", section);
         std::fs::write(&config, text).expect("written");
         let args = [
             "coordinator",
@@ -112,8 +134,13 @@ fn what_the_section_says_is_kept_to() {
     let digest = |version: &str| shardwright_components::Digest::of(&adapter(version));
     let pin = |version: &str| format!("digest = \"sha256:{}\"\nallow = ", digest(version));
     let wanted = format!("digest = \"sha256:{}\"", digest(NEWER));
-    with(&pin(BUILT), NEWER, &[]).code(3).says("pins the digest").says(&wanted);
-    with(&pin(NEWER), NEWER, &[]).code(0).says("Nodes read `digest` when they start");
+    with(&pin(BUILT), NEWER, &[])
+        .code(3)
+        .says("pins the digest")
+        .says(&wanted);
+    with(&pin(NEWER), NEWER, &[])
+        .code(0)
+        .says("Nodes read `digest` when they start");
     assert!(std::fs::read(stage.file()).expect("read") == adapter(NEWER));
     let narrow = format!("allow = [\"tcp://{}\"] # ", stage.relay.address());
     with(&narrow, MORE, &["--accept-grants"])

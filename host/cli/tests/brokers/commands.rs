@@ -9,7 +9,8 @@ use std::net::TcpListener;
 /// A password that no server here has.
 pub(crate) const WRONG: &str = "another-word";
 
-/// Every command that asks a server, on the one of `trial`, which is at `address`, and where nobody is, which is at `nowhere` with a port for `PORT`.
+/// Every command that asks a server, on the one of `trial`, which is at `address`, and where nobody is, which is at
+/// `nowhere` with a port for `PORT`.
 pub(crate) fn all(trial: &Trial, kind: &str, address: &str, nowhere: &str) {
     looks(trial);
     watch(trial, kind);
@@ -32,9 +33,15 @@ fn looks(trial: &Trial) {
 }
 
 fn watch(trial: &Trial, kind: &str) {
-    let watching = Following::start(&["coordinator", "watch", "-o", "json", "--topic", "node/look"], &trial.operator());
+    let watching = Following::start(
+        &["coordinator", "watch", "-o", "json", "--topic", "node/look"],
+        &trial.operator(),
+    );
     let first = watching.until("beginning", |_| true);
-    assert_eq!((first["event"].as_str(), first["kind"].as_str()), (Some("watching"), Some(kind)));
+    assert_eq!(
+        (first["event"].as_str(), first["kind"].as_str()),
+        (Some("watching"), Some(kind))
+    );
     let id = trial.ask(&["nodes", "-o", "json"]).json()[0]["nodeId"].to_string();
     trial.ask(&["nodes", "cordon", &id]).code(0);
     trial.ask(&["nodes", "uncordon", &id]).code(0);
@@ -56,19 +63,34 @@ fn watch(trial: &Trial, kind: &str) {
 
 fn doctor(trial: &Trial, kind: &str) {
     let found = trial.ask(&["coordinator", "doctor", "-o", "json"]).code(0).json();
-    assert_eq!((found["kind"].as_str(), found["ok"].as_bool()), (Some(kind), Some(true)), "{found}");
+    assert_eq!(
+        (found["kind"].as_str(), found["ok"].as_bool()),
+        (Some(kind), Some(true)),
+        "{found}"
+    );
     let findings = found["findings"].as_array().expect("a list");
     assert!(findings.len() >= 4, "{found}");
     for finding in findings {
         let good = finding["verdict"] == "good";
         assert_eq!(finding["remedy"].is_null(), good, "{finding}");
     }
-    trial.ask(&["coordinator", "doctor"]).code(0).says("VERDICT").says("version");
+    trial
+        .ask(&["coordinator", "doctor"])
+        .code(0)
+        .says("VERDICT")
+        .says("version");
 }
 
 fn check(trial: &Trial, kind: &str) {
-    let found = trial.ask(&["coordinator", "check", "--quick", "-o", "json"]).code(0).json();
-    assert_eq!((found["kind"].as_str(), found["ok"].as_bool()), (Some(kind), Some(true)), "{found}");
+    let found = trial
+        .ask(&["coordinator", "check", "--quick", "-o", "json"])
+        .code(0)
+        .json();
+    assert_eq!(
+        (found["kind"].as_str(), found["ok"].as_bool()),
+        (Some(kind), Some(true)),
+        "{found}"
+    );
     let checks = found["checks"].as_array().expect("a list");
     let skipped: Vec<_> = checks
         .iter()
@@ -95,7 +117,12 @@ pub(crate) fn wrong_password(section: &str, password: &str) {
         &["coordinator", "watch"],
         &["run"],
     ] {
-        let output = command().args(args).arg("--config").arg(&config).output().expect("it runs");
+        let output = command()
+            .args(args)
+            .arg("--config")
+            .arg(&config)
+            .output()
+            .expect("it runs");
         let answer = Answer::from(output).code(1).says("refuses").says("password");
         assert!(
             !format!("{answer:?}").contains(password) && !format!("{answer:?}").contains("another-word"),

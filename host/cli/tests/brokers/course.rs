@@ -36,7 +36,10 @@ pub(crate) fn node_stopped(trial: &mut Trial, host: &str) {
     let stopped = boottime();
     trial.taken_over(&others);
     let resumed = boottime();
-    assert!(resumed - stopped > VALIDITY / 2, "nobody takes over from a session that holds");
+    assert!(
+        resumed - stopped > VALIDITY / 2,
+        "nobody takes over from a session that holds"
+    );
     trial.node(host).signal(Signal::CONT).expect("it lives");
     // It has found out before it does anything; that none of its acts comes too late is judged at the end.
     trial.event(host, "losing", stopped);
@@ -87,20 +90,28 @@ pub(crate) fn all_cut(trial: &mut Trial, cut: impl FnOnce(), heal: impl FnOnce()
     trial.idle(None, from + VALIDITY, to);
 }
 
-/// The server dies and comes back empty: nobody goes on under what was lost, and everybody joins anew after the grace period.
+/// The server dies and comes back empty: nobody goes on under what was lost, and everybody joins anew after the grace
+/// period.
 pub(crate) fn server_wiped(trial: &mut Trial, server: &Server) {
     let before = trial.newest.clone();
     server.kill().expect("killed");
     let dead = boottime();
     server.wipe().expect("wiped");
     server.start_again().expect("it starts");
-    let lost: Vec<_> = HOSTS.into_iter().map(|host| trial.event(host, "history-lost", dead).at).collect();
+    let lost: Vec<_> = HOSTS
+        .into_iter()
+        .map(|host| trial.event(host, "history-lost", dead).at)
+        .collect();
     for host in HOSTS {
         trial.event(host, "joined", dead);
     }
     trial.shared(&HOSTS);
     for (shard, act) in &trial.newest {
-        assert!(act.token > before[shard].token, "shard {shard}: {act:?} after {:?}", before[shard]);
+        assert!(
+            act.token > before[shard].token,
+            "shard {shard}: {act:?} after {:?}",
+            before[shard]
+        );
     }
     // Who was the first to notice cannot know that the others have: none acts before all must have.
     let first = *lost.iter().min().expect("three");

@@ -10,7 +10,10 @@ const PASSWORD: &str = "hidden-in-etcd";
 
 fn section(port: u16, login: &str) -> String {
     let url = format!("http://127.0.0.1:{port}");
-    format!("type = \"component\"\nadapter = \"etcd\"\nallow = [\"{url}\"]\nconfig = {{ endpoints = [\"{url}\"]{login} }}\n")
+    format!(
+        "type = \"component\"\nadapter = \"etcd\"\nallow = [\"{url}\"]\nconfig = {{ endpoints = [\"{url}\"]{login} \
+         }}\n"
+    )
 }
 
 fn login(password: &str) -> String {
@@ -54,7 +57,8 @@ fn an_old_member() {
 fn three_members_of_which_one_dies() {
     let servers = EtcdCluster::start().expect("they start");
     let urls = servers.urls();
-    let section = format!("type = \"component\"\nadapter = \"etcd\"\nallow = {urls:?}\nconfig = {{ endpoints = {urls:?} }}\n");
+    let section =
+        format!("type = \"component\"\nadapter = \"etcd\"\nallow = {urls:?}\nconfig = {{ endpoints = {urls:?} }}\n");
     let mut trial = Trial::at(&section);
     begin(&mut trial);
     // One after another, so that whoever leads is among them.

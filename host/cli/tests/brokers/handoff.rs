@@ -12,13 +12,19 @@ fn followed_at_once_at(section: &str) {
 #[test]
 fn on_redis() {
     let server = RedisServer::builder().start().expect("it starts");
-    followed_at_once_at(&format!("type = \"redis\"\nurls = [\"redis://127.0.0.1:{}\"]\n", server.port()));
+    followed_at_once_at(&format!(
+        "type = \"redis\"\nurls = [\"redis://127.0.0.1:{}\"]\n",
+        server.port()
+    ));
 }
 
 #[test]
 fn on_nats() {
     let server = NatsServer::builder().start().expect("it starts");
-    followed_at_once_at(&format!("type = \"nats\"\naddresses = [\"nats://127.0.0.1:{}\"]\n", server.port()));
+    followed_at_once_at(&format!(
+        "type = \"nats\"\naddresses = [\"nats://127.0.0.1:{}\"]\n",
+        server.port()
+    ));
 }
 
 #[test]
@@ -41,7 +47,7 @@ fn on_postgresql() {
     let server = PostgresServer::builder().start().expect("it starts");
     let (port, database, user, password) = (server.port(), server.database(), server.user(), server.password());
     followed_at_once_at(&format!(
-        "type = \"component\"\nadapter = \"postgresql\"\nallow = [\"tcp://127.0.0.1:{port}\"]\n\
-         config = {{ host = \"127.0.0.1\", port = {port}, database = \"{database}\", user = \"{user}\", password = \"{password}\" }}\n"
+        "type = \"component\"\nadapter = \"postgresql\"\nallow = [\"tcp://127.0.0.1:{port}\"]\nconfig = {{ host = \
+         \"127.0.0.1\", port = {port}, database = \"{database}\", user = \"{user}\", password = \"{password}\" }}\n"
     ));
 }

@@ -11,10 +11,19 @@ fn one_broker() {
     let server = KafkaServer::builder().proxied().start().expect("it starts");
     let mut trial = Trial::at(&format!("type = \"kafka\"\nbrokers = [\"{}\"]\n", server.address()));
     begin(&mut trial);
-    commands::all(&trial, "kafka", &format!("kafka://{}", server.address()), "kafka://127.0.0.1:PORT");
+    commands::all(
+        &trial,
+        "kafka",
+        &format!("kafka://{}", server.address()),
+        "kafka://127.0.0.1:PORT",
+    );
     leader_killed(&mut trial);
     node_stopped(&mut trial, "charlie");
-    all_cut(&mut trial, || server.proxy().cut(), || server.proxy().heal().expect("healed"));
+    all_cut(
+        &mut trial,
+        || server.proxy().cut(),
+        || server.proxy().heal().expect("healed"),
+    );
     server_restarted(&mut trial, &server);
     server_wiped(&mut trial, &server);
     trial.end();

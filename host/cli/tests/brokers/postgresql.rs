@@ -10,8 +10,8 @@ const PASSWORD: &str = "hidden-in-postgres";
 
 fn section(server: &PostgresServer, port: u16, password: &str) -> String {
     format!(
-        "type = \"component\"\nadapter = \"postgresql\"\nallow = [\"tcp://127.0.0.1:{port}\"]\n\
-         config = {{ host = \"127.0.0.1\", port = {port}, database = \"{}\", user = \"{}\", password = \"{password}\" }}\n",
+        "type = \"component\"\nadapter = \"postgresql\"\nallow = [\"tcp://127.0.0.1:{port}\"]\nconfig = {{ host = \
+         \"127.0.0.1\", port = {port}, database = \"{}\", user = \"{}\", password = \"{password}\" }}\n",
         server.database(),
         server.user()
     )
@@ -24,7 +24,12 @@ fn one_server() {
     let mut trial = Trial::at(&section(&server, server.port(), PASSWORD));
     trial.yard.detour("bravo", section(&server, proxy.port(), PASSWORD));
     begin(&mut trial);
-    commands::all(&trial, "postgresql", &server.url(), "postgres://node:word@127.0.0.1:PORT/nowhere");
+    commands::all(
+        &trial,
+        "postgresql",
+        &server.url(),
+        "postgres://node:word@127.0.0.1:PORT/nowhere",
+    );
     commands::wrong_password(&section(&server, server.port(), commands::WRONG), PASSWORD);
     leader_killed(&mut trial);
     node_stopped(&mut trial, "charlie");

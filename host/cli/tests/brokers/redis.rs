@@ -17,7 +17,10 @@ fn section(port: u16, password: &str) -> String {
 
 #[test]
 fn one_server() {
-    let server = RedisServer::builder().set("requirepass", PASSWORD).start().expect("it starts");
+    let server = RedisServer::builder()
+        .set("requirepass", PASSWORD)
+        .start()
+        .expect("it starts");
     let proxy = Proxy::to(server.port()).expect("a port");
     let mut trial = Trial::at(&section(server.port(), PASSWORD));
     trial.yard.detour("bravo", section(proxy.port(), PASSWORD));
@@ -67,8 +70,14 @@ fn an_interrupted_check_leaves_nothing(trial: &Trial, server: &RedisServer) {
     };
     assert_eq!(scratch(), "", "the check before removed what it made");
     let mut checking = command();
-    checking.args(["coordinator", "check", "--config"]).arg(trial.operator());
-    let child = checking.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
+    checking
+        .args(["coordinator", "check", "--config"])
+        .arg(trial.operator());
+    let child = checking
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it runs");
     let end = Instant::now() + LIMIT;
     // The server tells nobody when a check begins: look until there is something of it.
     while scratch().is_empty() {

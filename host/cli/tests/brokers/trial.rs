@@ -154,8 +154,15 @@ impl Trial {
     }
 
     fn give_up(&self, what: &str) -> ! {
-        let logs: Vec<_> = HOSTS.iter().map(|host| format!("{host}:\n{}", self.yard.log(host))).collect();
-        let told: Vec<_> = self.told.iter().map(|told| format!("{} {}", told.host, told.fields)).collect();
+        let logs: Vec<_> = HOSTS
+            .iter()
+            .map(|host| format!("{host}:\n{}", self.yard.log(host)))
+            .collect();
+        let told: Vec<_> = self
+            .told
+            .iter()
+            .map(|told| format!("{} {}", told.host, told.fields))
+            .collect();
         panic!(
             "gave up waiting for {what}; newest acts: {:?}\n{}\n{}",
             self.newest,
@@ -167,7 +174,9 @@ impl Trial {
     /// Waits for an event of a node after `since`.
     pub(crate) fn event(&mut self, host: &str, event: &str, since: u64) -> Told {
         let is = |told: &&Told| told.host == host && told.event == event && told.at >= since;
-        self.until(&format!("{event} of {host}"), |trial| trial.told.iter().find(is).cloned())
+        self.until(&format!("{event} of {host}"), |trial| {
+            trial.told.iter().find(is).cloned()
+        })
     }
 
     /// Waits until somebody has acted on every shard after `since`.
@@ -178,7 +187,8 @@ impl Trial {
         });
     }
 
-    /// Waits until these hosts, and no others, do all the work from now on. A dead node's share goes to those who stand by, however many each has.
+    /// Waits until these hosts, and no others, do all the work from now on. A dead node's share goes to those who stand
+    /// by, however many each has.
     pub(crate) fn taken_over(&mut self, hosts: &[&str]) {
         let since = boottime();
         self.until(&format!("{hosts:?} to do all the work"), |trial| {
@@ -192,7 +202,13 @@ impl Trial {
     pub(crate) fn shared(&mut self, hosts: &[&str]) {
         let since = boottime();
         self.until(&format!("{hosts:?} to share the work"), |trial| {
-            let count = |host: &&str| trial.newest.values().filter(|act| act.at > since && act.host == **host).count();
+            let count = |host: &&str| {
+                trial
+                    .newest
+                    .values()
+                    .filter(|act| act.at > since && act.host == **host)
+                    .count()
+            };
             let fair = SHARDS / hosts.len()..=SHARDS.div_ceil(hosts.len());
             let counts: Vec<_> = hosts.iter().map(count).collect();
             (counts.iter().sum::<usize>() == SHARDS && counts.iter().all(|count| fair.contains(count))).then_some(())
@@ -232,7 +248,11 @@ impl Trial {
             self.event(host, "ended", 0);
         }
         for (host, mut node) in nodes {
-            assert!(node.wait(LIMIT).expect("it ends").success(), "{host}: {}", self.yard.log(&host));
+            assert!(
+                node.wait(LIMIT).expect("it ends").success(),
+                "{host}: {}",
+                self.yard.log(&host)
+            );
         }
         while let Ok(told) = self.inbox.try_recv() {
             self.take(told);

@@ -24,9 +24,9 @@ fts-indexing = { shards = 6, replicas = 2 }
 /// How many nodes leave: real processes are slow. The node's own tests count a hundred on each backend.
 const ROUNDS: usize = 6;
 
-/// Of two nodes in `yard`, whose settings are [`CALM`], one leaves after the other, and comes back. Since the older one leads,
-/// it is in turn the leader and the other who leaves. The one that stays has everything long before it would have looked by
-/// itself.
+/// Of two nodes in `yard`, whose settings are [`CALM`], one leaves after the other, and comes back. Since the older one
+/// leads, it is in turn the leader and the other who leaves. The one that stays has everything long before it would
+/// have looked by itself.
 pub(crate) fn followed_at_once(yard: Yard) {
     let hosts = ["alpha", "bravo"];
     let mut cluster = Cluster::inside(yard);
@@ -44,17 +44,26 @@ pub(crate) fn followed_at_once(yard: Yard) {
         let before = cluster.told.len();
         let mut node = cluster.take(leaving);
         node.signal(Signal::TERM).expect("it lives");
-        assert!(node.wait(LIMIT).expect("it ends").success(), "{}", cluster.yard.log(leaving));
+        assert!(
+            node.wait(LIMIT).expect("it ends").success(),
+            "{}",
+            cluster.yard.log(leaving)
+        );
         let ended = cluster.event(leaving, "lost", before).at;
         let follow = |told: &[Told]| {
             let all = holders(told, "fts-indexing").values().all(|host| host == staying);
             all.then(|| gained(told, staying))
         };
-        let took = cluster.until("the other to have everything", follow).saturating_sub(ended);
+        let took = cluster
+            .until("the other to have everything", follow)
+            .saturating_sub(ended);
         slow.extend((took > RENEW / 4).then_some((leaving, took)));
         cluster.start(leaving);
     }
-    assert!(led > 0 && led < ROUNDS, "both the leader and the other left: {led} of {ROUNDS}");
+    assert!(
+        led > 0 && led < ROUNDS,
+        "both the leader and the other left: {led} of {ROUNDS}"
+    );
     assert!(
         slow.len() <= 1,
         "of {ROUNDS} handoffs these waited for a look: {slow:?}, in milliseconds"
@@ -64,7 +73,10 @@ pub(crate) fn followed_at_once(yard: Yard) {
 /// Since when `host` has what it gained last.
 fn gained(told: &[Told], host: &str) -> u64 {
     let gains = told.iter().filter(|told| told.host == host && told.event == "gained");
-    gains.filter_map(|told| told.fields["since"].as_u64()).max().unwrap_or(0)
+    gains
+        .filter_map(|told| told.fields["since"].as_u64())
+        .max()
+        .unwrap_or(0)
 }
 
 /// Whether `host` leads, by its own words.

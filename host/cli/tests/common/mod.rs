@@ -77,7 +77,10 @@ impl Answer {
     }
 
     pub(crate) fn says(self, text: &str) -> Self {
-        assert!(self.out.contains(text) || self.err.contains(text), "{text:?} is not in {self:?}");
+        assert!(
+            self.out.contains(text) || self.err.contains(text),
+            "{text:?} is not in {self:?}"
+        );
         self
     }
 }
@@ -141,7 +144,10 @@ impl Following {
 }
 
 pub(crate) fn interrupt(child: &Child) {
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("a process");
+    let pid = i32::try_from(child.id())
+        .ok()
+        .and_then(Pid::from_raw)
+        .expect("a process");
     kill_process(pid, Signal::INT).expect("it lives");
 }
 
@@ -240,7 +246,9 @@ impl Cluster {
     /// Waits for an event of a node that comes after the first `skip` of all that was told.
     pub(crate) fn event(&mut self, host: &str, event: &str, skip: usize) -> Told {
         let is = |told: &&Told| told.host == host && told.event == event;
-        self.until(&format!("{event} of {host}"), |told| told.iter().skip(skip).find(is).cloned())
+        self.until(&format!("{event} of {host}"), |told| {
+            told.iter().skip(skip).find(is).cloned()
+        })
     }
 
     pub(crate) fn ready(&mut self, host: &str) -> Told {

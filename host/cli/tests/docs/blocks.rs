@@ -28,7 +28,9 @@ fn parse(text: &str) -> Vec<Block> {
     while let Some(line) = lines.next() {
         if let Some(language) = line.strip_prefix("```") {
             let inside: Vec<_> = lines.by_ref().take_while(|line| *line != "```").collect();
-            let reason = before.strip_prefix("<!-- not run: ").and_then(|rest| rest.strip_suffix(" -->"));
+            let reason = before
+                .strip_prefix("<!-- not run: ")
+                .and_then(|rest| rest.strip_suffix(" -->"));
             blocks.push(Block {
                 language: language.to_owned(),
                 text: inside.join("\n"),
@@ -40,10 +42,16 @@ fn parse(text: &str) -> Vec<Block> {
     blocks
 }
 
-/// Whether `said` is what `expected` shows: `…` in a line stands for anything in it, a line of its own for any lines, and blanks count as one.
+/// Whether `said` is what `expected` shows: `…` in a line stands for anything in it, a line of its own for any lines,
+/// and blanks count as one.
 pub(crate) fn fits(expected: &str, said: &str) -> bool {
     let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
-    let lines = |text: &str| text.lines().map(words).filter(|line| !line.is_empty()).collect::<Vec<_>>();
+    let lines = |text: &str| {
+        text.lines()
+            .map(words)
+            .filter(|line| !line.is_empty())
+            .collect::<Vec<_>>()
+    };
     let (expected, said) = (lines(expected), lines(said));
     matches(
         &expected,
@@ -79,14 +87,21 @@ fn matches<T>(pattern: &[T], all: &[T], any: impl Fn(&T) -> bool + Copy, same: i
 
 #[test]
 fn blocks_are_found_with_their_marks() {
-    let blocks = parse("a\n```sh\nls\n\ncd\n```\n\n<!-- not run: it installs -->\n```sh\nrm\n```\n<!-- not run: no -->\n\n```text\nx\n```");
+    let blocks = parse(
+        "a\n```sh\nls\n\ncd\n```\n\n<!-- not run: it installs -->\n```sh\nrm\n```\n<!-- not run: no \
+         -->\n\n```text\nx\n```",
+    );
     let found: Vec<_> = blocks
         .iter()
         .map(|b| (b.language.as_str(), b.text.as_str(), b.not_run.as_deref()))
         .collect();
     assert_eq!(
         found,
-        [("sh", "ls\n\ncd", None), ("sh", "rm", Some("it installs")), ("text", "x", None)]
+        [
+            ("sh", "ls\n\ncd", None),
+            ("sh", "rm", Some("it installs")),
+            ("text", "x", None)
+        ]
     );
 }
 

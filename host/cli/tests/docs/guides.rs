@@ -33,8 +33,9 @@ pub(crate) fn bash() -> Command {
 #[test]
 fn the_commands_of_coordinators() {
     let dir = tempfile::tempdir().expect("a folder");
-    let config = "[cluster]\nname = \"tour\"\ncoordinator = \"local\"\n[cluster.timing]\nvalidity = \"2s\"\nrenew = \"400ms\"\nmargin = \"100ms\"\n\
-                  [store.local]\ntype = \"sqlite\"\npath = \"cluster.db\"\n[node]\nstate-dir = \"state\"\n";
+    let config = "[cluster]\nname = \"tour\"\ncoordinator = \"local\"\n[cluster.timing]\nvalidity = \"2s\"\nrenew = \
+                  \"400ms\"\nmargin = \"100ms\"\n[store.local]\ntype = \"sqlite\"\npath = \
+                  \"cluster.db\"\n[node]\nstate-dir = \"state\"\n";
     std::fs::write(dir.path().join("cluster.toml"), config).expect("written");
     let mut shell = Shell::start(&mut bash(), dir.path());
     // They look at a cluster that there is.

@@ -56,7 +56,9 @@ fn every_command_is_typed_or_says_why_not() {
                     assert!(reason.len() > 10, "{path}: a reason");
                     marked.push((path.clone(), block.text));
                 }
-                None if block.language == "sh" => assert!(TYPED.contains(&path.as_str()), "{path}: nobody types\n{}", block.text),
+                None if block.language == "sh" => {
+                    assert!(TYPED.contains(&path.as_str()), "{path}: nobody types\n{}", block.text);
+                }
                 None => assert!(
                     ["rust", "toml", "json", "text", "conf", "sql"].contains(&block.language.as_str()),
                     "{path}: a block of {:?}, which nobody tests",
@@ -67,7 +69,10 @@ fn every_command_is_typed_or_says_why_not() {
     }
     let known = |(path, text): &(String, String)| NOT_RUN.iter().any(|(p, t)| p == path && text.starts_with(t));
     let unknown: Vec<_> = marked.iter().filter(|block| !known(block)).collect();
-    assert!(unknown.is_empty(), "marked as not run, and not in this test's list: {unknown:#?}");
+    assert!(
+        unknown.is_empty(),
+        "marked as not run, and not in this test's list: {unknown:#?}"
+    );
     assert_eq!(marked.len(), NOT_RUN.len(), "{marked:#?}");
     println!("{} blocks are not run", marked.len());
 }

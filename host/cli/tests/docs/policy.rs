@@ -1,5 +1,5 @@
-//! docs/writing-a-policy.md: from `cargo new` to a component that runs. Its test is run by the package `shardwright-docs`, where what it needs is
-//! compiled already.
+//! docs/writing-a-policy.md: from `cargo new` to a component that runs. Its test is run by the package
+//! `shardwright-docs`, where what it needs is compiled already.
 
 use crate::blocks::{of, root};
 use crate::guides;
@@ -14,7 +14,11 @@ const FILES: [&str; 4] = ["Cargo.toml", "src/lib.rs", "tests/plan.rs", "snapshot
 fn the_guide_leads_to_a_policy_that_runs() {
     let dir = tempfile::tempdir().expect("a folder");
     // The crate stands beside a clone of this project.
-    std::os::unix::fs::symlink(root().canonicalize().expect("the project"), dir.path().join("shardwright")).expect("a link");
+    std::os::unix::fs::symlink(
+        root().canonicalize().expect("the project"),
+        dir.path().join("shardwright"),
+    )
+    .expect("a link");
     let blocks = of("docs/writing-a-policy.md");
     let mut files = blocks
         .iter()

@@ -38,7 +38,12 @@ impl Shell {
         let errors = folder.join("errors-of-the-shell");
         let log = std::fs::File::create(&errors).expect("a file");
         bash.current_dir(folder).process_group(0);
-        let mut child = bash.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log).spawn().expect("bash");
+        let mut child = bash
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .expect("bash");
         let (send, output) = channel();
         let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
         std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| send.send(line)));
@@ -68,8 +73,8 @@ impl Shell {
         }
     }
 
-    /// Types the blocks that can be run; what a block prints is what the block of text behind it shows, if there is one. `edit` sees each block
-    /// before it is typed.
+    /// Types the blocks that can be run; what a block prints is what the block of text behind it shows, if there is
+    /// one. `edit` sees each block before it is typed.
     pub(crate) fn follow(&mut self, blocks: &[Block], mut edit: impl FnMut(&mut Self, &str) -> String) {
         for (at, block) in blocks.iter().enumerate() {
             if block.language != "sh" || block.not_run.is_some() {

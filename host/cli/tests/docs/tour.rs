@@ -84,7 +84,9 @@ fn until_all_is_owned(home: &Path) {
     };
     let owned = |answer: &Answer| {
         let shards = answer.json()["shards"].as_array().cloned().unwrap_or_default();
-        let is_owned = |shard: &serde_json::Value| shard["state"] == "held" && shard["standbys"].as_array().is_some_and(|s| s.len() == 1);
+        let is_owned = |shard: &serde_json::Value| {
+            shard["state"] == "held" && shard["standbys"].as_array().is_some_and(|s| s.len() == 1)
+        };
         shards.len() == 12 && shards.iter().all(is_owned)
     };
     let end = Instant::now() + PATIENCE;

@@ -1,11 +1,13 @@
-//! Clocks: the machine's, which counts the time for which it was suspended, and the coordinator's, which an operator sets.
+//! Clocks: the machine's, which counts the time for which it was suspended, and the coordinator's, which an operator
+//! sets.
 
 use crate::common::{Cluster, SETTINGS, binary, holders};
 use shardwright_cli::process::Yard;
 use shardwright_coordinator::clock::boottime;
 use std::os::unix::fs::PermissionsExt;
 
-/// As far as CLOCK_MONOTONIC can tell, the node lives now; CLOCK_BOOTTIME has counted a million seconds more, as after a long sleep of the machine.
+/// As far as CLOCK_MONOTONIC can tell, the node lives now; CLOCK_BOOTTIME has counted a million seconds more, as after
+/// a long sleep of the machine.
 #[test]
 fn a_node_lives_by_the_clock_that_counts_suspended_time() {
     const SUSPENDED: u64 = 1_000_000;
@@ -26,9 +28,16 @@ fn a_node_lives_by_the_clock_that_counts_suspended_time() {
         "{ready:?} is not within {there:?}: this needs user and time namespaces"
     );
     // So are its deadlines.
-    let gained = cluster.told.iter().find(|told| told.event == "gained").expect("it has some");
+    let gained = cluster
+        .told
+        .iter()
+        .find(|told| told.event == "gained")
+        .expect("it has some");
     let deadline = gained.fields["deadline"].as_u64().expect("a moment");
-    assert!(deadline > before + shift && deadline <= boottime() + shift + 2_500, "{gained:?}");
+    assert!(
+        deadline > before + shift && deadline <= boottime() + shift + 2_500,
+        "{gained:?}"
+    );
 }
 
 #[test]
@@ -53,10 +62,19 @@ fn a_coordinator_whose_clock_is_set_harms_nobody_and_is_told() {
         // Renewed, hence alive, by the new clock.
         cluster.ask_until(&["nodes", "-o", "json"], |answer| {
             let nodes = answer.json();
-            let node = nodes.as_array().expect("a list").iter().find(|node| node["hostname"] == host);
+            let node = nodes
+                .as_array()
+                .expect("a list")
+                .iter()
+                .find(|node| node["hostname"] == host);
             node.is_some_and(|node| node["status"] == "active")
         });
     }
-    assert_eq!(cluster.told.iter().skip(skip).find(ended), None, "{:?}", &cluster.told[renewed..]);
+    assert_eq!(
+        cluster.told.iter().skip(skip).find(ended),
+        None,
+        "{:?}",
+        &cluster.told[renewed..]
+    );
     assert_eq!(holders(&cluster.told, "fts-indexing").len(), 9);
 }

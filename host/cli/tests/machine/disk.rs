@@ -77,15 +77,23 @@ fn played(disk: &Path) {
         .says("`shardwright coordinator doctor`");
     for host in hosts {
         let log = cluster.yard.log(host);
-        assert!(log.matches("is opened anew").count() <= 1, "what lasts is told once: {log}");
+        assert!(
+            log.matches("is opened anew").count() <= 1,
+            "what lasts is told once: {log}"
+        );
     }
 
     let skip = cluster.told.len();
     ballast.remove();
     owned_again(&mut cluster, skip);
-    // Nothing that was acknowledged is forgotten: who has a shard now does not have it under an older token than before.
+    // Nothing that was acknowledged is forgotten: who has a shard now does not have it under an older token than
+    // before.
     for (shard, token) in tokens(&cluster) {
-        assert!(token >= before[&shard], "shard {shard}: {token} after {}", before[&shard]);
+        assert!(
+            token >= before[&shard],
+            "shard {shard}: {token} after {}",
+            before[&shard]
+        );
     }
     unharmed(&cluster);
 }

@@ -10,13 +10,17 @@ mod settings;
 
 use common::{Cluster, Told, holders};
 
-/// Waits until each of these has told, after the first `skip`, that the store fails, and why, and has stopped when its time was over.
+/// Waits until each of these has told, after the first `skip`, that the store fails, and why, and has stopped when its
+/// time was over.
 fn stopped(cluster: &mut Cluster, hosts: &[&str], skip: usize) {
     for host in hosts {
         let down = cluster.event(host, "coordinator-down", skip);
         assert!(down.fields["reason"].is_string(), "{down:?}");
         let fenced = cluster.event(host, "fenced", skip);
-        assert!(fenced.at >= fenced.fields["deadline"].as_u64().expect("a moment"), "{fenced:?}");
+        assert!(
+            fenced.at >= fenced.fields["deadline"].as_u64().expect("a moment"),
+            "{fenced:?}"
+        );
         cluster.event(host, "losing", skip);
     }
 }

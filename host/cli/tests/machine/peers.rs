@@ -18,7 +18,8 @@ fn a_node_that_is_killed_is_told_of_as_stale_then_left_then_inactive() {
     cluster.take("bravo").kill().expect("killed");
     let mut status = |wanted: &str| {
         cluster.until(&format!("bravo to be {wanted}"), |told| {
-            let is = |told: &&Told| told.host == "alpha" && told.event == "peer-status" && told.fields["status"] == wanted;
+            let is =
+                |told: &&Told| told.host == "alpha" && told.event == "peer-status" && told.fields["status"] == wanted;
             told.iter().skip(skip).find(is).cloned()
         })
     };

@@ -23,10 +23,22 @@ fn a_node_that_is_set_otherwise_waits_and_acts_when_the_others_have_gone() {
     for host in hosts {
         let mut node = cluster.take(host);
         node.signal(Signal::TERM).expect("it lives");
-        assert!(node.wait(LIMIT).expect("it ends").success(), "{}", cluster.yard.log(host));
+        assert!(
+            node.wait(LIMIT).expect("it ends").success(),
+            "{}",
+            cluster.yard.log(host)
+        );
     }
     odd.event("charlie", "settings-agree", 0);
     odd.shared(&["charlie"]);
-    let acts = |event: &str| odd.told.iter().position(|told| told.event == event && told.fields["role"] != "");
-    assert!(acts("gained") > acts("settings-agree"), "it acts only then: {:?}", odd.told);
+    let acts = |event: &str| {
+        odd.told
+            .iter()
+            .position(|told| told.event == event && told.fields["role"] != "")
+    };
+    assert!(
+        acts("gained") > acts("settings-agree"),
+        "it acts only then: {:?}",
+        odd.told
+    );
 }

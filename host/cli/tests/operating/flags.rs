@@ -32,7 +32,10 @@ fn a_cluster_of_another_user_is_denied_and_not_missing() {
         asking.output().expect("it runs").into()
     };
     // A folder that only its owner may enter, and a file that only its owner may read.
-    for (of_folder, of_file) in [(if root { 0o700 } else { 0 }, 0o644), (0o755, if root { 0o600 } else { 0 })] {
+    for (of_folder, of_file) in [
+        (if root { 0o700 } else { 0 }, 0o644),
+        (0o755, if root { 0o600 } else { 0 }),
+    ] {
         let old = fs::metadata(&store).expect("there").permissions();
         mode(&store, of_file);
         mode(cluster.yard.path(), of_folder);
@@ -86,8 +89,15 @@ fn each_flag_has_one_name_and_one_meaning() {
     ];
     let silent = BTreeSet::from(silent);
     for (name, help) in &found {
-        assert!(!help.contains(" --json") && !help.contains(" --format"), "{name}: {help}");
-        assert_eq!(help.contains("-o, --output"), !silent.contains(name.as_str()), "{name}: {help}");
+        assert!(
+            !help.contains(" --json") && !help.contains(" --format"),
+            "{name}: {help}"
+        );
+        assert_eq!(
+            help.contains("-o, --output"),
+            !silent.contains(name.as_str()),
+            "{name}: {help}"
+        );
         for line in help.lines().filter(|line| line.trim_start().starts_with("-c,")) {
             assert!(line.contains("--config <"), "{name}: {line}");
         }
@@ -95,6 +105,9 @@ fn each_flag_has_one_name_and_one_meaning() {
             .split("--config <")
             .nth(1)
             .map(|rest| rest.split("--").next().unwrap_or_default().to_lowercase());
-        assert!(config.is_none_or(|about| about.contains("configuration")), "{name}: {help}");
+        assert!(
+            config.is_none_or(|about| about.contains("configuration")),
+            "{name}: {help}"
+        );
     }
 }

@@ -11,14 +11,21 @@ fn several_nodes_are_ordered_at_once_by_id_or_hostname_and_the_orders_are_told()
     let mut cluster = started(SETTINGS, &HOSTS);
     let ids = HOSTS.map(|host| id(&mut cluster, host));
     let leader = cluster.until("a leader", |told| {
-        told.iter().find(|told| told.event == "leading").map(|told| told.host.clone())
+        told.iter()
+            .find(|told| told.event == "leading")
+            .map(|told| told.host.clone())
     });
     let (before, charlie) = (cluster.told.len(), ids[2].to_string());
-    let given = cluster.ask(&["nodes", "cordon", "BRAVO", &charlie, "-o", "json"]).code(0).json();
+    let given = cluster
+        .ask(&["nodes", "cordon", "BRAVO", &charlie, "-o", "json"])
+        .code(0)
+        .json();
     assert_eq!(given["order"], "cordon");
     let of = |given: &Value| -> BTreeSet<String> {
         let nodes = given["nodes"].as_array().expect("a list").iter();
-        nodes.map(|node| node["hostname"].as_str().expect("a name").to_owned()).collect()
+        nodes
+            .map(|node| node["hostname"].as_str().expect("a name").to_owned())
+            .collect()
     };
     assert_eq!(of(&given), BTreeSet::from(["bravo".to_owned(), "charlie".to_owned()]));
     for (host, node) in [("bravo", ids[1]), ("charlie", ids[2])] {
@@ -27,7 +34,10 @@ fn several_nodes_are_ordered_at_once_by_id_or_hostname_and_the_orders_are_told()
             let told = cluster.until("the order to be told", |told| {
                 told.iter().skip(before).find(|told| is(told)).cloned()
             });
-            assert_eq!((&told.fields["drain"], &told.fields["cordon"]), (&json!(false), &json!(true)));
+            assert_eq!(
+                (&told.fields["drain"], &told.fields["cordon"]),
+                (&json!(false), &json!(true))
+            );
         }
         assert!(
             cluster
@@ -40,8 +50,14 @@ fn several_nodes_are_ordered_at_once_by_id_or_hostname_and_the_orders_are_told()
     }
     let quiet = HOSTS.iter().filter(|host| **host != leader && **host != "bravo");
     for host in quiet {
-        let told = cluster.told.iter().filter(|told| told.host == *host && told.event == "ordered");
-        assert!(told.into_iter().all(|told| told.fields["node"] == ids[2]), "{host} tells of others");
+        let told = cluster
+            .told
+            .iter()
+            .filter(|told| told.host == *host && told.event == "ordered");
+        assert!(
+            told.into_iter().all(|told| told.fields["node"] == ids[2]),
+            "{host} tells of others"
+        );
     }
 
     cluster.ask(&["nodes", "cordon", "bravo"]).code(0).says("already");
@@ -78,21 +94,32 @@ fn drain_waits_with_progress_and_an_empty_node_is_drained() {
         "{listed:?}"
     );
     let drained = node(&cluster, "bravo");
-    assert_eq!((&drained["drained"], &drained["draining"]), (&json!(true), &json!(true)));
+    assert_eq!(
+        (&drained["drained"], &drained["draining"]),
+        (&json!(true), &json!(true))
+    );
     assert_eq!(drained["shards"], json!({ "acting": 0, "taking": 0, "standby": 0 }));
     let shards = |host: &str| node(&cluster, host)["shards"].clone();
     let sum = |host: &str, what: &str| shards(host)[what].as_u64().expect("a number");
     assert!(sum("alpha", "acting") + sum("charlie", "acting") >= 9);
-    assert!(sum("alpha", "standby") + sum("charlie", "standby") >= 9, "two owners each");
+    assert!(
+        sum("alpha", "standby") + sum("charlie", "standby") >= 9,
+        "two owners each"
+    );
     // As JSON, progress is told beside the answer.
-    let again = cluster.ask(&["nodes", "drain", "bravo", "--wait", "-o", "json"]).code(0);
+    let again = cluster
+        .ask(&["nodes", "drain", "bravo", "--wait", "-o", "json"])
+        .code(0);
     assert_eq!(
         (&again.json()["drained"], &again.json()["nodes"][0]["already"]),
         (&json!(true), &json!(true))
     );
     assert!(again.err.contains("nothing is left there"), "{again:?}");
     let (code, found) = status(&cluster, |status| status["ok"] == true);
-    assert_eq!((code, &found["nodes"]["drained"]), (Some(0), &json!([drained["nodeId"]])));
+    assert_eq!(
+        (code, &found["nodes"]["drained"]),
+        (Some(0), &json!([drained["nodeId"]]))
+    );
     cluster.ask(&["nodes", "undrain", "bravo"]).code(0);
     cluster.shared(&HOSTS);
 }
@@ -116,7 +143,10 @@ fn what_a_drain_would_leave_without_an_owner_is_said_and_refused() {
         "{refused:?}"
     );
     assert_eq!(node(&cluster, one[0])["draining"], false);
-    let refused = cluster.ask(&["nodes", "drain", "alpha", "bravo", "-o", "json"]).code(4).json();
+    let refused = cluster
+        .ask(&["nodes", "drain", "alpha", "bravo", "-o", "json"])
+        .code(4)
+        .json();
     let stranded = refused["stranded"].as_array().expect("a list");
     let of = |role: &str| stranded.iter().find(|stranded| stranded["role"] == role).cloned();
     assert_eq!(refused["refused"], true);

@@ -9,7 +9,9 @@ use std::fs;
 use std::path::Path;
 
 pub(crate) fn status(cluster: &Cluster, done: impl Fn(&Value) -> bool) -> (Option<i32>, Value) {
-    let answer = cluster.ask_until(&["status", "-o", "json"], |answer| !answer.out.is_empty() && done(&answer.json()));
+    let answer = cluster.ask_until(&["status", "-o", "json"], |answer| {
+        !answer.out.is_empty() && done(&answer.json())
+    });
     let found = answer.json();
     validate(&found);
     assert_eq!(found["ok"] == true, answer.code == Some(0), "{found:#}");
@@ -25,7 +27,9 @@ fn validate(value: &Value) {
     let mut compiler = boon::Compiler::new();
     let name = schema["$id"].as_str().expect("an $id").to_owned();
     compiler.add_resource(&name, schema).expect("a schema");
-    let index = compiler.compile(&name, &mut schemas).expect("a schema of the draft that it names");
+    let index = compiler
+        .compile(&name, &mut schemas)
+        .expect("a schema of the draft that it names");
     let valid = schemas.validate(value, index);
     valid.unwrap_or_else(|error| panic!("{error:#}\n{value:#}"));
 }
@@ -55,7 +59,8 @@ fn unowned<'v>(status: &'v Value, role: &str) -> Option<&'v Value> {
         .find(|unowned| unowned["role"] == role)
 }
 
-/// Stops the processes of these nodes, at a moment at which none of them holds the lock of the file: that would stop everybody.
+/// Stops the processes of these nodes, at a moment at which none of them holds the lock of the file: that would stop
+/// everybody.
 fn hang(cluster: &Cluster, hosts: &[&str]) {
     let all = |signal| {
         let nodes = cluster.nodes.iter().filter(|node| hosts.contains(&node.host()));
@@ -63,7 +68,11 @@ fn hang(cluster: &Cluster, hosts: &[&str]) {
     };
     loop {
         all(Signal::STOP);
-        if cluster.ask(&["nodes", "cordon", "nosuch"]).err.contains("there is no node nosuch") {
+        if cluster
+            .ask(&["nodes", "cordon", "nosuch"])
+            .err
+            .contains("there is no node nosuch")
+        {
             return;
         }
         all(Signal::CONT);
@@ -76,7 +85,10 @@ fn status_is_one_screen_and_one_exit_code() {
     let (code, found) = status(&cluster, |status| status["ok"] == true);
     assert_eq!(code, Some(0));
     let listed = |name: &str| found["nodes"][name].as_array().map(Vec::len);
-    assert_eq!((listed("active"), listed("expired"), listed("stale")), (Some(3), Some(0), Some(0)));
+    assert_eq!(
+        (listed("active"), listed("expired"), listed("stale")),
+        (Some(3), Some(0), Some(0))
+    );
     let role = found["roles"]
         .as_array()
         .expect("a list")
@@ -122,7 +134,10 @@ fn status_is_one_screen_and_one_exit_code() {
     alpha.signal(Signal::TERM).expect("it lives");
     assert!(alpha.wait(LIMIT).expect("it ends").success());
     let told = cluster.event("charlie", "peer-left", before);
-    assert_eq!((&told.fields["node"], &told.fields["how"]), (&json!(left), &json!("left")));
+    assert_eq!(
+        (&told.fields["node"], &told.fields["how"]),
+        (&json!(left), &json!("left"))
+    );
     let (code, found) = status(&cluster, |status| status["ok"] == true);
     assert_eq!((code, &found["nodes"]["left"]), (Some(0), &json!([left])));
     assert!(line(&cluster.ask(&["nodes"]).code(0), "alpha").ends_with("left"));
@@ -130,13 +145,23 @@ fn status_is_one_screen_and_one_exit_code() {
     let before = cluster.told.len();
     cluster.take("bravo").kill().expect("killed");
     let told = cluster.event("charlie", "peer-left", before);
-    assert_eq!((&told.fields["node"], &told.fields["how"]), (&json!(lost), &json!("expired")));
-    let all_held = |status: &Value| status["unowned"] == json!([]) && kinds(status) == BTreeSet::from(["node".to_owned()]);
+    assert_eq!(
+        (&told.fields["node"], &told.fields["how"]),
+        (&json!(lost), &json!("expired"))
+    );
+    let all_held =
+        |status: &Value| status["unowned"] == json!([]) && kinds(status) == BTreeSet::from(["node".to_owned()]);
     let (code, found) = status(&cluster, all_held);
     assert_eq!((code, &found["nodes"]["expired"]), (Some(3), &json!([lost])));
-    assert!(problem(&found, "node").contains(&format!("nodes forget {lost}")), "{found:#}");
+    assert!(
+        problem(&found, "node").contains(&format!("nodes forget {lost}")),
+        "{found:#}"
+    );
     let listed = cluster.ask(&["nodes"]).code(0);
-    assert!(line(&listed, "bravo").contains("expired: crashed, or cut off"), "{listed:?}");
+    assert!(
+        line(&listed, "bravo").contains("expired: crashed, or cut off"),
+        "{listed:?}"
+    );
     let screen = cluster.ask(&["status"]).code(3);
     screen
         .says("something is not well")
@@ -146,9 +171,14 @@ fn status_is_one_screen_and_one_exit_code() {
 
     // Both are forgotten at once, which the leader tells.
     let before = cluster.told.len();
-    let forgotten = cluster.ask_until(&["nodes", "forget", "--ended", "-o", "json"], |answer| answer.code == Some(0));
+    let forgotten = cluster.ask_until(&["nodes", "forget", "--ended", "-o", "json"], |answer| {
+        answer.code == Some(0)
+    });
     assert_eq!(forgotten.json()["left"], json!([]));
-    cluster.ask(&["nodes", "forget", "--ended"]).code(0).says("nothing to forget");
+    cluster
+        .ask(&["nodes", "forget", "--ended"])
+        .code(0)
+        .says("nothing to forget");
     for node in [left, lost] {
         cluster.until("charlie to tell of it", |told| {
             let is = |told: &&Told| told.event == "forgotten" && told.fields["node"] == node;
@@ -160,7 +190,8 @@ fn status_is_one_screen_and_one_exit_code() {
 
 #[test]
 fn status_says_why_nobody_acts() {
-    let roles = "nobodys = { shards = 2, nodes = [\"9\"] }\nlarge = { shards = 600 }\n\n[policy.balanced]\nbudget = { output = \"1KiB\" }";
+    let roles = "nobodys = { shards = 2, nodes = [\"9\"] }\nlarge = { shards = 600 }\n\n[policy.balanced]\nbudget = { \
+                 output = \"1KiB\" }";
     let mut cluster = started(&with(roles), &["alpha", "bravo"]);
     // A policy whose budget of output is too small for the plan of the large role.
     let suspended = |status: &Value| {
@@ -192,24 +223,35 @@ fn status_says_why_nobody_acts() {
         (&nobodys["shards"], &nobodys["count"], &nobodys["reason"]),
         (&json!("0-1"), &json!(2), &json!("no-eligible-node"))
     );
-    assert_eq!(nobodys["text"], "no node is there that may own it: it is for node 9 only");
+    assert_eq!(
+        nobodys["text"],
+        "no node is there that may own it: it is for node 9 only"
+    );
     // `roles` says it with its exit code, too, and numbers alike.
     cluster.ask(&["roles"]).code(3).says("2 unowned");
     cluster.ask(&["roles", "show", "nobodys"]).code(3);
     cluster.ask(&["roles", "show", "fts-indexing"]).code(0);
-    cluster.ask(&["owner", "nobodys", "4", "-o", "json"]).code(3).says("\"shard\": 0");
+    cluster
+        .ask(&["owner", "nobodys", "4", "-o", "json"])
+        .code(3)
+        .says("\"shard\": 0");
 
     // Processes that hang are silent: they must have stopped, and nobody is there to take over.
     hang(&cluster, &["alpha", "bravo"]);
     let silent = |status: &Value| {
-        let both = status["nodes"]["stale"].as_array().is_some_and(|stale| stale.len() == 2);
+        let both = status["nodes"]["stale"]
+            .as_array()
+            .is_some_and(|stale| stale.len() == 2);
         both && unowned(status, "fts-indexing").is_some()
     };
     let (code, found) = status(&cluster, silent);
     let owner = unowned(&found, "fts-indexing").expect("nobody acts");
     assert_eq!((code, &owner["reason"]), (Some(3), &json!("owner-silent")));
     assert!(
-        owner["text"].as_str().expect("a text").contains("has not renewed its session for"),
+        owner["text"]
+            .as_str()
+            .expect("a text")
+            .contains("has not renewed its session for"),
         "{owner}"
     );
     let text = problem(&found, "node");
@@ -307,7 +349,10 @@ fn status_names_nodes_with_other_settings_and_the_keys_and_values() {
     let screen = cluster.ask(&["status"]).code(3).says(&format!("- {text}"));
     assert!(!screen.out.contains(SECRET), "{screen:?}");
     let listed = cluster.ask(&["nodes"]).code(0);
-    assert!(line(&listed, "charlie").contains("other settings, see `status`"), "{listed:?}");
+    assert!(
+        line(&listed, "charlie").contains("other settings, see `status`"),
+        "{listed:?}"
+    );
     drop(charlie.stdin.take());
     assert!(charlie.wait().expect("it ends").success());
     cluster.told.clear();
@@ -325,10 +370,15 @@ fn grace_and_a_silent_coordinator_are_said() {
     let found = answer.json();
     validate(&found);
     assert!(
-        found["grace"]["leftMs"].as_u64().is_some_and(|left| (1..=601_000).contains(&left)),
+        found["grace"]["leftMs"]
+            .as_u64()
+            .is_some_and(|left| (1..=601_000).contains(&left)),
         "{found:#}"
     );
-    assert!(kinds(&found).contains("grace") && !kinds(&found).contains("leader"), "{found:#}");
+    assert!(
+        kinds(&found).contains("grace") && !kinds(&found).contains("leader"),
+        "{found:#}"
+    );
     assert_eq!(unowned(&found, "fts-indexing").expect("nobody acts")["reason"], "grace");
     cluster
         .ask(&["status"])
@@ -336,7 +386,9 @@ fn grace_and_a_silent_coordinator_are_said() {
         .says("grace        nothing is granted for another ");
     cluster.ask(&["nodes"]).code(0).says("Grace: ").says("for another ");
 
-    let silent = run(&["status", "--store", "redis://127.0.0.1:1", "-o", "json"]).code(3).json();
+    let silent = run(&["status", "--store", "redis://127.0.0.1:1", "-o", "json"])
+        .code(3)
+        .json();
     validate(&silent);
     assert_eq!(
         (&silent["coordinator"]["reachable"], &silent["problems"][0]["kind"]),
@@ -345,5 +397,7 @@ fn grace_and_a_silent_coordinator_are_said() {
     run(&["status", "--store", "redis://127.0.0.1:1"])
         .code(3)
         .says("redis: does not answer");
-    run(&["status", "--store", "/nosuch/none.db"]).code(1).says("there is no store");
+    run(&["status", "--store", "/nosuch/none.db"])
+        .code(1)
+        .says("there is no store");
 }

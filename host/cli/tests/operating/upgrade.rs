@@ -50,7 +50,12 @@ fn what_became_of_a_policy_that_is_read_again_is_told() {
 
     replaced(&mut cluster, &file, b"no component");
     let line = logged(&cluster, "a policy was not replaced, and the present one goes on");
-    for says in ["ERROR", "the policy \"mine\"", "this is not a WebAssembly component", "refuses it"] {
+    for says in [
+        "ERROR",
+        "the policy \"mine\"",
+        "this is not a WebAssembly component",
+        "refuses it",
+    ] {
         assert!(line.contains(says), "{says} is not in {line}");
     }
     // It acts as before; whoever tries the file learns what a start would say.

@@ -1,7 +1,8 @@
 //! What the parts of the benchmark share.
 //!
-//! An adapter and a native client are measured in turns, one short block after the other, against the same server, and compared block by block: whatever else
-//! the machine does, and however that changes, it does to both. The figure is the median of the comparisons.
+//! An adapter and a native client are measured in turns, one short block after the other, against the same server, and
+//! compared block by block: whatever else the machine does, and however that changes, it does to both. The figure is
+//! the median of the comparisons.
 
 use bytes::Bytes;
 use shardwright_components::adapter::AdapterCoordinator;
@@ -36,7 +37,12 @@ pub(crate) trait Native {
 }
 
 /// Compares `ours` with `native`, call by call.
-pub(crate) async fn compare(name: &str, ours: &AdapterCoordinator, native: &mut impl Native, quick: bool) -> Result<(), Failure> {
+pub(crate) async fn compare(
+    name: &str,
+    ours: &AdapterCoordinator,
+    native: &mut impl Native,
+    quick: bool,
+) -> Result<(), Failure> {
     let (blocks, calls) = if quick { (2, 3) } else { (60, 40) };
     let value = Bytes::from(vec![7; VALUE]);
     let mut last = ours.put(KEY, value.clone(), Expected::Any).await?.revision;
@@ -72,7 +78,12 @@ pub(crate) async fn compare(name: &str, ours: &AdapterCoordinator, native: &mut 
             micros(middle(ours)),
             micros(middle(native))
         );
-        figure(&format!("adapter ÷ native, {name}, {what} p50"), ratios[ratios.len() / 2], "×", 1.5);
+        figure(
+            &format!("adapter ÷ native, {name}, {what} p50"),
+            ratios[ratios.len() / 2],
+            "×",
+            1.5,
+        );
     }
     let status = ours.status();
     figure(

@@ -24,12 +24,25 @@ pub(crate) async fn measure(engine: &AdapterEngine, quick: bool) -> Result<(), F
         coordinator.get("k").await?;
         reads.push(began.elapsed());
         let began = Instant::now();
-        last = coordinator.put("k", value.clone(), Expected::Revision(last)).await?.revision;
+        last = coordinator
+            .put("k", value.clone(), Expected::Revision(last))
+            .await?
+            .revision;
         writes.push(began.elapsed());
     }
     figure("crossing: get of 300 B, p50", micros(middle(reads)), "µs", 5.0);
-    figure("crossing: compare-and-set of 300 B, p50", micros(middle(writes)), "µs", 5.0);
-    figure("memory of a lane, no backend", coordinator.status().memory as f64 / 1e6, "MB", 4.0);
+    figure(
+        "crossing: compare-and-set of 300 B, p50",
+        micros(middle(writes)),
+        "µs",
+        5.0,
+    );
+    figure(
+        "memory of a lane, no backend",
+        coordinator.status().memory as f64 / 1e6,
+        "MB",
+        4.0,
+    );
 
     let mut starts = Vec::new();
     for _ in 0..if quick { 2 } else { 500 } {

@@ -1,4 +1,5 @@
-//! Coordinator adapters: what the sandbox costs, and the adapters for etcd and PostgreSQL beside native clients on the same servers.
+//! Coordinator adapters: what the sandbox costs, and the adapters for etcd and PostgreSQL beside native clients on the
+//! same servers.
 //!
 //! Prints `figure: <name> | <value> | <limit> | ok or MISSED`.
 #![allow(clippy::print_stdout, reason = "the figures are what it is for")]
@@ -15,7 +16,10 @@ fn main() -> Result<(), Failure> {
     // `cargo test --benches` builds and runs this too: then, or with `--quick`, once is enough.
     let given = |wanted: &str| std::env::args().any(|argument| argument == wanted);
     let quick = !given("--bench") || given("--quick");
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         // On a worker, as the tasks of a node.
         tokio::spawn(measure(quick)).await?

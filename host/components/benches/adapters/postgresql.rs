@@ -10,13 +10,12 @@ use shardwright_servers::PostgresServer;
 use tokio_postgres::{Client, NoTls, Statement};
 
 /// As the adapter has it: the state of the store and the entry, in one snapshot.
-const GET: &str = "SELECT s.revision, s.now, s.unsure_before, e.revision, e.written, e.value FROM (\
-    SELECT greatest(n.revision, t.revision) AS revision, \
-    greatest(n.time, t.written, floor(date_part('epoch', now()) * 1000)::bigint) AS now, n.unsure_before \
-    FROM shardwright.namespaces n LEFT JOIN LATERAL \
-    (SELECT l.revision, l.written FROM shardwright.entries l WHERE l.namespace = $1 ORDER BY l.revision DESC LIMIT 1) t ON true \
-    WHERE n.namespace = $1 AND n.history = $2) s \
-    LEFT JOIN shardwright.entries e ON e.namespace = $1 AND e.key = $3 AND e.value IS NOT NULL";
+const GET: &str = "SELECT s.revision, s.now, s.unsure_before, e.revision, e.written, e.value FROM (SELECT \
+                   greatest(n.revision, t.revision) AS revision, greatest(n.time, t.written, floor(date_part('epoch', \
+                   now()) * 1000)::bigint) AS now, n.unsure_before FROM shardwright.namespaces n LEFT JOIN LATERAL \
+                   (SELECT l.revision, l.written FROM shardwright.entries l WHERE l.namespace = $1 ORDER BY \
+                   l.revision DESC LIMIT 1) t ON true WHERE n.namespace = $1 AND n.history = $2) s LEFT JOIN \
+                   shardwright.entries e ON e.namespace = $1 AND e.key = $3 AND e.value IS NOT NULL";
 const PUT: &str = "SELECT status, at_revision, at_time, there FROM shardwright.write_1($1, $2, $3, $4, $5)";
 
 pub(crate) async fn measure(engine: &AdapterEngine, quick: bool) -> Result<(), Failure> {
@@ -73,7 +72,11 @@ impl Native for Raw {
     async fn get(&mut self) -> Result<(), Failure> {
         let row = self.client.query_one(&self.get, &[&SPACE, &self.history, &KEY]).await?;
         let value: &[u8] = row.try_get(5)?;
-        if value.is_empty() { Err("no entry".into()) } else { Ok(()) }
+        if value.is_empty() {
+            Err("no entry".into())
+        } else {
+            Ok(())
+        }
     }
 
     async fn put(&mut self, value: &Bytes) -> Result<(), Failure> {

@@ -1,8 +1,9 @@
 //! What the host knows of an adapter's store, and therefore does not believe.
 //!
-//! Revisions that go back mean that acknowledged writes are gone: the history is lost, for good. Answers that contradict themselves are the adapter's own
-//! fault: the lane that gave one is ended, and nothing of the answer is used. A write that was claimed and never done cannot be seen from one answer; it is
-//! seen when a later one shows another entry at a revision that was acknowledged, or none and no newer store.
+//! Revisions that go back mean that acknowledged writes are gone: the history is lost, for good. Answers that
+//! contradict themselves are the adapter's own fault: the lane that gave one is ended, and nothing of the answer is
+//! used. A write that was claimed and never done cannot be seen from one answer; it is seen when a later one shows
+//! another entry at a revision that was acknowledged, or none and no newer store.
 
 use super::fault::LaneFault;
 use super::words::Mask;
@@ -18,8 +19,8 @@ const WRITES: usize = 1024;
 const JITTER: u64 = 100;
 
 /// What revisions mean that do not grow.
-const UNLOCKED: &str = "the store was set back, or a revision is not taken in the same indivisible step in which its write is made (one lock, one transaction or \
-     one sequence for the whole namespace)";
+const UNLOCKED: &str = "the store was set back, or a revision is not taken in the same indivisible step in which its \
+                        write is made (one lock, one transaction or one sequence for the whole namespace)";
 
 /// What is known of one history.
 #[derive(Default)]
@@ -118,10 +119,20 @@ impl Belief {
         let entry = entry.map(|entry| checked(entry, revision)).transpose()?;
         let now = self.lock().read(before, revision, now)?;
         let unsure_before = StoreTime(unsure_before);
-        Ok(Reading { entry, now, unsure_before })
+        Ok(Reading {
+            entry,
+            now,
+            unsure_before,
+        })
     }
 
-    pub(super) fn listing(&self, before: Before, prefix: &str, since: u64, answer: wit::Listing) -> Result<Listing<bytes::Bytes>, Doubt> {
+    pub(super) fn listing(
+        &self,
+        before: Before,
+        prefix: &str,
+        since: u64,
+        answer: wit::Listing,
+    ) -> Result<Listing<bytes::Bytes>, Doubt> {
         let wit::Listing {
             entries,
             revision,
@@ -137,10 +148,19 @@ impl Belief {
         } in entries
         {
             if !key.starts_with(prefix) {
-                return lied(format!("a listing of {prefix:?} has the key {:?}", self.mask.beginning(&key)));
+                return lied(format!(
+                    "a listing of {prefix:?} has the key {:?}",
+                    self.mask.beginning(&key)
+                ));
             }
-            if checked_entries.last().is_some_and(|(last, _)| last.as_bytes() >= key.as_bytes()) {
-                return lied(format!("a listing has {:?} out of order or twice", self.mask.beginning(&key)));
+            if checked_entries
+                .last()
+                .is_some_and(|(last, _)| last.as_bytes() >= key.as_bytes())
+            {
+                return lied(format!(
+                    "a listing has {:?} out of order or twice",
+                    self.mask.beginning(&key)
+                ));
             }
             if at <= since {
                 return lied(format!(
@@ -158,7 +178,11 @@ impl Belief {
             )?;
             checked_entries.push((key, entry));
         }
-        let newest = checked_entries.iter().map(|(_, entry)| entry.revision.0).max().unwrap_or(0);
+        let newest = checked_entries
+            .iter()
+            .map(|(_, entry)| entry.revision.0)
+            .max()
+            .unwrap_or(0);
         let mut known = self.lock();
         let now = known.read(before, revision, now)?;
         known.revision = known.revision.max(newest);
@@ -200,7 +224,12 @@ impl Belief {
     }
 
     /// What stands in the way of a write under `key` that expected something else.
-    pub(super) fn conflict(&self, key: &str, expected: Expected, found: Option<wit::Entry>) -> Result<Option<Entry<bytes::Bytes>>, Doubt> {
+    pub(super) fn conflict(
+        &self,
+        key: &str,
+        expected: Expected,
+        found: Option<wit::Entry>,
+    ) -> Result<Option<Entry<bytes::Bytes>>, Doubt> {
         let holds = match (expected, &found) {
             (Expected::Any, _) | (Expected::Absent, None) => true,
             (Expected::Revision(revision), Some(entry)) => entry.revision == revision.0,
@@ -263,7 +292,11 @@ fn hash(key: &str) -> u64 {
 }
 
 fn checked(entry: wit::Entry, most: u64) -> Result<Entry<bytes::Bytes>, Doubt> {
-    let wit::Entry { revision, written, value } = entry;
+    let wit::Entry {
+        revision,
+        written,
+        value,
+    } = entry;
     if revision == 0 || revision > most {
         return lied(format!("an entry has revision {revision} in a store at {most}"));
     }
@@ -304,7 +337,9 @@ mod test {
             assert!(matches!(outcome, Err(Doubt::Fault(LaneFault::Lied(_)))), "{outcome:?}");
         }
         let before = belief.begin().expect("nothing is lost");
-        belief.reading(before, reading(None, 3)).expect("the store is as it was");
+        belief
+            .reading(before, reading(None, 3))
+            .expect("the store is as it was");
     }
 
     #[test]
@@ -324,7 +359,12 @@ mod test {
             now: 1,
             unsure_before: 0,
         };
-        let told = format!("{:?}", belief.listing(before, "hosts/", 0, listing).expect_err("another prefix"));
+        let told = format!(
+            "{:?}",
+            belief
+                .listing(before, "hosts/", 0, listing)
+                .expect_err("another prefix")
+        );
         assert!(told.contains("with *** in it") && !told.contains("0123"), "{told}");
         belief.opened("h1").expect("the first");
         let told = format!("{:?}", belief.opened(&secret).expect_err("another"));

@@ -47,14 +47,18 @@ pub enum AdapterLoadError {
         found: String,
     },
     /// It speaks another version of the contract.
-    #[error("the component exports {found}, but this host knows version {VERSION}: build it against wit/coordinator/{VERSION}")]
+    #[error(
+        "the component exports {found}, but this host knows version {VERSION}: build it against \
+         wit/coordinator/{VERSION}"
+    )]
     Version {
         /// What it exports instead.
         found: String,
     },
     /// It imports what no adapter can have, or a function has another type.
     #[error(
-        "the component cannot be linked: {0}; an adapter may import shardwright:coordinator/log, shardwright:tls and interfaces of WASI 0.2"
+        "the component cannot be linked: {0}; an adapter may import shardwright:coordinator/log, shardwright:tls and \
+         interfaces of WASI 0.2"
     )]
     Link(String),
     /// It has the right types, but cannot say what it is.
@@ -113,8 +117,9 @@ struct Inner {
 }
 
 impl AdapterComponent {
-    /// Compiles `bytes` or finds them in the cache, makes sure that they are an adapter, and asks it what it is. Compiling blocks, some 50 ms for a small adapter and
-    /// seconds for one that brings a language's runtime: in asynchronous code, call it from a task where that does no harm.
+    /// Compiles `bytes` or finds them in the cache, makes sure that they are an adapter, and asks it what it is.
+    /// Compiling blocks, some 50 ms for a small adapter and seconds for one that brings a language's runtime: in
+    /// asynchronous code, call it from a task where that does no harm.
     ///
     /// # Errors
     /// [`AdapterLoadError`] says what the bytes are instead, or what differs.
@@ -141,7 +146,12 @@ impl AdapterComponent {
             size,
             description: unasked,
         };
-        let described = component.bare(&[]).await.map_err(AdapterLoadError::Describe)?.describe().await;
+        let described = component
+            .bare(&[])
+            .await
+            .map_err(AdapterLoadError::Describe)?
+            .describe()
+            .await;
         component.description = checked(described.map_err(AdapterLoadError::Describe)?)?;
         Ok(Self(Arc::new(component)))
     }
@@ -229,7 +239,13 @@ impl AdapterComponent {
 
 impl std::fmt::Debug for AdapterComponent {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "AdapterComponent({} {}, {})", self.name(), self.version(), self.0.digest)
+        write!(
+            f,
+            "AdapterComponent({} {}, {})",
+            self.name(),
+            self.version(),
+            self.0.digest
+        )
     }
 }
 
@@ -329,7 +345,14 @@ fn check_export(interface: &'static str, exports: &[String]) -> Result<(), Adapt
         .iter()
         .find(|name| name.split_once('@').is_some_and(|(family, _)| family == interface));
     match found {
-        Some(found) if found.rsplit('@').next().is_some_and(|version| version.starts_with("0.1.")) => Ok(()),
+        Some(found)
+            if found
+                .rsplit('@')
+                .next()
+                .is_some_and(|version| version.starts_with("0.1.")) =>
+        {
+            Ok(())
+        }
         Some(found) => Err(AdapterLoadError::Version { found: found.clone() }),
         None => Err(AdapterLoadError::World {
             missing: interface,

@@ -52,11 +52,16 @@ enum Answer {
 }
 
 impl AdapterCoordinator {
-    /// Makes sure that `component` is granted what it requires, and opens its first lane: finds or begins the namespace's history.
+    /// Makes sure that `component` is granted what it requires, and opens its first lane: finds or begins the
+    /// namespace's history.
     ///
     /// # Errors
     /// [`BrokerError`]: `Denied` names each grant that is missing, with the line to add; only `Unreachable` may pass by itself. It is tried once.
-    pub async fn open(component: AdapterComponent, options: AdapterOptions, namespace: Namespace) -> Result<Self, BrokerError> {
+    pub async fn open(
+        component: AdapterComponent,
+        options: AdapterOptions,
+        namespace: Namespace,
+    ) -> Result<Self, BrokerError> {
         Self::check(&component, &options).await?;
         let location = format!("[store.\"{}\"]", options.id);
         let kind = interned(component.name());
@@ -111,9 +116,12 @@ impl AdapterCoordinator {
             let held = held.map_err(Refusal::store)?;
             let (stale, sent) = (held.stale, held.lane.sent());
             match self.perform(call, held, before, deadline).await {
-                // The connection of a lane that was idle may have been gone before. Nothing was done by what was not sent, or only reads: another lane may try. That a
-                // write was *unavailable* is not enough: should the adapter be wrong, it would be made twice.
-                Err(StoreError::Unavailable(_)) if stale && again && (call.expected().is_none() || !sent.anything()) => {
+                // The connection of a lane that was idle may have been gone before. Nothing was done by what was not
+                // sent, or only reads: another lane may try. That a write was *unavailable* is not
+                // enough: should the adapter be wrong, it would be made twice.
+                Err(StoreError::Unavailable(_))
+                    if stale && again && (call.expected().is_none() || !sent.anything()) =>
+                {
                     again = false;
                     self.pool.store.clear_stale();
                 }
@@ -122,7 +130,13 @@ impl AdapterCoordinator {
         }
     }
 
-    async fn perform(&self, call: Call<'_>, mut held: Held<'_>, before: Before, deadline: Instant) -> Result<Answer, StoreError<Bytes>> {
+    async fn perform(
+        &self,
+        call: Call<'_>,
+        mut held: Held<'_>,
+        before: Before,
+        deadline: Instant,
+    ) -> Result<Answer, StoreError<Bytes>> {
         let belief = &self.pool.belief;
         let lane = &mut held.lane;
         let outcome = match call {
@@ -130,10 +144,9 @@ impl AdapterCoordinator {
                 .get(key, deadline)
                 .await
                 .map(|answer| answer.map(|reading| belief.reading(before, reading).map(Answer::Reading))),
-            Call::List(prefix, since) => lane
-                .list(prefix, since.0, deadline)
-                .await
-                .map(|answer| answer.map(|listing| belief.listing(before, prefix, since.0, listing).map(Answer::Listing))),
+            Call::List(prefix, since) => lane.list(prefix, since.0, deadline).await.map(|answer| {
+                answer.map(|listing| belief.listing(before, prefix, since.0, listing).map(Answer::Listing))
+            }),
             Call::Put(key, value, expected) => lane
                 .put(key, value, translate::expected(expected), deadline)
                 .await
@@ -280,7 +293,10 @@ impl Bus for AdapterCoordinator {
         let deadline = pool.deadline();
         let mut again = true;
         loop {
-            let mut held = pool.enter(&pool.publish, payload.len(), deadline).await.map_err(Refusal::bus)?;
+            let mut held = pool
+                .enter(&pool.publish, payload.len(), deadline)
+                .await
+                .map_err(Refusal::bus)?;
             let stale = held.stale;
             let error = match held.lane.publish(topic, &payload, deadline).await {
                 Ok(Ok(())) => {
@@ -333,7 +349,12 @@ impl Coordinator for AdapterCoordinator {
         let component = pool.present().component;
         let mut findings = vec![Finding::good(
             "adapter",
-            format!("{} {}, sha256:{}", component.name(), component.version(), component.digest()),
+            format!(
+                "{} {}, sha256:{}",
+                component.name(),
+                component.version(),
+                component.digest()
+            ),
         )];
         let deadline = Instant::now() + PATIENCE;
         let examined = match pool.enter(&pool.store, 0, deadline).await {
@@ -347,7 +368,12 @@ impl Coordinator for AdapterCoordinator {
             Err(refusal) => Err(refusal.why()),
         };
         match examined {
-            Ok(found) => findings.extend(found.iter().take(64).map(|finding| translate::finding(finding, &pool.shared.mask))),
+            Ok(found) => findings.extend(
+                found
+                    .iter()
+                    .take(64)
+                    .map(|finding| translate::finding(finding, &pool.shared.mask)),
+            ),
             Err(why) => findings.push(Finding::bad(
                 "reachable",
                 why,

@@ -41,7 +41,10 @@ impl Detour {
 
     /// Whether a granted connection was led to `address`.
     pub(super) fn leads_to(&self, address: SocketAddr) -> bool {
-        self.ends.lock().unwrap_or_else(PoisonError::into_inner).contains(&address)
+        self.ends
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(&address)
     }
 }
 
@@ -55,7 +58,8 @@ impl std::fmt::Debug for Detour {
 pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     linker.instance("wasi:sockets/tcp@0.2.12")?.func_wrap(
         "[method]tcp-socket.start-connect",
-        |mut store: StoreContextMut<'_, State>, (socket, network, address): (Resource<TcpSocket>, Resource<Network>, IpSocketAddress)| {
+        |mut store: StoreContextMut<'_, State>,
+         (socket, network, address): (Resource<TcpSocket>, Resource<Network>, IpSocketAddress)| {
             let state = store.data_mut();
             let mut to = address;
             if let Some(detour) = state.shared.options.detour.clone() {

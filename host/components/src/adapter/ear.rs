@@ -1,5 +1,6 @@
-//! Subscriptions: each a lane of its own, whose deliveries a task moves into a bounded queue. When the lane ends, another one is opened in its place, and a gap
-//! stands where messages may be missing. When the task itself fails, it begins anew in the same way.
+//! Subscriptions: each a lane of its own, whose deliveries a task moves into a bounded queue. When the lane ends,
+//! another one is opened in its place, and a gap stands where messages may be missing. When the task itself fails, it
+//! begins anew in the same way.
 
 use super::fault::{LaneFault, caught};
 use super::pool::{Held, Pool};
@@ -77,7 +78,10 @@ impl Ear {
     /// Works until there is nothing more to do; when it panics, it begins anew.
     async fn persist(&mut self, pool: &Pool) {
         while let Err(why) = caught(self.work(pool)).await {
-            tracing::error!(why, "a subscription failed by a mistake of the host, and is begun again");
+            tracing::error!(
+                why,
+                "a subscription failed by a mistake of the host, and is begun again"
+            );
             tokio::time::sleep(self.backoff.next_wait()).await;
         }
     }
@@ -134,7 +138,8 @@ impl Ear {
         }
     }
 
-    /// Moves deliveries until the lane ends, or the subscription, or the component is another; an error is the end of the subscription.
+    /// Moves deliveries until the lane ends, or the subscription, or the component is another; an error is the end of
+    /// the subscription.
     async fn follow(&mut self, pool: &Pool, mut held: Held<'_>) -> Result<(), BusError> {
         let mut hasty = 0;
         loop {
@@ -171,7 +176,9 @@ impl Ear {
                         _ => Ok(()),
                     };
                 }
-                Err(LaneFault::Silent { .. }) => LaneFault::Lied(format!("`next` did not return within {GRACE:?} after its time was over")),
+                Err(LaneFault::Silent { .. }) => LaneFault::Lied(format!(
+                    "`next` did not return within {GRACE:?} after its time was over"
+                )),
                 Err(fault) => fault,
             };
             held.fail(&fault);
@@ -181,7 +188,10 @@ impl Ear {
 
     fn deliver(&mut self, pool: &Pool, batch: Vec<wit::Delivery>) -> Result<(), String> {
         if batch.len() > BATCH as usize {
-            return Err(format!("`next` returned {} deliveries and may return {BATCH}", batch.len()));
+            return Err(format!(
+                "`next` returned {} deliveries and may return {BATCH}",
+                batch.len()
+            ));
         }
         for delivery in batch {
             match delivery {

@@ -22,7 +22,8 @@ struct Inner {
 }
 
 impl AdapterEngine {
-    /// An engine that keeps compiled code in the directory `cache`, or nowhere. The directory is created if need be; see [`cache`](crate::cache).
+    /// An engine that keeps compiled code in the directory `cache`, or nowhere. The directory is created if need be;
+    /// see [`cache`](crate::cache).
     ///
     /// # Errors
     /// [`EngineError`].

@@ -12,7 +12,8 @@ use wasmtime::component::ResourceTableError;
 use wasmtime::{Trap, WasmBacktrace};
 use wasmtime_wasi_http::FieldMapError;
 
-/// Why a lane ended. None of these harms the host or another lane: the instance is gone, another is opened in its place.
+/// Why a lane ended. None of these harms the host or another lane: the instance is gone, another is opened in its
+/// place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LaneFault {
@@ -20,12 +21,15 @@ pub enum LaneFault {
     #[error("the adapter trapped: {0}")]
     Trap(String),
     /// It computed for too long.
-    #[error("the adapter computed for more than {limit:?} in one call; raise its `cpu` budget if that is what it takes")]
+    #[error(
+        "the adapter computed for more than {limit:?} in one call; raise its `cpu` budget if that is what it takes"
+    )]
     Spinning {
         /// The budget.
         limit: Duration,
     },
-    /// It waited for something that did not come, for the whole time that a call may take. Not necessarily the adapter's fault.
+    /// It waited for something that did not come, for the whole time that a call may take. Not necessarily the
+    /// adapter's fault.
     #[error("the adapter gave no answer within {limit:?}: it waits for its backend, or for nothing at all")]
     Silent {
         /// The time that it had.
@@ -33,7 +37,8 @@ pub enum LaneFault {
     },
     /// It wanted too much memory.
     #[error(
-        "the adapter wanted {wanted} bytes of memory and may have {limit}; raise its `memory` or `total-memory` budget if that is what it takes"
+        "the adapter wanted {wanted} bytes of memory and may have {limit}; raise its `memory` or `total-memory` \
+         budget if that is what it takes"
     )]
     OutOfMemory {
         /// Bytes of all memories and tables, had they been granted.
@@ -42,19 +47,28 @@ pub enum LaneFault {
         limit: usize,
     },
     /// It held too many sockets, streams, requests and the like.
-    #[error("the adapter held too many resources of the host (sockets, streams, requests): it must close what it does not need")]
+    #[error(
+        "the adapter held too many resources of the host (sockets, streams, requests): it must close what it does not \
+         need"
+    )]
     TooManyResources,
     /// Its calls were nested too deeply.
     #[error("the adapter overflowed its stack; look for recursion without end")]
     StackOverflow,
     /// Its answer was too long.
-    #[error("the adapter answered more than the {limit} bytes that it may; raise its `answer` budget if that is what it takes")]
+    #[error(
+        "the adapter answered more than the {limit} bytes that it may; raise its `answer` budget if that is what it \
+         takes"
+    )]
     AnswerTooLong {
         /// The budget.
         limit: usize,
     },
     /// It passed too much to a function of the host.
-    #[error("the adapter gave a function of the host more than the {limit} bytes that it takes: it must give less, or piece by piece")]
+    #[error(
+        "the adapter gave a function of the host more than the {limit} bytes that it takes: it must give less, or \
+         piece by piece"
+    )]
     ArgumentTooLong {
         /// The most.
         limit: usize,
@@ -66,7 +80,9 @@ pub enum LaneFault {
     #[error("the adapter breaks the contract: {0}")]
     Lied(String),
     /// The host itself failed in one of the functions that it calls.
-    #[error("the host failed in a function that the adapter called: {0}; that is a mistake of the host: please report it")]
+    #[error(
+        "the host failed in a function that the adapter called: {0}; that is a mistake of the host: please report it"
+    )]
     HostFailed(String),
     /// No instance could be made.
     #[error("no instance of the adapter could be made: {0}")]

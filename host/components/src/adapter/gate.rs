@@ -1,9 +1,10 @@
 //! What decides, at the moment of each connection, whether an adapter may make it.
 //!
-//! Names are resolved here and nowhere else, and only those that are granted. What a name led to is remembered for the lane that asked, and a socket may
-//! connect to a granted address, or to one that a granted name has led to, at the port of that grant. A name whose answer changes after it was granted
-//! (DNS rebinding) therefore leads nowhere new unasked, and never into this machine or to a cloud's metadata: such
-//! addresses (`inward`) are only reachable if the grant spells them out, or says `localhost`.
+//! Names are resolved here and nowhere else, and only those that are granted. What a name led to is remembered for the
+//! lane that asked, and a socket may connect to a granted address, or to one that a granted name has led to, at the
+//! port of that grant. A name whose answer changes after it was granted (DNS rebinding) therefore leads nowhere new
+//! unasked, and never into this machine or to a cloud's metadata: such addresses (`inward`) are only reachable if the
+//! grant spells them out, or says `localhost`.
 
 use super::grants::{Grant, Grants, Scheme, normal};
 use super::inward::inward;
@@ -100,7 +101,9 @@ impl Gate {
         let (ip, port) = (address.ip().to_canonical(), address.port());
         let text = ip.to_string();
         let grants = &self.0.grants;
-        let granted = grants.allows(Scheme::Tcp, &text, port) || grants.allows(Scheme::Tls, &text, port) || self.was_led_to(ip, port);
+        let granted = grants.allows(Scheme::Tcp, &text, port)
+            || grants.allows(Scheme::Tls, &text, port)
+            || self.was_led_to(ip, port);
         if !granted {
             self.refuse(Scheme::Tcp, &text, Some(port));
         }
@@ -128,7 +131,10 @@ impl Gate {
     /// Whether the addresses of `name` may be looked for, for sockets. What is not granted is not kept.
     pub(super) fn may_resolve(&self, name: &str) -> Result<Lookup, Unresolved> {
         match normal(name).filter(|name| self.0.grants.names(name)) {
-            Some(name) => Ok(Lookup { gate: self.clone(), name }),
+            Some(name) => Ok(Lookup {
+                gate: self.clone(),
+                name,
+            }),
             None => {
                 self.refuse(Scheme::Tcp, name, None);
                 Err(Unresolved::NotGranted)
@@ -159,7 +165,13 @@ impl Gate {
             return Ok(vec![ip.to_canonical()]);
         }
         let local = is_local_name(host);
-        let room = self.0.lookups.clone().acquire_owned().await.map_err(|_| Unresolved::Unknown)?;
+        let room = self
+            .0
+            .lookups
+            .clone()
+            .acquire_owned()
+            .await
+            .map_err(|_| Unresolved::Unknown)?;
         let asked = host.to_owned();
         // It goes on to its end though nobody may wait for it any more, and so does what it takes of the room.
         let looking = tokio::task::spawn_blocking(move || {
@@ -176,7 +188,11 @@ impl Gate {
                 addresses.push(ip);
             }
         }
-        if local { Ok(addresses) } else { self.outward(host, addresses) }
+        if local {
+            Ok(addresses)
+        } else {
+            self.outward(host, addresses)
+        }
     }
 
     /// Those of the addresses of `host` that a name may lead to.
@@ -212,7 +228,11 @@ mod test {
 
     fn gate(grants: &[&str]) -> Gate {
         let grants = Grants::parse(grants.iter().copied()).expect("grants");
-        Gate::new(grants, Mask::new(&[Password::new("hunter2")]), Arc::new(Semaphore::new(1)))
+        Gate::new(
+            grants,
+            Mask::new(&[Password::new("hunter2")]),
+            Arc::new(Semaphore::new(1)),
+        )
     }
 
     fn address(text: &str) -> SocketAddr {
@@ -230,7 +250,11 @@ mod test {
         for no in ["127.0.0.1:5433", "127.0.0.2:5432", "127.0.0.1:80", "0.0.0.0:5432"] {
             assert!(!gate.connects(address(no)), "{no}");
         }
-        assert!(gate.refused().contains(&"tcp://127.0.0.2:5432".to_owned()), "{:?}", gate.refused());
+        assert!(
+            gate.refused().contains(&"tcp://127.0.0.2:5432".to_owned()),
+            "{:?}",
+            gate.refused()
+        );
     }
 
     #[tokio::test]
@@ -249,19 +273,35 @@ mod test {
         let names: Vec<_> = refused.iter().filter(|grant| grant.ends_with("PORT")).collect();
         assert_eq!(
             names,
-            ["tcp://(no name or address):PORT", "tcp://***:PORT", "tcp://example.org:PORT"]
+            [
+                "tcp://(no name or address):PORT",
+                "tcp://***:PORT",
+                "tcp://example.org:PORT"
+            ]
         );
-        assert_eq!(gate.speaks(Scheme::Http, "localhost", 5432).await, Err(Unresolved::NotGranted));
+        assert_eq!(
+            gate.speaks(Scheme::Http, "localhost", 5432).await,
+            Err(Unresolved::NotGranted)
+        );
     }
 
     #[test]
     fn names_from_outside_do_not_lead_inward() {
         let gate = gate(&["tcp://db.example:5432", "http://169.254.169.254"]);
-        let found = |texts: &[&str]| gate.outward("db.example", texts.iter().map(|text| text.parse().expect("an address")).collect());
+        let found = |texts: &[&str]| {
+            gate.outward(
+                "db.example",
+                texts.iter().map(|text| text.parse().expect("an address")).collect(),
+            )
+        };
         assert_eq!(found(&["10.0.0.5", "127.0.0.1"]), found(&["10.0.0.5"]));
         for metadata in ["100.100.100.200", "fd00:ec2::254", "64:ff9b::a9fe:a9fe"] {
             assert_eq!(found(&[metadata]), Err(Unresolved::NotGranted));
-            let said = gate.refused().into_iter().find(|said| said.contains(metadata)).expect(metadata);
+            let said = gate
+                .refused()
+                .into_iter()
+                .find(|said| said.contains(metadata))
+                .expect(metadata);
             assert!(
                 said.starts_with("db.example, which leads to ") && said.contains("grant the address itself"),
                 "{said}"

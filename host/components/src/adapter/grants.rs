@@ -1,4 +1,5 @@
-//! What an operator has granted to an adapter: addresses that it may connect to, and environment variables that it may read.
+//! What an operator has granted to an adapter: addresses that it may connect to, and environment variables that it may
+//! read.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -39,7 +40,10 @@ pub enum Scheme {
 
 /// A text that is no grant.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is no grant: {flaw}; write tcp://host:port, tls://host:port, http://host:port, https://host:port or env:NAME")]
+#[error(
+    "{text:?} is no grant: {flaw}; write tcp://host:port, tls://host:port, http://host:port, https://host:port or \
+     env:NAME"
+)]
 pub struct GrantError {
     /// What was given, unless it seems to hold a password.
     pub text: String,
@@ -115,7 +119,9 @@ impl fmt::Display for Grant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Variable(name) => write!(f, "env:{name}"),
-            Self::Address { scheme, host, port } if host.contains(':') => write!(f, "{}://[{host}]:{port}", scheme.as_str()),
+            Self::Address { scheme, host, port } if host.contains(':') => {
+                write!(f, "{}://[{host}]:{port}", scheme.as_str())
+            }
             Self::Address { scheme, host, port } => write!(f, "{}://{host}:{port}", scheme.as_str()),
         }
     }
@@ -135,7 +141,8 @@ impl Grants {
         self.0.iter()
     }
 
-    /// Those of `wanted` that these do not cover. TLS to an address is no licence for plain TCP, nor the other way about.
+    /// Those of `wanted` that these do not cover. TLS to an address is no licence for plain TCP, nor the other way
+    /// about.
     #[must_use]
     pub fn missing(&self, wanted: &Self) -> Vec<Grant> {
         wanted.0.difference(&self.0).cloned().collect()
@@ -200,7 +207,10 @@ pub(super) fn split(text: &str) -> Option<(&str, Option<&str>)> {
 
 /// The one spelling of a host that all its spellings share.
 pub(super) fn normal(host: &str) -> Option<String> {
-    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    let host = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+        .unwrap_or(host);
     if let Ok(address) = host.parse::<IpAddr>() {
         return Some(address.to_canonical().to_string());
     }
@@ -208,7 +218,8 @@ pub(super) fn normal(host: &str) -> Option<String> {
     // What looks like an address but is none would be resolved in surprising ways: 127.1, 0x7f000001.
     let last = host.rsplit('.').next().unwrap_or_default();
     let number = last.bytes().all(|b| b.is_ascii_digit()) || last.starts_with("0x") || last.starts_with("0X");
-    let fits = (1..=253).contains(&host.len()) && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+    let fits =
+        (1..=253).contains(&host.len()) && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
     (fits && !number).then(|| host.to_ascii_lowercase())
 }
 

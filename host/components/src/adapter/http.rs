@@ -1,5 +1,5 @@
-//! `wasi:http` for one lane, through the gate: one connection, kept open between requests, with TLS by the host. Redirects are not followed: what an adapter
-//! makes of one is a request like any other, and has to be granted.
+//! `wasi:http` for one lane, through the gate: one connection, kept open between requests, with TLS by the host.
+//! Redirects are not followed: what an adapter makes of one is a request like any other, and has to be granted.
 
 use super::detour::Detour;
 use super::gate::{Gate, Unresolved};
@@ -139,11 +139,17 @@ impl WasiHttpHooks for Wire {
 }
 
 impl Inner {
-    async fn send(&self, mut request: Request<WasiBody>, options: Option<RequestOptions>) -> Result<Response<WasiBody>, Error> {
+    async fn send(
+        &self,
+        mut request: Request<WasiBody>,
+        options: Option<RequestOptions>,
+    ) -> Result<Response<WasiBody>, Error> {
         let to = Target::of(request.uri())?;
         let path = request.uri().path_and_query().map_or("/", PathAndQuery::as_str);
         *request.uri_mut() = path.parse::<Uri>().map_err(|_| Error::HttpRequestUriInvalid)?;
-        let first_byte = options.and_then(|options| options.first_byte_timeout).unwrap_or(PATIENCE);
+        let first_byte = options
+            .and_then(|options| options.first_byte_timeout)
+            .unwrap_or(PATIENCE);
         let connect = options.and_then(|options| options.connect_timeout).unwrap_or(PATIENCE);
 
         if let Some(mut sender) = self.free(&to).await {
@@ -179,7 +185,12 @@ impl Inner {
         matches!(ready, Ok(Ok(()))).then_some(kept.sender)
     }
 
-    async fn keep(&self, to: Target, sender: SendRequest<WasiBody>, response: Response<hyper::body::Incoming>) -> Response<WasiBody> {
+    async fn keep(
+        &self,
+        to: Target,
+        sender: SendRequest<WasiBody>,
+        response: Response<hyper::body::Incoming>,
+    ) -> Response<WasiBody> {
         *self.kept.lock().await = Some(Kept { to, sender });
         response.map(|body| body.map_err(Error::from).boxed_unsync())
     }
@@ -190,19 +201,26 @@ impl Inner {
             .clone()
             .try_acquire_owned()
             .map_err(|_| Error::ConnectionLimitReached)?;
-        let addresses = self.gate.speaks(to.scheme, &to.host, to.port).await.map_err(|error| match error {
-            Unresolved::NotGranted => Error::HttpRequestDenied,
-            Unresolved::Unknown => Error::DnsError {
-                rcode: Some("NXDOMAIN".into()),
-                info_code: None,
-            },
-        })?;
+        let addresses = self
+            .gate
+            .speaks(to.scheme, &to.host, to.port)
+            .await
+            .map_err(|error| match error {
+                Unresolved::NotGranted => Error::HttpRequestDenied,
+                Unresolved::Unknown => Error::DnsError {
+                    rcode: Some("NXDOMAIN".into()),
+                    info_code: None,
+                },
+            })?;
         let stream = connect(&addresses, to.port, self.detour.as_ref()).await?;
         if to.scheme == Scheme::Http {
             return self.drive(stream, permit).await;
         }
         let security = self.security.as_ref().ok_or(Error::TlsProtocolError)?;
-        let stream = security.connect(stream, &to.host, &to.host).await.map_err(|error| alert(&error))?;
+        let stream = security
+            .connect(stream, &to.host, &to.host)
+            .await
+            .map_err(|error| alert(&error))?;
         self.drive(stream, permit).await
     }
 
@@ -236,7 +254,9 @@ impl Target {
         let authority = uri.authority().ok_or(Error::HttpRequestUriInvalid)?.as_str();
         let (host, port) = split(authority).ok_or(Error::HttpRequestUriInvalid)?;
         let default = if scheme == Scheme::Http { 80 } else { 443 };
-        let port = port.map_or(Ok(default), str::parse).map_err(|_| Error::HttpRequestUriInvalid)?;
+        let port = port
+            .map_or(Ok(default), str::parse)
+            .map_err(|_| Error::HttpRequestUriInvalid)?;
         Ok(Self {
             scheme,
             host: host.to_owned(),
@@ -276,15 +296,17 @@ fn alert(error: &BrokerError) -> Error {
 
 /// An error while a request was under way: it may have been sent.
 fn gone(error: hyper::Error) -> Error {
-    if error.is_incomplete_message() || std::error::Error::source(&error).is_some_and(<dyn std::error::Error>::is::<io::Error>) {
+    if error.is_incomplete_message()
+        || std::error::Error::source(&error).is_some_and(<dyn std::error::Error>::is::<io::Error>)
+    {
         Error::ConnectionTerminated
     } else {
         Error::from(error)
     }
 }
 
-/// An error of the first request on a connection. By TLS 1.3 the server judges our certificate only after the handshake; if it refuses it, it has not looked at
-/// the request.
+/// An error of the first request on a connection. By TLS 1.3 the server judges our certificate only after the
+/// handshake; if it refuses it, it has not looked at the request.
 fn first(error: hyper::Error, to: &Target) -> Error {
     let io = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<io::Error>());
     match io.filter(|io| Security::is_about_our_certificate(io)) {

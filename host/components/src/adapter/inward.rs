@@ -142,7 +142,11 @@ mod test {
             "2001:0:4136:e378:8000:63bf:5601:5601",
             "2001:db8::5efe:a9fe:a9fe",
         ] {
-            assert!([Some(LINK), Some(METADATA)].contains(&of(text)), "{text}: {:?}", of(text));
+            assert!(
+                [Some(LINK), Some(METADATA)].contains(&of(text)),
+                "{text}: {:?}",
+                of(text)
+            );
         }
     }
 

@@ -11,7 +11,9 @@ use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, TcpSocket};
 use wasmtime_wasi_http::FieldMap;
 use wasmtime_wasi_http::p2::bindings::http::types::{Method, Scheme};
 use wasmtime_wasi_http::p2::body::{HostFutureTrailers, HostIncomingBody};
-use wasmtime_wasi_http::p2::types::{HostFutureIncomingResponse, HostIncomingResponse, HostOutgoingRequest, HostOutgoingResponse};
+use wasmtime_wasi_http::p2::types::{
+    HostFutureIncomingResponse, HostIncomingResponse, HostOutgoingRequest, HostOutgoingResponse,
+};
 
 /// What any entry takes.
 const ENTRY: usize = 512;
@@ -32,7 +34,11 @@ pub(super) fn kept(table: &mut ResourceTable, sockets: usize) -> Result<usize, R
         bytes += ENTRY + weight(entry);
         open += usize::from(entry.is::<TcpSocket>());
     }
-    if open > sockets { Err(ResourceTableError::Full) } else { Ok(bytes) }
+    if open > sockets {
+        Err(ResourceTableError::Full)
+    } else {
+        Ok(bytes)
+    }
 }
 
 /// Bytes of `headers`.

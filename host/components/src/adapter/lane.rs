@@ -1,7 +1,7 @@
 //! A lane: one instance in one store, with one call in flight.
 //!
-//! What a call computes is measured from outside: the processor time that it takes, in its own code and in the host's functions that it calls. The clock
-//! of the engine only makes it let go of the worker at every tick.
+//! What a call computes is measured from outside: the processor time that it takes, in its own code and in the host's
+//! functions that it calls. The clock of the engine only makes it let go of the worker at every tick.
 
 use super::fault::{LaneFault, Spun, caught};
 use super::meter::metered;
@@ -71,7 +71,11 @@ impl Bounds {
 
 impl Lane {
     /// A new instance, not opened yet.
-    pub(super) async fn start(pre: &CoordinatorAdapterPre<State>, shared: Arc<Shared>, deadline: Instant) -> Result<Self, LaneFault> {
+    pub(super) async fn start(
+        pre: &CoordinatorAdapterPre<State>,
+        shared: Arc<Shared>,
+        deadline: Instant,
+    ) -> Result<Self, LaneFault> {
         let bounds = Bounds::of(&shared);
         let state = State::new(shared);
         let mut store = Store::new(pre.engine(), state);
@@ -117,8 +121,9 @@ impl Lane {
         self.used.elapsed()
     }
 
-    /// Whether it has used up half of the memory that it had left at its beginning. Memory is never given back, and the runtimes of some languages
-    /// lose a little with each call: better another lane between two calls than the end of this one in the middle of a write.
+    /// Whether it has used up half of the memory that it had left at its beginning. Memory is never given back, and the
+    /// runtimes of some languages lose a little with each call: better another lane between two calls than the end
+    /// of this one in the middle of a write.
     pub(super) fn is_worn(&self) -> bool {
         let state = self.store.data();
         let had = state.shared.options.budget.memory.saturating_sub(self.began_with);
@@ -161,7 +166,10 @@ impl Lane {
     /// By how many milliseconds its times may be wrong; nothing if it does not say.
     pub(super) async fn uncertainty(&mut self, deadline: Instant) -> Result<Option<u32>, LaneFault> {
         let interface = self.instance.get_export_index(&mut self.store, None, CLOCK);
-        let function = interface.and_then(|interface| self.instance.get_export_index(&mut self.store, Some(&interface), "uncertainty"));
+        let function = interface.and_then(|interface| {
+            self.instance
+                .get_export_index(&mut self.store, Some(&interface), "uncertainty")
+        });
         let Some(function) = function else { return Ok(None) };
         let typed = self.instance.get_typed_func::<(), (u32,)>(&mut self.store, function);
         let typed = typed.map_err(|error| self.store.data().explain(&error))?;
@@ -178,7 +186,11 @@ impl Lane {
         call!(self, deadline, shardwright_coordinator_lifecycle.call_erase())
     }
 
-    pub(super) async fn get(&mut self, key: &str, deadline: Instant) -> Result<Result<store::Reading, store::StoreError>, LaneFault> {
+    pub(super) async fn get(
+        &mut self,
+        key: &str,
+        deadline: Instant,
+    ) -> Result<Result<store::Reading, store::StoreError>, LaneFault> {
         call!(self, deadline, shardwright_coordinator_store.call_get(key))
     }
 
@@ -198,7 +210,11 @@ impl Lane {
         expected: store::Expected,
         deadline: Instant,
     ) -> Result<Result<store::Written, store::StoreError>, LaneFault> {
-        call!(self, deadline, shardwright_coordinator_store.call_put(key, value, expected))
+        call!(
+            self,
+            deadline,
+            shardwright_coordinator_store.call_put(key, value, expected)
+        )
     }
 
     pub(super) async fn delete(
@@ -210,11 +226,20 @@ impl Lane {
         call!(self, deadline, shardwright_coordinator_store.call_delete(key, expected))
     }
 
-    pub(super) async fn publish(&mut self, topic: &str, payload: &[u8], deadline: Instant) -> Result<Result<(), bus::BusError>, LaneFault> {
+    pub(super) async fn publish(
+        &mut self,
+        topic: &str,
+        payload: &[u8],
+        deadline: Instant,
+    ) -> Result<Result<(), bus::BusError>, LaneFault> {
         call!(self, deadline, shardwright_coordinator_bus.call_publish(topic, payload))
     }
 
-    pub(super) async fn subscribe(&mut self, topics: &[String], deadline: Instant) -> Result<Result<(), bus::BusError>, LaneFault> {
+    pub(super) async fn subscribe(
+        &mut self,
+        topics: &[String],
+        deadline: Instant,
+    ) -> Result<Result<(), bus::BusError>, LaneFault> {
         let subscribed = call!(self, deadline, shardwright_coordinator_bus.call_subscribe(topics))?;
         Ok(subscribed.map(|ear| self.ear = Some(ear)))
     }

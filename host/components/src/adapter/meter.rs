@@ -6,8 +6,8 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// What `call` comes to, unless it takes more than `limit` of processor time altogether. Time for which it waits does not count, nor that in which the machine does
-/// something else; what it does in the host's functions does.
+/// What `call` comes to, unless it takes more than `limit` of processor time altogether. Time for which it waits does
+/// not count, nor that in which the machine does something else; what it does in the host's functions does.
 pub(super) async fn metered<T>(limit: Duration, call: impl Future<Output = T>) -> Result<T, Spun> {
     let call = pin!(call);
     Metered {
@@ -43,7 +43,10 @@ impl<T, F: Future<Output = T>> Future for Metered<'_, F> {
 /// Processor time that this thread has had.
 fn processor() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
+    Duration::new(
+        u64::try_from(time.tv_sec).unwrap_or(0),
+        u32::try_from(time.tv_nsec).unwrap_or(0),
+    )
 }
 
 #[cfg(test)]

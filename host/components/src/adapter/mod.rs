@@ -1,7 +1,8 @@
 //! Coordinators whose backend is spoken to by a component: `shardwright:coordinator@0.1.0`.
 //!
-//! An [`AdapterComponent`] is loaded once; an [`AdapterCoordinator`] opens it for one namespace, as [`AdapterOptions`] say, and is a coordinator like any
-//! other. It runs the component in *lanes*: each an instance with a connection and one call in flight. From the bottom up:
+//! An [`AdapterComponent`] is loaded once; an [`AdapterCoordinator`] opens it for one namespace, as [`AdapterOptions`]
+//! say, and is a coordinator like any other. It runs the component in *lanes*: each an instance with a connection and
+//! one call in flight. From the bottom up:
 //!
 //! - `grants`, `gate` and `inward`: what a lane may reach, decided at the moment of each connection; `names`, `http`
 //!   with `requests`, and `tls` are the ways out; `sent`: whether a call has sent anything;
@@ -9,7 +10,8 @@
 //!   says, with secrets masked; `fault`: how it ended;
 //! - `belief`: what the host knows of the store, and therefore does not believe;
 //! - `supervisor`: how often an adapter may fail, and what becomes of it;
-//! - `pool`, `opening` and `coordinator`: lanes for the store and the bus, opened when they are needed; `ear`: subscriptions; `upgrade`: another component in its place;
+//! - `pool`, `opening` and `coordinator`: lanes for the store and the bus, opened when they are needed; `ear`:
+//!   subscriptions; `upgrade`: another component in its place;
 //! - `detour` and `probe`: for whoever tests an adapter, its connections and single lanes.
 
 mod belief;

@@ -69,8 +69,8 @@ impl Pool {
         Ok(lane)
     }
 
-    /// A lane of the store of another component than the present one, as a trial: whatever comes of it, the present one goes on as before.
-    /// Returns by how much its times may be wrong.
+    /// A lane of the store of another component than the present one, as a trial: whatever comes of it, the present one
+    /// goes on as before. Returns by how much its times may be wrong.
     pub(super) async fn open_beside(&self, other: &Present, deadline: Instant) -> Result<Duration, Refusal> {
         let (lane, opened, uncertainty) = self.try_open(other, &self.store, deadline).await?;
         drop(lane);
@@ -87,7 +87,12 @@ impl Pool {
     }
 
     /// A lane, what it found, and by how many milliseconds its times may be wrong, if it says that.
-    async fn try_open(&self, present: &Present, from: &Purposed, deadline: Instant) -> Result<(Lane, Opened, u64), Refusal> {
+    async fn try_open(
+        &self,
+        present: &Present,
+        from: &Purposed,
+        deadline: Instant,
+    ) -> Result<(Lane, Opened, u64), Refusal> {
         let mask = &self.shared.mask;
         let started = Lane::start(present.component.pre(), self.shared.clone(), deadline).await;
         let mut lane = started.map_err(Refusal::Fault)?;
@@ -104,7 +109,9 @@ impl Pool {
             .map_err(Refusal::Fault)?
             .map_err(|error| Refusal::of(error, |why| mask.line(why)))?;
         if opened.memo.len() > MEMO {
-            return Err(Refusal::Fault(LaneFault::Lied(format!("a memo has more than {MEMO} bytes"))));
+            return Err(Refusal::Fault(LaneFault::Lied(format!(
+                "a memo has more than {MEMO} bytes"
+            ))));
         }
         let uncertainty = match from.purpose {
             Purpose::Store => lane.uncertainty(deadline).await.map_err(Refusal::Fault)?,

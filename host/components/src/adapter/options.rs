@@ -27,7 +27,8 @@ pub struct AdapterOptions {
     pub detour: Option<Detour>,
 }
 
-/// What the lanes of an adapter may take. Beyond it the lane ends, in the [`LaneFault`](super::LaneFault) named with each limit; the others notice nothing.
+/// What the lanes of an adapter may take. Beyond it the lane ends, in the [`LaneFault`](super::LaneFault) named with
+/// each limit; the others notice nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AdapterBudget {
     /// Bytes of all memories and tables of one lane. Beyond: `OutOfMemory`.

@@ -1,4 +1,5 @@
-//! What an adapter sends over a secured connection. Wasmtime's own stream writes every byte to the log at its most talkative level, passwords too.
+//! What an adapter sends over a secured connection. Wasmtime's own stream writes every byte to the log at its most
+//! talkative level, passwords too.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -79,7 +80,11 @@ impl OutputStream for Outward {
     }
 
     fn flush(&mut self) -> StreamResult<()> {
-        if self.queue.is_closed() { Err(StreamError::Closed) } else { Ok(()) }
+        if self.queue.is_closed() {
+            Err(StreamError::Closed)
+        } else {
+            Ok(())
+        }
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {

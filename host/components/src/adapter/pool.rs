@@ -123,12 +123,15 @@ impl Purposed {
         let waiting = self.waiting.fetch_add(1, Ordering::Relaxed);
         let held = self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
         let entry = Waiting { at: self, bytes };
-        (waiting < WAITING && held + bytes <= WAITING_BYTES + shardwright_coordinator::limits::MAX_VALUE).then_some(entry)
+        (waiting < WAITING && held + bytes <= WAITING_BYTES + shardwright_coordinator::limits::MAX_VALUE)
+            .then_some(entry)
     }
 
     /// Drops the lanes whose connections may be gone.
     pub(super) fn clear_stale(&self) {
-        let stale: Vec<_> = lock(&self.idle).extract_if(.., |(_, lane)| lane.idle() >= STALE).collect();
+        let stale: Vec<_> = lock(&self.idle)
+            .extract_if(.., |(_, lane)| lane.idle() >= STALE)
+            .collect();
         drop(stale);
     }
 
@@ -182,7 +185,9 @@ impl Pool {
         let told = f(&mut supervisor, self.began.elapsed());
         let state = supervisor.state();
         drop(supervisor);
-        let news = self.states.send_if_modified(|known| std::mem::replace(known, state) != state);
+        let news = self
+            .states
+            .send_if_modified(|known| std::mem::replace(known, state) != state);
         if news {
             if matches!(state, AdapterState::Quarantined | AdapterState::Lost) {
                 // What was opened before is not used any more.
@@ -194,13 +199,21 @@ impl Pool {
             let why = self.why();
             match state {
                 AdapterState::Running => tracing::info!(adapter, location, "the adapter works"),
-                AdapterState::Restarting => tracing::warn!(adapter, why, "a lane of the adapter failed and is replaced"),
+                AdapterState::Restarting => {
+                    tracing::warn!(adapter, why, "a lane of the adapter failed and is replaced");
+                }
                 // Before it was ever open, whoever opens it says so: not at every try.
                 AdapterState::Unreachable if location.is_empty() => {
                     tracing::debug!(adapter, why, "the adapter's backend cannot be reached yet");
                 }
-                AdapterState::Unreachable => tracing::warn!(adapter, why, "the adapter's backend cannot be reached; it is tried again"),
-                AdapterState::Quarantined => tracing::error!(adapter, why, "the adapter failed too often and is quarantined"),
+                AdapterState::Unreachable => tracing::warn!(
+                    adapter,
+                    why,
+                    "the adapter's backend cannot be reached; it is tried again"
+                ),
+                AdapterState::Quarantined => {
+                    tracing::error!(adapter, why, "the adapter failed too often and is quarantined");
+                }
                 AdapterState::Lost => tracing::error!(adapter, why, "the store behind the adapter lost its history"),
             }
         }
@@ -250,7 +263,12 @@ impl Pool {
     }
 
     /// A lane for a call of this purpose which carries `bytes`.
-    pub(super) async fn enter<'p>(&'p self, from: &'p Purposed, bytes: usize, deadline: Instant) -> Result<Held<'p>, Refusal> {
+    pub(super) async fn enter<'p>(
+        &'p self,
+        from: &'p Purposed,
+        bytes: usize,
+        deadline: Instant,
+    ) -> Result<Held<'p>, Refusal> {
         self.belief.begin().map_err(Refusal::Lost)?;
         let Some(waiting) = from.wait(bytes) else {
             Counters::add(&self.counters.busy);
@@ -259,11 +277,14 @@ impl Pool {
             )));
         };
         let permit = timeout_at(deadline, from.permits.clone().acquire_owned()).await;
-        let permit = permit.map_err(|_| Refusal::Later("all lanes were busy for the whole time that a call may take".into()))?;
+        let permit =
+            permit.map_err(|_| Refusal::Later("all lanes were busy for the whole time that a call may take".into()))?;
         let permit = permit.map_err(|_| Refusal::Later("the coordinator is closed".into()))?;
         drop(waiting);
         // Not even a lane that is still there works in quarantine.
-        lock(&self.supervisor).quarantined(self.began.elapsed()).map_err(Refusal::Later)?;
+        lock(&self.supervisor)
+            .quarantined(self.began.elapsed())
+            .map_err(Refusal::Later)?;
         let present = self.present();
         let found = loop {
             match lock(&from.idle).pop() {
@@ -309,7 +330,10 @@ impl Pool {
     pub(super) fn status(&self) -> AdapterStatus {
         let present = self.present();
         let supervisor = lock(&self.supervisor);
-        let idle: usize = [&self.store, &self.publish].iter().map(|purposed| lock(&purposed.idle).len()).sum();
+        let idle: usize = [&self.store, &self.publish]
+            .iter()
+            .map(|purposed| lock(&purposed.idle).len())
+            .sum();
         let (now, ms) = (self.began.elapsed(), |time: Duration| {
             u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
         });
@@ -337,7 +361,11 @@ impl Held<'_> {
     /// The lane is good: somebody else may have it, unless it is worn.
     pub(super) fn give_back(self) {
         let Self {
-            lane, number, pool, from, ..
+            lane,
+            number,
+            pool,
+            from,
+            ..
         } = self;
         pool.note_refused(&lane);
         if lane.is_worn() {

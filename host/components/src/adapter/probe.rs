@@ -72,7 +72,9 @@ impl Probe {
         let deadline = Instant::now() + shared.options.timeout;
         let mask = shared.mask.clone();
         let faulty = |fault: LaneFault| ProbeError::Refused(mask.line(&fault.to_string()));
-        let mut lane = Lane::start(component.pre(), shared.clone(), deadline).await.map_err(faulty)?;
+        let mut lane = Lane::start(component.pre(), shared.clone(), deadline)
+            .await
+            .map_err(faulty)?;
         let context = Context {
             purpose: match purpose {
                 LanePurpose::Store => Purpose::Store,
@@ -135,7 +137,12 @@ impl Probe {
     ///
     /// # Errors
     /// What the adapter says; `Indeterminate` if the lane ended.
-    pub async fn write(&mut self, key: &str, value: Option<&[u8]>, expected: Expected) -> Result<Written, StoreError<Bytes>> {
+    pub async fn write(
+        &mut self,
+        key: &str,
+        value: Option<&[u8]>,
+        expected: Expected,
+    ) -> Result<Written, StoreError<Bytes>> {
         let (expected, deadline) = (translate::expected(expected), self.deadline());
         let answer = match value {
             Some(value) => self.lane.put(key, value, expected, deadline).await,
@@ -200,7 +207,11 @@ impl Probe {
 }
 
 fn entry(entry: wit::Entry) -> Entry<Bytes> {
-    let wit::Entry { revision, written, value } = entry;
+    let wit::Entry {
+        revision,
+        written,
+        value,
+    } = entry;
     Entry {
         revision: Revision(revision),
         written: StoreTime(written),

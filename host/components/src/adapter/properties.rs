@@ -49,7 +49,8 @@ impl<'a> Script<'a> {
 
     fn key(&mut self) -> String {
         let number = self.byte();
-        KEYS.get(usize::from(number)).map_or_else(|| self.text(), |key| (*key).to_owned())
+        KEYS.get(usize::from(number))
+            .map_or_else(|| self.text(), |key| (*key).to_owned())
     }
 
     fn entry(&mut self) -> Option<wit::Entry> {
@@ -125,10 +126,16 @@ impl Plain {
             now,
             unsure_before,
         } = answer.clone();
-        let proper = entry.as_ref().is_none_or(|entry| (1..=revision).contains(&entry.revision));
+        let proper = entry
+            .as_ref()
+            .is_none_or(|entry| (1..=revision).contains(&entry.revision));
         let verdict = self.judge(proper, revision >= began);
         let outcome = belief.reading(before, answer);
-        assert_eq!(Verdict::of(&outcome), verdict, "{entry:?} at {revision}, and {began} before");
+        assert_eq!(
+            Verdict::of(&outcome),
+            verdict,
+            "{entry:?} at {revision}, and {began} before"
+        );
         let Ok(reading) = outcome else { return };
         assert!(is_clock(reading.now.0, now, self.now), "{now} after {}", self.now);
         assert_eq!(reading.unsure_before.0, unsure_before);
@@ -176,7 +183,11 @@ impl Plain {
             .entries
             .iter()
             .map(|(key, e)| (key.as_str(), e.revision.0, e.written.0, &e.value[..]));
-        assert!(passed.eq(entries.iter().map(|e| (e.key.as_str(), e.revision, e.written, &e.value[..]))));
+        assert!(
+            passed.eq(entries
+                .iter()
+                .map(|e| (e.key.as_str(), e.revision, e.written, &e.value[..])))
+        );
         let newest = entries.iter().map(|e| e.revision).max().unwrap_or(0);
         (self.revision, self.now) = (self.revision.max(revision).max(newest), listing.now.0);
     }
@@ -186,7 +197,11 @@ impl Plain {
         let fresh = self.writes.iter().all(|(_, given)| *given != revision);
         let verdict = self.judge(true, revision > began && fresh);
         let outcome = belief.written(before, &key, wit::Written { revision, now });
-        assert_eq!(Verdict::of(&outcome), verdict, "written at {revision}, and {began} before");
+        assert_eq!(
+            Verdict::of(&outcome),
+            verdict,
+            "written at {revision}, and {began} before"
+        );
         let Ok(written) = outcome else { return };
         assert_eq!((written.revision.0, written.now.0), (revision, now));
         self.writes.push((key, revision));
@@ -209,7 +224,11 @@ impl Plain {
         };
         let verdict = self.judge(proper, grown);
         let outcome = belief.conflict(&key, expected, found.clone());
-        assert_eq!(Verdict::of(&outcome), verdict, "{found:?} where {expected:?} was expected");
+        assert_eq!(
+            Verdict::of(&outcome),
+            verdict,
+            "{found:?} where {expected:?} was expected"
+        );
         let Ok(passed) = outcome else { return };
         assert_eq!(
             passed.map(|e| (e.revision.0, e.written.0, e.value.to_vec())),
@@ -220,7 +239,8 @@ impl Plain {
 
     fn opened(&mut self, belief: &Belief, script: &mut Script<'_>) {
         let history = script.text();
-        let proper = (1..=64).contains(&history.len()) && history.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        let proper =
+            (1..=64).contains(&history.len()) && history.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
         if proper && self.history.get_or_insert_with(|| history.clone()) != &history {
             self.lost = true;
         }
@@ -234,11 +254,13 @@ impl Plain {
     }
 }
 
-/// Answers of lanes that work at once: what is taken is passed on as it came, an answer that contradicts itself ends its lane and changes
-/// nothing, and a store that goes back has lost its history for good, and no other has.
+/// Answers of lanes that work at once: what is taken is passed on as it came, an answer that contradicts itself ends
+/// its lane and changes nothing, and a store that goes back has lost its history for good, and no other has.
 pub fn answers(data: &[u8]) {
     let (belief, mut plain, mut script) = (Belief::default(), Plain::default(), Script(data));
-    let Ok(first) = belief.begin() else { panic!("nothing is lost yet") };
+    let Ok(first) = belief.begin() else {
+        panic!("nothing is lost yet")
+    };
     let mut call = (first, 0);
     for _ in 0..CALLS {
         if script.0.is_empty() {
@@ -285,7 +307,11 @@ pub fn words(data: &[u8]) {
         6 => bus_error(bus::BusError::Denied(text), &mask).to_string(),
         7 => bus_error(bus::BusError::Invalid(text), &mask).to_string(),
         8 => {
-            let verdict = [lifecycle::Verdict::Good, lifecycle::Verdict::Warning, lifecycle::Verdict::Bad][times % 3];
+            let verdict = [
+                lifecycle::Verdict::Good,
+                lifecycle::Verdict::Warning,
+                lifecycle::Verdict::Bad,
+            ][times % 3];
             let found = lifecycle::Finding {
                 name: text.clone(),
                 verdict,
@@ -293,7 +319,10 @@ pub fn words(data: &[u8]) {
                 remedy: text,
             };
             let finding = finding(&found, &mask);
-            assert!(finding.remedy.is_none() || verdict != lifecycle::Verdict::Good, "all is well");
+            assert!(
+                finding.remedy.is_none() || verdict != lifecycle::Verdict::Good,
+                "all is well"
+            );
             format!(
                 "{}\u{1f}{}\u{1f}{}",
                 finding.name,
@@ -314,7 +343,9 @@ pub fn about(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     match Grant::parse(&text) {
         Ok(grant) => assert_eq!(Grant::parse(&grant.to_string()), Ok(grant)),
-        Err(GrantError { flaw, text: shown }) => assert!(!flaw.is_empty() && (shown.len() <= text.len() || shown == "…@…")),
+        Err(GrantError { flaw, text: shown }) => {
+            assert!(!flaw.is_empty() && (shown.len() <= text.len() || shown == "…@…"));
+        }
     }
     let mut script = Script(data);
     let (name, version, summary) = (script.text(), script.text(), script.text());
@@ -331,6 +362,9 @@ pub fn about(data: &[u8]) {
             assert!(lines.into_iter().all(|line| line.len() <= 500 && !line.contains('\n')));
             assert!((1..=32).contains(&description.name.len()) && description.version.split('.').count() == 3);
         }
-        Err(error) => assert!(error.to_string().len() < 1024 && !error.to_string().contains('\n'), "{error}"),
+        Err(error) => assert!(
+            error.to_string().len() < 1024 && !error.to_string().contains('\n'),
+            "{error}"
+        ),
     }
 }

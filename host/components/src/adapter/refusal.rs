@@ -34,7 +34,9 @@ impl Refusal {
     /// Its text.
     pub(super) fn why(&self) -> String {
         match self {
-            Self::Later(why) | Self::Denied(why) | Self::Tls(why) | Self::Unsafe(why) | Self::Invalid(why) => why.clone(),
+            Self::Later(why) | Self::Denied(why) | Self::Tls(why) | Self::Unsafe(why) | Self::Invalid(why) => {
+                why.clone()
+            }
             Self::Lost(why) => lost(why),
             Self::Fault(fault) => fault.to_string(),
         }
@@ -59,7 +61,10 @@ impl Refusal {
     pub(super) fn broker(self, location: String) -> BrokerError {
         match self {
             Self::Later(why) => BrokerError::Unreachable { location, why },
-            Self::Lost(why) => BrokerError::Unreachable { location, why: lost(&why) },
+            Self::Lost(why) => BrokerError::Unreachable {
+                location,
+                why: lost(&why),
+            },
             Self::Fault(fault) if fault.is_counted() => BrokerError::Unsafe {
                 location,
                 why: fault.to_string(),

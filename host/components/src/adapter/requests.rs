@@ -43,7 +43,8 @@ pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
     let mut handler = linker.instance("wasi:http/outgoing-handler@0.2.12")?;
     handler.func_wrap(
         "handle",
-        |mut store: StoreContextMut<'_, State>, (request, options): (Resource<HostOutgoingRequest>, Option<Resource<RequestOptions>>)| {
+        |mut store: StoreContextMut<'_, State>,
+         (request, options): (Resource<HostOutgoingRequest>, Option<Resource<RequestOptions>>)| {
             let mut http = store.data_mut().http();
             let given = options.as_ref().map(Resource::rep);
             let sent = http.handle(request, options);
@@ -67,9 +68,14 @@ fn text(
 ) -> wasmtime::Result<()> {
     types.func_wrap(
         name,
-        move |mut store: StoreContextMut<'_, State>, (request, text): (Resource<HostOutgoingRequest>, Option<String>)| {
+        move |mut store: StoreContextMut<'_, State>,
+              (request, text): (Resource<HostOutgoingRequest>, Option<String>)| {
             let long = text.as_ref().is_some_and(|text| text.len() > longest);
-            Ok((if long { Err(()) } else { set(store.data_mut(), request, text)? },))
+            Ok((if long {
+                Err(())
+            } else {
+                set(store.data_mut(), request, text)?
+            },))
         },
     )
 }

@@ -1,6 +1,7 @@
 //! Whether a lane has sent anything during a call: what nobody was sent, nobody has done.
 //!
-//! Every function by which an adapter can put bytes into a stream is Wasmtime's own, and takes note of it first; so does `http` of a request.
+//! Every function by which an adapter can put bytes into a stream is Wasmtime's own, and takes note of it first; so
+//! does `http` of a request.
 
 use super::state::State;
 use std::sync::Arc;

@@ -64,7 +64,11 @@ pub(super) struct State {
 
 impl State {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        let gate = Gate::new(shared.options.grants.clone(), shared.mask.clone(), shared.lookups.clone());
+        let gate = Gate::new(
+            shared.options.grants.clone(),
+            shared.mask.clone(),
+            shared.lookups.clone(),
+        );
         let (words, sent) = (LastWords::default(), Sent::default());
         let mut wasi = WasiCtx::builder();
         let (checked, detour) = (gate.clone(), shared.options.detour.clone());
@@ -78,7 +82,9 @@ impl State {
             .socket_addr_check(move |address, purpose| {
                 let allowed = match purpose {
                     // What the system binds by itself in order to connect.
-                    wasmtime_wasi::sockets::SocketAddrUse::TcpBind => address.ip().is_unspecified() && address.port() == 0,
+                    wasmtime_wasi::sockets::SocketAddrUse::TcpBind => {
+                        address.ip().is_unspecified() && address.port() == 0
+                    }
                     wasmtime_wasi::sockets::SocketAddrUse::TcpConnect => {
                         detour.as_ref().is_some_and(|detour| detour.leads_to(address)) || checked.connects(address)
                     }
@@ -98,7 +104,12 @@ impl State {
             table,
             wasi: wasi.build(),
             http,
-            wire: Wire::new(gate, shared.security.clone(), sent.clone(), shared.options.detour.clone()),
+            wire: Wire::new(
+                gate,
+                shared.security.clone(),
+                sent.clone(),
+                shared.options.detour.clone(),
+            ),
             sent,
             memory: Limiter::sharing(budget.memory, shared.memory.clone()),
             words,

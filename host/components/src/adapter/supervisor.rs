@@ -1,4 +1,5 @@
-//! How often an adapter may fail, and what becomes of it: replaced at once, later, or not for a while. Pure: the time is an argument.
+//! How often an adapter may fail, and what becomes of it: replaced at once, later, or not for a while. Pure: the time
+//! is an argument.
 
 use super::fault::{FaultKind, LaneFault};
 use serde::Serialize;
@@ -146,7 +147,10 @@ impl Supervisor {
                 WINDOW.as_secs()
             ),
             AdapterState::Unreachable => self.unreachable.clone().unwrap_or_default(),
-            _ => format!("the adapter is started again in {} after a fault: {last}", Span::from(left)),
+            _ => format!(
+                "the adapter is started again in {} after a fault: {last}",
+                Span::from(left)
+            ),
         };
         Some(Wait {
             until: self.not_before,
@@ -258,7 +262,10 @@ mod test {
     fn the_first_fault_is_replaced_at_once_and_the_next_later_and_later() {
         let mut supervisor = Supervisor::default();
         supervisor.fault(s(1), &trap(), "unreachable");
-        assert_eq!((supervisor.may_open(s(1)), supervisor.state()), (Ok(()), AdapterState::Restarting));
+        assert_eq!(
+            (supervisor.may_open(s(1)), supervisor.state()),
+            (Ok(()), AdapterState::Restarting)
+        );
         let mut waits = Vec::new();
         for _ in 0..3 {
             let now = supervisor.not_before.max(s(1));
@@ -279,14 +286,20 @@ mod test {
             supervisor.fault(s(at), &trap(), "unreachable");
         }
         assert_eq!(supervisor.state(), AdapterState::Quarantined);
-        assert_eq!((supervisor.closed_for(s(6)), supervisor.closed_for(s(35))), (Some(s(29)), None));
+        assert_eq!(
+            (supervisor.closed_for(s(6)), supervisor.closed_for(s(35))),
+            (Some(s(29)), None)
+        );
         let wait = supervisor.may_open(s(6)).expect_err("quarantined");
         assert!(wait.until == s(35) && wait.why.contains("quarantined"), "{wait:?}");
         // A call that was under way says nothing new, whatever it says.
         supervisor.fault(s(7), &trap(), "unreachable");
         supervisor.answered(s(8));
         assert!(supervisor.quarantined(s(8)).expect_err("still").contains("quarantined"));
-        assert_eq!((supervisor.quarantined(s(35)), supervisor.may_open(s(35))), (Ok(()), Ok(())));
+        assert_eq!(
+            (supervisor.quarantined(s(35)), supervisor.may_open(s(35))),
+            (Ok(()), Ok(()))
+        );
         assert!(supervisor.may_open(s(35)).is_err(), "one is tried, not all");
         // The trial fails: twice as long.
         supervisor.fault(s(35), &trap(), "unreachable");
@@ -341,7 +354,10 @@ mod test {
         for at in 0..100 {
             supervisor.fault(s(at), &LaneFault::Silent { limit: s(1) }, "silent");
         }
-        assert_eq!((supervisor.state(), supervisor.may_open(s(100))), (AdapterState::Running, Ok(())));
+        assert_eq!(
+            (supervisor.state(), supervisor.may_open(s(100))),
+            (AdapterState::Running, Ok(()))
+        );
         supervisor.unopened(s(100), "nobody answers", s(1));
         assert_eq!(supervisor.state(), AdapterState::Unreachable);
         assert_eq!(supervisor.may_open(s(100)).expect_err("later").why, "nobody answers");

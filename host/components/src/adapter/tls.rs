@@ -1,4 +1,5 @@
-//! `shardwright:tls/client`: the host secures a connection that an adapter has opened, with what the operator has set and the adapter never sees.
+//! `shardwright:tls/client`: the host secures a connection that an adapter has opened, with what the operator has set
+//! and the adapter never sees.
 
 use super::grants::split;
 use super::outward::Outward;
@@ -35,7 +36,8 @@ pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
     let mut client = linker.instance("shardwright:tls/client@0.1.0")?;
     client.func_wrap_async(
         "secure",
-        |mut store: StoreContextMut<'_, State>, (server, input, output): (String, Resource<DynInputStream>, Resource<DynOutputStream>)| {
+        |mut store: StoreContextMut<'_, State>,
+         (server, input, output): (String, Resource<DynInputStream>, Resource<DynOutputStream>)| {
             Box::new(async move { Ok((secure(store.data_mut(), &server, input, output).await?,)) })
         },
     )
@@ -99,7 +101,10 @@ impl Carried {
                 _ = stopped => {}
             }
         });
-        Self { pipe: near, _stop: stop }
+        Self {
+            pipe: near,
+            _stop: stop,
+        }
     }
 }
 

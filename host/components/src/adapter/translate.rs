@@ -17,7 +17,9 @@ pub(super) const fn expected(expected: Expected) -> wit::Expected {
 pub(super) fn store_error<V>(error: wit::StoreError, mask: &Mask) -> StoreError<V> {
     let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
     match error {
-        wit::StoreError::Conflict(_) => StoreError::Unavailable("the adapter answered a conflict where there can be none".into()),
+        wit::StoreError::Conflict(_) => {
+            StoreError::Unavailable("the adapter answered a conflict where there can be none".into())
+        }
         wit::StoreError::Unavailable(why) | wit::StoreError::Other(why) => StoreError::Unavailable(mask.line(&why)),
         wit::StoreError::Indeterminate(why) => StoreError::Indeterminate(mask.line(&why)),
         wit::StoreError::Denied(why) => StoreError::Denied(mask.line(&why)),

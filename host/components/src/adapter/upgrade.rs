@@ -25,7 +25,10 @@ pub struct Differences {
 #[non_exhaustive]
 pub enum UpgradeError {
     /// It is another adapter.
-    #[error("the new component is the adapter {new}, and the present one is {old}: nodes of a cluster use adapters of one name")]
+    #[error(
+        "the new component is the adapter {new}, and the present one is {old}: nodes of a cluster use adapters of one \
+         name"
+    )]
     Name {
         /// The present one's name.
         old: String,
@@ -39,7 +42,9 @@ pub enum UpgradeError {
     #[error("the new component needs grants that it does not have; if you trust it with them, add to `allow`: {0}")]
     Grants(String),
     /// It wants more than the present one, and nobody has agreed to that.
-    #[error("the new component wants more than the present one: {0}; look at it, then accept that with --accept-grants")]
+    #[error(
+        "the new component wants more than the present one: {0}; look at it, then accept that with --accept-grants"
+    )]
     More(String),
     /// It does not keep the contract.
     #[error("the new component does not keep the contract in a scratch namespace: {0}")]
@@ -53,7 +58,8 @@ pub enum UpgradeError {
 }
 
 impl Differences {
-    /// What `new` wants and `old` did not, with the configuration `config`, of which `secrets` are masked in whatever they say.
+    /// What `new` wants and `old` did not, with the configuration `config`, of which `secrets` are masked in whatever
+    /// they say.
     ///
     /// # Errors
     /// [`RequiresError`] of either.
@@ -71,25 +77,41 @@ impl Differences {
     }
 }
 
-async fn wants(component: &AdapterComponent, config: &Password, secrets: &[Password]) -> Result<BTreeSet<String>, RequiresError> {
+async fn wants(
+    component: &AdapterComponent,
+    config: &Password,
+    secrets: &[Password],
+) -> Result<BTreeSet<String>, RequiresError> {
     let grants = component.requires_masked(config, secrets).await?;
     // A later version of an interface brings nothing that its family does not stand for.
-    let imports = component.imports().iter().map(|import| import.split('@').next().unwrap_or(import));
+    let imports = component
+        .imports()
+        .iter()
+        .map(|import| import.split('@').next().unwrap_or(import));
     let imports = imports.filter(|import| !import.starts_with("wasi:cli/") && !import.starts_with("wasi:io/"));
     let imports: Vec<_> = imports.map(|import| format!("import {import}")).collect();
-    Ok(grants.iter().map(|grant| format!("grant {grant}")).chain(imports).collect())
+    Ok(grants
+        .iter()
+        .map(|grant| format!("grant {grant}"))
+        .chain(imports)
+        .collect())
 }
 
 impl AdapterCoordinator {
-    /// Puts `component` in the place of the present one, while both work: it is compared, runs the contract suite in scratch namespaces of the same backend,
-    /// and is opened in this history. Then every new call goes to it, and calls under way end where they began. Subscriptions move over with a gap.
-    /// A quarantine of the present one ends with it.
-    /// Whatever fails, the present one goes on.
+    /// Puts `component` in the place of the present one, while both work: it is compared, runs the contract suite in
+    /// scratch namespaces of the same backend, and is opened in this history. Then every new call goes to it, and
+    /// calls under way end where they began. Subscriptions move over with a gap. A quarantine of the present one
+    /// ends with it. Whatever fails, the present one goes on.
     ///
     /// # Errors
-    /// [`UpgradeError`]. `More` unless `accept_more`; `Margin` unless the cluster's `margin` covers by how much its times may be
-    /// wrong.
-    pub async fn upgrade(&self, component: AdapterComponent, accept_more: bool, margin: Duration) -> Result<Differences, UpgradeError> {
+    /// [`UpgradeError`]. `More` unless `accept_more`; `Margin` unless the cluster's `margin` covers by how much its
+    /// times may be wrong.
+    pub async fn upgrade(
+        &self,
+        component: AdapterComponent,
+        accept_more: bool,
+        margin: Duration,
+    ) -> Result<Differences, UpgradeError> {
         let pool = &self.pool;
         let present = pool.present();
         let (old, new) = (present.component.name().to_owned(), component.name().to_owned());
@@ -104,7 +126,8 @@ impl AdapterCoordinator {
             let lines: Vec<_> = missing.iter().map(|grant| format!("\"{grant}\"")).collect();
             return Err(UpgradeError::Grants(lines.join(", ")));
         }
-        let differences = Differences::between(&present.component, &component, &options.config, &options.secrets).await?;
+        let differences =
+            Differences::between(&present.component, &component, &options.config, &options.secrets).await?;
         if !differences.added.is_empty() && !accept_more {
             return Err(UpgradeError::More(differences.added.join(", ")));
         }
@@ -160,7 +183,10 @@ async fn prove(pool: &Pool, component: &AdapterComponent) -> Result<(), UpgradeE
         },
     )
     .await;
-    let failures: Vec<_> = report.failures().map(|row| format!("{}: {}", row.name, row.detail)).collect();
+    let failures: Vec<_> = report
+        .failures()
+        .map(|row| format!("{}: {}", row.name, row.detail))
+        .collect();
     if failures.is_empty() {
         Ok(())
     } else {

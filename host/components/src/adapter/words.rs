@@ -19,7 +19,8 @@ const PERIOD: Duration = Duration::from_secs(1);
 const BEGINNING: usize = 60;
 /// The longest line, in bytes.
 const LINE: usize = 1024;
-/// How much of the last words is kept, in bytes: as much as fits into a line together with what they are the last words of.
+/// How much of the last words is kept, in bytes: as much as fits into a line together with what they are the last words
+/// of.
 const LAST: usize = 768;
 
 /// Hides the secrets of a configuration in whatever an adapter says.
@@ -33,7 +34,9 @@ impl Mask {
         // As it is, as it stands in the JSON that the adapter was given, and as errors quote it.
         let in_json = |secret: &Password| Password::new(json(secret.expose()));
         let quoted = |secret: &Password| Password::new(debug(secret.expose()));
-        let mut secrets: Vec<_> = long.flat_map(|secret| [secret.clone(), in_json(secret), quoted(secret)]).collect();
+        let mut secrets: Vec<_> = long
+            .flat_map(|secret| [secret.clone(), in_json(secret), quoted(secret)])
+            .collect();
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.expose().len()));
         Self(Arc::new(secrets))
     }
@@ -42,7 +45,8 @@ impl Mask {
     pub(super) fn line(&self, text: &str) -> String {
         let mut line = String::new();
         let mut rest = text;
-        // A secret is hidden as a whole before the line is cut: what is left of one that was cut could not be told from other text.
+        // A secret is hidden as a whole before the line is cut: what is left of one that was cut could not be told from
+        // other text.
         while line.len() <= LINE {
             let secret = self.0.iter().find(|secret| rest.starts_with(secret.expose()));
             let Some(first) = rest.chars().next() else {
@@ -109,7 +113,8 @@ fn json(text: &str) -> String {
 pub(super) struct Quota(Mutex<(Option<Instant>, u32, u64)>);
 
 impl Quota {
-    /// Whether a line may be logged now; with the number of those that were dropped before it, if it is the first again.
+    /// Whether a line may be logged now; with the number of those that were dropped before it, if it is the first
+    /// again.
     pub(super) fn take(&self) -> Option<u64> {
         let (began, count, dropped) = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
@@ -152,7 +157,11 @@ impl LastWords {
             let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             (kept.bytes.iter().copied().collect::<Vec<u8>>(), kept.cut)
         };
-        let whole = if cut { mask.without_half_a_secret(&bytes) } else { &bytes };
+        let whole = if cut {
+            mask.without_half_a_secret(&bytes)
+        } else {
+            &bytes
+        };
         let line = mask.line(&String::from_utf8_lossy(whole));
         (!line.is_empty()).then_some(line)
     }
@@ -216,7 +225,11 @@ mod test {
 
     #[test]
     fn secrets_are_masked_and_lines_are_lines() {
-        let mask = Mask::new(&[Password::new("hunter2"), Password::new("hunter2-long"), Password::new("x")]);
+        let mask = Mask::new(&[
+            Password::new("hunter2"),
+            Password::new("hunter2-long"),
+            Password::new("x"),
+        ]);
         assert_eq!(mask.line(" a\nhunter2-long b hunter2\u{7} x "), "a *** b ***  x");
         let long = mask.line(&"ä".repeat(LINE));
         assert!(long.len() <= LINE + '…'.len_utf8() && long.ends_with('…'));
@@ -254,7 +267,10 @@ mod test {
         let key = Mask::new(&[Password::new("BEGIN\nKEY\u{1}")]);
         assert_eq!(key.line("a BEGIN\nKEY\u{1} b"), "a *** b");
         assert_eq!(key.line(r"a BEGIN\nKEY\u0001 b"), "a *** b");
-        assert_eq!(mask.line(r#"{"password": "a\"b\\c"} a"b\c"#), r#"{"password": "***"} ***"#);
+        assert_eq!(
+            mask.line(r#"{"password": "a\"b\\c"} a"b\c"#),
+            r#"{"password": "***"} ***"#
+        );
     }
 
     #[test]

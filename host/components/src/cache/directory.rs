@@ -75,7 +75,9 @@ impl Directory {
     pub(super) fn write(&self, name: &str, parts: &[&[u8]]) -> io::Result<()> {
         static WRITTEN: AtomicU64 = AtomicU64::new(0);
         let new = format!(".{name}.{}-{}", process::id(), WRITTEN.fetch_add(1, Ordering::Relaxed));
-        let written = self.fill(&new, parts).and_then(|()| Ok(renameat(&self.0, &new, &self.0, name)?));
+        let written = self
+            .fill(&new, parts)
+            .and_then(|()| Ok(renameat(&self.0, &new, &self.0, name)?));
         if written.is_err() {
             // It may not be there.
             let _ = unlinkat(&self.0, &new, AtFlags::empty());

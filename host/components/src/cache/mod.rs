@@ -1,13 +1,14 @@
 //! Compiled code on disk, so that a restart need not compile again.
 //!
-//! An entry is named by the component's digest and by everything of the engine that compiled code depends on: Wasmtime's version, the processor,
-//! the settings. It begins with a checksum of itself, so a torn or changed file is noticed; then, and whenever anything else is wrong
-//! with an entry, the component is compiled as if there were none. An entry comes into being by a rename: readers see all of it or nothing.
+//! An entry is named by the component's digest and by everything of the engine that compiled code depends on:
+//! Wasmtime's version, the processor, the settings. It begins with a checksum of itself, so a torn or changed file is
+//! noticed; then, and whenever anything else is wrong with an entry, the component is compiled as if there were none.
+//! An entry comes into being by a rename: readers see all of it or nothing.
 //!
-//! Loading compiled code means trusting it. So the directory must belong to the user of this process and nobody else may write to it;
-//! otherwise it is refused. Who can write there could as well replace this program. The directory is held open from the
-//! moment it is checked, and entries are opened in it and checked in the same way: what its path leads to later, or a
-//! link in it, does not matter.
+//! Loading compiled code means trusting it. So the directory must belong to the user of this process and nobody else
+//! may write to it; otherwise it is refused. Who can write there could as well replace this program. The directory is
+//! held open from the moment it is checked, and entries are opened in it and checked in the same way: what its path
+//! leads to later, or a link in it, does not matter.
 
 mod directory;
 mod trusted;
@@ -45,7 +46,10 @@ pub enum CacheError {
         path: PathBuf,
     },
     /// Others could put code there.
-    #[error("the code cache {path} must belong to the user of this process, and nobody else may write to it: chown it, and chmod go-w")]
+    #[error(
+        "the code cache {path} must belong to the user of this process, and nobody else may write to it: chown it, \
+         and chmod go-w"
+    )]
     Untrusted {
         /// The directory.
         path: PathBuf,
@@ -70,7 +74,9 @@ impl Cache {
     pub(crate) fn put(&self, engine: &Engine, digest: &Digest, component: &Component) {
         if let Ok(code) = component.serialize() {
             // Nobody can do anything about a full disk here, and nothing is lost.
-            let _ = self.0.write(&name(engine, digest), &[MAGIC, Digest::of(&code).as_bytes(), &code]);
+            let _ = self
+                .0
+                .write(&name(engine, digest), &[MAGIC, Digest::of(&code).as_bytes(), &code]);
         }
     }
 }

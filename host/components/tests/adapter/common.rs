@@ -41,7 +41,10 @@ pub(crate) fn space(name: &str) -> Namespace {
     Namespace::new(name).expect("a namespace")
 }
 
-pub(crate) async fn open(component: &AdapterComponent, options: AdapterOptions) -> Result<AdapterCoordinator, BrokerError> {
+pub(crate) async fn open(
+    component: &AdapterComponent,
+    options: AdapterOptions,
+) -> Result<AdapterCoordinator, BrokerError> {
     AdapterCoordinator::open(component.clone(), options, space("test")).await
 }
 

@@ -12,7 +12,10 @@ async fn calls_reach_the_component_and_answers_come_back() {
         ..options("{}", &[])
     };
     let coordinator = open(&hostile().await, one_lane).await.expect("it opens");
-    assert_eq!((coordinator.kind(), coordinator.location().as_str()), ("hostile", "here"));
+    assert_eq!(
+        (coordinator.kind(), coordinator.location().as_str()),
+        ("hostile", "here")
+    );
     let written = coordinator
         .put("a/b", Bytes::from_static(b"x"), Expected::Absent)
         .await

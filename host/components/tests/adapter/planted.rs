@@ -53,7 +53,10 @@ impl<F: Fn(&str) + Send + Sync + 'static> Subscriber for Log<F> {
 fn plant(text: &'static str) -> tracing::subscriber::DefaultGuard {
     let planted = AtomicBool::new(true);
     tracing::subscriber::set_default(Log(move |line: &str| {
-        assert!(!line.contains(text) || !planted.swap(false, Ordering::Relaxed), "planted");
+        assert!(
+            !line.contains(text) || !planted.swap(false, Ordering::Relaxed),
+            "planted"
+        );
     }))
 }
 
@@ -134,7 +137,9 @@ async fn what_an_adapter_logs_is_little_and_holds_no_secret() {
     let dropped = &about("dropped=")[0];
     let number = dropped.split("dropped=").nth(1).and_then(|rest| rest.split(' ').next());
     assert!(
-        number.and_then(|text| text.parse::<u64>().ok()).is_some_and(|count| count >= 9_000),
+        number
+            .and_then(|text| text.parse::<u64>().ok())
+            .is_some_and(|count| count >= 9_000),
         "{dropped}"
     );
     assert!(about("hunter2").is_empty());
@@ -145,7 +150,9 @@ async fn why_a_history_is_lost_is_told_everywhere() {
     let coordinator = opened("lost").await;
     let lines = Arc::new(Mutex::new(String::new()));
     let written = lines.clone();
-    let _log = tracing::subscriber::set_default(Log(move |line: &str| written.lock().expect("not poisoned").push_str(line)));
+    let _log = tracing::subscriber::set_default(Log(move |line: &str| {
+        written.lock().expect("not poisoned").push_str(line);
+    }));
     let mut subscription = coordinator.subscribe(&["t"]).await.expect("subscribed");
     coordinator.get("k").await.expect_err("lost");
     let status = coordinator.status();
@@ -154,7 +161,10 @@ async fn why_a_history_is_lost_is_told_everywhere() {
         (AdapterState::Lost, Some("gone"), Some("gone"))
     );
     let publishing = coordinator.publish("t", "x".into()).await;
-    assert_eq!(publishing, Err(BusError::Unavailable("the store lost its history: gone".into())));
+    assert_eq!(
+        publishing,
+        Err(BusError::Unavailable("the store lost its history: gone".into()))
+    );
     let over = loop {
         if let Err(over) = subscription.next(10).await {
             break over;

@@ -64,7 +64,10 @@ async fn a_redirect_leads_nowhere_that_was_not_granted() {
     let served = serve(server, answer);
     let coordinator = reaching("redirect", at, &[&format!("http://{at}")]).await;
     let said = outcome(&coordinator).await;
-    assert!(said.starts_with(&format!("302 to http://{to}/: Err(NotGranted(")), "{said}");
+    assert!(
+        said.starts_with(&format!("302 to http://{to}/: Err(NotGranted(")),
+        "{said}"
+    );
     served.join().expect("it was asked");
     let refused = coordinator.status().refused;
     assert!(refused.contains(&format!("http://{to}")), "{refused:?}");
@@ -92,8 +95,14 @@ async fn nobody_listens_or_sends_datagrams() {
     let grants: Vec<_> = grants.iter().map(String::as_str).collect();
     for (name, says) in [
         ("datagrams", "no socket: ErrorCode { code: 1, name: \"access-denied\""),
-        ("listen", "does not listen: ErrorCode { code: 1, name: \"access-denied\""),
-        ("listen-at-loopback", "not bound: ErrorCode { code: 1, name: \"access-denied\""),
+        (
+            "listen",
+            "does not listen: ErrorCode { code: 1, name: \"access-denied\"",
+        ),
+        (
+            "listen-at-loopback",
+            "not bound: ErrorCode { code: 1, name: \"access-denied\"",
+        ),
     ] {
         let said = outcome(&reaching(name, at, &grants).await).await;
         assert!(said.contains(says), "{name}: {said}");
@@ -106,7 +115,9 @@ async fn a_lane_has_eight_connections_of_http_at_most() {
     let coordinator = reaching("connections", at, &[&format!("http://{at}")]).await;
     assert_eq!(outcome(&coordinator).await, "20 begun, 12 refused, others []");
     server.set_nonblocking(true).expect("set");
-    let accepted: Vec<TcpStream> = std::iter::from_fn(|| server.accept().ok()).map(|(stream, _)| stream).collect();
+    let accepted: Vec<TcpStream> = std::iter::from_fn(|| server.accept().ok())
+        .map(|(stream, _)| stream)
+        .collect();
     assert_eq!(accepted.len(), 8);
 }
 
@@ -119,7 +130,10 @@ async fn of_all_that_is_said_before_a_panic_the_end_is_told() {
         error.contains("that was all"),
         "why it ended is the last thing that it says: {error}"
     );
-    assert!(error.contains("word 9999, ***") && !error.contains("hunter2"), "{error}");
+    assert!(
+        error.contains("word 9999, ***") && !error.contains("hunter2"),
+        "{error}"
+    );
     assert!(
         !error.contains("word 9900") && error.len() < 1 << 10,
         "{} bytes: {error}",
@@ -145,7 +159,11 @@ async fn long_messages_that_nobody_reads_end_in_a_gap() {
         "{bytes} bytes waited in {} deliveries",
         batch.len()
     );
-    assert!(matches!(batch.last(), Some(Delivery::Gap { lost: 1.. })), "{:?}", batch.last());
+    assert!(
+        matches!(batch.last(), Some(Delivery::Gap { lost: 1.. })),
+        "{:?}",
+        batch.last()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -162,7 +180,10 @@ async fn long_values_that_wait_for_a_lane_are_refused_beyond_32_mebibytes() {
     let refused = |outcome: &&Result<_, _>| matches!(outcome, Err(StoreError::Unavailable(why)) if why.contains("bytes are waiting"));
     let refused = outcomes.iter().filter(refused).count();
     // One of them may have got its lane meanwhile.
-    assert!((100 - 34..=100 - 32).contains(&refused), "{refused} of 100 refused, {at}");
+    assert!(
+        (100 - 34..=100 - 32).contains(&refused),
+        "{refused} of 100 refused, {at}"
+    );
 }
 
 /// On one thread, and no other for what blocks: if a lane that computes or waits kept it, nothing else would happen.
@@ -178,7 +199,9 @@ fn a_lane_that_computes_or_waits_takes_no_thread() {
         let well = reaching("", at, &[]).await;
         let works = async || {
             for _ in 0..50 {
-                well.put("k", Bytes::from_static(b"x"), Expected::Any).await.expect("it works");
+                well.put("k", Bytes::from_static(b"x"), Expected::Any)
+                    .await
+                    .expect("it works");
             }
         };
         let config = |name: &str| format!("{{\"misdeed\": \"{name}\"}}");

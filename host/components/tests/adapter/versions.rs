@@ -29,16 +29,23 @@ fn of_version(version: &str) -> Vec<u8> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_component_of_the_same_minor_works() {
-    let component = AdapterComponent::load(&ENGINE, of_version("0.1.7")).await.expect("the same minor");
+    let component = AdapterComponent::load(&ENGINE, of_version("0.1.7"))
+        .await
+        .expect("the same minor");
     assert_ne!(component.digest(), hostile().await.digest());
     let coordinator = open(&component, options("{}", &[])).await.expect("it opens");
-    coordinator.put("k", "x".into(), Expected::Absent).await.expect("it works");
+    coordinator
+        .put("k", "x".into(), Expected::Absent)
+        .await
+        .expect("it works");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_minor_is_refused_by_name() {
     for version in ["0.2.0", "1.1.0"] {
-        let error = AdapterComponent::load(&ENGINE, of_version(version)).await.expect_err(version);
+        let error = AdapterComponent::load(&ENGINE, of_version(version))
+            .await
+            .expect_err(version);
         assert!(
             matches!(&error, AdapterLoadError::Version { found } if found.ends_with(version)),
             "{version}: {error}"
@@ -56,7 +63,10 @@ async fn what_is_no_adapter_says_what_it_is() {
         (&b"\0asm\x01\0\0\0"[..], "core module"),
         (&policy[..], "shardwright:policy/assignment@0.1.0"),
     ] {
-        let error = AdapterComponent::load(&ENGINE, bytes.to_vec()).await.expect_err(says).to_string();
+        let error = AdapterComponent::load(&ENGINE, bytes.to_vec())
+            .await
+            .expect_err(says)
+            .to_string();
         assert!(error.contains(says), "{error}");
     }
     let truncated = built("shardwright-hostile-adapter");

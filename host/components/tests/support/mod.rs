@@ -15,8 +15,21 @@ pub(crate) fn hostile() -> &'static [u8] {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let target = root.join("target/guests");
         let status = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--locked", "--lib", "--package", "shardwright-hostile"])
-            .args(["--profile", "guest", "--target", "wasm32-unknown-unknown", "--target-dir"])
+            .args([
+                "build",
+                "--quiet",
+                "--locked",
+                "--lib",
+                "--package",
+                "shardwright-hostile",
+            ])
+            .args([
+                "--profile",
+                "guest",
+                "--target",
+                "wasm32-unknown-unknown",
+                "--target-dir",
+            ])
             .arg(&target)
             .current_dir(&root)
             .env_remove("CARGO_ENCODED_RUSTFLAGS")
@@ -26,7 +39,8 @@ pub(crate) fn hostile() -> &'static [u8] {
             status.expect("cargo runs").success(),
             "the hostile guest does not build: `rustup target add wasm32-unknown-unknown`?"
         );
-        let module = std::fs::read(target.join("wasm32-unknown-unknown/guest/shardwright_hostile.wasm")).expect("it was just built");
+        let module = std::fs::read(target.join("wasm32-unknown-unknown/guest/shardwright_hostile.wasm"))
+            .expect("it was just built");
         wit_component::ComponentEncoder::default()
             .validate(true)
             .module(&module)

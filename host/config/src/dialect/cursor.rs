@@ -30,8 +30,16 @@ pub(super) struct Cursor<'i> {
 
 impl<'i> Cursor<'i> {
     pub(super) fn new(text: &'i str) -> Self {
-        let mark = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
-        Self { text, at: mark, lost: 0 }
+        let mark = if text.starts_with('\u{feff}') {
+            '\u{feff}'.len_utf8()
+        } else {
+            0
+        };
+        Self {
+            text,
+            at: mark,
+            lost: 0,
+        }
     }
 
     pub(super) fn rest(&self) -> &'i str {
@@ -123,7 +131,9 @@ impl<'i> Cursor<'i> {
                 Ok(Spanned::new(start..self.at, text))
             }
             _ => {
-                let ends = |c: char| c.is_whitespace() || matches!(c, '.' | '=' | '[' | ']' | '{' | '}' | ',' | '#' | '"' | '\'');
+                let ends = |c: char| {
+                    c.is_whitespace() || matches!(c, '.' | '=' | '[' | ']' | '{' | '}' | ',' | '#' | '"' | '\'')
+                };
                 let text = &self.rest()[..self.rest().find(ends).unwrap_or(self.rest().len())];
                 if text.is_empty() {
                     return self.stop("a key is expected here");
@@ -165,5 +175,8 @@ impl<'i> Cursor<'i> {
 
 /// Whether a part of a key needs no quotes in TOML.
 pub(super) fn is_bare(key: &str) -> bool {
-    !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
+    !key.is_empty()
+        && key
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
 }

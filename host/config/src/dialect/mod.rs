@@ -1,12 +1,14 @@
 //! The mail server's dialect of TOML: what `toml` refuses is read statement by statement.
 //!
-//! The server's own reader takes much that is no TOML: texts without quotes, texts in plain quotes over lines, sets, a table that is
-//! opened twice, a key that is a text and a table. Files that are TOML never come here. In those that are not, a section that is
-//! not ours may hold what it likes: it says nothing about us, so nothing is said about it. In ours, what has one meaning only is read,
-//! with a warning that shows the clean spelling; what has two is an error, since a wrong reading is worse than none.
+//! The server's own reader takes much that is no TOML: texts without quotes, texts in plain quotes over lines, sets, a
+//! table that is opened twice, a key that is a text and a table. Files that are TOML never come here. In those that are
+//! not, a section that is not ours may hold what it likes: it says nothing about us, so nothing is said about it. In
+//! ours, what has one meaning only is read, with a warning that shows the clean spelling; what has two is an error,
+//! since a wrong reading is worse than none.
 //!
-//! A statement that cannot be read at all is given up, and reading goes on at the next line: a bracket or a quote that somebody
-//! forgot in another section costs us nothing. Where a text over lines may have swallowed a statement of ours, that is said.
+//! A statement that cannot be read at all is given up, and reading goes on at the next line: a bracket or a quote that
+//! somebody forgot in another section costs us nothing. Where a text over lines may have swallowed a statement of ours,
+//! that is said.
 
 mod cursor;
 mod notes;
@@ -42,7 +44,8 @@ pub(crate) fn has_other_case(root: &DeTable<'_>) -> bool {
     root.keys().any(|key| own::in_other_case(key.get_ref()).is_some())
 }
 
-/// All that `text` says, as far as it can be read, and what is to be said about our sections. `errors` are what `toml` said.
+/// All that `text` says, as far as it can be read, and what is to be said about our sections. `errors` are what `toml`
+/// said.
 pub(crate) fn read<'i>(text: &'i str, errors: &[toml::de::Error]) -> (DeTable<'i>, Vec<Finding>) {
     let mut errors: Vec<_> = errors
         .iter()
@@ -114,7 +117,10 @@ impl<'i, 'o> Parser<'i, 'o> {
             self.cursor.gap();
             if self.wasted + self.cursor.lost > MAX_REREADS * self.cursor.text.len() {
                 let at = self.cursor.at;
-                self.syntax(at..at, "so much before this place cannot be read that the rest was not looked at");
+                self.syntax(
+                    at..at,
+                    "so much before this place cannot be read that the rest was not looked at",
+                );
                 break;
             }
             match self.cursor.peek() {

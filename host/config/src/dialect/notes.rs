@@ -1,4 +1,5 @@
-//! What is said about our sections: warnings that show the clean spelling, and errors where there is more than one meaning.
+//! What is said about our sections: warnings that show the clean spelling, and errors where there is more than one
+//! meaning.
 
 use super::cursor::{Key, is_bare};
 use super::{Finding, MAX_FINDINGS, Parser};
@@ -57,7 +58,9 @@ impl<'i> Parser<'i, '_> {
             code: Code::Syntax,
             span,
             message: format!("this is not valid TOML: {why}"),
-            help: "write a backslash as `\\\\` in double quotes, or put the text in single quotes, where it stands for itself".into(),
+            help: "write a backslash as `\\\\` in double quotes, or put the text in single quotes, where it stands \
+                   for itself"
+                .into(),
         });
     }
 
@@ -65,7 +68,9 @@ impl<'i> Parser<'i, '_> {
     pub(super) fn note_word(&mut self, path: &[Key<'i>], span: Range<usize>, word: &str, can: bool) {
         let secret = path.iter().any(|key| mask::sounds_secret(key.get_ref()));
         let shown = if secret { "…" } else { word };
-        let assigned = self.cursor.text[..span.start].trim_end_matches([' ', '\t']).ends_with('=');
+        let assigned = self.cursor.text[..span.start]
+            .trim_end_matches([' ', '\t'])
+            .ends_with('=');
         let help = match path.last() {
             Some(key) if assigned => format!("write `{} = \"{shown}\"`", spelled(key.get_ref())),
             _ => format!("write `\"{shown}\"`"),
@@ -87,8 +92,16 @@ impl<'i> Parser<'i, '_> {
     /// A text over lines in plain quotes.
     pub(super) fn note_lines(&mut self, path: &[Key<'i>], span: Range<usize>) {
         let key = path.last().map(|key| spelled(key.get_ref())).unwrap_or_default();
-        let message = format!("`{}` is a text over several lines in plain quotes, which is not TOML", joined(path));
-        self.warn(path, span, message, format!("put it in three quotes: `{key} = \"\"\"…\"\"\"`"));
+        let message = format!(
+            "`{}` is a text over several lines in plain quotes, which is not TOML",
+            joined(path)
+        );
+        self.warn(
+            path,
+            span,
+            message,
+            format!("put it in three quotes: `{key} = \"\"\"…\"\"\"`"),
+        );
     }
 
     /// An element of a set.
@@ -99,7 +112,8 @@ impl<'i> Parser<'i, '_> {
                 severity: Severity::Error,
                 code: Code::Syntax,
                 span: at.into(),
-                message: "this is not valid TOML: an entry without a value, as in a set of the mail server's dialect".into(),
+                message: "this is not valid TOML: an entry without a value, as in a set of the mail server's dialect"
+                    .into(),
                 help: "a set has no order; write a list, as in `[\"a\", \"b\"]`, or `key = value`".into(),
             });
         }
@@ -117,12 +131,20 @@ impl<'i> Parser<'i, '_> {
     pub(super) fn note_joined(&mut self, path: &[Key<'i>], span: Range<usize>) {
         let table = joined(path);
         let message = format!("`{table}` is opened a second time, which is not TOML; both parts are read as one");
-        self.warn(path, span, message, format!("write all keys of `{table}` below one `[{table}]`"));
+        self.warn(
+            path,
+            span,
+            message,
+            format!("write all keys of `{table}` below one `[{table}]`"),
+        );
     }
 
     /// A key that is given twice, with one value.
     pub(super) fn note_repeated(&mut self, path: &[Key<'i>], span: Range<usize>) {
-        let message = format!("`{}` is given twice, which is not TOML; both say the same", joined(path));
+        let message = format!(
+            "`{}` is given twice, which is not TOML; both say the same",
+            joined(path)
+        );
         self.warn(path, span, message, "remove one of the two".into());
     }
 
@@ -149,5 +171,8 @@ fn spelled(key: &str) -> String {
 }
 
 fn joined(path: &[Key<'_>]) -> String {
-    path.iter().map(|key| spelled(key.get_ref())).collect::<Vec<_>>().join(".")
+    path.iter()
+        .map(|key| spelled(key.get_ref()))
+        .collect::<Vec<_>>()
+        .join(".")
 }

@@ -77,13 +77,15 @@ fn lines(text: &str) -> impl Iterator<Item = Vec<Key<'_>>> {
 /// The section of ours whose name `name` is in other letters, as in `[Cluster]`.
 pub(super) fn in_other_case(name: &str) -> Option<&'static str> {
     let all = SECTIONS.iter().chain(SHARED).copied();
-    all.into_iter().find(|own| *own != name && own.eq_ignore_ascii_case(name))
+    all.into_iter()
+        .find(|own| *own != name && own.eq_ignore_ascii_case(name))
 }
 
 /// The section of ours that was probably meant by `name`, which is none.
 pub(crate) fn meant(name: &str) -> Option<&'static str> {
     // Of four letters, two that differ are another word.
-    let near = |own: &&str| strsim::damerau_levenshtein(own, &keys::canonical(name)) <= if own.len() < 6 { 1 } else { 2 };
+    let near =
+        |own: &&str| strsim::damerau_levenshtein(own, &keys::canonical(name)) <= if own.len() < 6 { 1 } else { 2 };
     let plausible = name.len() <= 16 && !SECTIONS.contains(&name);
     SECTIONS.iter().copied().find(|own| plausible && near(own))
 }

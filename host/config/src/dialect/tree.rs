@@ -26,7 +26,9 @@ impl<'i> Parser<'i, '_> {
     /// The server takes `[Cluster]` for `[cluster]`.
     pub(super) fn fold_case(&mut self, path: &mut [Key<'i>]) {
         let Some(first) = path.first_mut() else { return };
-        let Some(own) = in_other_case(first.get_ref()) else { return };
+        let Some(own) = in_other_case(first.get_ref()) else {
+            return;
+        };
         let span = first.span();
         // In quotes, the server leaves it as it is.
         if !self.cursor.text[span.clone()].starts_with(['"', '\'']) {
@@ -51,11 +53,24 @@ impl<'i> Parser<'i, '_> {
     }
 
     /// Keeps `value` in `table`, an inline one, under the parts of `path` from `outer` on.
-    pub(super) fn insert_into(&mut self, table: &mut DeTable<'i>, path: &[Key<'i>], outer: usize, value: Spanned<DeValue<'i>>) {
+    pub(super) fn insert_into(
+        &mut self,
+        table: &mut DeTable<'i>,
+        path: &[Key<'i>],
+        outer: usize,
+        value: Spanned<DeValue<'i>>,
+    ) {
         self.keep(table, path, outer, outer, value);
     }
 
-    fn keep(&mut self, table: &mut DeTable<'i>, path: &[Key<'i>], from: usize, section: usize, value: Spanned<DeValue<'i>>) {
+    fn keep(
+        &mut self,
+        table: &mut DeTable<'i>,
+        path: &[Key<'i>],
+        from: usize,
+        section: usize,
+        value: Spanned<DeValue<'i>>,
+    ) {
         let Some((last, way)) = path.split_last() else { return };
         let (mut table, mut outcome) = (table, Outcome::Kept);
         for (i, key) in way.iter().enumerate().skip(from) {
@@ -108,7 +123,13 @@ impl<'i> Parser<'i, '_> {
 }
 
 /// Opens the table at `path` below `root`. `passed` is where keys begin that headers made tables of on their way.
-fn open<'i>(root: &mut DeTable<'i>, passed: &mut HashSet<usize>, path: &[Key<'i>], span: Range<usize>, list: bool) -> Outcome {
+fn open<'i>(
+    root: &mut DeTable<'i>,
+    passed: &mut HashSet<usize>,
+    path: &[Key<'i>],
+    span: Range<usize>,
+    list: bool,
+) -> Outcome {
     let Some((last, way)) = path.split_last() else {
         return Outcome::Clashed;
     };
@@ -138,12 +159,17 @@ fn open<'i>(root: &mut DeTable<'i>, passed: &mut HashSet<usize>, path: &[Key<'i>
         other => {
             let joined = other.is_table();
             table.insert(key, Spanned::new(old_span, other));
-            if joined { Outcome::Joined(path.len()) } else { Outcome::Clashed }
+            if joined {
+                Outcome::Joined(path.len())
+            } else {
+                Outcome::Clashed
+            }
         }
     }
 }
 
-/// The table under `key`, made if there is none, with its place: of a list of tables, the last. `None` if it is something else.
+/// The table under `key`, made if there is none, with its place: of a list of tables, the last. `None` if it is
+/// something else.
 fn step<'t, 'i>(table: &'t mut DeTable<'i>, key: &Key<'i>) -> Option<(&'t mut DeTable<'i>, Range<usize>)> {
     let made = || Spanned::new(key.span(), DeValue::Table(DeTable::new()));
     let value = table.entry(key.clone()).or_insert_with(made);
@@ -198,7 +224,9 @@ fn same(a: &DeValue<'_>, b: &DeValue<'_>) -> bool {
         (DeValue::Float(a), DeValue::Float(b)) => a.as_str() == b.as_str(),
         (DeValue::Boolean(a), DeValue::Boolean(b)) => a == b,
         (DeValue::Datetime(a), DeValue::Datetime(b)) => a == b,
-        (DeValue::Array(a), DeValue::Array(b)) => a.len() == b.len() && a.iter().zip(b.iter()).all(|(a, b)| same(a.get_ref(), b.get_ref())),
+        (DeValue::Array(a), DeValue::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b.iter()).all(|(a, b)| same(a.get_ref(), b.get_ref()))
+        }
         _ => false,
     }
 }

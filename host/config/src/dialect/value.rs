@@ -82,9 +82,12 @@ impl<'i> Parser<'i, '_> {
         if self.cursor.rest().starts_with(triple) {
             return self.long_string(path, triple);
         }
-        // In single quotes, TOML knows no escapes and the server does: TOML's reading first, the server's if that fails.
+        // In single quotes, TOML knows no escapes and the server does: TOML's reading first, the server's if that
+        // fails.
         let literal = quote == '\'' && !self.server_quotes;
-        let closed = self.cursor.quoted(if quote == '"' { b'"' } else { b'\'' }, !literal, !literal);
+        let closed = self
+            .cursor
+            .quoted(if quote == '"' { b'"' } else { b'\'' }, !literal, !literal);
         if literal {
             self.had_literal = true;
         }
@@ -146,7 +149,11 @@ impl<'i> Parser<'i, '_> {
         }
         let value = match DeValue::parse(word) {
             Ok(value) => value.into_inner(),
-            Err(_) if !word.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '+' | '-')) => {
+            Err(_)
+                if !word
+                    .chars()
+                    .all(|c| c.is_alphanumeric() || matches!(c, '.' | '+' | '-')) =>
+            {
                 return self.cursor.stop("a text must be in quotes");
             }
             Err(_) => {
@@ -209,7 +216,11 @@ fn long_string_length(rest: &str, triple: &str) -> Option<usize> {
             }
         } else if rest[at..].starts_with(triple) {
             at += triple.len();
-            let more = rest[at..].bytes().take(2).take_while(|b| triple.as_bytes()[0] == *b).count();
+            let more = rest[at..]
+                .bytes()
+                .take(2)
+                .take_while(|b| triple.as_bytes()[0] == *b)
+                .count();
             return Some(at + more);
         } else {
             at += 1;
@@ -223,7 +234,9 @@ fn is_text(word: &str) -> bool {
     let unit = &word[number..];
     match word.chars().next() {
         Some(first) if first.is_alphabetic() => !NO_TEXTS.contains(&word.to_ascii_lowercase().as_str()),
-        Some(_) if number > 0 => word.parse::<std::net::Ipv4Addr>().is_ok() || unit.chars().all(char::is_alphabetic) && !unit.is_empty(),
+        Some(_) if number > 0 => {
+            word.parse::<std::net::Ipv4Addr>().is_ok() || unit.chars().all(char::is_alphabetic) && !unit.is_empty()
+        }
         _ => false,
     }
 }

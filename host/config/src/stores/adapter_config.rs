@@ -74,7 +74,8 @@ struct Converter<'r, 's> {
 }
 
 impl Converter<'_, '_> {
-    /// `item` as JSON. After a problem, which fails the whole, the rest is still looked at, so that all of it is reported and hidden.
+    /// `item` as JSON. After a problem, which fails the whole, the rest is still looked at, so that all of it is
+    /// reported and hidden.
     fn value(&mut self, item: &Item<'_>, depth: usize, secret: bool) -> Value {
         self.size += 1;
         if self.size > MAX_BYTES {
@@ -113,8 +114,12 @@ impl Converter<'_, '_> {
             return Value::Null;
         }
         if let DeValue::Array(array) = item.value {
-            let elements = array.iter().map(|value| Item::new(item.path.clone(), value.span().into(), value));
-            return elements.map(|element| self.value(&element, depth + 1, secret)).collect();
+            let elements = array
+                .iter()
+                .map(|value| Item::new(item.path.clone(), value.span().into(), value));
+            return elements
+                .map(|element| self.value(&element, depth + 1, secret))
+                .collect();
         }
         let mut entries = Vec::new();
         for (key, child) in item.entries() {

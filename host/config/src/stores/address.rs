@@ -36,15 +36,20 @@ pub(super) struct Address<'t> {
 }
 
 impl<'t> Address<'t> {
-    /// The addresses in `item`, a text of one or of several with commas between, if all of them are. Nothing that is said about them shows
-    /// them: they may hold passwords.
+    /// The addresses in `item`, a text of one or of several with commas between, if all of them are. Nothing that is
+    /// said about them shows them: they may hold passwords.
     pub(super) fn read_all(reader: &Reader<'_>, item: &Item<'t>, form: &Form) -> Option<Vec<Self>> {
         let text = if form.login {
             reader.secret(item)?
         } else {
             Secret::new(reader.text(item)?)
         };
-        let parse_all = |pieces: Vec<&str>| pieces.into_iter().map(|piece| parse(piece, form)).collect::<Result<Vec<_>, _>>();
+        let parse_all = |pieces: Vec<&str>| {
+            pieces
+                .into_iter()
+                .map(|piece| parse(piece, form))
+                .collect::<Result<Vec<_>, _>>()
+        };
         match pieces(text.expose(), form).and_then(parse_all) {
             Ok(all) => Some(all.into_iter().map(|parts| parts.at(item)).collect()),
             Err(flaw) => {
@@ -80,7 +85,8 @@ impl Parts {
     }
 }
 
-/// The addresses in `text`, of which several have commas between them; or what is wrong. A comma may also stand in a password.
+/// The addresses in `text`, of which several have commas between them; or what is wrong. A comma may also stand in a
+/// password.
 fn pieces<'a>(text: &'a str, form: &Form) -> Result<Vec<&'a str>, String> {
     let mut pieces = Vec::new();
     let mut start = 0;
@@ -91,7 +97,10 @@ fn pieces<'a>(text: &'a str, form: &Form) -> Result<Vec<&'a str>, String> {
             let until_next = after.split("://").next().unwrap_or(after);
             let in_login = form.login && until_next.contains('@') && !before.contains('@');
             if form.bare && in_login && is_whole(before) {
-                return Err("has `,` before its `@`: several addresses are written as a list; in a password, write `%2C`".into());
+                return Err(
+                    "has `,` before its `@`: several addresses are written as a list; in a password, write `%2C`"
+                        .into(),
+                );
             }
             if in_login || !form.bare {
                 continue;
@@ -190,14 +199,17 @@ fn host_and_port(text: &str) -> Result<(), String> {
         if text.matches(':').count() > 1 {
             return Err("has several `:`; an IPv6 address stands in brackets, as in `[::1]:6379`".into());
         }
-        text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port)))
+        text.split_once(':')
+            .map_or((text, None), |(host, port)| (host, Some(port)))
     };
     if host.is_empty() {
         return Err("has no host".into());
     }
     let fits = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
     if !host.chars().all(fits) {
-        return Err("has a character in its host that does not belong there; several addresses are written as a list".into());
+        return Err(
+            "has a character in its host that does not belong there; several addresses are written as a list".into(),
+        );
     }
     let good = |port: &str| port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0);
     if port.is_some_and(|port| !good(port)) {
@@ -241,7 +253,13 @@ mod test {
     fn good_addresses() {
         for (text, form, scheme, login, path) in [
             ("redis://h", &REDIS, Some("redis"), None, ""),
-            ("rediss://u:p%2Fq@h.example:6380/3", &REDIS, Some("rediss"), Some("u:p%2Fq"), "3"),
+            (
+                "rediss://u:p%2Fq@h.example:6380/3",
+                &REDIS,
+                Some("rediss"),
+                Some("u:p%2Fq"),
+                "3",
+            ),
             ("redis://:p@[::1]:6379", &REDIS, Some("redis"), Some(":p"), ""),
             ("redis://u:p@ss@h", &REDIS, Some("redis"), Some("u:p@ss"), ""),
             ("kafka_1:9092", &KAFKA, None, None, ""),
@@ -279,12 +297,20 @@ mod test {
             (" a:1 , b:2,", &KAFKA, &["a:1", "b:2"]),
             (",", &KAFKA, &["", ""]),
             ("redis://a:1,redis://b:2,", &REDIS, &["redis://a:1", "redis://b:2"]),
-            ("redis://u:p,w@a, redis://u:p,w@b", &REDIS, &["redis://u:p,w@a", "redis://u:p,w@b"]),
+            (
+                "redis://u:p,w@a, redis://u:p,w@b",
+                &REDIS,
+                &["redis://u:p,w@a", "redis://u:p,w@b"],
+            ),
             ("redis://a:1,b:2", &REDIS, &["redis://a:1,b:2"]),
             ("nats://a:1,b:2, tls://c", &NATS, &["nats://a:1", "b:2", "tls://c"]),
             ("nats://u:p,w@a", &NATS, &["nats://u:p,w@a"]),
             ("u:p@a,b", &NATS, &["u:p@a", "b"]),
-            ("nats://a:1,b:2,nats://u:p@c", &NATS, &["nats://a:1", "b:2", "nats://u:p@c"]),
+            (
+                "nats://a:1,b:2,nats://u:p@c",
+                &NATS,
+                &["nats://a:1", "b:2", "nats://u:p@c"],
+            ),
         ] {
             assert_eq!(pieces(text, form).as_deref(), Ok(wanted), "{text}");
         }

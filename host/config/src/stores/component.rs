@@ -32,7 +32,8 @@ pub struct ComponentSection {
     pub budget: AdapterBudget,
     /// What it is told when it is opened: a JSON object with sorted keys.
     pub config: Secret,
-    /// What in `config` must not be shown if the adapter says it. None is empty, none is there twice, the longest comes first.
+    /// What in `config` must not be shown if the adapter says it. None is empty, none is there twice, the longest
+    /// comes first.
     pub secrets: Vec<Secret>,
     /// How the grants that use TLS are secured; `None` if none does.
     pub tls: Option<TlsSection>,
@@ -85,10 +86,12 @@ pub(super) fn read(settings: &Settings<'_, '_, '_>, id: String) -> Option<Compon
     let adapter = source(settings);
     let grants = grants(settings);
     let tls = tls(settings, grants.as_deref());
-    let told = settings.with("config", adapter_config::read).unwrap_or_else(|| AdapterConfig {
-        json: Secret::new("{}"),
-        secrets: Vec::new(),
-    });
+    let told = settings
+        .with("config", adapter_config::read)
+        .unwrap_or_else(|| AdapterConfig {
+            json: Secret::new("{}"),
+            secrets: Vec::new(),
+        });
     let budget = budget(settings);
     let timeout = duration(settings, "timeout", 100..=60_000);
     let lanes = settings.number("lanes", 1..=64);
@@ -165,7 +168,9 @@ fn grants(settings: &Settings<'_, '_, '_>) -> Option<Vec<Grant>> {
     settings.with("allow", |reader, item| {
         let (mut seen, mut grants) = (HashSet::new(), Vec::new());
         let elements = item.elements();
-        let read = elements.iter().filter_map(|item| Some((item, grant::read(reader, item)?)));
+        let read = elements
+            .iter()
+            .filter_map(|item| Some((item, grant::read(reader, item)?)));
         let mut count = 0;
         for (item, grant) in read {
             count += 1;
@@ -180,7 +185,8 @@ fn grants(settings: &Settings<'_, '_, '_>) -> Option<Vec<Grant>> {
     })
 }
 
-/// How to secure the grants that use TLS. Which do is said by their schemes and by nothing else, so that no connection is without by mistake.
+/// How to secure the grants that use TLS. Which do is said by their schemes and by nothing else, so that no connection
+/// is without by mistake.
 fn tls(settings: &Settings<'_, '_, '_>, grants: Option<&[Grant]>) -> Option<TlsSection> {
     let details = tls::details(settings);
     let help = "begin the grants that are to use TLS with `tls://` or `https://`, and remove this key if none is";
@@ -214,7 +220,10 @@ fn budget(settings: &Settings<'_, '_, '_>) -> AdapterBudget {
             "`budget.total-memory`, {} bytes for all lanes together, is less than `budget.memory`, {} bytes for each",
             budget.total_memory, budget.memory
         );
-        let help = format!("set `budget.total-memory` to {} or more, or `budget.memory` to less", budget.memory);
+        let help = format!(
+            "set `budget.total-memory` to {} or more, or `budget.memory` to less",
+            budget.memory
+        );
         settings.error(Code::OutOfRange, item.span, message, help);
     }
     budget

@@ -32,7 +32,9 @@ impl Grant {
 impl fmt::Display for Grant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Connect { scheme, host, port } if host.contains(':') => write!(f, "{}://[{host}]:{port}", scheme.as_str()),
+            Self::Connect { scheme, host, port } if host.contains(':') => {
+                write!(f, "{}://[{host}]:{port}", scheme.as_str())
+            }
             Self::Connect { scheme, host, port } => write!(f, "{}://{host}:{port}", scheme.as_str()),
             Self::Env(name) => write!(f, "env:{name}"),
         }
@@ -82,7 +84,8 @@ impl GrantScheme {
     }
 }
 
-const FORMS: &str = "write `tcp://HOST:PORT`, `tls://HOST:PORT`, `http://HOST[:PORT]`, `https://HOST[:PORT]` or `env:NAME`";
+const FORMS: &str =
+    "write `tcp://HOST:PORT`, `tls://HOST:PORT`, `http://HOST[:PORT]`, `https://HOST[:PORT]` or `env:NAME`";
 
 /// The grant that `item` is. Nothing that is said about it shows it: somebody may have written a password into it.
 pub(super) fn read(reader: &Reader<'_>, item: &Item<'_>) -> Option<Grant> {
@@ -91,7 +94,14 @@ pub(super) fn read(reader: &Reader<'_>, item: &Item<'_>) -> Option<Grant> {
     }
     let text = reader.text(item)?;
     parse(&text)
-        .map_err(|flaw| reader.error(Code::InvalidValue, item.span, format!("a grant in `{}` {flaw}", item.path), FORMS))
+        .map_err(|flaw| {
+            reader.error(
+                Code::InvalidValue,
+                item.span,
+                format!("a grant in `{}` {flaw}", item.path),
+                FORMS,
+            );
+        })
         .ok()
 }
 
@@ -138,7 +148,9 @@ fn parse(text: &str) -> Result<Grant, String> {
 fn host_and_port(authority: &str) -> Result<(String, Option<&str>), String> {
     if let Some(inside) = authority.strip_prefix('[') {
         let (host, after) = inside.split_once(']').ok_or("has `[` without `]`")?;
-        let host: Ipv6Addr = host.parse().map_err(|_| "has something in brackets that is no IPv6 address")?;
+        let host: Ipv6Addr = host
+            .parse()
+            .map_err(|_| "has something in brackets that is no IPv6 address")?;
         return match after.strip_prefix(':') {
             Some(port) => Ok((host.to_string(), Some(port))),
             None if after.is_empty() => Ok((host.to_string(), None)),
@@ -155,8 +167,15 @@ fn host_and_port(authority: &str) -> Result<(String, Option<&str>), String> {
         return Err("has no host".into());
     }
     // What ends in a number is an address to every resolver, and some make one of `10.1` too.
-    let numeric = host.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
-    let good = if numeric { host.parse::<Ipv4Addr>().is_ok() } else { is_name(host) };
+    let numeric = host
+        .rsplit('.')
+        .next()
+        .is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
+    let good = if numeric {
+        host.parse::<Ipv4Addr>().is_ok()
+    } else {
+        is_name(host)
+    };
     if !good {
         return Err("has a host that is neither a name nor an address".into());
     }
@@ -166,8 +185,9 @@ fn host_and_port(authority: &str) -> Result<(String, Option<&str>), String> {
 /// Whether `host` can be the name of a host: labels of letters, digits, `-` and `_`, joined by single dots.
 fn is_name(host: &str) -> bool {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-    let label =
-        |label: &str| (1..=63).contains(&label.len()) && label.chars().all(fits) && !label.starts_with('-') && !label.ends_with('-');
+    let label = |label: &str| {
+        (1..=63).contains(&label.len()) && label.chars().all(fits) && !label.starts_with('-') && !label.ends_with('-')
+    };
     host.len() <= 253 && host.split('.').all(label)
 }
 

@@ -60,7 +60,12 @@ pub(super) fn read(settings: &Settings<'_, '_, '_>, id: String) -> KafkaSection 
     let brokers = settings.addresses("brokers", &FORM);
     for broker in brokers.iter().filter(|broker| !broker.path.is_empty()) {
         let message = format!("an address in `{}` goes on after its port", broker.item.path);
-        settings.error(Code::InvalidValue, broker.item.span, message, "write it like `host:9092`");
+        settings.error(
+            Code::InvalidValue,
+            broker.item.span,
+            message,
+            "write it like `host:9092`",
+        );
     }
     if let (None, [_, second, ..]) = (settings.get("replication"), brokers.as_slice()) {
         let message = "several brokers are listed, and `replication` is not set: new topics are kept by one of them";
@@ -68,12 +73,19 @@ pub(super) fn read(settings: &Settings<'_, '_, '_>, id: String) -> KafkaSection 
         settings.warn(Code::SingleReplica, second.item.span, message, help);
     }
     let tls = tls::read(settings, &brokers, "ssl");
-    if let (Some(TlsSection { server_name: Some(_), .. }), Some(item)) = (&tls, settings.get("tls.server-name")) {
+    if let (
+        Some(TlsSection {
+            server_name: Some(_), ..
+        }),
+        Some(item),
+    ) = (&tls, settings.get("tls.server-name"))
+    {
         let message = format!(
             "`{}` has no meaning with Kafka, whose brokers say themselves what they are called",
             item.path
         );
-        let help = "remove it, and see to it that the brokers' certificates have the names in their advertised.listeners";
+        let help =
+            "remove it, and see to it that the brokers' certificates have the names in their advertised.listeners";
         settings.error(Code::InvalidValue, item.span, message, help);
     }
     KafkaSection {

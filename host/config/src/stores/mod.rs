@@ -30,10 +30,16 @@ use std::path::Path;
 use toml::de::DeTable;
 
 /// The coordinator that `named` (the value of `cluster.coordinator`) means, among the sections of `root`.
-pub(crate) fn coordinator(reader: &Reader<'_>, root: &DeTable<'_>, named: &Item<'_>, base: &Path) -> Option<CoordinatorConfig> {
+pub(crate) fn coordinator(
+    reader: &Reader<'_>,
+    root: &DeTable<'_>,
+    named: &Item<'_>,
+    base: &Path,
+) -> Option<CoordinatorConfig> {
     let id = reader.text(named)?;
     if id.trim().is_empty() {
-        // Blank is how the mail server has it switched off. A source that holds nothing is a mistake more likely than meant.
+        // Blank is how the mail server has it switched off. A source that holds nothing is a mistake more likely than
+        // meant.
         if named.value.as_str().is_some_and(secret::has_macro) {
             let help = "set the variable, or fill the file; to meet in a file of this machine, remove the key";
             reader.error(
@@ -97,12 +103,23 @@ fn unknown(reader: &Reader<'_>, named: &Item<'_>, id: &str, stores: Option<&DeTa
 }
 
 /// What the section's type is.
-fn backend(reader: &Reader<'_>, named: &Item<'_>, section: &Item<'_>, table: &DeTable<'_>, id: &str) -> Option<&'static Backend> {
+fn backend(
+    reader: &Reader<'_>,
+    named: &Item<'_>,
+    section: &Item<'_>,
+    table: &DeTable<'_>,
+    id: &str,
+) -> Option<&'static Backend> {
     let types = || COORDINATORS.iter().map(|backend| backend.kind);
     let all = types().collect::<Vec<_>>().join(", ");
     let Some((key, value)) = table.get_key_value("type") else {
         let message = format!("`{}` has no `type`", section.path);
-        reader.error(Code::MissingKey, section.key_span, message, format!("add one of: {all}"));
+        reader.error(
+            Code::MissingKey,
+            section.key_span,
+            message,
+            format!("add one of: {all}"),
+        );
         return None;
     };
     let item = Item::new(format!("{}.type", section.path), key.span().into(), value);
@@ -125,7 +142,9 @@ fn backend(reader: &Reader<'_>, named: &Item<'_>, section: &Item<'_>, table: &De
     }
     let meant = keys::suggest(
         &text,
-        types().chain(OTHER_STORES.iter().copied()).chain(BUNDLED_ADAPTERS.iter().copied()),
+        types()
+            .chain(OTHER_STORES.iter().copied())
+            .chain(BUNDLED_ADAPTERS.iter().copied()),
     );
     let help = match (meant, meant.and_then(adapter_for)) {
         (_, Some(way)) => way,
@@ -139,6 +158,7 @@ fn backend(reader: &Reader<'_>, named: &Item<'_>, section: &Item<'_>, table: &De
 
 /// How to coordinate by the servers that a bundled adapter of this name speaks to.
 fn adapter_for(name: &str) -> Option<String> {
-    let way = || format!("an adapter can coordinate there: a section with `type = \"component\"` and `adapter = \"{name}\"`");
+    let way =
+        || format!("an adapter can coordinate there: a section with `type = \"component\"` and `adapter = \"{name}\"`");
     BUNDLED_ADAPTERS.contains(&name).then(way)
 }

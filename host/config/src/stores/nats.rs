@@ -73,7 +73,8 @@ pub(super) fn read(settings: &Settings<'_, '_, '_>, id: String) -> NatsSection {
     let login = login(settings, addresses.iter().any(|address| address.login.is_some()));
     if let (None, [_, second, ..]) = (settings.get("replicas"), addresses.as_slice()) {
         let message = "several servers are listed, and `replicas` is not set: one of them keeps everything";
-        let help = "set `replicas = 3` on a cluster of three or more servers, or `replicas = 1` to say that this is meant";
+        let help =
+            "set `replicas = 3` on a cluster of three or more servers, or `replicas = 1` to say that this is meant";
         settings.warn(Code::SingleReplica, second.item.span, message, help);
     }
     NatsSection {
@@ -82,7 +83,9 @@ pub(super) fn read(settings: &Settings<'_, '_, '_>, id: String) -> NatsSection {
         tls: tls::read(settings, &addresses, "tls"),
         addresses: addresses.into_iter().map(|address| address.text).collect(),
         replicas: replicas(settings),
-        timeout_connection: settings.duration("timeout.connection").unwrap_or(Duration::from_secs(5)),
+        timeout_connection: settings
+            .duration("timeout.connection")
+            .unwrap_or(Duration::from_secs(5)),
         timeout_request: timeout_request(settings),
         ping_interval: settings.duration("ping-interval").unwrap_or(Duration::from_secs(5)),
         capacity_client: capacity(settings, "capacity.client", 2_048),
@@ -94,7 +97,9 @@ pub(super) fn read(settings: &Settings<'_, '_, '_>, id: String) -> NatsSection {
         max_reconnects: if settings.is_off("max-reconnects") {
             None
         } else {
-            settings.number("max-reconnects", 0..=u32::MAX).map(|times| times as usize)
+            settings
+                .number("max-reconnects", 0..=u32::MAX)
+                .map(|times| times as usize)
         },
     }
 }
@@ -137,7 +142,9 @@ fn login(settings: &Settings<'_, '_, '_>, in_address: bool) -> NatsLogin {
     let mut first = in_address.then_some("a login in an address".to_owned());
     for name in ["user", "token", "nkey", "credentials"] {
         // Of user and password either will do: that both are there is looked at below.
-        let given = settings.get(name).or_else(|| settings.get("password").filter(|_| name == "user"));
+        let given = settings
+            .get(name)
+            .or_else(|| settings.get("password").filter(|_| name == "user"));
         match (given, &first) {
             (Some(item), Some(other)) => settings.conflict(item, other, one),
             (Some(item), None) => first = Some(format!("`{}`", item.path)),
@@ -167,7 +174,8 @@ fn nkey(settings: &Settings<'_, '_, '_>) -> Option<Secret> {
             return Some(seed);
         }
         let message = format!("`{}` is no seed of a user's nkey", item.path);
-        let help = "write the seed, 58 characters that begin with `SU`, as `nk -gen user` prints it; not the public key";
+        let help =
+            "write the seed, 58 characters that begin with `SU`, as `nk -gen user` prints it; not the public key";
         reader.error(Code::InvalidValue, item.span, message, help);
         None
     })
@@ -187,7 +195,8 @@ fn credentials(settings: &Settings<'_, '_, '_>) -> Option<Secret> {
             return Some(text);
         }
         let message = format!("`{}` holds no NATS credentials", item.path);
-        let help = "write the path or the text of a `.creds` file, as `nsc generate creds` prints it: it has a JWT and a seed";
+        let help =
+            "write the path or the text of a `.creds` file, as `nsc generate creds` prints it: it has a JWT and a seed";
         reader.error(Code::InvalidValue, item.span, message, help);
         None
     })

@@ -14,8 +14,8 @@ pub struct RedisSection {
     pub id: String,
     /// How the servers stand to each other.
     pub topology: RedisTopology,
-    /// The addresses, which may hold user and password, except the sentinels', and, for a single server, a database number. A single
-    /// server may be at a socket: `unix:///path`, with `?db=…&user=…&pass=…` as far as given.
+    /// The addresses, which may hold user and password, except the sentinels', and, for a single server, a database
+    /// number. A single server may be at a socket: `unix:///path`, with `?db=…&user=…&pass=…` as far as given.
     pub urls: Vec<Secret>,
     /// The ACL user, if the addresses name none.
     pub user: Option<String>,
@@ -65,7 +65,9 @@ const RESP3: &str = "messages come over RESP3 only, which every supported server
 const SENTINEL: [&str; 3] = ["service-name", "sentinel-user", "sentinel-password"];
 
 pub(super) fn read(settings: &Settings<'_, '_, '_>, id: String) -> RedisSection {
-    let kind = settings.word("redis-type", &["single", "cluster", "sentinel"]).unwrap_or("single");
+    let kind = settings
+        .word("redis-type", &["single", "cluster", "sentinel"])
+        .unwrap_or("single");
     let addresses = settings.addresses("urls", &FORM);
     check(settings, kind, &addresses);
     let (user, password) = login(settings, "user", "password");
@@ -101,7 +103,9 @@ pub(super) fn read(settings: &Settings<'_, '_, '_>, id: String) -> RedisSection 
         password,
         timeout: settings.duration("timeout").unwrap_or(Duration::from_secs(10)),
         // Where another server may take over, a write that only the old master has would be lost with it.
-        min_replicas: settings.number("min-replicas", 0..=100).unwrap_or(u32::from(kind != "single")),
+        min_replicas: settings
+            .number("min-replicas", 0..=100)
+            .unwrap_or(u32::from(kind != "single")),
     }
 }
 
@@ -127,7 +131,9 @@ fn check(settings: &Settings<'_, '_, '_>, kind: &str, addresses: &[Address<'_>])
             let help = "write the addresses of the servers in the network, as in `redis://host:6379`";
             settings.error(Code::InvalidValue, socket.item.span, message, help);
         }
-        let on = settings.get("tls.enable").filter(|_| settings.flag("tls.enable") == Some(true));
+        let on = settings
+            .get("tls.enable")
+            .filter(|_| settings.flag("tls.enable") == Some(true));
         if let Some(item) = tls::detail(settings).or(on) {
             settings.conflict(
                 item,
@@ -145,7 +151,8 @@ fn check(settings: &Settings<'_, '_, '_>, kind: &str, addresses: &[Address<'_>])
             Err(_) => "has something after `/` that is no database number from 0 to 255",
         };
         let message = format!("an address in `{}` {flaw}", address.item.path);
-        let help = "end the address with the port: clusters of different `cluster.name` share a database without meeting";
+        let help =
+            "end the address with the port: clusters of different `cluster.name` share a database without meeting";
         settings.error(Code::InvalidValue, address.item.span, message, help);
     }
     if kind != "sentinel" {
@@ -158,10 +165,18 @@ fn check(settings: &Settings<'_, '_, '_>, kind: &str, addresses: &[Address<'_>])
 /// What addresses say besides where the servers are, and what has no effect.
 fn check_extras(settings: &Settings<'_, '_, '_>, addresses: &[Address<'_>]) {
     if let Some(address) = addresses.iter().find(|address| address.extras.insecure) {
-        settings.ignore_part(address.item.span, &format!("`#insecure` in `{}`", address.item.path), tls::VERIFIED);
+        settings.ignore_part(
+            address.item.span,
+            &format!("`#insecure` in `{}`", address.item.path),
+            tls::VERIFIED,
+        );
     }
     if let Some(address) = addresses.iter().find(|address| address.extras.resp2) {
-        settings.ignore_part(address.item.span, &format!("`protocol=resp2` in `{}`", address.item.path), RESP3);
+        settings.ignore_part(
+            address.item.span,
+            &format!("`protocol=resp2` in `{}`", address.item.path),
+            RESP3,
+        );
     }
 }
 
@@ -173,7 +188,8 @@ fn check_logins(settings: &Settings<'_, '_, '_>, kind: &str, addresses: &[Addres
     let path = &address.item.path;
     if kind == "sentinel" {
         let message = format!("an address in `{path}` has a user or password, and it cannot be told for whom");
-        let help = "write `user` and `password` for the master, `sentinel-user` and `sentinel-password` for the sentinels";
+        let help =
+            "write `user` and `password` for the master, `sentinel-user` and `sentinel-password` for the sentinels";
         settings.error(Code::InvalidValue, address.item.span, message, help);
     } else if let Some(item) = settings.get("password").or(settings.get("user")) {
         settings.conflict(item, "a user or password in an address", "keep one of the two logins");
@@ -189,7 +205,11 @@ fn check_logins(settings: &Settings<'_, '_, '_>, kind: &str, addresses: &[Addres
 }
 
 /// A user, who needs a password, and a password, which needs no user.
-fn login(settings: &Settings<'_, '_, '_>, user: &'static str, password: &'static str) -> (Option<String>, Option<Secret>) {
+fn login(
+    settings: &Settings<'_, '_, '_>,
+    user: &'static str,
+    password: &'static str,
+) -> (Option<String>, Option<Secret>) {
     if let (Some(item), None) = (settings.get(user), settings.get(password)) {
         settings.missing(item.key_span, password);
     }

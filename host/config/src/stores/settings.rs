@@ -29,7 +29,8 @@ pub(super) struct Settings<'r, 's, 't> {
 }
 
 impl<'r, 's, 't> Settings<'r, 's, 't> {
-    /// Finds the settings in `table`. What is unknown, there twice or missing is reported, and what is ignored explained.
+    /// Finds the settings in `table`. What is unknown, there twice or missing is reported, and what is ignored
+    /// explained.
     pub(super) fn read(
         reader: &'r Reader<'s>,
         section: Item<'t>,
@@ -74,7 +75,8 @@ impl<'r, 's, 't> Settings<'r, 's, 't> {
     /// The settings that can stand in a table of this name.
     fn parts(&self, spelling: &str) -> impl Iterator<Item = &'static str> {
         let below = move |full: &str| full.strip_prefix(spelling).is_some_and(|rest| rest.starts_with('-'));
-        let fits = move |s: &&keys::Setting| below(&keys::canonical(s.name)) || s.aliases.iter().any(|alias| below(alias));
+        let fits =
+            move |s: &&keys::Setting| below(&keys::canonical(s.name)) || s.aliases.iter().any(|alias| below(alias));
         self.backend.all().filter(fits).map(|s| s.name)
     }
 
@@ -164,7 +166,8 @@ impl<'r, 's, 't> Settings<'r, 's, 't> {
     /// Says that `what` has no effect, and why.
     pub(super) fn ignore_part(&self, span: Span, what: &str, why: &str) {
         let help = format!("{why}. Remove it, or leave it if the mail server reads this section too");
-        self.reader.warn(Code::IgnoredKey, span, format!("{what} has no effect here"), help);
+        self.reader
+            .warn(Code::IgnoredKey, span, format!("{what} has no effect here"), help);
     }
 
     /// `value`, unless something was wrong in the section.
@@ -174,12 +177,20 @@ impl<'r, 's, 't> Settings<'r, 's, 't> {
 
     /// The setting `name` as it stands in the file.
     pub(super) fn get(&self, name: &'static str) -> Option<&Item<'t>> {
-        debug_assert!(self.backend.all().any(|s| s.name == name), "{name} is in no list of keys");
+        debug_assert!(
+            self.backend.all().any(|s| s.name == name),
+            "{name} is in no list of keys"
+        );
         self.found.get(name)
     }
 
-    /// What `read` makes of the setting `name`, if it is given. A `None` from `read`, which has reported why, fails the section.
-    pub(super) fn with<T>(&self, name: &'static str, read: impl FnOnce(&Reader<'s>, &Item<'t>) -> Option<T>) -> Option<T> {
+    /// What `read` makes of the setting `name`, if it is given. A `None` from `read`, which has reported why, fails the
+    /// section.
+    pub(super) fn with<T>(
+        &self,
+        name: &'static str,
+        read: impl FnOnce(&Reader<'s>, &Item<'t>) -> Option<T>,
+    ) -> Option<T> {
         let value = read(self.reader, self.get(name)?);
         if value.is_none() {
             self.failed.set(true);
@@ -189,13 +200,17 @@ impl<'r, 's, 't> Settings<'r, 's, 't> {
 
     /// A text that is not empty.
     pub(super) fn text(&self, name: &'static str) -> Option<String> {
-        self.with(name, |reader, item| filled(reader, item, reader.text(item)?, String::is_empty))
+        self.with(name, |reader, item| {
+            filled(reader, item, reader.text(item)?, String::is_empty)
+        })
     }
 
     /// A text that is not empty and must not be seen.
     pub(super) fn secret(&self, name: &'static str) -> Option<Secret> {
         let is_empty = |secret: &Secret| secret.expose().is_empty();
-        self.with(name, |reader, item| filled(reader, item, reader.secret(item)?, is_empty))
+        self.with(name, |reader, item| {
+            filled(reader, item, reader.secret(item)?, is_empty)
+        })
     }
 
     /// `true` or `false`.
@@ -234,7 +249,10 @@ impl<'r, 's, 't> Settings<'r, 's, 't> {
                 return None;
             }
             // All of them, so that every problem is reported.
-            let read: Vec<_> = elements.iter().map(|item| Address::read_all(reader, item, form)).collect();
+            let read: Vec<_> = elements
+                .iter()
+                .map(|item| Address::read_all(reader, item, form))
+                .collect();
             read.into_iter()
                 .collect::<Option<Vec<_>>>()
                 .map(|all| all.into_iter().flatten().collect())
@@ -247,7 +265,12 @@ impl<'r, 's, 't> Settings<'r, 's, 't> {
 fn filled<T>(reader: &Reader<'_>, item: &Item<'_>, value: T, is_empty: impl FnOnce(&T) -> bool) -> Option<T> {
     if is_empty(&value) {
         let message = format!("`{}` is empty", item.path);
-        reader.error(Code::InvalidValue, item.span, message, "give it a value, or leave the key out");
+        reader.error(
+            Code::InvalidValue,
+            item.span,
+            message,
+            "give it a value, or leave the key out",
+        );
         return None;
     }
     Some(value)

@@ -28,8 +28,9 @@ pub enum Pem {
 }
 
 /// Why nothing turns the verification of certificates off.
-pub(super) const VERIFIED: &str = "certificates are always verified, since whoever could pose as the coordinator could hand out every \
-                                   shard twice; for a certificate of your own authority, or a pinned one, set `tls.ca`";
+pub(super) const VERIFIED: &str = "certificates are always verified, since whoever could pose as the coordinator \
+                                   could hand out every shard twice; for a certificate of your own authority, or a \
+                                   pinned one, set `tls.ca`";
 
 /// The first setting that says how to use TLS.
 pub(super) fn detail<'s, 't>(settings: &'s Settings<'_, '_, 't>) -> Option<&'s Item<'t>> {
@@ -56,19 +57,26 @@ pub(super) fn details(settings: &Settings<'_, '_, '_>) -> TlsSection {
     }
 }
 
-/// What is said about TLS in the section and by the `addresses`, where `scheme` means it. `None` for a connection without.
+/// What is said about TLS in the section and by the `addresses`, where `scheme` means it. `None` for a connection
+/// without.
 pub(super) fn read(settings: &Settings<'_, '_, '_>, addresses: &[Address<'_>], scheme: &str) -> Option<TlsSection> {
     let enable = settings.flag("tls.enable");
     let detail = detail(settings);
     let by_scheme = addresses.iter().find(|address| address.scheme == Some(scheme));
-    let plain = addresses.iter().find(|address| address.scheme.is_some_and(|found| found != scheme));
+    let plain = addresses
+        .iter()
+        .find(|address| address.scheme.is_some_and(|found| found != scheme));
 
     if let (Some(false), Some(off)) = (enable, settings.get("tls.enable")) {
         if let Some(detail) = detail {
             settings.conflict(detail, "`tls.enable = false`", "remove one of the two");
         }
         if by_scheme.is_some() {
-            settings.conflict(off, &format!("addresses with `{scheme}://`"), "remove it, or change the addresses");
+            settings.conflict(
+                off,
+                &format!("addresses with `{scheme}://`"),
+                "remove it, or change the addresses",
+            );
         }
     }
     if let (Some(_), Some(plain)) = (by_scheme, plain) {
@@ -87,7 +95,8 @@ fn pem(settings: &Settings<'_, '_, '_>, name: &'static str, label: &str) -> Opti
         let value = reader.secret(item)?;
         let text = value.expose();
         let flaw = |what: &str| {
-            let help = format!("write the path of a PEM file, or its text, which has a line `-----BEGIN … {label}-----`");
+            let help =
+                format!("write the path of a PEM file, or its text, which has a line `-----BEGIN … {label}-----`");
             reader.error(Code::InvalidValue, item.span, format!("`{}` {what}", item.path), help);
             None
         };
@@ -95,7 +104,10 @@ fn pem(settings: &Settings<'_, '_, '_>, name: &'static str, label: &str) -> Opti
             if text.contains(&format!("{label}-----")) {
                 return Some(Pem::Text(value));
             }
-            return flaw(&format!("is PEM of something else than a {}", label.to_ascii_lowercase()));
+            return flaw(&format!(
+                "is PEM of something else than a {}",
+                label.to_ascii_lowercase()
+            ));
         }
         if text.trim().is_empty() || text.contains(['\n', '\0']) {
             return flaw("is neither a path nor PEM");
@@ -104,9 +116,14 @@ fn pem(settings: &Settings<'_, '_, '_>, name: &'static str, label: &str) -> Opti
         if !path.is_file() {
             // What a macro brings in may be anything: it is not shown.
             let plain = item.value.as_str().is_some_and(|raw| !secret::has_macro(raw));
-            let name = if plain { format!(", `{}`,", path.display()) } else { String::new() };
+            let name = if plain {
+                format!(", `{}`,", path.display())
+            } else {
+                String::new()
+            };
             let message = format!("the file that `{}` names{name} is not on this machine", item.path);
-            let help = "a relative path begins at the configuration file; a node without the file cannot meet the others";
+            let help =
+                "a relative path begins at the configuration file; a node without the file cannot meet the others";
             reader.warn(Code::MissingTlsFile, item.key_span, message, help);
         }
         Some(Pem::File(path))

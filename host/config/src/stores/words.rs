@@ -1,4 +1,5 @@
-//! Values of store sections as the mail server's own readers take them: there all of them are texts, with macros in any of them.
+//! Values of store sections as the mail server's own readers take them: there all of them are texts, with macros in any
+//! of them.
 
 use crate::problem::Code;
 use crate::reader::{Item, Reader};
@@ -11,22 +12,38 @@ const OFF: [&str; 4] = ["false", "disable", "disabled", "never"];
 
 /// `true` or `false`, quoted or not.
 pub(super) fn flag(reader: &Reader<'_>, item: &Item<'_>) -> Option<bool> {
-    let DeValue::String(_) = item.value else { return reader.flag(item) };
+    let DeValue::String(_) = item.value else {
+        return reader.flag(item);
+    };
     let text = reader.text(item)?;
     let flag = [true, false]
         .into_iter()
         .find(|flag| flag.to_string().eq_ignore_ascii_case(text.trim()));
     if flag.is_none() {
         let message = format!("`{}` must be `true` or `false`", item.path);
-        reader.error(Code::WrongType, item.span, message, "write one of the two, without quotes");
+        reader.error(
+            Code::WrongType,
+            item.span,
+            message,
+            "write one of the two, without quotes",
+        );
     }
     flag
 }
 
 /// The one of `words` that `item` is, in whatever case it is written.
 pub(super) fn word(reader: &Reader<'_>, item: &Item<'_>, words: &[&'static str]) -> Option<&'static str> {
-    let folded = |text: &str| words.iter().copied().find(|word| word.eq_ignore_ascii_case(text.trim()));
-    let plain = item.value.as_str().filter(|text| !secret::has_macro(text)).and_then(folded);
+    let folded = |text: &str| {
+        words
+            .iter()
+            .copied()
+            .find(|word| word.eq_ignore_ascii_case(text.trim()))
+    };
+    let plain = item
+        .value
+        .as_str()
+        .filter(|text| !secret::has_macro(text))
+        .and_then(folded);
     plain.or_else(|| reader.word(item, words).map(|i| words[i]))
 }
 
@@ -83,7 +100,17 @@ fn within(reader: &Reader<'_>, item: &Item<'_>, number: u64, range: RangeInclusi
     if range.contains(&number) {
         return Some(number);
     }
-    let message = format!("`{}` must be from {} to {}{unit}", item.path, range.start(), range.end());
-    reader.error(Code::OutOfRange, item.span, message, "write a number within these limits");
+    let message = format!(
+        "`{}` must be from {} to {}{unit}",
+        item.path,
+        range.start(),
+        range.end()
+    );
+    reader.error(
+        Code::OutOfRange,
+        item.span,
+        message,
+        "write a number within these limits",
+    );
     None
 }

@@ -68,16 +68,34 @@ fn keys_without_effect_say_why() {
     r("«protocol-version» = \"resp2\"", "RESP3");
     r("«read-from-replicas» = true", "go to the master");
     r("«service-name» = \"mymaster\"", "sentinel");
-    warned("nats", "address = \"h\"\n«noEcho» = true", Code::IgnoredKey, "its own messages");
-    warned("nats", "address = \"h\"\ntimeout.«request» = false", Code::IgnoredKey, "10 s");
-    assert_eq!(nats("address = \"h\"\ntimeout.request = \"false\"").timeout_request, 10 * SECOND);
+    warned(
+        "nats",
+        "address = \"h\"\n«noEcho» = true",
+        Code::IgnoredKey,
+        "its own messages",
+    );
+    warned(
+        "nats",
+        "address = \"h\"\ntimeout.«request» = false",
+        Code::IgnoredKey,
+        "10 s",
+    );
+    assert_eq!(
+        nats("address = \"h\"\ntimeout.request = \"false\"").timeout_request,
+        10 * SECOND
+    );
     warned(
         "kafka",
         "brokers = \"h\"\n«groupId» = \"mail\"",
         Code::IgnoredKey,
         "every node must see every message",
     );
-    warned("sqlite", "path = \"/x.db\"\npool.«workers» = 4", Code::IgnoredKey, "one thread");
+    warned(
+        "sqlite",
+        "path = \"/x.db\"\npool.«workers» = 4",
+        Code::IgnoredKey,
+        "one thread",
+    );
     let (_, report) = sound(&with(
         "type = \"redis\"\nurl = \"redis://h\"\ncompression = \"lz4\"\npurge.frequency = \"0 3 *\"",
     ));
@@ -92,15 +110,40 @@ fn what_only_a_table_can_have() {
         Code::WrongType,
         "write what is meant of: timeout.connection, timeout.request",
     );
-    refused("redis", "url = \"redis://h\"\ntls = «true»", Code::WrongType, "tls.enable");
-    refused("kafka", "brokers = \"h\"\n«tsl» = { ca = \"x\" }", Code::UnknownKey, "no key `tsl`");
-    refused("kafka", "brokers = \"h\"\n[store.main.«slas»]", Code::UnknownKey, "no key `slas`");
+    refused(
+        "redis",
+        "url = \"redis://h\"\ntls = «true»",
+        Code::WrongType,
+        "tls.enable",
+    );
+    refused(
+        "kafka",
+        "brokers = \"h\"\n«tsl» = { ca = \"x\" }",
+        Code::UnknownKey,
+        "no key `tsl`",
+    );
+    refused(
+        "kafka",
+        "brokers = \"h\"\n[store.main.«slas»]",
+        Code::UnknownKey,
+        "no key `slas`",
+    );
 }
 
 #[test]
 fn several_servers_and_one_copy() {
-    warned("nats", "address = [\"a\", «\"b\"»]", Code::SingleReplica, "replicas = 3");
-    warned("kafka", "brokers = [\"a\", «\"b\"»]", Code::SingleReplica, "replication = 3");
+    warned(
+        "nats",
+        "address = [\"a\", «\"b\"»]",
+        Code::SingleReplica,
+        "replicas = 3",
+    );
+    warned(
+        "kafka",
+        "brokers = [\"a\", «\"b\"»]",
+        Code::SingleReplica,
+        "replication = 3",
+    );
 }
 
 #[test]
@@ -110,5 +153,8 @@ fn zenoh_is_read() {
         panic!("zenoh")
     };
     assert_eq!((section.id.as_str(), section.config.expose()), ("main", "{}"));
-    assert_eq!((config.coordinator.kind(), config.coordinator.id()), ("zenoh", Some("main")));
+    assert_eq!(
+        (config.coordinator.kind(), config.coordinator.id()),
+        ("zenoh", Some("main"))
+    );
 }

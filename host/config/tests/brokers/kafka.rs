@@ -5,10 +5,10 @@ use shardwright_config::{Code, KafkaLogin, KafkaMechanism, KafkaSection, Secret}
 
 #[test]
 fn kafka_in_either_key_style() {
-    let kebab = "brokers = [\"a:1\", \"b\"]\nsasl.mechanism = \"SCRAM-SHA-256\"\nuser = \"u\"\npassword = \"p\"\nreplication = 3\n\
-                 timeout.session = \"2s\"\ntimeout.message = \"3s\"\n";
-    let camel = "brokers = [\"a:1\", \"b\"]\nsaslMechanism = \"SCRAM-SHA-256\"\nsaslUsername = \"u\"\nsaslPassword = \"p\"\nreplication = \"3\"\n\
-                 timeoutSession = 2000\ntimeoutMessage = 3000\n";
+    let kebab = "brokers = [\"a:1\", \"b\"]\nsasl.mechanism = \"SCRAM-SHA-256\"\nuser = \"u\"\npassword = \
+                 \"p\"\nreplication = 3\ntimeout.session = \"2s\"\ntimeout.message = \"3s\"\n";
+    let camel = "brokers = [\"a:1\", \"b\"]\nsaslMechanism = \"SCRAM-SHA-256\"\nsaslUsername = \"u\"\nsaslPassword = \
+                 \"p\"\nreplication = \"3\"\ntimeoutSession = 2000\ntimeoutMessage = 3000\n";
     let wanted = KafkaSection {
         id: "main".into(),
         brokers: vec!["a:1".into(), "b".into()],
@@ -23,7 +23,10 @@ fn kafka_in_either_key_style() {
         timeout_session: 2 * SECOND,
     };
     assert_eq!((kafka(kebab), kafka(camel)), (wanted.clone(), wanted));
-    for (word, mechanism) in [("PLAIN", KafkaMechanism::Plain), ("SCRAM-SHA-512", KafkaMechanism::ScramSha512)] {
+    for (word, mechanism) in [
+        ("PLAIN", KafkaMechanism::Plain),
+        ("SCRAM-SHA-512", KafkaMechanism::ScramSha512),
+    ] {
         let section = kafka(&format!(
             "brokers = \"h\"\nsasl.mechanism = \"{word}\"\nsasl.user = \"u\"\nauth-secret = \"p\""
         ));
@@ -34,9 +37,24 @@ fn kafka_in_either_key_style() {
 #[test]
 fn kafka_refusals() {
     let h = |lines: &str| format!("brokers = \"h:9092\"\n{lines}");
-    refused("kafka", "brokers = «\"kafka://h:9092\"»", Code::InvalidValue, "is to have none");
-    refused("kafka", "brokers = «\"me@a:9092\"»", Code::InvalidValue, "keys of their own");
-    refused("kafka", "brokers = «\"a:9092/x\"»", Code::InvalidValue, "after its port");
+    refused(
+        "kafka",
+        "brokers = «\"kafka://h:9092\"»",
+        Code::InvalidValue,
+        "is to have none",
+    );
+    refused(
+        "kafka",
+        "brokers = «\"me@a:9092\"»",
+        Code::InvalidValue,
+        "keys of their own",
+    );
+    refused(
+        "kafka",
+        "brokers = «\"a:9092/x\"»",
+        Code::InvalidValue,
+        "after its port",
+    );
     refused("kafka", &h("replication = «0»"), Code::OutOfRange, "from 1 to 100");
     refused(
         "kafka",
@@ -59,6 +77,16 @@ fn kafka_refusals() {
         Code::MissingKey,
         "add `password`",
     );
-    refused("kafka", &h("timeout.session = «\"x\"»"), Code::InvalidValue, "with its unit");
-    refused("kafka", &h("timeout.message = «\"2000d\"»"), Code::OutOfRange, "milliseconds");
+    refused(
+        "kafka",
+        &h("timeout.session = «\"x\"»"),
+        Code::InvalidValue,
+        "with its unit",
+    );
+    refused(
+        "kafka",
+        &h("timeout.message = «\"2000d\"»"),
+        Code::OutOfRange,
+        "milliseconds",
+    );
 }

@@ -13,7 +13,8 @@ use shardwright_config::{Code, CoordinatorConfig, KafkaSection, NatsSection, Red
 use std::time::Duration;
 
 const SEED: &str = "SUABCDEFGHIJKLMNOPQRSTUVWXYZ234567ABCDEFGHIJKLMNOPQRSTUVWX";
-const CREDENTIALS: &str = "-----BEGIN NATS USER JWT-----\nx\n------END NATS USER JWT------\n-----BEGIN USER NKEY SEED-----\nSUx\n";
+const CREDENTIALS: &str =
+    "-----BEGIN NATS USER JWT-----\nx\n------END NATS USER JWT------\n-----BEGIN USER NKEY SEED-----\nSUx\n";
 
 /// A configuration whose coordinator is a section with these lines.
 fn with(section: &str) -> String {

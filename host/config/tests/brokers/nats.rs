@@ -5,12 +5,13 @@ use shardwright_config::{Code, NatsLogin, NatsSection, Secret, TlsSection};
 
 #[test]
 fn nats_in_either_key_style() {
-    let kebab = "address = [\"a:1\", \"tls://b:2\"]\ntimeout.connection = \"2s\"\ntimeout.request = \"3s\"\nping-interval = \"4s\"\nreplicas = 3\n\
-                 max-reconnects = \"5\"\ntls.enable = true\ncapacity.client = 6\ncapacity.subscription = 7\ncapacity.read-buffer = 8\n\
-                 user = \"u\"\npassword = \"p\"\n";
-    let camel = "addresses = [\"a:1\", \"tls://b:2\"]\ntimeoutConnection = 2000\ntimeoutRequest = 3000\npingInterval = 4000\nreplicas = 3\n\
-                 maxReconnects = 5\nuseTls = true\ncapacityClient = 6\ncapacitySubscription = 7\ncapacityReadBuffer = 8\n\
-                 authUsername = \"u\"\nauthSecret = \"p\"\n";
+    let kebab = "address = [\"a:1\", \"tls://b:2\"]\ntimeout.connection = \"2s\"\ntimeout.request = \
+                 \"3s\"\nping-interval = \"4s\"\nreplicas = 3\nmax-reconnects = \"5\"\ntls.enable = \
+                 true\ncapacity.client = 6\ncapacity.subscription = 7\ncapacity.read-buffer = 8\nuser = \
+                 \"u\"\npassword = \"p\"\n";
+    let camel = "addresses = [\"a:1\", \"tls://b:2\"]\ntimeoutConnection = 2000\ntimeoutRequest = 3000\npingInterval \
+                 = 4000\nreplicas = 3\nmaxReconnects = 5\nuseTls = true\ncapacityClient = 6\ncapacitySubscription = \
+                 7\ncapacityReadBuffer = 8\nauthUsername = \"u\"\nauthSecret = \"p\"\n";
     let wanted = NatsSection {
         id: "main".into(),
         addresses: secrets(&["a:1", "tls://b:2"]),
@@ -57,7 +58,12 @@ fn nats_logins() {
 fn nats_refusals() {
     let h = |lines: &str| format!("address = \"h\"\n{lines}");
     refused("nats", "address = «\"http://h\"»", Code::InvalidValue, "`tls://`");
-    refused("nats", "address = [\"h\", «\"\"»]\nreplicas = 1", Code::InvalidValue, "is empty");
+    refused(
+        "nats",
+        "address = [\"h\", «\"\"»]\nreplicas = 1",
+        Code::InvalidValue,
+        "is empty",
+    );
     refused(
         "nats",
         "address = [«\"nats://a\"», \"tls://b\"]\nreplicas = 1",
@@ -65,16 +71,36 @@ fn nats_refusals() {
         "others without",
     );
     for even in [2, 4] {
-        refused("nats", &h(&format!("replicas = «{even}»")), Code::OutOfRange, "1, 3 or 5");
+        refused(
+            "nats",
+            &h(&format!("replicas = «{even}»")),
+            Code::OutOfRange,
+            "1, 3 or 5",
+        );
     }
     refused("nats", &h("replicas = «6»"), Code::OutOfRange, "from 1 to 5");
     refused("nats", &h("tls.enable = «1»"), Code::WrongType, "`true` or `false`");
-    refused("nats", &h("capacity.client = «\"99999999999\"»"), Code::OutOfRange, "from 1 to");
+    refused(
+        "nats",
+        &h("capacity.client = «\"99999999999\"»"),
+        Code::OutOfRange,
+        "from 1 to",
+    );
     refused("nats", &h("capacity.subscription = «0»"), Code::OutOfRange, "from 1 to");
     refused("nats", &h("capacity.read-buffer = «65536»"), Code::OutOfRange, "65535");
     refused("nats", &h("max-reconnects = «true»"), Code::WrongType, "an integer");
-    refused("nats", &h("ping-interval = «\"2 days\"»"), Code::InvalidValue, "with its unit");
-    refused("nats", &h("timeout.connection = «false»"), Code::WrongType, "a duration");
+    refused(
+        "nats",
+        &h("ping-interval = «\"2 days\"»"),
+        Code::InvalidValue,
+        "with its unit",
+    );
+    refused(
+        "nats",
+        &h("timeout.connection = «false»"),
+        Code::WrongType,
+        "a duration",
+    );
     refused("nats", &h("timeout.request = «true»"), Code::WrongType, "a duration");
     refused("nats", &h("«user» = \"u\""), Code::MissingKey, "add `password`");
     refused("nats", &h("«password» = \"p\""), Code::MissingKey, "add `user`");
@@ -102,7 +128,12 @@ fn nats_refusals() {
         Code::ConflictingKeys,
         "in an address",
     );
-    refused("nats", &h("nkey = «\"UABCDEFG\"»"), Code::InvalidValue, "not the public key");
+    refused(
+        "nats",
+        &h("nkey = «\"UABCDEFG\"»"),
+        Code::InvalidValue,
+        "not the public key",
+    );
     refused(
         "nats",
         &h("credentials = «'''\n-----BEGIN CERTIFICATE-----\n'''»"),
@@ -120,7 +151,12 @@ fn nats_refusals() {
 #[test]
 fn an_empty_text_is_no_value() {
     let h = "address = \"h\"\n";
-    refused("nats", &format!("{h}token = «\"\"»"), Code::InvalidValue, "leave the key out");
+    refused(
+        "nats",
+        &format!("{h}token = «\"\"»"),
+        Code::InvalidValue,
+        "leave the key out",
+    );
     refused(
         "nats",
         &format!("{h}user = «\"\"»\npassword = \"p\""),

@@ -5,10 +5,11 @@ use shardwright_config::{Code, RedisSection, RedisTopology, Secret};
 
 #[test]
 fn redis_in_either_key_style() {
-    let kebab = "urls = [\"redis://a:1\", \"redis://b:2/0\"]\nredis-type = \"cluster\"\ntimeout = \"3s\"\nuser = \"u\"\npassword = \"p\"\n\
-                 min-replicas = 2\nprotocol-version = \"resp3\"\nread-from-replicas = false\n";
-    let camel = "urls = [\"redis://a:1\", \"redis://b:2/0\"]\nredisType = \"cluster\"\ntimeout = 3000\nauthUsername = \"u\"\nauthSecret = \"p\"\n\
-                 minReplicas = \"2\"\nprotocolVersion = \"resp3\"\nreadFromReplicas = \"false\"\n";
+    let kebab = "urls = [\"redis://a:1\", \"redis://b:2/0\"]\nredis-type = \"cluster\"\ntimeout = \"3s\"\nuser = \
+                 \"u\"\npassword = \"p\"\nmin-replicas = 2\nprotocol-version = \"resp3\"\nread-from-replicas = false\n";
+    let camel = "urls = [\"redis://a:1\", \"redis://b:2/0\"]\nredisType = \"cluster\"\ntimeout = 3000\nauthUsername = \
+                 \"u\"\nauthSecret = \"p\"\nminReplicas = \"2\"\nprotocolVersion = \"resp3\"\nreadFromReplicas = \
+                 \"false\"\n";
     let wanted = RedisSection {
         id: "main".into(),
         topology: RedisTopology::Cluster,
@@ -25,8 +26,8 @@ fn redis_in_either_key_style() {
 #[test]
 fn redis_sentinel() {
     let section = redis(
-        "urls = [\"redis://a:26379\", \"redis://b\"]\nredis-type = \"sentinel\"\nservice-name = \"mail\"\nuser = \"u\"\npassword = \"p\"\n\
-         sentinel-user = \"su\"\nsentinel-password = \"sp\"\n",
+        "urls = [\"redis://a:26379\", \"redis://b\"]\nredis-type = \"sentinel\"\nservice-name = \"mail\"\nuser = \
+         \"u\"\npassword = \"p\"\nsentinel-user = \"su\"\nsentinel-password = \"sp\"\n",
     );
     let wanted = RedisTopology::Sentinel {
         service: "mail".into(),
@@ -34,14 +35,18 @@ fn redis_sentinel() {
         password: Some(Secret::new("sp")),
     };
     assert_eq!((section.topology, section.user.as_deref()), (wanted, Some("u")));
-    let camel = redis("url = \"redis://a\"\nredisType = \"sentinel\"\nsentinelUsername = \"su\"\nsentinelSecret = \"sp\"");
+    let camel =
+        redis("url = \"redis://a\"\nredisType = \"sentinel\"\nsentinelUsername = \"su\"\nsentinelSecret = \"sp\"");
     let wanted = RedisTopology::Sentinel {
         service: "mymaster".into(),
         user: Some("su".into()),
         password: Some(Secret::new("sp")),
     };
     assert_eq!(camel.topology, wanted, "the mail server's default service");
-    assert_eq!(camel.min_replicas, 1, "a write that only one server has is lost with it");
+    assert_eq!(
+        camel.min_replicas, 1,
+        "a write that only one server has is lost with it"
+    );
     assert_eq!(redis("url = \"redis://a\"\nredis-type = \"cluster\"").min_replicas, 1);
     assert_eq!(
         redis("url = \"redis://a\"\nredis-type = \"cluster\"\nmin-replicas = 0").min_replicas,
@@ -104,7 +109,12 @@ fn redis_refusals() {
         Code::InvalidValue,
         "with its unit",
     );
-    refused("redis", "url = \"redis://h\"\ntimeout = «0»", Code::OutOfRange, "from 1");
+    refused(
+        "redis",
+        "url = \"redis://h\"\ntimeout = «0»",
+        Code::OutOfRange,
+        "from 1",
+    );
     refused(
         "redis",
         "url = \"redis://h\"\nmin-replicas = «101»",
@@ -117,7 +127,12 @@ fn redis_refusals() {
         Code::OutOfRange,
         "from 0 to 100",
     );
-    refused("redis", "url = \"redis://h\"\n«user» = \"u\"", Code::MissingKey, "add `password`");
+    refused(
+        "redis",
+        "url = \"redis://h\"\n«user» = \"u\"",
+        Code::MissingKey,
+        "add `password`",
+    );
     refused(
         "redis",
         "url = \"redis://h\"\nredis-type = \"sentinel\"\n«sentinel-user» = \"u\"",

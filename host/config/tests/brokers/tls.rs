@@ -9,8 +9,8 @@ fn tls_of_every_broker() {
     let certificate = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n";
     let key = "-----BEGIN EC PRIVATE KEY-----\nAA==\n-----END EC PRIVATE KEY-----\n";
     let lines = format!(
-        "tls.ca = \"ca.pem\"\ntls.certificate = '''\n{certificate}'''\ntls.key = '''\n{key}'''\ntls.server-name = \"broker.example\"\n\
-         tls.allow-invalid-certs = false"
+        "tls.ca = \"ca.pem\"\ntls.certificate = '''\n{certificate}'''\ntls.key = '''\n{key}'''\ntls.server-name = \
+         \"broker.example\"\ntls.allow-invalid-certs = false"
     );
     let wanted = Some(TlsSection {
         ca: Some(Pem::File(PathBuf::from("ca.pem"))),
@@ -20,7 +20,10 @@ fn tls_of_every_broker() {
     assert_eq!(redis(&format!("url = \"redis://h\"\n{lines}")).tls, wanted);
     assert_eq!(nats(&format!("address = \"h\"\n{lines}")).tls, wanted);
     let unnamed = lines.replace("tls.server-name = \"broker.example\"\n", "");
-    let wanted = wanted.map(|tls| TlsSection { server_name: None, ..tls });
+    let wanted = wanted.map(|tls| TlsSection {
+        server_name: None,
+        ..tls
+    });
     assert_eq!(kafka(&format!("brokers = \"h\"\n{unnamed}")).tls, wanted);
     let named = "brokers = \"h\"\ntls.server-name = «\"broker.example\"»";
     refused("kafka", named, Code::InvalidValue, "advertised.listeners");
@@ -66,8 +69,16 @@ fn tls_refusals() {
             Code::InvalidValue,
             "else than a certificate",
         );
-        r("tls.ca = «\"%{file:/no/such/ca}%\"»", Code::MissingSecret, "/no/such/ca");
-        r("tls.server-name = «\"https://x/\"»", Code::InvalidValue, "without scheme");
+        r(
+            "tls.ca = «\"%{file:/no/such/ca}%\"»",
+            Code::MissingSecret,
+            "/no/such/ca",
+        );
+        r(
+            "tls.server-name = «\"https://x/\"»",
+            Code::InvalidValue,
+            "without scheme",
+        );
         r("tls.allow-invalid-certs = «1»", Code::WrongType, "`true` or `false`");
         r("tls.«cert» = \"c.pem\"", Code::UnknownKey, "did you mean");
         warned(

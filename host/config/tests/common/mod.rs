@@ -16,7 +16,8 @@ pub(crate) fn report(text: &str) -> Report {
     }
 }
 
-/// Whether there is nothing to say about `report` but, at most, that nodes have nowhere to meet: most texts name nodes and nothing else.
+/// Whether there is nothing to say about `report` but, at most, that nodes have nowhere to meet: most texts name nodes
+/// and nothing else.
 pub(crate) fn is_quiet(report: &Report) -> bool {
     report.problems().iter().all(|p| p.code == Code::NoCoordinator)
 }
@@ -47,12 +48,14 @@ fn unmark(text: &str) -> (String, (usize, usize), (usize, usize)) {
     )
 }
 
-/// Asserts that `marked` has exactly one problem of `severity`, of the kind `code`, at the marked text, and gives it back.
+/// Asserts that `marked` has exactly one problem of `severity`, of the kind `code`, at the marked text, and gives it
+/// back.
 pub(crate) fn only(marked: &str, severity: Severity, code: Code) -> Problem {
     let (text, start, end) = unmark(marked);
     let report = report(&text);
     // As with `is_quiet`, unless it is asked for.
-    let matters = |p: &&Problem| p.severity == severity && (p.code != Code::NoCoordinator || code == Code::NoCoordinator);
+    let matters =
+        |p: &&Problem| p.severity == severity && (p.code != Code::NoCoordinator || code == Code::NoCoordinator);
     let found: Vec<_> = report.problems().iter().filter(matters).collect();
     let [problem] = found.as_slice() else {
         panic!("one {severity:?} expected:\n{text}\n{report}")

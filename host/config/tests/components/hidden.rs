@@ -43,8 +43,8 @@ fn secrets_are_never_shown() {
     }
     // The line of another error, after the table has become too long.
     never_shown(&format!(
-        "cluster.coordinator = \"main\"\nstore.main = {{ type = \"component\", adapter = \"etcd\", config = {{ a = [{wide}], token = [\n\"{HIDDEN}\"] }}, \
-         lanes = 0 }}"
+        "cluster.coordinator = \"main\"\nstore.main = {{ type = \"component\", adapter = \"etcd\", config = {{ a = \
+         [{wide}], token = [\n\"{HIDDEN}\"] }}, lanes = 0 }}"
     ));
 }
 
@@ -82,7 +82,11 @@ fn stores_that_an_adapter_speaks_to() {
         Code::NotACoordinator,
         "adapter = \"postgresql\"",
     );
-    for (kind, adapter) in [("etcd", "etcd"), ("postgres", "postgresql"), ("postgresq", "postgresql")] {
+    for (kind, adapter) in [
+        ("etcd", "etcd"),
+        ("postgres", "postgresql"),
+        ("postgresq", "postgresql"),
+    ] {
         error(
             &format!("cluster.coordinator = \"main\"\n[store.main]\ntype = «\"{kind}\"»"),
             Code::UnknownStoreType,
@@ -108,5 +112,8 @@ fn nodes_with_different_bundled_adapters_never_meet() {
     };
     assert!(differ(["adapter = \"etcd\"", "adapter = \"postgresql\""]));
     assert!(!differ(["adapter = \"etcd\"", "adapter = \"etcd\"\nlanes = 1"]));
-    assert!(!differ(["adapter = \"etcd\"", "path = \"etcd.wasm\""]), "it may be the same");
+    assert!(
+        !differ(["adapter = \"etcd\"", "path = \"etcd.wasm\""]),
+        "it may be the same"
+    );
 }

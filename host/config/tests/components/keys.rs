@@ -3,7 +3,8 @@
 use crate::common::{error, only, sound, warning};
 use crate::{MIB, component, connect, etcd, with};
 use shardwright_config::{
-    AdapterBudget, AdapterSource, BUNDLED_ADAPTERS, Code, ComponentSection, CoordinatorConfig, Grant, GrantScheme, Pem, Secret, TlsSection,
+    AdapterBudget, AdapterSource, BUNDLED_ADAPTERS, Code, ComponentSection, CoordinatorConfig, Grant, GrantScheme, Pem,
+    Secret, TlsSection,
 };
 use std::path::PathBuf;
 use std::time::Duration;
@@ -28,7 +29,10 @@ fn the_least_that_can_be_said() {
     };
     let (config, report) = sound(&etcd(""));
     assert!(report.problems().is_empty(), "{report}");
-    assert_eq!((config.coordinator.kind(), config.coordinator.id()), ("component", Some("main")));
+    assert_eq!(
+        (config.coordinator.kind(), config.coordinator.id()),
+        ("component", Some("main"))
+    );
     assert_eq!(config.coordinator, CoordinatorConfig::Component(wanted));
 }
 
@@ -82,7 +86,8 @@ fn all_that_can_be_said() {
 #[test]
 fn the_least_of_each_number() {
     let section = component(
-        "adapter = \"postgresql\"\ntimeout = \"1m\"\nlanes = 1\nbudget = { memory = \"1MiB\", total-memory = \"1MiB\", cpu = \"1ms\", answer = 1024 }",
+        "adapter = \"postgresql\"\ntimeout = \"1m\"\nlanes = 1\nbudget = { memory = \"1MiB\", total-memory = \
+         \"1MiB\", cpu = \"1ms\", answer = 1024 }",
     );
     assert_eq!(section.adapter, AdapterSource::Bundled("postgresql"));
     assert_eq!((section.timeout, section.lanes), (Duration::from_mins(1), 1));
@@ -114,7 +119,11 @@ fn which_adapter() {
         Code::InvalidValue,
         "are: etcd, postgresql; for one of your own",
     );
-    error(&with("adapter = «\"\"»"), Code::InvalidValue, "there is no adapter \"\"");
+    error(
+        &with("adapter = «\"\"»"),
+        Code::InvalidValue,
+        "there is no adapter \"\"",
+    );
     error(&with("adapter = «1»"), Code::WrongType, "in quotes");
     error(&with("path = «\"\"»"), Code::InvalidValue, "is empty");
     error(
@@ -139,7 +148,11 @@ fn which_adapter() {
             "64 hexadecimal digits",
         );
     }
-    warning(&with("path = «\"absent.wasm\"»"), Code::MissingAdapterFile, "absent.wasm");
+    warning(
+        &with("path = «\"absent.wasm\"»"),
+        Code::MissingAdapterFile,
+        "absent.wasm",
+    );
 }
 
 #[test]
@@ -167,7 +180,9 @@ fn grants() {
         [connect(GrantScheme::Tcp, "h", 1)],
         "one needs no list"
     );
-    let all = granted("allow = [\"https://H.example\", \"http://[0::1]/\", \"tcp://10.0.0.5:65535\", \"tls://[::1]:9\", \"env:a_1\"]");
+    let all = granted(
+        "allow = [\"https://H.example\", \"http://[0::1]/\", \"tcp://10.0.0.5:65535\", \"tls://[::1]:9\", \"env:a_1\"]",
+    );
     let wanted = [
         connect(GrantScheme::Https, "h.example", 443),
         connect(GrantScheme::Http, "::1", 80),
@@ -228,7 +243,10 @@ fn what_is_no_grant_shows_the_forms() {
             problem.help,
             "write `tcp://HOST:PORT`, `tls://HOST:PORT`, `http://HOST[:PORT]`, `https://HOST[:PORT]` or `env:NAME`"
         );
-        assert!(problem.message.starts_with("a grant in `store.\"main\".allow` "), "{problem:?}");
+        assert!(
+            problem.message.starts_with("a grant in `store.\"main\".allow` "),
+            "{problem:?}"
+        );
     }
     error(&second("5"), Code::WrongType, "in quotes");
     error(&etcd("allow = «{ http = \"h\" }»"), Code::WrongType, "must be a string");
@@ -249,7 +267,11 @@ fn a_grant_twice_is_one() {
 
 #[test]
 fn limits() {
-    error(&etcd("timeout = «\"99ms\"»"), Code::OutOfRange, "from 100 to 60000 milliseconds");
+    error(
+        &etcd("timeout = «\"99ms\"»"),
+        Code::OutOfRange,
+        "from 100 to 60000 milliseconds",
+    );
     error(&etcd("timeout = «\"61s\"»"), Code::OutOfRange, "from 100 to 60000");
     error(&etcd("timeout = «false»"), Code::WrongType, "a duration");
     error(&etcd("lanes = «0»"), Code::OutOfRange, "from 1 to 64");
@@ -260,7 +282,11 @@ fn limits() {
     error(&etcd("budget.cpu = «\"2m\"»"), Code::OutOfRange, "from 1 to 60000");
     error(&etcd("budget.cpu = «1.5»"), Code::WrongType, "a duration");
     error(&etcd("budget.answer = «1023»"), Code::OutOfRange, "from 1024 to");
-    error(&etcd("budget = { «memry» = 1 }"), Code::UnknownKey, "did you mean `budget.memory`?");
+    error(
+        &etcd("budget = { «memry» = 1 }"),
+        Code::UnknownKey,
+        "did you mean `budget.memory`?",
+    );
     error(
         &etcd("budget = «\"64MiB\"»"),
         Code::WrongType,
@@ -286,23 +312,41 @@ fn limits() {
 #[test]
 fn unknown_keys() {
     error(&etcd("«alow» = []"), Code::UnknownKey, "did you mean `allow`?");
-    error(&etcd("«urls» = []"), Code::UnknownKey, "one of the keys of `store.\"main\"`: type,");
+    error(
+        &etcd("«urls» = []"),
+        Code::UnknownKey,
+        "one of the keys of `store.\"main\"`: type,",
+    );
     error(&etcd("«confg» = {}"), Code::UnknownKey, "did you mean `config`?");
-    error(&etcd("«confg» = { user = \"u\" }"), Code::UnknownKey, "did you mean `config`?");
-    error(&etcd("[store.main.«bugdet»]\ncpu = \"1s\""), Code::UnknownKey, "no key `bugdet`");
+    error(
+        &etcd("«confg» = { user = \"u\" }"),
+        Code::UnknownKey,
+        "did you mean `config`?",
+    );
+    error(
+        &etcd("[store.main.«bugdet»]\ncpu = \"1s\""),
+        Code::UnknownKey,
+        "no key `bugdet`",
+    );
     sound(&etcd("config = { alow = 1, tls = { anything = true }, urls = [] }"));
 }
 
 #[test]
 fn tls() {
-    let details = "tls.ca = \"ca.pem\"\ntls.certificate = \"node.pem\"\ntls.key = \"node.key\"\ntls.server-name = \"etcd.example\"";
+    let details = "tls.ca = \"ca.pem\"\ntls.certificate = \"node.pem\"\ntls.key = \"node.key\"\ntls.server-name = \
+                   \"etcd.example\"";
     let wanted = TlsSection {
         ca: Some(Pem::File(PathBuf::from("ca.pem"))),
-        identity: Some((Pem::File(PathBuf::from("node.pem")), Pem::File(PathBuf::from("node.key")))),
+        identity: Some((
+            Pem::File(PathBuf::from("node.pem")),
+            Pem::File(PathBuf::from("node.key")),
+        )),
         server_name: Some("etcd.example".into()),
     };
     for grant in ["tls://h:1", "https://h"] {
-        let section = component(&format!("adapter = \"etcd\"\nallow = [\"tcp://h:1\", \"{grant}\"]\n{details}"));
+        let section = component(&format!(
+            "adapter = \"etcd\"\nallow = [\"tcp://h:1\", \"{grant}\"]\n{details}"
+        ));
         assert_eq!(section.tls, Some(wanted.clone()), "{grant}");
         let section = component(&format!("adapter = \"etcd\"\nallow = [\"{grant}\"]"));
         assert_eq!(section.tls, Some(TlsSection::default()), "{grant}");

@@ -1,4 +1,5 @@
-//! Sections of type `component`: every key, in every form; what does not fit, at its place; and that nothing secret is shown.
+//! Sections of type `component`: every key, in every form; what does not fit, at its place; and that nothing secret is
+//! shown.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -30,13 +31,20 @@ fn etcd(lines: &str) -> String {
 
 /// The JSON that an adapter is told by these lines.
 fn told(lines: &str) -> String {
-    component(&format!("adapter = \"etcd\"\n{lines}")).config.expose().to_owned()
+    component(&format!("adapter = \"etcd\"\n{lines}"))
+        .config
+        .expose()
+        .to_owned()
 }
 
 /// What must be masked in what an adapter with these settings says.
 fn secrets(lines: &str) -> Vec<String> {
     let section = component(&format!("adapter = \"etcd\"\n{lines}"));
-    section.secrets.iter().map(|secret| secret.expose().to_owned()).collect()
+    section
+        .secrets
+        .iter()
+        .map(|secret| secret.expose().to_owned())
+        .collect()
 }
 
 fn connect(scheme: GrantScheme, host: &str, port: u16) -> Grant {

@@ -8,7 +8,8 @@ use shardwright_config::Code;
 fn what_an_adapter_is_told_is_json_with_sorted_keys() {
     assert_eq!(
         told(
-            "config = { b = [1, -2.5, true, \"ü\\n\"], a = { z = {}, y = 1979-05-27T07:32:00Z }, h = 0xff, big = 18446744073709551615, l = [] }"
+            "config = { b = [1, -2.5, true, \"ü\\n\"], a = { z = {}, y = 1979-05-27T07:32:00Z }, h = 0xff, big = \
+             18446744073709551615, l = [] }"
         ),
         r#"{"a":{"y":"1979-05-27T07:32:00Z","z":{}},"b":[1,-2.5,true,"ü\n"],"big":18446744073709551615,"h":255,"l":[]}"#
     );
@@ -28,13 +29,21 @@ fn what_an_adapter_is_told_is_json_with_sorted_keys() {
     );
     error(&etcd("config = «\"{}\"»"), Code::WrongType, "must be a table");
     error(&etcd("config = «[]»"), Code::WrongType, "must be a table");
-    error(&etcd("config = { a = [1, «nan»] }"), Code::OutOfRange, "JSON cannot carry");
+    error(
+        &etcd("config = { a = [1, «nan»] }"),
+        Code::OutOfRange,
+        "JSON cannot carry",
+    );
     error(
         &etcd("config = { a = { b = «-inf» } }"),
         Code::OutOfRange,
         "`store.\"main\".config.a.b` is not a finite number",
     );
-    error(&etcd("config = { a = «18446744073709551616» }"), Code::OutOfRange, "beyond 64 bits");
+    error(
+        &etcd("config = { a = «18446744073709551616» }"),
+        Code::OutOfRange,
+        "beyond 64 bits",
+    );
 }
 
 #[test]
@@ -45,16 +54,23 @@ fn sources_at_any_depth() {
     let file = file.display();
     let version = env!("CARGO_PKG_VERSION");
     let lines = format!(
-        "config = {{ a = {{ env = \"CARGO_PKG_NAME\" }}, b = [{{ c = {{ file = \"{file}\" }} }}], d = \"<%{{env:CARGO_PKG_VERSION}}%>\", \
-         e = \"%{{file:{file}}}%\" }}"
+        "config = {{ a = {{ env = \"CARGO_PKG_NAME\" }}, b = [{{ c = {{ file = \"{file}\" }} }}], d = \
+         \"<%{{env:CARGO_PKG_VERSION}}%>\", e = \"%{{file:{file}}}%\" }}"
     );
     assert_eq!(
         told(&lines),
-        format!(r#"{{"a":"shardwright-config","b":[{{"c":"from \"a\" file"}}],"d":"<{version}>","e":"from \"a\" file"}}"#)
+        format!(
+            r#"{{"a":"shardwright-config","b":[{{"c":"from \"a\" file"}}],"d":"<{version}>","e":"from \"a\" file"}}"#
+        )
     );
     assert_eq!(
         secrets(&lines),
-        ["shardwright-config", "from \"a\" file", &format!("<{version}>"), version],
+        [
+            "shardwright-config",
+            "from \"a\" file",
+            &format!("<{version}>"),
+            version
+        ],
         "with a macro, the whole and what it brought in"
     );
     // Whatever is more than a source is a table like any other.
@@ -77,14 +93,21 @@ fn sources_at_any_depth() {
         Code::MissingSecret,
         "`store.\"main\".config.a.b`",
     );
-    error(&etcd("config = { a = «\"%{cfg:x}%\"» }"), Code::MissingSecret, "%{env:NAME}%");
+    error(
+        &etcd("config = { a = «\"%{cfg:x}%\"» }"),
+        Code::MissingSecret,
+        "%{env:NAME}%",
+    );
     error(
         &etcd("config = «{ env = \"CARGO_PKG_NAME\" }»"),
         Code::WrongType,
         "not a source of one",
     );
     let empty = tempfile::NamedTempFile::new().unwrap();
-    let lines = format!("config = {{ password = «{{ file = \"{}\" }}» }}", empty.path().display());
+    let lines = format!(
+        "config = {{ password = «{{ file = \"{}\" }}» }}",
+        empty.path().display()
+    );
     error(&etcd(&lines), Code::InvalidValue, "leave the key out");
 }
 
@@ -101,29 +124,45 @@ fn what_is_secret() {
         "\"tls.key\"",
         "credentials",
     ] {
-        assert_eq!(secrets(&format!("config = {{ {key} = \"hunter2\" }}")), ["hunter2"], "{key}");
+        assert_eq!(
+            secrets(&format!("config = {{ {key} = \"hunter2\" }}")),
+            ["hunter2"],
+            "{key}"
+        );
     }
     for key in ["passwords-file", "tokens", "keys", "user", "secretary"] {
-        assert!(secrets(&format!("config = {{ {key} = \"hunter2\" }}")).is_empty(), "{key}");
+        assert!(
+            secrets(&format!("config = {{ {key} = \"hunter2\" }}")).is_empty(),
+            "{key}"
+        );
     }
     // Under such a key however deep, each once, no empty one, and the longest first, so that none is masked in part.
-    let lines = "config = { credentials = [{ user = \"me\", more = [\"abc\", \"ab\"] }, \"abc\", \"\", 12345], password = \"abcd\", plain = \"p\" }";
+    let lines = "config = { credentials = [{ user = \"me\", more = [\"abc\", \"ab\"] }, \"abc\", \"\", 12345], \
+                 password = \"abcd\", plain = \"p\" }";
     assert_eq!(secrets(lines), ["abcd", "abc", "ab", "me"]);
     // A login in an address.
     assert_eq!(
-        secrets("config = { url = \"postgres://me:pw%40x@h/db\", other = [\"nats://tok@h\"], plain = \"http://h/a@b\" }"),
+        secrets(
+            "config = { url = \"postgres://me:pw%40x@h/db\", other = [\"nats://tok@h\"], plain = \"http://h/a@b\" }"
+        ),
         ["me:pw%40x", "pw%40x", "tok"]
     );
     assert_eq!(
         secrets("config = { url = \"postgres://me:%{env:CARGO_PKG_NAME}%@h\" }"),
-        ["postgres://me:shardwright-config@h", "me:shardwright-config", "shardwright-config"]
+        [
+            "postgres://me:shardwright-config@h",
+            "me:shardwright-config",
+            "shardwright-config"
+        ]
     );
 }
 
 #[test]
 fn the_limits_of_what_is_told() {
     // The table of settings is the first level.
-    let nested = |open: &str, close: &str, levels: usize| format!("config = {{ a = {}{} }}", open.repeat(levels), close.repeat(levels));
+    let nested = |open: &str, close: &str, levels: usize| {
+        format!("config = {{ a = {}{} }}", open.repeat(levels), close.repeat(levels))
+    };
     assert!(told(&nested("[", "]", 31)).ends_with("]}"));
     error(
         &etcd(&nested("[", "]", 31).replace("[]", "[«[]»]")),
@@ -165,7 +204,10 @@ fn a_hostile_table_is_refused_quickly() {
         ("\"a\",", "{ secret = [\"b\"] },"),
     ] {
         let key = "k".repeat(30_000);
-        let text = etcd(&format!("config = {{ {key} = [{first}{}] }}", again.repeat(900_000 / again.len())));
+        let text = etcd(&format!(
+            "config = {{ {key} = [{first}{}] }}",
+            again.repeat(900_000 / again.len())
+        ));
         let started = std::time::Instant::now();
         let report = report(&text);
         assert!(report.has_errors(), "{again}");

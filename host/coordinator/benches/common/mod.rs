@@ -1,7 +1,7 @@
 //! A backend beside its raw client library, on the same server in the same run.
 //!
-//! Both sides are measured in turns, one short block after the other, and compared block by block: whatever else the machine does, and however
-//! that changes, it does to both. The figure is the median of the comparisons.
+//! Both sides are measured in turns, one short block after the other, and compared block by block: whatever else the
+//! machine does, and however that changes, it does to both. The figure is the median of the comparisons.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -20,7 +20,8 @@ const TOPIC: &str = "bench";
 const KEY: &str = "bench/key";
 /// The size of a written value: about that of an entry of the engine.
 const VALUE: usize = 300;
-/// How many tasks publish at once where throughput is measured, and how many messages may be on their way: fewer than any queue holds.
+/// How many tasks publish at once where throughput is measured, and how many messages may be on their way: fewer than
+/// any queue holds.
 const PUBLISHERS: usize = 16;
 const WINDOW: usize = 512;
 
@@ -84,7 +85,10 @@ struct Listener<C> {
 impl<C: Coordinator> Receive for Listener<C> {
     async fn receive(&mut self) -> Result<usize, Failure> {
         let deliveries = self.subscription.next(WINDOW).await?;
-        if deliveries.iter().any(|delivery| matches!(delivery, Delivery::Gap { .. })) {
+        if deliveries
+            .iter()
+            .any(|delivery| matches!(delivery, Delivery::Gap { .. }))
+        {
             return Err("messages were lost".into());
         }
         Ok(deliveries.len())
@@ -100,7 +104,11 @@ struct Chain<C> {
 #[async_trait]
 impl<C: Coordinator> Write for Chain<C> {
     async fn write(&mut self, value: Bytes) -> Result<(), Failure> {
-        self.revision = self.store.put(KEY, value, Expected::Revision(self.revision)).await?.revision;
+        self.revision = self
+            .store
+            .put(KEY, value, Expected::Revision(self.revision))
+            .await?
+            .revision;
         Ok(())
     }
 }
@@ -117,16 +125,31 @@ pub(crate) async fn compare(name: &str, mut raw: Side, mut ours: Side) -> Result
         let pairs = rounds(&mut raw, &mut ours, &What::Latency(payload.clone())).await?;
         let more = median(pairs.iter().map(|[raw, ours]| ours - raw));
         let value = format!("{more:+.1} µs ({})", medians(&pairs, "µs"));
-        figure(&format!("{name}: bus, {size} B, p50"), &value, "≤ raw + 10 µs", more <= 10.0);
+        figure(
+            &format!("{name}: bus, {size} B, p50"),
+            &value,
+            "≤ raw + 10 µs",
+            more <= 10.0,
+        );
         let pairs = rounds(&mut raw, &mut ours, &What::Throughput(payload)).await?;
         let share = median(pairs.iter().map(|[raw, ours]| ours / raw));
         let value = format!("{share:.2} × raw ({})", medians(&pairs, "/ms"));
-        figure(&format!("{name}: bus, {size} B, throughput"), &value, "≥ 0.9 × raw", share >= 0.9);
+        figure(
+            &format!("{name}: bus, {size} B, throughput"),
+            &value,
+            "≥ 0.9 × raw",
+            share >= 0.9,
+        );
     }
     let pairs = rounds(&mut raw, &mut ours, &What::Writes).await?;
     let share = median(pairs.iter().map(|[raw, ours]| ours / raw));
     let value = format!("{share:.2} × raw ({})", medians(&pairs, "µs"));
-    figure(&format!("{name}: compare-and-set, p50"), &value, "≤ 1.2 × raw", share <= 1.2);
+    figure(
+        &format!("{name}: compare-and-set, p50"),
+        &value,
+        "≤ 1.2 × raw",
+        share <= 1.2,
+    );
     Ok(())
 }
 
@@ -240,5 +263,8 @@ fn medians(pairs: &[[f64; 2]], unit: &str) -> String {
 }
 
 fn figure(name: &str, value: &str, limit: &str, met: bool) {
-    println!("figure: {name} | {value} | {limit} | {}", if met { "ok" } else { "MISSED" });
+    println!(
+        "figure: {name} | {value} | {limit} | {}",
+        if met { "ok" } else { "MISSED" }
+    );
 }

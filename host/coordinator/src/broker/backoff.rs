@@ -1,4 +1,5 @@
-//! How long to wait before trying again: twice as long each time, never exactly as long as the others, at most five seconds.
+//! How long to wait before trying again: twice as long each time, never exactly as long as the others, at most five
+//! seconds.
 
 use std::time::Duration;
 

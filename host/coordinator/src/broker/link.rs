@@ -30,7 +30,10 @@ impl Link {
     /// It did not, because of `why`, which holds no secret.
     pub fn is_down(&self, why: &dyn std::fmt::Display) {
         if self.up.swap(false, Ordering::Relaxed) {
-            tracing::warn!(coordinator = self.location, error = %why, "the coordinator does not answer; it is tried again");
+            tracing::warn!(
+                coordinator = self.location, error = %why,
+                "the coordinator does not answer; it is tried again"
+            );
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Opening waits for a server that is not ready: one that has yet to find its companions, or to elect a leader with them.
+//! Opening waits for a server that is not ready: one that has yet to find its companions, or to elect a leader with
+//! them.
 
 use super::{Backoff, BrokerError};
 use std::time::Duration;
@@ -26,7 +27,8 @@ impl Patience {
         }
     }
 
-    /// Whether to try again after `error`: if it may pass by itself, and the time is not up. Then this has waited a little.
+    /// Whether to try again after `error`: if it may pass by itself, and the time is not up. Then this has waited a
+    /// little.
     pub(crate) async fn bears(&mut self, error: &BrokerError) -> bool {
         if !error.is_transient() || Instant::now() >= self.until {
             return false;
@@ -57,7 +59,11 @@ mod test {
         while patience.bears(&unreachable()).await {
             tries += 1;
         }
-        assert!((LIMIT..LIMIT + LONGEST).contains(&begun.elapsed()), "{:?}", begun.elapsed());
+        assert!(
+            (LIMIT..LIMIT + LONGEST).contains(&begun.elapsed()),
+            "{:?}",
+            begun.elapsed()
+        );
         assert!((20..200).contains(&tries), "{tries} tries");
     }
 

@@ -14,8 +14,9 @@ use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, Sign
 use std::sync::Arc;
 
 /// What to do about a certificate that is marked as an authority's and is not in `tls.ca` itself.
-pub(crate) const NOT_PINNED: &str = "the server's own certificate is marked as an authority's (`openssl req -x509` does that): put this very \
-     certificate into tls.ca, or make one without the mark (-addext basicConstraints=critical,CA:FALSE)";
+pub(crate) const NOT_PINNED: &str = "the server's own certificate is marked as an authority's (`openssl req -x509` \
+                                     does that): put this very certificate into tls.ca, or make one without the mark \
+                                     (-addext basicConstraints=critical,CA:FALSE)";
 
 /// Judges the certificates of servers.
 #[derive(Debug)]
@@ -45,8 +46,13 @@ impl Pinned {
 
 /// Whether a certificate is refused only because it is marked as an authority's.
 pub(crate) fn is_authority(error: &CertificateError) -> bool {
-    let CertificateError::Other(other) = error else { return false };
-    matches!(other.0.downcast_ref::<webpki::Error>(), Some(webpki::Error::CaUsedAsEndEntity))
+    let CertificateError::Other(other) = error else {
+        return false;
+    };
+    matches!(
+        other.0.downcast_ref::<webpki::Error>(),
+        Some(webpki::Error::CaUsedAsEndEntity)
+    )
 }
 
 impl ServerCertVerifier for Pinned {

@@ -34,7 +34,8 @@ impl Security {
             None => builder.with_root_certificates(system()?),
             Some(ca) => {
                 let (roots, pinned) = roots(ca)?;
-                let verifier = Pinned::new(roots, pinned, None, provider).map_err(|why| BrokerError::Invalid(format!("tls.ca: {why}")))?;
+                let verifier = Pinned::new(roots, pinned, None, provider)
+                    .map_err(|why| BrokerError::Invalid(format!("tls.ca: {why}")))?;
                 builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
             }
         };
@@ -43,7 +44,8 @@ impl Security {
             Some((certificate, key)) => {
                 let chain = certificates(certificate, "tls.certificate")?;
                 let key = key.load("tls.key")?;
-                let key = PrivateKeyDer::from_pem_slice(key.expose().as_bytes()).map_err(|error| invalid("tls.key", &error))?;
+                let key = PrivateKeyDer::from_pem_slice(key.expose().as_bytes())
+                    .map_err(|error| invalid("tls.key", &error))?;
                 let config = builder.with_client_auth_cert(chain, key);
                 config.map_err(|error| invalid("tls.certificate and tls.key", &error))?
             }
@@ -56,8 +58,9 @@ impl Security {
         Ok(Self { connector, name })
     }
 
-    /// Secures `stream`, which leads to `host`, from the client's side. By TLS 1.3 the server judges our certificate only after the handshake: what it has
-    /// against it comes with the first read, and [`Security::explain`] says what it means.
+    /// Secures `stream`, which leads to `host`, from the client's side. By TLS 1.3 the server judges our certificate
+    /// only after the handshake: what it has against it comes with the first read, and [`Security::explain`] says
+    /// what it means.
     ///
     /// # Errors
     /// `Tls` with which thing does not fit; `Unreachable` if the connection was lost.
@@ -99,8 +102,11 @@ impl Security {
 }
 
 fn server_name(name: &str) -> Result<ServerName<'static>, BrokerError> {
-    ServerName::try_from(name.to_owned())
-        .map_err(|_| BrokerError::Invalid(format!("{name:?} is no name that a certificate could have; set tls.server-name")))
+    ServerName::try_from(name.to_owned()).map_err(|_| {
+        BrokerError::Invalid(format!(
+            "{name:?} is no name that a certificate could have; set tls.server-name"
+        ))
+    })
 }
 
 fn certificates(pem: &Pem, what: &str) -> Result<Vec<CertificateDer<'static>>, BrokerError> {
@@ -129,7 +135,9 @@ fn system() -> Result<RootCertStore, BrokerError> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if roots.is_empty() {
-        return Err(BrokerError::Invalid("this system trusts no authority: name one with tls.ca".into()));
+        return Err(BrokerError::Invalid(
+            "this system trusts no authority: name one with tls.ca".into(),
+        ));
     }
     Ok(roots)
 }
@@ -139,7 +147,9 @@ fn explain(error: &io::Error, host: &str, location: &str) -> BrokerError {
     let location = location.to_owned();
     let Some(cause) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) else {
         let why = match error.kind() {
-            io::ErrorKind::UnexpectedEof => "it closed the connection during the TLS handshake; does it speak TLS at this port?".into(),
+            io::ErrorKind::UnexpectedEof => {
+                "it closed the connection during the TLS handshake; does it speak TLS at this port?".into()
+            }
             _ => error.to_string(),
         };
         return BrokerError::Unreachable { location, why };
@@ -147,11 +157,16 @@ fn explain(error: &io::Error, host: &str, location: &str) -> BrokerError {
     let why = match cause {
         // Two authorities of one name differ only in what they sign with.
         rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
-            "the server's certificate comes from an authority that is not trusted; tls.ca must hold the one that signed it".into()
+            "the server's certificate comes from an authority that is not trusted; tls.ca must hold the one that \
+             signed it"
+                .into()
         }
-        rustls::Error::InvalidCertificate(CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }) => {
+        rustls::Error::InvalidCertificate(
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+        ) => {
             format!(
-                "the server's certificate is not for the name {host:?} ({cause}); connect to a name that it has, or set tls.server-name"
+                "the server's certificate is not for the name {host:?} ({cause}); connect to a name that it has, or \
+                 set tls.server-name"
             )
         }
         rustls::Error::InvalidCertificate(error) if is_authority(error) => NOT_PINNED.into(),
@@ -159,9 +174,13 @@ fn explain(error: &io::Error, host: &str, location: &str) -> BrokerError {
             format!("the server's certificate has expired ({cause}): renew it")
         }
         rustls::Error::InvalidCertificate(_) => format!("the server's certificate is not accepted: {cause}"),
-        rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => "the server does not speak TLS at this port".into(),
+        rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
+            "the server does not speak TLS at this port".into()
+        }
         rustls::Error::AlertReceived(
-            AlertDescription::CertificateRequired | AlertDescription::NoCertificate | AlertDescription::HandshakeFailure,
+            AlertDescription::CertificateRequired
+            | AlertDescription::NoCertificate
+            | AlertDescription::HandshakeFailure,
         ) => format!("the server asks for a client certificate ({cause}); set tls.certificate and tls.key"),
         rustls::Error::AlertReceived(
             AlertDescription::BadCertificate

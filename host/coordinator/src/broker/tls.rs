@@ -35,8 +35,14 @@ impl Pem {
             Self::Text(text) => Ok(text.clone()),
             Self::File(path) => match shardwright_files::read_text(path, MAX_PEM) {
                 Ok(text) if text.contains("-----BEGIN") => Ok(Password::new(text)),
-                Ok(_) => Err(BrokerError::Invalid(format!("{what}: {} holds nothing in PEM", path.display()))),
-                Err(error) => Err(BrokerError::Invalid(format!("{what}: {} cannot be read: {error}", path.display()))),
+                Ok(_) => Err(BrokerError::Invalid(format!(
+                    "{what}: {} holds nothing in PEM",
+                    path.display()
+                ))),
+                Err(error) => Err(BrokerError::Invalid(format!(
+                    "{what}: {} cannot be read: {error}",
+                    path.display()
+                ))),
             },
         }
     }

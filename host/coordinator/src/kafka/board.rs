@@ -145,7 +145,9 @@ impl Board {
                 chain: fold.facts.chain,
                 act,
             },
-            (_, reading) if act != Act::Tick => return Err(StoreError::Unavailable(reading.clone().unwrap_or_default())),
+            (_, reading) if act != Act::Tick => {
+                return Err(StoreError::Unavailable(reading.clone().unwrap_or_default()));
+            }
             _ => self.blind(sequence, act),
         };
         state.sequence = sequence;
@@ -194,7 +196,11 @@ impl Board {
         // A retried record whose place Kafka does not tell is met when it is read.
         let Some((offset, time)) = stood else { return };
         state.acknowledged = state.acknowledged.max(offset + 1);
-        let next = state.fold.as_ref().filter(|_| state.reading.is_none()).map(|fold| fold.facts.next);
+        let next = state
+            .fold
+            .as_ref()
+            .filter(|_| state.reading.is_none())
+            .map(|fold| fold.facts.next);
         match next {
             Some(next) if next == offset => self.take(&mut state, offset, time, record),
             Some(next) if next > offset && state.waiting.contains_key(&sequence) => {
@@ -242,7 +248,10 @@ impl Board {
     /// Whether own records were stored that were not read yet.
     pub(super) fn is_behind(&self) -> bool {
         let state = self.lock();
-        state.fold.as_ref().is_some_and(|fold| fold.facts.next < state.acknowledged)
+        state
+            .fold
+            .as_ref()
+            .is_some_and(|fold| fold.facts.next < state.acknowledged)
     }
 
     /// This may not be the log that was read so far.
@@ -298,7 +307,11 @@ impl Board {
     }
 
     fn take(&self, state: &mut State, offset: u64, time: u64, record: &[u8]) {
-        let Some(fold) = state.fold.as_mut().filter(|_| state.reading.is_none() && state.over.is_none()) else {
+        let Some(fold) = state
+            .fold
+            .as_mut()
+            .filter(|_| state.reading.is_none() && state.over.is_none())
+        else {
             return;
         };
         let next = fold.facts.next;
@@ -330,7 +343,8 @@ impl Board {
         }
     }
 
-    /// What an own record makes this handle do. If there is no room for a duty it falls to the next one whose turn it is.
+    /// What an own record makes this handle do. If there is no room for a duty it falls to the next one whose turn it
+    /// is.
     fn duties(&self, fold: &Fold, folded: &Folded, record: &[u8]) {
         let begun = fold.last_begun();
         let began = folded.outcome == Outcome::Done && begun == fold.facts.next;

@@ -133,7 +133,9 @@ async fn end(outbox: &Outbox) -> Result<u64, BusError> {
     let topic = &outbox.common.bus;
     let range = outbox.range(topic, outbox.common.session()).await;
     range.map(|(_, high)| high).map_err(|error| match error::code(&error) {
-        Some(Code::TopicAuthorizationFailed) => BusError::Denied(format!("reading the topic {topic}: grant Read and Describe on it")),
+        Some(Code::TopicAuthorizationFailed) => {
+            BusError::Denied(format!("reading the topic {topic}: grant Read and Describe on it"))
+        }
         _ => BusError::Unavailable(error.to_string()),
     })
 }
@@ -174,7 +176,10 @@ impl Listener {
                     }
                 }
                 () = stalled.notified() => {
-                    tracing::warn!(coordinator = self.outbox.common.location, "the reader of the bus stands still; it is replaced");
+                    tracing::warn!(
+                        coordinator = self.outbox.common.location,
+                        "the reader of the bus stands still; it is replaced"
+                    );
                     self.broken = true;
                     let next = *self.place.borrow();
                     self.read_from(next);
@@ -214,7 +219,13 @@ impl Listener {
     }
 }
 
-fn hand_out(subscribers: &Mutex<Subscribers>, place: &watch::Sender<u64>, broken: &mut bool, offset: u64, record: &[u8]) {
+fn hand_out(
+    subscribers: &Mutex<Subscribers>,
+    place: &watch::Sender<u64>,
+    broken: &mut bool,
+    offset: u64,
+    record: &[u8],
+) {
     let next = place.send_replace(offset + 1);
     let mut subscribers = lock(subscribers);
     let lost = offset.checked_sub(next);

@@ -19,7 +19,8 @@ use tokio::sync::oneshot;
 
 /// The largest record that is ever written, with room for what Kafka puts around it.
 pub(super) const MAX_RECORD: usize = MAX_VALUE + FRAME_ROOM + MAX_KEY + 4096;
-/// How long the broker lets an idle fetch wait, at most. What arrives ends the wait at once, so this is only how often an idle handle asks.
+/// How long the broker lets an idle fetch wait, at most. What arrives ends the wait at once, so this is only how often
+/// an idle handle asks.
 const FETCH_WAIT: Duration = Duration::from_secs(5);
 
 /// What a handle's clients have in common.
@@ -61,7 +62,10 @@ impl Common {
     }
 
     /// A client with these settings on top.
-    pub(super) fn client<T: FromClientConfigAndContext<Ears>>(&self, settings: &[(&str, &str)]) -> Result<T, BrokerError> {
+    pub(super) fn client<T: FromClientConfigAndContext<Ears>>(
+        &self,
+        settings: &[(&str, &str)],
+    ) -> Result<T, BrokerError> {
         self.reporting(settings, self.reports.clone())
     }
 
@@ -97,7 +101,8 @@ impl Common {
         ])
     }
 
-    /// A client that reads one partition from where it is told to. It belongs to no group: the name is only what the library asks for.
+    /// A client that reads one partition from where it is told to. It belongs to no group: the name is only what the
+    /// library asks for.
     pub(super) fn consumer<T: FromClientConfigAndContext<Ears>>(&self) -> Result<T, BrokerError> {
         // A fetch that waits counts as a broker that does not answer.
         let wait = FETCH_WAIT.min(self.options.timeout_session / 2);
@@ -151,7 +156,12 @@ pub(super) fn base(options: &KafkaOptions) -> Result<ClientConfig, BrokerError> 
         .set("topic.metadata.refresh.fast.interval.ms", "50")
         .set("enable.metrics.push", "false")
         .set_log_level(RDKafkaLogLevel::Notice);
-    if let Some(KafkaLogin { mechanism, user, password }) = &options.login {
+    if let Some(KafkaLogin {
+        mechanism,
+        user,
+        password,
+    }) = &options.login
+    {
         let mechanism = match mechanism {
             KafkaMechanism::Plain => "PLAIN",
             KafkaMechanism::ScramSha256 => "SCRAM-SHA-256",
@@ -165,7 +175,9 @@ pub(super) fn base(options: &KafkaOptions) -> Result<ClientConfig, BrokerError> 
     if let Some(tls) = &options.tls {
         if tls.server_name.is_some() {
             return Err(BrokerError::Invalid(
-                "tls.server-name has no meaning with Kafka, whose brokers say their own names: put the names of advertised.listeners into their certificates".into(),
+                "tls.server-name has no meaning with Kafka, whose brokers say their own names: put the names of \
+                 advertised.listeners into their certificates"
+                    .into(),
             ));
         }
         match &tls.ca {
@@ -214,7 +226,9 @@ impl<T: Send + 'static> Drop for Retiring<T> {
     fn drop(&mut self) {
         let client = self.0.take();
         // Without a thread the client is dropped with the closure, here.
-        let _ = std::thread::Builder::new().name("kafka-closing".into()).spawn(move || drop(client));
+        let _ = std::thread::Builder::new()
+            .name("kafka-closing".into())
+            .spawn(move || drop(client));
     }
 }
 
@@ -259,13 +273,19 @@ impl ProducerContext<NoCustomPartitioner> for Ears {
     fn delivery(&self, result: &DeliveryResult<'_>, ticket: Box<Ticket>) {
         match (*ticket, result) {
             (Ticket::Store(sequence), Ok(message)) => {
-                let time = message.timestamp().to_millis().and_then(|time| u64::try_from(time).ok());
+                let time = message
+                    .timestamp()
+                    .to_millis()
+                    .and_then(|time| u64::try_from(time).ok());
                 let stood = u64::try_from(message.offset()).ok().zip(time);
-                self.board.stored(sequence, stood, message.payload().unwrap_or_default());
+                self.board
+                    .stored(sequence, stood, message.payload().unwrap_or_default());
             }
             (Ticket::Store(sequence), Err((error, _))) => self.board.failed(sequence, error),
             // Nobody waits any more: no matter.
-            (Ticket::Bus(answer), Ok(message)) => drop(answer.send(Ok(u64::try_from(message.offset()).unwrap_or_default()))),
+            (Ticket::Bus(answer), Ok(message)) => {
+                drop(answer.send(Ok(u64::try_from(message.offset()).unwrap_or_default())));
+            }
             (Ticket::Bus(answer), Err((error, _))) => drop(answer.send(Err(error.clone()))),
         }
     }

@@ -36,7 +36,9 @@ pub(super) async fn reach(outbox: &Outbox, topic: &str) -> Result<Option<usize>,
         loop {
             match partitions(outbox, topic).await {
                 // One that is just being made or deleted.
-                Err(error) if error::is_passing(&error) && Instant::now() < until => sleep(Duration::from_millis(20)).await,
+                Err(error) if error::is_passing(&error) && Instant::now() < until => {
+                    sleep(Duration::from_millis(20)).await;
+                }
                 answer => break answer,
             }
         }
@@ -54,14 +56,20 @@ pub(super) async fn reach(outbox: &Outbox, topic: &str) -> Result<Option<usize>,
             common.reports.forget();
             Ok(answer)
         }
-        Err(error) if error::code(&error) == Some(Code::TopicAuthorizationFailed) => {
-            Err(refused(common, "looking for", "Describe", topic, Code::TopicAuthorizationFailed))
-        }
+        Err(error) if error::code(&error) == Some(Code::TopicAuthorizationFailed) => Err(refused(
+            common,
+            "looking for",
+            "Describe",
+            topic,
+            Code::TopicAuthorizationFailed,
+        )),
         Err(error) => {
             // The reason may come a moment after the failure.
             let _ = timeout(GRACE, common.reports.anything.notified()).await;
             let why = match error::code(&error) {
-                Some(Code::BrokerTransportFailure) => common.reports.closed("nobody is there, or closes the connection"),
+                Some(Code::BrokerTransportFailure) => {
+                    common.reports.closed("nobody is there, or closes the connection")
+                }
                 _ => error.to_string(),
             };
             Err(explain(common, common.reports.why(&why)).await)
@@ -71,13 +79,17 @@ pub(super) async fn reach(outbox: &Outbox, topic: &str) -> Result<Option<usize>,
 
 /// Says whether it is the authority or the name that is wrong with the certificate of a broker: the library does not.
 ///
-/// A connection that does not look at the name tells. It goes no further than the handshake: no password is sent over it.
+/// A connection that does not look at the name tells. It goes no further than the handshake: no password is sent over
+/// it.
 async fn explain(common: &Common, error: BrokerError) -> BrokerError {
     if !common.reports.is_unverified() {
         return error;
     }
     let reports = Arc::new(Reports::new(&common.location, &common.options));
-    let nameless = [("security.protocol", "ssl"), ("ssl.endpoint.identification.algorithm", "none")];
+    let nameless = [
+        ("security.protocol", "ssl"),
+        ("ssl.endpoint.identification.algorithm", "none"),
+    ];
     let probe = match common.reporting::<ThreadedProducer<Ears>>(&nameless, reports.clone()) {
         Ok(probe) => Retiring::new(probe),
         Err(_) => return error,
@@ -91,7 +103,8 @@ async fn explain(common: &Common, error: BrokerError) -> BrokerError {
     let why = if reports.is_unverified() {
         "the authority of its certificate is not the one of tls.ca"
     } else {
-        "its certificate has other names than the one that is connected to: add that name to it, or connect to one that it has"
+        "its certificate has other names than the one that is connected to: add that name to it, or connect to one \
+         that it has"
     };
     BrokerError::Tls {
         location: common.location.clone(),

@@ -7,8 +7,9 @@ use shardwright_core::store::StoreError;
 
 /// What became of a record that was not acknowledged: nobody knows.
 ///
-/// Whatever the library says was told of the last attempt. If the answer to an earlier one was lost, or was one after which it tries again, such
-/// as `NotEnoughReplicasAfterAppend` or a time-out, the record may stand in the log all the same: so not even a refusal proves that it does not.
+/// Whatever the library says was told of the last attempt. If the answer to an earlier one was lost, or was one after
+/// which it tries again, such as `NotEnoughReplicasAfterAppend` or a time-out, the record may stand in the log all the
+/// same: so not even a refusal proves that it does not.
 pub(super) fn unstored(error: &KafkaError, topic: &str) -> StoreError<Bytes> {
     StoreError::Indeterminate(reason(error, topic))
 }

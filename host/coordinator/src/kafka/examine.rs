@@ -14,7 +14,8 @@ const TRIPS: usize = 20;
 const SKEW: u64 = 1000;
 /// A round trip that takes this long delays renewals.
 const SLOW: Duration = Duration::from_millis(500);
-/// With more records than this the log is not being cut off: two snapshots and what is written between them are far less.
+/// With more records than this the log is not being cut off: two snapshots and what is written between them are far
+/// less.
 const LONG: u64 = 500_000;
 
 pub(super) async fn examine(kafka: &KafkaCoordinator) -> Vec<Finding> {
@@ -56,16 +57,25 @@ fn replicas(metadata: &Metadata, wanted: u16) -> Vec<Finding> {
         )];
     };
     let (all, current) = (partition.replicas().len(), partition.isr().len());
-    let detail = format!("{brokers} brokers; {current} of {all} replicas of the log are current, {wanted} are configured");
+    let detail =
+        format!("{brokers} brokers; {current} of {all} replicas of the log are current, {wanted} are configured");
     let finding = if all < usize::from(wanted) {
         let remedy = format!("raise the replication of the topic to {wanted} with kafka-reassign-partitions");
         Finding::warning("replicas", detail, remedy)
     } else if current < usize::from(insync(wanted)) {
-        Finding::bad("replicas", detail, "start the brokers that are away: nothing can be written now")
+        Finding::bad(
+            "replicas",
+            detail,
+            "start the brokers that are away: nothing can be written now",
+        )
     } else if current < all {
         Finding::warning("replicas", detail, "start the brokers that are away")
     } else if all < 3 && brokers >= 3 {
-        Finding::warning("replicas", detail, "use replication = 3: the loss of one broker is an outage now")
+        Finding::warning(
+            "replicas",
+            detail,
+            "use replication = 3: the loss of one broker is an outage now",
+        )
     } else {
         Finding::good("replicas", detail)
     };
@@ -100,7 +110,11 @@ async fn settings(kafka: &KafkaCoordinator) -> Vec<Finding> {
     }
     found.push(match topic::settings(common, &common.bus).await {
         Ok(settings) => match settings.get("retention.ms").and_then(|entry| entry.value.as_deref()) {
-            Some("-1") => Finding::warning("topic of the bus", "messages are kept for ever", "set its retention.ms to 600000"),
+            Some("-1") => Finding::warning(
+                "topic of the bus",
+                "messages are kept for ever",
+                "set its retention.ms to 600000",
+            ),
             kept => {
                 let kept = kept.and_then(|kept| kept.parse().ok());
                 let detail = kept.map_or_else(

@@ -1,6 +1,7 @@
 //! What the log says: the state that every handle makes of it, record by record, and all make the same.
 //!
-//! Nothing here knows the time, chance, or who asks: the state after a record depends on the records before it and on nothing else.
+//! Nothing here knows the time, chance, or who asks: the state after a record depends on the records before it and on
+//! nothing else.
 
 use super::record::{Act, Guard, Head, Unreadable};
 use bytes::Bytes;
@@ -185,7 +186,9 @@ impl Fold {
                 fold.size += weight(key, &entry);
                 fold.replaced(key, |entries| entries.insert(key.into(), entry));
             }),
-            Act::Delete(key, guard) => self.guarded(key, guard, |fold| fold.replaced(key, |entries| entries.remove(key))),
+            Act::Delete(key, guard) => {
+                self.guarded(key, guard, |fold| fold.replaced(key, |entries| entries.remove(key)))
+            }
             Act::Begin(after) if after == self.last_begun() => {
                 self.facts.snapshots.begun = Some((offset, head.author, Some(0)));
                 self.facts.snapshots.weight = 0;

@@ -1,4 +1,5 @@
-//! Follows the log: reads it from its beginning, then as it grows; and reads it again when it may not be the one it was.
+//! Follows the log: reads it from its beginning, then as it grows; and reads it again when it may not be the one it
+//! was.
 
 use super::board::{Board, Verdict};
 use super::client::{Retiring, Ticket};
@@ -85,7 +86,10 @@ impl Follower {
                 () = async { sleep_until(stuck.unwrap_or_else(Instant::now)).await }, if stuck.is_some() => {
                     stuck = None;
                     if board.is_behind() {
-                        tracing::warn!(coordinator = self.outbox.common.location, "the reader of the log stands still; it is replaced");
+                        tracing::warn!(
+                            coordinator = self.outbox.common.location,
+                            "the reader of the log stands still; it is replaced"
+                        );
                         self.read_on();
                     }
                 }
@@ -136,14 +140,20 @@ fn doubtful(error: &KafkaError) -> Option<String> {
 
 fn hand_on(message: &BorrowedMessage<'_>, take: impl FnOnce(u64, u64, &[u8])) {
     if let Ok(offset) = u64::try_from(message.offset()) {
-        let time = message.timestamp().to_millis().and_then(|time| u64::try_from(time).ok());
+        let time = message
+            .timestamp()
+            .to_millis()
+            .and_then(|time| u64::try_from(time).ok());
         take(offset, time.unwrap_or_default(), message.payload().unwrap_or_default());
     }
 }
 
 /// Reads the log from its beginning to a record that is written now, and gives its state to the board.
 async fn load(outbox: &Outbox, board: &Board) -> Result<Retiring<Reader>, Halt> {
-    let (topic, patience) = (outbox.common.store.as_str(), outbox.common.patience() + outbox.common.session());
+    let (topic, patience) = (
+        outbox.common.store.as_str(),
+        outbox.common.patience() + outbox.common.session(),
+    );
     let (low, high) = range(outbox).await?;
     let known = board.known();
     if low == high {
@@ -188,7 +198,11 @@ async fn load(outbox: &Outbox, board: &Board) -> Result<Retiring<Reader>, Halt> 
             }
             Ok(Err(error)) if error::is_elsewhere(&error) => return Err(Halt::Moved),
             Ok(Err(_)) => false,
-            Err(_) => return Err(Halt::Trouble(outbox.common.reports.why("the log could not be read in time"))),
+            Err(_) => {
+                return Err(Halt::Trouble(
+                    outbox.common.reports.why("the log could not be read in time"),
+                ));
+            }
         };
         if let Some(flaw) = load.flaw {
             return Err(Halt::Over(flaw));
@@ -242,7 +256,9 @@ impl Loading<'_> {
                 && *next == fold.facts.next
                 && *chain != fold.facts.chain
             {
-                flaw.get_or_insert(StoreError::HistoryLost(format!("the log was changed before offset {next}")));
+                flaw.get_or_insert(StoreError::HistoryLost(format!(
+                    "the log was changed before offset {next}"
+                )));
             }
             verdicts.extend(folded.and_then(|folded| board.verdict(fold, &folded)));
         });
@@ -270,7 +286,8 @@ impl Loading<'_> {
             return Halt::Trouble(BrokerError::Unsafe {
                 location: outbox.common.location.clone(),
                 why: format!(
-                    "the beginning of the log in {} was deleted, and no snapshot is complete: nodes that still run write one by and by, else delete the topic",
+                    "the beginning of the log in {} was deleted, and no snapshot is complete: nodes that still run \
+                     write one by and by, else delete the topic",
                     outbox.common.store
                 ),
             });

@@ -1,4 +1,5 @@
-//! What stands in the log of the bus: `SW`, a version byte, the length of the topic in two bytes, the topic, the message.
+//! What stands in the log of the bus: `SW`, a version byte, the length of the topic in two bytes, the topic, the
+//! message.
 //!
 //! A frame without topic is an echo: somebody wants to know whether messages still arrive.
 

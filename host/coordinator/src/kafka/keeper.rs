@@ -21,7 +21,10 @@ pub(super) async fn keep(store: Arc<LogStore>, outbox: Arc<Outbox>, mut duties: 
                     && !std::mem::replace(&mut told, true)
                 {
                     let location = &outbox.common.location;
-                    tracing::warn!(coordinator = location, %error, "the log cannot be cut off and grows: grant Delete on its topic");
+                    tracing::warn!(
+                        coordinator = location, %error,
+                        "the log cannot be cut off and grows: grant Delete on its topic"
+                    );
                 }
             }
         }

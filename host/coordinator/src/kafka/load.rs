@@ -29,7 +29,8 @@ impl Loader {
         Self::Searching(Search::default())
     }
 
-    /// Takes the next record. `each` is told of every state: the first one that is known, and that after each record from there on.
+    /// Takes the next record. `each` is told of every state: the first one that is known, and that after each record
+    /// from there on.
     pub(super) fn push(&mut self, offset: u64, time: u64, record: &[u8], mut each: impl FnMut(&Fold, Option<Folded>)) {
         let search = match self {
             Self::Folding(fold) => {

@@ -1,10 +1,11 @@
 //! Kafka as a coordinator.
 //!
-//! The store is a log: a topic of one partition, in which every write is a record that says what it expects to find. Every handle reads the
-//! log from its newest snapshot on and folds it into the same state; a record counts only if its expectation holds where it stands. Whoever
-//! wrote it waits until its own reading has passed it, and so learns whether it counted. A read writes a small record too, and waits until
-//! that was read: it then sees everything that was acknowledged before it began. The bus is a second topic, read from its end by every
-//! handle, without any consumer group.
+//! The store is a log: a topic of one partition, in which every write is a record that says what it expects to find.
+//! Every handle reads the log from its newest snapshot on and folds it into the same state; a record counts only if its
+//! expectation holds where it stands. Whoever wrote it waits until its own reading has passed it, and so learns whether
+//! it counted. A read writes a small record too, and waits until that was read: it then sees everything that was
+//! acknowledged before it began. The bus is a second topic, read from its end by every handle, without any consumer
+//! group.
 
 mod board;
 mod bus;
@@ -65,7 +66,8 @@ pub struct KafkaCoordinator {
 }
 
 impl KafkaCoordinator {
-    /// Connects, makes the topics of `namespace` if they are missing and checks that they are safe, and reads the log up to now.
+    /// Connects, makes the topics of `namespace` if they are missing and checks that they are safe, and reads the log
+    /// up to now.
     ///
     /// # Errors
     /// [`BrokerError`].
@@ -92,9 +94,15 @@ impl KafkaCoordinator {
                 Some(why) => over.because(why.to_string()),
             }
         });
-        tasks.spawn("what keeps the log short", keeper::keep(store.clone(), outbox.clone(), waiting));
+        tasks.spawn(
+            "what keeps the log short",
+            keeper::keep(store.clone(), outbox.clone(), waiting),
+        );
         let watched = store.clone();
-        tasks.spawn("what looks whether the broker answers", async move { watched.watch().await });
+        tasks.spawn(
+            "what looks whether the broker answers",
+            async move { watched.watch().await },
+        );
         Ok(Self {
             bus: bus::LogBus::new(outbox.clone(), end.clone()),
             end,
@@ -105,7 +113,8 @@ impl KafkaCoordinator {
         })
     }
 
-    /// Makes or checks the topics, and reads the log. The brokers may have yet to find each other, and to elect who leads.
+    /// Makes or checks the topics, and reads the log. The brokers may have yet to find each other, and to elect who
+    /// leads.
     async fn begin(outbox: &Arc<Outbox>) -> Result<Follower, BrokerError> {
         let common = &outbox.common;
         let mut patience = Patience::new(&common.location, common.session());
@@ -128,7 +137,10 @@ impl KafkaCoordinator {
             Halt::Trouble(error) => error,
             Halt::Moved => outbox.common.reports.why("the beginning of the log moves"),
             // There was none: somebody deletes the topic just now.
-            Halt::Over(StoreError::HistoryLost(why)) => BrokerError::Unreachable { location: location(), why },
+            Halt::Over(StoreError::HistoryLost(why)) => BrokerError::Unreachable {
+                location: location(),
+                why,
+            },
             Halt::Over(why) => BrokerError::Unsafe {
                 location: location(),
                 why: why.to_string(),

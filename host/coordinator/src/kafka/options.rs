@@ -39,7 +39,11 @@ impl KafkaOptions {
     #[must_use]
     pub fn clock_uncertainty(&self) -> Duration {
         // Whoever leads the log dates its records, by a clock of its own.
-        if self.replication > 1 { SEVERAL_CLOCKS } else { ONE_CLOCK }
+        if self.replication > 1 {
+            SEVERAL_CLOCKS
+        } else {
+            ONE_CLOCK
+        }
     }
 }
 

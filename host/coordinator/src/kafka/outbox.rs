@@ -72,7 +72,9 @@ impl Outbox {
     pub(super) async fn range(&self, topic: &str, patience: Duration) -> Result<(u64, u64), KafkaError> {
         let (writer, topic) = (self.writer(), topic.to_owned());
         let (low, high) = blocking(move || writer.client().fetch_watermarks(&topic, 0, patience)).await?;
-        let offset = |offset: i64| u64::try_from(offset).map_err(|_| KafkaError::OffsetFetch(RDKafkaErrorCode::OffsetOutOfRange));
+        let offset = |offset: i64| {
+            u64::try_from(offset).map_err(|_| KafkaError::OffsetFetch(RDKafkaErrorCode::OffsetOutOfRange))
+        };
         Ok((offset(low)?, offset(high)?))
     }
 
@@ -90,6 +92,10 @@ impl Outbox {
 }
 
 /// Does a blocking call of the library where it disturbs nobody.
-async fn blocking<T: Send + 'static>(call: impl FnOnce() -> Result<T, KafkaError> + Send + 'static) -> Result<T, KafkaError> {
-    tokio::task::spawn_blocking(call).await.unwrap_or(Err(KafkaError::Canceled))
+async fn blocking<T: Send + 'static>(
+    call: impl FnOnce() -> Result<T, KafkaError> + Send + 'static,
+) -> Result<T, KafkaError> {
+    tokio::task::spawn_blocking(call)
+        .await
+        .unwrap_or(Err(KafkaError::Canceled))
 }

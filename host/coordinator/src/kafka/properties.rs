@@ -12,7 +12,8 @@ use xxhash_rust::xxh3::xxh3_64;
 const HISTORY: u64 = 7;
 const RECORDS: usize = 64;
 
-/// What is read as a record can be written again, and is read as the same from then on; so it is with a message of the bus and a snapshot.
+/// What is read as a record can be written again, and is read as the same from then on; so it is with a message of the
+/// bus and a snapshot.
 pub fn record(data: &[u8]) {
     match Head::decode(data) {
         Ok((head, value)) => {
@@ -92,7 +93,8 @@ impl Log {
         let offset = self.fold.facts.next;
         let folded = self.fold.apply(offset, self.time, &record);
         assert_eq!(folded.doubt, None, "everybody has read this log");
-        self.states.insert(offset + 1, (self.fold.facts.clone(), self.fold.entries.clone()));
+        self.states
+            .insert(offset + 1, (self.fold.facts.clone(), self.fold.entries.clone()));
         self.records.push((offset, self.time, record));
         folded.outcome
     }
@@ -135,7 +137,8 @@ fn head(author: u64, sequence: u64, act: Act<'_>, (seen, chain): (u64, u64)) -> 
     }
 }
 
-/// Whoever reads a log from its middle comes to the state of who read it from its beginning; and after a complete snapshot he does come to one.
+/// Whoever reads a log from its middle comes to the state of who read it from its beginning; and after a complete
+/// snapshot he does come to one.
 pub fn log(data: &[u8]) {
     let mut log = Log::begin();
     let mut rest = data.iter().copied();

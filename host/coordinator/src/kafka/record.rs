@@ -1,7 +1,8 @@
 //! What stands in the log of the store: one record for each write, each read barrier, and each page of a snapshot.
 //!
-//! A record is `SW`, a version byte, a head in postcard, and the value or page as it is. Whoever reads a record of a later version must
-//! stop: it cannot know what that record does. What does not begin with `SW` was written by a stranger and counts for nothing.
+//! A record is `SW`, a version byte, a head in postcard, and the value or page as it is. Whoever reads a record of a
+//! later version must stop: it cannot know what that record does. What does not begin with `SW` was written by a
+//! stranger and counts for nothing.
 
 use serde::{Deserialize, Serialize};
 use shardwright_core::store::{Expected, Revision};
@@ -126,7 +127,10 @@ mod test {
         ]
         .concat();
         assert_eq!(record, expected);
-        assert_eq!(Head::decode(&record), Ok((head(Act::Put("k", Guard::At(9))), &b"value"[..])));
+        assert_eq!(
+            Head::decode(&record),
+            Ok((head(Act::Put("k", Guard::At(9))), &b"value"[..]))
+        );
     }
 
     #[test]

@@ -85,7 +85,8 @@ impl Reports {
             Code::SSL if has(&["certificate verify failed"]) => Some(BrokerError::Tls {
                 location,
                 why: format!(
-                    "the broker's certificate is not accepted: tls.ca does not hold its authority, or it has another name ({reason})"
+                    "the broker's certificate is not accepted: tls.ca does not hold its authority, or it has another \
+                     name ({reason})"
                 ),
             }),
             Code::SSL => Some(BrokerError::Tls {
@@ -101,7 +102,10 @@ impl Reports {
                 ]) =>
             {
                 let why = if self.identity {
-                    format!("the broker does not accept our client certificate: let its authority be one that the broker trusts ({reason})")
+                    format!(
+                        "the broker does not accept our client certificate: let its authority be one that the broker \
+                         trusts ({reason})"
+                    )
                 } else {
                     format!("the broker asks for a client certificate: set tls.certificate and tls.key ({reason})")
                 };

@@ -63,7 +63,10 @@ impl LogStore {
     async fn try_write(&self, act: Act<'_>, value: &[u8]) -> Result<Verdict, StoreError<Bytes>> {
         let topic = &self.outbox.common.store;
         let prepared = self.board.prepare(act, value)?;
-        if let Err(error) = self.outbox.send(topic, &prepared.record, Ticket::Store(prepared.sequence)) {
+        if let Err(error) = self
+            .outbox
+            .send(topic, &prepared.record, Ticket::Store(prepared.sequence))
+        {
             self.board.forget(prepared.sequence);
             return Err(error::not_given(&error, topic));
         }

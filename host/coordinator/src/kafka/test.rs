@@ -100,7 +100,9 @@ impl Handle {
 }
 
 fn digest(fold: &Fold) -> Vec<u8> {
-    Pages::new(&fold.facts, fold.entries.clone()).flat_map(|page| page.bytes).collect()
+    Pages::new(&fold.facts, fold.entries.clone())
+        .flat_map(|page| page.bytes)
+        .collect()
 }
 
 /// A log that has begun.
@@ -167,7 +169,12 @@ fn all_make_the_same_of_it_from_wherever_they_begin() {
         handle.follow(&log);
     }
     assert!(cuts > 2, "{cuts} cuts");
-    assert!(log.records.len() - log.begins < 3000, "{} of {}", log.begins, log.records.len());
+    assert!(
+        log.records.len() - log.begins < 3000,
+        "{} of {}",
+        log.begins,
+        log.records.len()
+    );
     let state = handles[0].state();
     for handle in &handles {
         assert_eq!(handle.state(), state);
@@ -262,9 +269,17 @@ fn a_stranger_to_the_history_is_doubted_and_does_not_count() {
     handle.follow(&log);
     assert!(matches!(handle.board.view(|_| ()), Err(StoreError::Unavailable(_))));
     let write = handle.board.prepare(Act::Put("k", Guard::Any), b"");
-    assert!(matches!(write, Err(StoreError::Unavailable(_))), "it would count for no history");
+    assert!(
+        matches!(write, Err(StoreError::Unavailable(_))),
+        "it would count for no history"
+    );
     handle.board.loaded(fold, Vec::new());
-    assert!(handle.board.view(|fold| fold.entries.contains_key("k")).expect("a state"));
+    assert!(
+        handle
+            .board
+            .view(|fold| fold.entries.contains_key("k"))
+            .expect("a state")
+    );
 }
 
 #[test]
@@ -311,7 +326,9 @@ fn an_own_record_that_comes_next_need_not_be_read() {
     let mut prepared = handle.prepare(Act::Put("k", Guard::Absent), b"v");
     let offset = log.append(prepared.record.clone());
     let (time, record) = log.records[offset].clone();
-    handle.board.stored(prepared.sequence, Some((offset as u64, time)), &record);
+    handle
+        .board
+        .stored(prepared.sequence, Some((offset as u64, time)), &record);
     assert!(prepared.told.try_recv().expect("an answer").is_ok());
     let state = handle.state();
     handle.follow(&log);
@@ -350,7 +367,8 @@ fn the_format_is_what_it_was() {
     assert_eq!(pages[0].last, Some(3_519_532_225_653_125_183));
 }
 
-/// History 7, offset 9, nothing else but the greatest numbers: where the last snapshot began, how much was written since, and how often that was enough.
+/// History 7, offset 9, nothing else but the greatest numbers: where the last snapshot began, how much was written
+/// since, and how often that was enough.
 #[test]
 fn a_snapshot_may_hold_any_number() {
     let most = [&[0xff; 9][..], &[1]].concat();
@@ -358,5 +376,8 @@ fn a_snapshot_may_hold_any_number() {
     let mut fold = snapshot::read(&pages, xxhash_rust::xxh3::xxh3_64(&pages)).expect("a snapshot");
     assert_eq!(fold.last_begun(), u64::MAX);
     let folded = fold.apply(9, 1, b"");
-    assert_eq!((folded.outcome, folded.turn, fold.facts.next), (Outcome::Done, false, 10));
+    assert_eq!(
+        (folded.outcome, folded.turn, fold.facts.next),
+        (Outcome::Done, false, 10)
+    );
 }

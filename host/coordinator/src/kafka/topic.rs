@@ -19,7 +19,9 @@ type Admin = Retiring<AdminClient<Ears>>;
 
 fn admin(common: &Common) -> Result<(Admin, AdminOptions), BrokerError> {
     let patience = Some(common.session());
-    let options = AdminOptions::new().request_timeout(patience).operation_timeout(patience);
+    let options = AdminOptions::new()
+        .request_timeout(patience)
+        .operation_timeout(patience);
     Ok((Retiring::new(common.client(&[])?), options))
 }
 
@@ -35,7 +37,8 @@ pub(super) async fn ensure(outbox: &Outbox) -> Result<(), BrokerError> {
                 return Err(BrokerError::Unsafe {
                     location: common.location.clone(),
                     why: format!(
-                        "the topic {topic} has {partitions} partitions, so there is no one order of its records: delete it, or make it with one"
+                        "the topic {topic} has {partitions} partitions, so there is no one order of its records: \
+                         delete it, or make it with one"
                     ),
                 });
             }
@@ -66,7 +69,12 @@ pub(super) async fn settings(common: &Common, topic: &str) -> Result<ConfigResou
 }
 
 /// The settings of a topic. A broker that has not heard of it yet answers without any.
-async fn read(common: &Common, admin: &Admin, options: &AdminOptions, topic: &str) -> Result<ConfigResource, BrokerError> {
+async fn read(
+    common: &Common,
+    admin: &Admin,
+    options: &AdminOptions,
+    topic: &str,
+) -> Result<ConfigResource, BrokerError> {
     let until = Instant::now() + common.session();
     let resources = [ResourceSpecifier::Topic(topic)];
     loop {
@@ -77,7 +85,13 @@ async fn read(common: &Common, admin: &Admin, options: &AdminOptions, topic: &st
         match described.into_iter().next() {
             Some(Ok(settings)) if !settings.entries.is_empty() => return Ok(settings),
             Some(Err(code)) if code != Code::UnknownTopicOrPartition => {
-                return Err(refused(common, "reading the settings of", "DescribeConfigs", topic, code));
+                return Err(refused(
+                    common,
+                    "reading the settings of",
+                    "DescribeConfigs",
+                    topic,
+                    code,
+                ));
             }
             _ if Instant::now() > until => {
                 return Err(common.reports.why(&format!(
@@ -108,7 +122,11 @@ async fn create(common: &Common, admin: &Admin, options: &AdminOptions, missing:
                 .set("segment.bytes", "33554432")
                 .set("max.message.bytes", &largest);
             // A single copy is written to the disk before it is acknowledged; several are each other's safety.
-            if copies == 1 { topic.set("flush.messages", "1") } else { topic }
+            if copies == 1 {
+                topic.set("flush.messages", "1")
+            } else {
+                topic
+            }
         } else {
             topic
                 .set("retention.ms", BUS_RETENTION)
@@ -130,7 +148,8 @@ async fn create(common: &Common, admin: &Admin, options: &AdminOptions, missing:
                 return Err(BrokerError::Unreachable {
                     location: common.location.clone(),
                     why: format!(
-                        "there are fewer brokers than the {replication} that the topics are to be replicated to: start them, or lower `replication`"
+                        "there are fewer brokers than the {replication} that the topics are to be replicated to: \
+                         start them, or lower `replication`"
                     ),
                 });
             }
@@ -154,7 +173,9 @@ async fn appear(outbox: &Outbox, topics: &[&str]) -> Result<(), BrokerError> {
                 break;
             }
             if Instant::now() > until {
-                let why = metadata.err().map_or("it has no leader".into(), |error| error.to_string());
+                let why = metadata
+                    .err()
+                    .map_or("it has no leader".into(), |error| error.to_string());
                 return Err(outbox
                     .common
                     .reports
@@ -173,7 +194,12 @@ pub(super) fn insync(replication: u16) -> u16 {
 
 /// What is wrong with the settings of the store's topic, and whether it cannot be lived with.
 pub(super) fn flaws(config: &ConfigResource, replication: u16) -> Vec<(String, bool)> {
-    let value = |name: &str| config.get(name).and_then(|entry| entry.value.clone()).unwrap_or_default();
+    let value = |name: &str| {
+        config
+            .get(name)
+            .and_then(|entry| entry.value.clone())
+            .unwrap_or_default()
+    };
     let number = |name: &str| value(name).parse::<i64>().unwrap_or(0);
     let mut flaws = Vec::new();
     let mut exactly = |name: &str, wanted: &str, why: &str| {
@@ -216,12 +242,20 @@ pub(super) fn flaws(config: &ConfigResource, replication: u16) -> Vec<(String, b
     if number("min.insync.replicas") < wanted {
         let found = value("min.insync.replicas");
         flaws.push((
-            format!("min.insync.replicas is {found}: a record may be acknowledged that only {found} of {replication} replicas have; set it to {wanted}"),
+            format!(
+                "min.insync.replicas is {found}: a record may be acknowledged that only {found} of {replication} \
+                 replicas have; set it to {wanted}"
+            ),
             false,
         ));
     }
     if replication < 2 && number("flush.messages") != 1 {
-        flaws.push(("it has one replica, and flush.messages is not 1: a loss of power may take acknowledged records; set it to 1, or use three replicas".into(), false));
+        flaws.push((
+            "it has one replica, and flush.messages is not 1: a loss of power may take acknowledged records; set it \
+             to 1, or use three replicas"
+                .into(),
+            false,
+        ));
     }
     flaws
 }
@@ -265,7 +299,9 @@ pub(super) fn refused(common: &Common, doing: &str, operation: &str, topic: &str
     match code {
         Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed => BrokerError::Denied {
             location,
-            why: format!("{doing} the topic {topic}: grant {operation} on it (or on the prefix shardwright.) to this user"),
+            why: format!(
+                "{doing} the topic {topic}: grant {operation} on it (or on the prefix shardwright.) to this user"
+            ),
         },
         other => BrokerError::Unreachable {
             location,
@@ -276,9 +312,13 @@ pub(super) fn refused(common: &Common, doing: &str, operation: &str, topic: &str
 
 fn failed(common: &Common, error: &KafkaError) -> BrokerError {
     match error::code(error) {
-        Some(code @ (Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed)) => {
-            refused(common, "administering", "Create, Delete and DescribeConfigs", &common.store, code)
-        }
+        Some(code @ (Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed)) => refused(
+            common,
+            "administering",
+            "Create, Delete and DescribeConfigs",
+            &common.store,
+            code,
+        ),
         _ => common.reports.why(&error.to_string()),
     }
 }

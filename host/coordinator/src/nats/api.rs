@@ -1,7 +1,8 @@
 //! The part of the JetStream API that is used, as JSON.
 //!
-//! It is spoken directly: the answers must be told apart more finely than the library does (what was certainly not done), settings that an
-//! older server ignores must be seen when they are read back, and the consumer must not do anything by itself.
+//! It is spoken directly: the answers must be told apart more finely than the library does (what was certainly not
+//! done), settings that an older server ignores must be seen when they are read back, and the consumer must not do
+//! anything by itself.
 
 use super::wire::{Trouble, Wire};
 use bytes::Bytes;
@@ -20,7 +21,8 @@ pub(super) struct ApiError {
 impl ApiError {
     pub(super) const NOT_FOUND: u16 = 10059;
     pub(super) const NAME_IN_USE: u16 = 10058;
-    /// What passes by itself though its code blames who asks: there are too few servers yet, or one has not heard of the stream yet.
+    /// What passes by itself though its code blames who asks: there are too few servers yet, or one has not heard of
+    /// the stream yet.
     pub(super) const PASSING: [u16; 2] = [10005, Self::NOT_FOUND];
     pub(super) const NOT_ENABLED: [u16; 2] = [10076, 10039];
     pub(super) const WRONG_LAST: [u16; 2] = [10071, 10164];
@@ -208,7 +210,9 @@ struct Complaint {
 
 impl Wire {
     pub(super) async fn stream_info(&self, stream: &str) -> Result<StreamInfo, CallError> {
-        let answer = self.request_again(&format!("$JS.API.STREAM.INFO.{stream}"), Bytes::new()).await?;
+        let answer = self
+            .request_again(&format!("$JS.API.STREAM.INFO.{stream}"), Bytes::new())
+            .await?;
         parse(&answer.payload)
     }
 
@@ -221,14 +225,18 @@ impl Wire {
     }
 
     pub(super) async fn delete_stream(&self, stream: &str) -> Result<(), CallError> {
-        let Nothing {} = self.call(&format!("$JS.API.STREAM.DELETE.{stream}"), &Nothing {}).await?;
+        let Nothing {} = self
+            .call(&format!("$JS.API.STREAM.DELETE.{stream}"), &Nothing {})
+            .await?;
         Ok(())
     }
 
     /// Removes one message of a stream, for good.
     pub(super) async fn delete_message(&self, stream: &str, seq: u64) -> Result<(), CallError> {
         let request = DeleteMessage { seq, no_erase: true };
-        let Nothing {} = self.call(&format!("$JS.API.STREAM.MSG.DELETE.{stream}"), &request).await?;
+        let Nothing {} = self
+            .call(&format!("$JS.API.STREAM.MSG.DELETE.{stream}"), &request)
+            .await?;
         Ok(())
     }
 
@@ -238,7 +246,9 @@ impl Wire {
             stream_name: stream,
             config,
         };
-        let Nothing {} = self.call(&format!("$JS.API.CONSUMER.CREATE.{stream}"), &request).await?;
+        let Nothing {} = self
+            .call(&format!("$JS.API.CONSUMER.CREATE.{stream}"), &request)
+            .await?;
         Ok(())
     }
 

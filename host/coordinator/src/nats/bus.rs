@@ -1,8 +1,8 @@
 //! The bus: core NATS. One subscription on the wire serves all subscribers of a handle, from the moment it is opened.
 //!
-//! Where messages may be missing — the connection was lost, or the library's queue may have been full — the subscription is dropped with
-//! whatever it still holds, made anew and proved by a probe, and only then all subscribers are told of the gap. So nothing that comes after a
-//! loss can be delivered before its gap.
+//! Where messages may be missing — the connection was lost, or the library's queue may have been full — the
+//! subscription is dropped with whatever it still holds, made anew and proved by a probe, and only then all subscribers
+//! are told of the gap. So nothing that comes after a loss can be delivered before its gap.
 
 use super::names::Names;
 use super::wire::{Trouble, Wire};
@@ -45,13 +45,15 @@ pub(super) struct Bus {
 pub(super) struct Ear {
     subscriber: Subscriber,
     epoch: watch::Receiver<u64>,
-    /// How many messages were there without waiting for one. When the library drops one its queue is full, so as many as that come in a row
-    /// before the next one that was not dropped. No signal of the library comes as surely in time.
+    /// How many messages were there without waiting for one. When the library drops one its queue is full, so as many
+    /// as that come in a row before the next one that was not dropped. No signal of the library comes as surely in
+    /// time.
     in_a_row: usize,
 }
 
 impl Ear {
-    /// Subscribes to everything, and waits until a message to itself arrives: then the server has it, and permits both directions.
+    /// Subscribes to everything, and waits until a message to itself arrives: then the server has it, and permits both
+    /// directions.
     pub(super) async fn open(wire: &Wire, names: &Names) -> Result<Self, Trouble> {
         let mut epoch = wire.epoch();
         epoch.borrow_and_update();
@@ -79,7 +81,10 @@ impl Ear {
         getrandom::fill(&mut id).map_err(|error| Trouble::Unsent(format!("no randomness on this machine: {error}")))?;
         let payload = Bytes::copy_from_slice(&id);
         loop {
-            wire.client.publish(names.probe(), payload.clone()).await.map_err(|_| closed())?;
+            wire.client
+                .publish(names.probe(), payload.clone())
+                .await
+                .map_err(|_| closed())?;
             let probe = async {
                 while let Some(message) = self.next().await {
                     if names.topic_of(&message.subject).is_none() && message.payload == payload {
@@ -185,7 +190,13 @@ impl Bus {
         }
     }
 
-    pub(super) async fn publish(&self, wire: &Wire, names: &Names, topic: &str, payload: Bytes) -> Result<(), BusError> {
+    pub(super) async fn publish(
+        &self,
+        wire: &Wire,
+        names: &Names,
+        topic: &str,
+        payload: Bytes,
+    ) -> Result<(), BusError> {
         limits::check_topic(topic)?;
         limits::check_sent(payload.len())?;
         let unavailable = |why: &dyn std::fmt::Display| BusError::Unavailable(why.to_string());

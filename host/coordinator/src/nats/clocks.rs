@@ -1,8 +1,9 @@
 //! Whether the clocks of the servers that keep the stream agree.
 //!
-//! Whoever leads dates the messages. If another server with another clock leads from some moment on, everything looks older, or younger, than it
-//! is by as much as the two differ. A node that was there before sees the step and believes no ages for a while; one that comes later has
-//! nothing to compare them with. So a difference that matters is refused when a handle is opened, and told when it comes up later.
+//! Whoever leads dates the messages. If another server with another clock leads from some moment on, everything looks
+//! older, or younger, than it is by as much as the two differ. A node that was there before sees the step and believes
+//! no ages for a while; one that comes later has nothing to compare them with. So a difference that matters is refused
+//! when a handle is opened, and told when it comes up later.
 
 use shardwright_core::human::Span;
 use std::collections::HashMap;
@@ -34,13 +35,14 @@ pub(super) fn differ<'a>(told: impl Iterator<Item = (&'a str, Ahead)>) -> Option
     let (second, behind) = told.iter().min_by_key(|(_, clock)| clock.most)?;
     let by = u64::try_from(ahead.least - behind.most).ok().filter(|by| *by > LIMIT)?;
     Some(format!(
-        "the clock of the server {first} is at least {} ahead of that of {second}, so ages cannot be believed when another one leads: let NTP \
-         set them",
+        "the clock of the server {first} is at least {} ahead of that of {second}, so ages cannot be believed when \
+         another one leads: let NTP set them",
         Span(by)
     ))
 }
 
-/// The milliseconds since the Unix epoch of a time such as `2026-01-31T23:59:59.123456789Z`, which is how the server writes it.
+/// The milliseconds since the Unix epoch of a time such as `2026-01-31T23:59:59.123456789Z`, which is how the server
+/// writes it.
 pub(super) fn parse(time: &str) -> Option<u64> {
     let (date, clock) = time.strip_suffix('Z')?.split_once('T')?;
     let [year, month, day] = numbers(date, '-')?;
@@ -51,7 +53,11 @@ pub(super) fn parse(time: &str) -> Option<u64> {
         return None;
     }
     // Counted from March on, a leap day is the last of its year.
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let (year, month) = if month > 2 {
+        (year, month - 3)
+    } else {
+        (year - 1, month + 9)
+    };
     let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1;
     let seconds = days.checked_sub(719_468)? * 86_400 + hour * 3_600 + minute * 60 + second;
     Some(seconds * 1_000 + millis)
@@ -106,6 +112,9 @@ mod test {
         let why = differ(&[("a", 50_000, 10, 12), ("b", 56_000, 10, 20), ("c", 50_100, 10, 13)]).expect("they differ");
         assert!(why.contains("server b is at least 5990 ms ahead of that of a"), "{why}");
         // The machine's own clock is no matter.
-        assert_eq!(differ(&[("a", 50_000, 900_000, 900_002), ("b", 50_001, 900_000, 900_003)]), None);
+        assert_eq!(
+            differ(&[("a", 50_000, 900_000, 900_002), ("b", 50_001, 900_000, 900_003)]),
+            None
+        );
     }
 }

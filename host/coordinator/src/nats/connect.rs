@@ -90,7 +90,9 @@ impl Target {
                 // The library's reason may quote the text.
                 .map_err(|_| {
                     BrokerError::Invalid(
-                        "the credentials are none: expected a JWT and the seed of an nkey, as `nsc generate creds` writes them".into(),
+                        "the credentials are none: expected a JWT and the seed of an nkey, as `nsc generate creds` \
+                         writes them"
+                            .into(),
                     )
                 })?,
         };
@@ -122,9 +124,10 @@ impl Target {
                 location,
                 why: format!("it does not accept {}", self.who()),
             },
-            ConnectErrorKind::Authentication => {
-                BrokerError::Invalid(format!("{} cannot sign what the server sent: it is damaged", self.who()))
-            }
+            ConnectErrorKind::Authentication => BrokerError::Invalid(format!(
+                "{} cannot sign what the server sent: it is damaged",
+                self.who()
+            )),
             ConnectErrorKind::Tls => BrokerError::Tls {
                 location,
                 why: chain(error),

@@ -32,7 +32,10 @@ pub(super) async fn settings(shared: &Shared) -> Vec<Finding> {
     let replicas = info.config.num_replicas;
     findings.push(
         match stream::flaw(&info.config, &stream::wanted(&shared.names, &shared.history, replicas)) {
-            None => Finding::good("settings", format!("the stream {} is set up as it must be", shared.names.stream)),
+            None => Finding::good(
+                "settings",
+                format!("the stream {} is set up as it must be", shared.names.stream),
+            ),
             Some(flaw) => Finding::bad(
                 "settings",
                 flaw,
@@ -45,7 +48,8 @@ pub(super) async fn settings(shared: &Shared) -> Vec<Finding> {
     } else {
         Finding::warning(
             "compare-and-set",
-            "exclusive writes are guarded by the whole stream, since not every server that keeps it is known to be 2.9.21 or newer: safe, but slower when many write",
+            "exclusive writes are guarded by the whole stream, since not every server that keeps it is known to be \
+             2.9.21 or newer: safe, but slower when many write",
             "update all servers, and let the user publish to \"$SYS.REQ.ACCOUNT.PING.CONNZ\" so that they can be asked",
         )
     });

@@ -1,4 +1,5 @@
-//! Keeps the mirror up to date: a consumer that pushes every message of the stream, made anew whenever anything about it is in doubt.
+//! Keeps the mirror up to date: a consumer that pushes every message of the stream, made anew whenever anything about
+//! it is in doubt.
 
 use super::api::{ApiError, CallError, ConsumerConfig, StreamInfo};
 use super::record::Record;
@@ -36,9 +37,10 @@ pub(super) async fn identify(shared: &Shared) -> Result<StreamInfo, CallError> {
                 let subjects = info.config.subjects.first();
                 let history = subjects.and_then(|subjects| shared.names.history(subjects));
                 if history != Some(&shared.history) || info.created != shared.created {
-                    shared
-                        .mirror
-                        .lose(&format!("the stream {stream} was removed and made again on {}", info.created));
+                    shared.mirror.lose(&format!(
+                        "the stream {stream} was removed and made again on {}",
+                        info.created
+                    ));
                 }
                 return Ok(info);
             }
@@ -129,7 +131,13 @@ impl Feed {
 
     /// The server asks whether we are still there, or how far we are.
     async fn heartbeat(&self, shared: &Shared, message: &Message) -> Result<(), &'static str> {
-        let header = |name: &str| message.headers.as_ref()?.get(name).map(|value| value.as_str().to_owned());
+        let header = |name: &str| {
+            message
+                .headers
+                .as_ref()?
+                .get(name)
+                .map(|value| value.as_str().to_owned())
+        };
         let told: Option<u64> = header("Nats-Last-Consumer").and_then(|count| count.parse().ok());
         if told.is_some_and(|told| told != self.count) {
             return Err("a message was lost on the way");
@@ -153,7 +161,11 @@ pub(super) async fn follow(shared: Arc<Shared>, mut feed: Feed) {
     loop {
         let before = shared.mirror.cursor();
         let why = feed.apply(&shared).await;
-        tracing::debug!(coordinator = shared.location, why, "the consumer of the store is made again");
+        tracing::debug!(
+            coordinator = shared.location,
+            why,
+            "the consumer of the store is made again"
+        );
         if shared.mirror.cursor() > before {
             backoff.reset();
         }
@@ -164,7 +176,12 @@ pub(super) async fn follow(shared: Arc<Shared>, mut feed: Feed) {
             }
             match Feed::begin(&shared).await {
                 Ok(feed) => break feed,
-                Err(error) => tracing::debug!(coordinator = shared.location, %error, "the store cannot be followed; it is tried again"),
+                Err(error) => {
+                    tracing::debug!(
+                        coordinator = shared.location, %error,
+                        "the store cannot be followed; it is tried again"
+                    );
+                }
             }
         };
     }
@@ -182,8 +199,8 @@ struct Origin {
 }
 
 impl Origin {
-    /// From `$JS.ACK.<stream>.<consumer>.<tries>.<stream sequence>.<consumer sequence>.<nanoseconds>.<pending>`, or the longer form with a
-    /// domain and an account before the stream.
+    /// From `$JS.ACK.<stream>.<consumer>.<tries>.<stream sequence>.<consumer sequence>.<nanoseconds>.<pending>`, or the
+    /// longer form with a domain and an account before the stream.
     fn parse(reply: &str) -> Option<Self> {
         let tokens: Vec<_> = reply.split('.').collect();
         let rest = tokens.strip_prefix(&["$JS", "ACK"])?;

@@ -1,11 +1,12 @@
 //! The store as one handle has it in memory: what the stream was as of some message.
 //!
-//! The follower applies every message of the stream in order. Whoever reads first learns how far the stream is, and waits until the mirror is
-//! as far. What nobody waited for is only a guess at what a write will meet.
+//! The follower applies every message of the stream in order. Whoever reads first learns how far the stream is, and
+//! waits until the mirror is as far. What nobody waited for is only a guess at what a write will meet.
 //!
-//! The stream keeps the last message of each subject only. A message that was replaced before it was pushed leaves a hole, and what replaced
-//! it may be further on than the mirror: then the mirror is as far as asked for, and yet misses what was there. But what made a hole was
-//! stored before the hole was seen. So holes are counted, and a reader who finds that one appeared after it had asked asks again.
+//! The stream keeps the last message of each subject only. A message that was replaced before it was pushed leaves a
+//! hole, and what replaced it may be further on than the mirror: then the mirror is as far as asked for, and yet misses
+//! what was there. But what made a hole was stored before the hole was seen. So holes are counted, and a reader who
+//! finds that one appeared after it had asked asks again.
 
 use super::names::Place;
 use super::record::{Body, Record};
@@ -125,7 +126,9 @@ impl Mirror {
     /// # Errors
     /// `HistoryLost`, if it is, for good.
     pub(super) fn check(&self) -> Result<(), StoreError<Bytes>> {
-        self.lost.get().map_or(Ok(()), |why| Err(StoreError::HistoryLost(why.clone())))
+        self.lost
+            .get()
+            .map_or(Ok(()), |why| Err(StoreError::HistoryLost(why.clone())))
     }
 
     /// The stream is not the one it was: for good. Returns what everybody is told from now on.
@@ -184,7 +187,10 @@ impl Mirror {
             let time = StoreTime(if wanted == sequence { written } else { state.now });
             for waiter in waiters {
                 // Who gave up waiting is not interested.
-                let _ = waiter.send(Arrival { time, holes: state.holes });
+                let _ = waiter.send(Arrival {
+                    time,
+                    holes: state.holes,
+                });
             }
         }
     }
@@ -199,16 +205,20 @@ impl Mirror {
             self.check()?;
             if state.cursor >= sequence {
                 let time = StoreTime(state.time_of(sequence));
-                return Ok(Arrival { time, holes: state.holes });
+                return Ok(Arrival {
+                    time,
+                    holes: state.holes,
+                });
             }
             let (sender, arrival) = oneshot::channel();
             state.waiting.entry(sequence).or_default().push(sender);
             arrival
         };
         // Waiters are only ever forgotten when the history is lost.
-        arrival
-            .await
-            .or_else(|_| self.check().and(Err(StoreError::Unavailable("the mirror ended".into()))))
+        arrival.await.or_else(|_| {
+            self.check()
+                .and(Err(StoreError::Unavailable("the mirror ended".into())))
+        })
     }
 
     /// The greatest revision that this handle has ever heard of.
@@ -241,12 +251,21 @@ impl Mirror {
     }
 
     /// The entries as of `revision` or later.
-    pub(super) fn list(&self, prefix: &str, since: Revision, revision: Revision) -> Result<Listing<Bytes>, StoreError<Bytes>> {
+    pub(super) fn list(
+        &self,
+        prefix: &str,
+        since: Revision,
+        revision: Revision,
+    ) -> Result<Listing<Bytes>, StoreError<Bytes>> {
         let state = self.lock();
         let mut entries = Vec::new();
         if since.0 == 0 {
             let from = (Bound::Included(prefix), Bound::Unbounded);
-            for (key, slot) in state.slots.range::<str, _>(from).take_while(|(key, _)| key.starts_with(prefix)) {
+            for (key, slot) in state
+                .slots
+                .range::<str, _>(from)
+                .take_while(|(key, _)| key.starts_with(prefix))
+            {
                 entries.extend(slot.entry()?.map(|entry| (key.clone(), entry)));
             }
         } else {
@@ -266,7 +285,8 @@ impl Mirror {
         })
     }
 
-    /// It misses nothing now. If it was built again, all that was known before must still be there, or have been replaced.
+    /// It misses nothing now. If it was built again, all that was known before must still be there, or have been
+    /// replaced.
     ///
     /// # Errors
     /// `HistoryLost`.
@@ -277,14 +297,16 @@ impl Mirror {
             let gone = state.slots.get(&key).map_or(there, |slot| slot.revision < revision);
             if gone {
                 drop(state);
-                return Err(self.lose(&format!("revision {revision}, of the key {key}, is no longer in the stream")));
+                return Err(self.lose(&format!(
+                    "revision {revision}, of the key {key}, is no longer in the stream"
+                )));
             }
         }
         Ok(())
     }
 
-    /// How often it was begun, if that must happen once more before it may be believed: a deletion that it has not seen may have been
-    /// tidied up.
+    /// How often it was begun, if that must happen once more before it may be believed: a deletion that it has not seen
+    /// may have been tidied up.
     pub(super) fn outdated(&self) -> Option<u64> {
         let state = self.lock();
         (clock::boottime().saturating_sub(state.complete) > TRUST).then_some(state.builds)
@@ -325,7 +347,10 @@ impl Mirror {
         let mut state = self.lock();
         let state = &mut *state;
         if let Some(key) = state.order.get(&message)
-            && state.slots.get(key).is_some_and(|slot| slot.content == Content::Deleted)
+            && state
+                .slots
+                .get(key)
+                .is_some_and(|slot| slot.content == Content::Deleted)
         {
             state.slots.remove(key);
             state.order.remove(&message);
@@ -349,7 +374,9 @@ impl State {
             Ok(Body::Deleted) => Content::Deleted,
             Ok(Body::Head { parts, id }) => match self.assemble(parts, &id, &mut messages) {
                 Some(value) => Content::Value(value),
-                None => Content::Unreadable(format!("the parts of the large value under {key:?} are missing: write it again")),
+                None => Content::Unreadable(format!(
+                    "the parts of the large value under {key:?} are missing: write it again"
+                )),
             },
             Ok(Body::Tick | Body::Part(_)) => Content::Unreadable(format!("what is stored under {key:?} is no value")),
             Err(why) => Content::Unreadable(format!("what is stored under {key:?} cannot be read: {why}")),

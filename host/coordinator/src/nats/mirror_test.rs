@@ -45,7 +45,8 @@ async fn the_last_message_of_each_key_counts() {
     assert_eq!(arrival.time, StoreTime(40));
 }
 
-/// Two servers lead one after the other, and the clock of the second is six seconds ahead: what a node's engine makes of it.
+/// Two servers lead one after the other, and the clock of the second is six seconds ahead: what a node's engine makes
+/// of it.
 #[test]
 fn no_age_is_believed_that_the_clock_of_another_leader_made() {
     use shardwright_core::clock::BackendClock;
@@ -74,7 +75,8 @@ fn no_age_is_believed_that_the_clock_of_another_leader_made() {
         clock.learn(Instant(20_005), Instant(now), mirror.now(), 1_000, TAKER);
         for round in 0..100 {
             let believed = clock.age(written, mirror.now(), Instant(now));
-            // 20 ms by which a step may be missed. After the doubt all that is from before the step is older than a taker waits, in truth too.
+            // 20 ms by which a step may be missed. After the doubt all that is from before the step is older than a
+            // taker waits, in truth too.
             let age = now - 20_003;
             assert!(
                 believed <= age + 20 || age >= TAKER,
@@ -131,7 +133,12 @@ fn large_values_are_put_together_and_their_parts_become_waste() {
         mirror.apply(sequence, sequence, Some(Place::Part { id, number }), record(body));
     };
     let head = |sequence, parts, id: &str| {
-        mirror.apply(sequence, sequence, key("k"), record(Body::Head { parts, id: id.into() }));
+        mirror.apply(
+            sequence,
+            sequence,
+            key("k"),
+            record(Body::Head { parts, id: id.into() }),
+        );
     };
     part(1, "x", 0, "ab");
     part(2, "y", 0, "never used");

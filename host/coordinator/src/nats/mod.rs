@@ -1,15 +1,17 @@
 //! NATS as a coordinator: a JetStream stream is the store, core NATS is the bus.
 //!
-//! - Each key is a subject of the stream, which keeps the last message of each; a revision is a sequence of the stream. A write says which
-//!   message it expects to be the last, and the leader of the stream decides (`publish`).
-//! - Each handle mirrors the stream in memory (`mirror`, `follow`). Whoever reads writes a message that says nothing, a tick, and waits until
-//!   the mirror has it: so a read sees all that was acknowledged before it began, whoever leads the stream (`ticker`).
-//! - The stream's subjects hold the id of its history. A stream that was removed and made again takes other subjects, so a write of somebody
-//!   who knew the old one finds nobody (`names`).
-//! - Time is that of the messages, as the leaders stamp them; a record also holds what its writer knew of it, so that it never goes back
-//!   when another server leads (`record`).
+//! - Each key is a subject of the stream, which keeps the last message of each; a revision is a sequence of the stream.
+//!   A write says which message it expects to be the last, and the leader of the stream decides (`publish`).
+//! - Each handle mirrors the stream in memory (`mirror`, `follow`). Whoever reads writes a message that says nothing, a
+//!   tick, and waits until the mirror has it: so a read sees all that was acknowledged before it began, whoever leads
+//!   the stream (`ticker`).
+//! - The stream's subjects hold the id of its history. A stream that was removed and made again takes other subjects,
+//!   so a write of somebody who knew the old one finds nobody (`names`).
+//! - Time is that of the messages, as the leaders stamp them; a record also holds what its writer knew of it, so that
+//!   it never goes back when another server leads (`record`).
 //!
-//! `no_echo` is not used: whoever publishes hears it too, as the bus promises, and the messenger above it knows its own messages.
+//! `no_echo` is not used: whoever publishes hears it too, as the bus promises, and the messenger above it knows its own
+//! messages.
 
 mod api;
 mod bus;
@@ -95,9 +97,17 @@ impl NatsCoordinator {
     }
 
     /// Opens the stream over `wire`, and reads it for the first time.
-    async fn begin(wire: &wire::Wire, names: &names::Names, options: &NatsOptions, location: &str, end: &End) -> Result<Self, BrokerError> {
+    async fn begin(
+        wire: &wire::Wire,
+        names: &names::Names,
+        options: &NatsOptions,
+        location: &str,
+        end: &End,
+    ) -> Result<Self, BrokerError> {
         let failed = |error: api::CallError| stream::explain(&error, wire, names, options.replicas, location);
-        let ear = bus::Ear::open(wire, names).await.map_err(|trouble| failed(trouble.into()))?;
+        let ear = bus::Ear::open(wire, names)
+            .await
+            .map_err(|trouble| failed(trouble.into()))?;
         let (info, history) = stream::open(wire, names, options.replicas, location).await?;
         let shared = shared::Shared::new(wire.clone(), names.clone(), location.into(), history, info.created);
         let shared = Arc::new(shared);
@@ -108,7 +118,8 @@ impl NatsCoordinator {
         }
         let bus = Arc::new(bus::Bus::new(options.capacity_subscription));
         let (ticker, ticking) = ticker::Ticker::new(shared.clone());
-        // Those that return do so because the client has given up, which is told, or because the history is lost, which operations tell.
+        // Those that return do so because the client has given up, which is told, or because the history is lost, which
+        // operations tell.
         let mut tasks = Tasks::new(end.clone());
         tasks.spawn("what asks how far the stream is", ticking);
         tasks.spawn("what follows the stream", follow::follow(shared.clone(), feed));
@@ -182,7 +193,9 @@ impl Store for NatsCoordinator {
 #[async_trait]
 impl Bus for NatsCoordinator {
     async fn publish(&self, topic: &str, payload: Bytes) -> Result<(), BusError> {
-        self.bus.publish(&self.shared.wire, &self.shared.names, topic, payload).await
+        self.bus
+            .publish(&self.shared.wire, &self.shared.names, topic, payload)
+            .await
     }
 
     async fn subscribe(&self, topics: &[&str]) -> Result<Box<dyn Subscription>, BusError> {

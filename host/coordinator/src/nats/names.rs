@@ -113,7 +113,8 @@ impl Subjects {
     }
 }
 
-/// `name` as one token of a subject. Of what keys and topics are made of only `.` means something to NATS, and `=` occurs in none.
+/// `name` as one token of a subject. Of what keys and topics are made of only `.` means something to NATS, and `=`
+/// occurs in none.
 fn token(name: &str) -> String {
     name.replace('.', "=")
 }
@@ -138,7 +139,10 @@ mod test {
             assert_eq!(names.topic_of(&names.topic(key)), Some(key.into()));
         }
         assert_eq!(subjects.place(&subjects.tick(255)), Some(Place::Tick));
-        assert_eq!(subjects.place(&subjects.part("0b", 7)), Some(Place::Part { id: "0b", number: 7 }));
+        assert_eq!(
+            subjects.place(&subjects.part("0b", 7)),
+            Some(Place::Part { id: "0b", number: 7 })
+        );
         assert_eq!(subjects.place("shardwright.prod-1.store.0af4.t.1"), None);
         assert_eq!(names.topic_of(&names.probe()), None);
     }

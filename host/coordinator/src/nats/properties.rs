@@ -1,4 +1,5 @@
-//! What must hold of whatever stands in the stream, for `tests/properties`: functions over bytes that somebody makes up.
+//! What must hold of whatever stands in the stream, for `tests/properties`: functions over bytes that somebody makes
+//! up.
 
 use super::api::{Ack, CallError, StreamConfig, StreamInfo, parse};
 use super::mirror::Mirror;
@@ -60,7 +61,12 @@ pub fn mirror(data: &[u8]) {
             assert_eq!(subjects.place(&subjects.key(key)), Some(Place::Key(key.clone())));
         }
         let payload = Bytes::copy_from_slice(bytes);
-        mirror.apply(sequence, u64::from(deed) << 56 >> (size & 63), place, Record::decode(&payload));
+        mirror.apply(
+            sequence,
+            u64::from(deed) << 56 >> (size & 63),
+            place,
+            Record::decode(&payload),
+        );
         assert_eq!(mirror.cursor(), sequence);
         if deed == u8::MAX {
             mirror.begin();
@@ -71,7 +77,10 @@ pub fn mirror(data: &[u8]) {
         let Ok(listing) = mirror.list("", Revision(since), Revision(sequence)) else {
             continue;
         };
-        assert!(listing.entries.windows(2).all(|pair| pair[0].0 < pair[1].0), "sorted, none twice");
+        assert!(
+            listing.entries.windows(2).all(|pair| pair[0].0 < pair[1].0),
+            "sorted, none twice"
+        );
         for (_, entry) in &listing.entries {
             assert!(entry.revision.0 > since && entry.revision.0 <= sequence);
             assert!(entry.written <= listing.now && entry.value.len() <= data.len());

@@ -59,7 +59,8 @@ impl Shared {
             Err(trouble) => return Err(Failed::Error(self.judge(trouble).await)),
         };
         let unknown = |why: String| Failed::Error(StoreError::Indeterminate(why));
-        let ack: Ack = serde_json::from_slice(&answer.payload).map_err(|error| unknown(format!("the answer is none: {error}")))?;
+        let ack: Ack =
+            serde_json::from_slice(&answer.payload).map_err(|error| unknown(format!("the answer is none: {error}")))?;
         match ack.error {
             None if ack.seq > highest => Ok(ack.seq),
             None if ack.seq == 0 => Err(unknown("the answer names no sequence".into())),
@@ -91,16 +92,17 @@ impl Shared {
 
 /// What a refusal by the stream means to a write.
 ///
-/// "Nothing was written" may only be said of what a server finds before it proposes the message to the others that keep the stream, or what all
-/// of them find alike: what the leader finds when it comes to store the message holds for the leader alone, while the others do store it. So
-/// every code that is not here leaves the outcome open, and whoever wrote reads back:
+/// "Nothing was written" may only be said of what a server finds before it proposes the message to the others that keep
+/// the stream, or what all of them find alike: what the leader finds when it comes to store the message holds for the
+/// leader alone, while the others do store it. So every code that is not here leaves the outcome open, and whoever
+/// wrote reads back:
 ///
 /// - 10023, no room on the server: up to nats-server 2.12 looked at both before proposing and when storing.
-/// - 10002, no room in the account: nats-server 2.9 stores the message, then looks, and removes it again, at the leader alone; with it the former
-///   message of the subject is gone.
+/// - 10002, no room in the account: nats-server 2.9 stores the message, then looks, and removes it again, at the leader
+///   alone; with it the former message of the subject is gone.
 /// - 10047 and 10028 are about making streams; nothing is known of them here.
-/// - 10063, another sequence than the one proposed; 10077, the store failed; 10054 and 10109, limits of the stream and sealing, which are
-///   looked at when storing, too: all of them at the leader alone.
+/// - 10063, another sequence than the one proposed; 10077, the store failed; 10054 and 10109, limits of the stream and
+///   sealing, which are looked at when storing, too: all of them at the leader alone.
 fn refused(error: &ApiError) -> Failed {
     match error.err_code {
         // Looked at before proposing, or by all alike, since they have the same messages before this one.
@@ -128,7 +130,10 @@ mod test {
         for code in [10071, 10164] {
             assert!(matches!(refused(&error(code)), Failed::Guard), "{code}");
         }
-        assert!(matches!(refused(&error(10163)), Failed::Error(StoreError::Unavailable(_))));
+        assert!(matches!(
+            refused(&error(10163)),
+            Failed::Error(StoreError::Unavailable(_))
+        ));
         for code in (0..=u16::MAX).filter(|code| ![10071, 10164, 10163].contains(code)) {
             let meaning = refused(&error(code));
             assert!(

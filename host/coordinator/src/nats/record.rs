@@ -16,7 +16,8 @@ pub(super) const OVERHEAD: usize = 10;
 /// A message of the stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Record {
-    /// The backend's time as its writer knew it. The message is at least as young, whatever the clock of a new leader says.
+    /// The backend's time as its writer knew it. The message is at least as young, whatever the clock of a new leader
+    /// says.
     pub(super) known: u64,
     pub(super) body: Body,
 }
@@ -108,7 +109,10 @@ mod test {
             (Body::Value(value.clone()), b"\x01\x01\0\0\0\0\0\0\x01\x02v"),
             (Body::Deleted, b"\x01\x02\0\0\0\0\0\0\x01\x02"),
             (
-                Body::Head { parts: 3, id: "0a".into() },
+                Body::Head {
+                    parts: 3,
+                    id: "0a".into(),
+                },
                 b"\x01\x03\0\0\0\0\0\0\x01\x02\0\0\0\x030a",
             ),
             (Body::Part(value), b"\x01\x04\0\0\0\0\0\0\x01\x02v"),

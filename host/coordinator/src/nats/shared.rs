@@ -49,7 +49,8 @@ impl Shared {
         }
     }
 
-    /// Finds out what the servers that keep the stream now are like: how exclusive writes must be guarded, and whether their clocks agree.
+    /// Finds out what the servers that keep the stream now are like: how exclusive writes must be guarded, and whether
+    /// their clocks agree.
     pub(super) async fn look_at_servers(&self, info: &StreamInfo) {
         if info.config.num_replicas == 1 {
             return self.by_subject.store(true, Ordering::Relaxed);
@@ -72,7 +73,10 @@ impl Shared {
     pub(super) fn sweep_is_due(&self, every: u64) -> bool {
         let (now, last) = (clock::boottime(), self.swept.load(Ordering::Relaxed));
         let due = last == 0 || now.saturating_sub(last) > every;
-        due && self.swept.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        due && self
+            .swept
+            .compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok()
     }
 
     /// Whether writes are guarded by the last sequence of their subject, or else by that of the whole stream.

@@ -41,7 +41,8 @@ impl Store {
         }
     }
 
-    /// Waits until the mirror has all that was acknowledged before, and returns the revision up to which it misses nothing.
+    /// Waits until the mirror has all that was acknowledged before, and returns the revision up to which it misses
+    /// nothing.
     pub(super) async fn catch_up(&self) -> Result<Revision, StoreError<Bytes>> {
         let shared = &self.shared;
         shared.mirror.check()?;
@@ -96,7 +97,12 @@ impl Store {
 
     pub(super) async fn put(&self, key: &str, value: Bytes, expected: Expected) -> Result<Written, StoreError<Bytes>> {
         limits::check_stored(value.len())?;
-        let room = self.shared.wire.client.max_payload().saturating_sub(HEADER_ROOM + OVERHEAD);
+        let room = self
+            .shared
+            .wire
+            .client
+            .max_payload()
+            .saturating_sub(HEADER_ROOM + OVERHEAD);
         if value.len() <= room {
             return self.write(key, Body::Value(value), expected).await;
         }
@@ -127,7 +133,11 @@ impl Store {
                 known: self.shared.mirror.now().0,
                 body: Body::Part(value.slice_ref(part)),
             };
-            match self.shared.publish(self.shared.subjects.part(&id, count), None, &record).await {
+            match self
+                .shared
+                .publish(self.shared.subjects.part(&id, count), None, &record)
+                .await
+            {
                 Ok(message) => messages.push(message),
                 Err(failed) => {
                     self.remove(messages).await;
@@ -146,7 +156,13 @@ impl Store {
     /// Tidies up. What cannot be removed now is swept later.
     async fn remove(&self, messages: Vec<u64>) {
         for message in messages {
-            if self.shared.wire.delete_message(&self.shared.names.stream, message).await.is_err() {
+            if self
+                .shared
+                .wire
+                .delete_message(&self.shared.names.stream, message)
+                .await
+                .is_err()
+            {
                 return;
             }
         }
@@ -160,14 +176,19 @@ impl Store {
             None
         } else {
             let late = |_| StoreError::Unavailable("other writes of this node take too long".into());
-            Some(tokio::time::timeout(shared.wire.timeout, self.turn.lock()).await.map_err(late)?)
+            Some(
+                tokio::time::timeout(shared.wire.timeout, self.turn.lock())
+                    .await
+                    .map_err(late)?,
+            )
         };
         let mut guess = shared.mirror.guess(key);
         let mut certain = false;
         // The deletion that was there when a guard failed: it may have been tidied up.
         let mut swept = None;
         for attempt in 0..TRIES {
-            // A mirror that knows nothing has nothing to go by: 0 for the whole stream is no expectation to an old server.
+            // A mirror that knows nothing has nothing to go by: 0 for the whole stream is no expectation to an old
+            // server.
             if guess.cursor == 0 || !holds(expected, guess.slot.as_ref()) {
                 if certain {
                     return Err(conflict(guess.slot));
@@ -192,14 +213,19 @@ impl Store {
                 Err(Failed::Error(error)) => return Err(error),
                 Err(Failed::Guard) => {}
             }
-            swept = guess.slot.filter(|slot| slot.content == Content::Deleted).map(|slot| slot.revision);
+            swept = guess
+                .slot
+                .filter(|slot| slot.content == Content::Deleted)
+                .map(|slot| slot.revision);
             if attempt > 0 {
                 tokio::time::sleep(pause(attempt)).await;
             }
             self.catch_up().await?;
             (guess, certain) = (shared.mirror.guess(key), true);
         }
-        Err(StoreError::Unavailable(format!("others wrote first {TRIES} times; try again")))
+        Err(StoreError::Unavailable(format!(
+            "others wrote first {TRIES} times; try again"
+        )))
     }
 
     /// Waits until the mirror has the write, which was acknowledged, and tidies up after what it replaced.
@@ -209,7 +235,11 @@ impl Store {
             Ok(Ok(arrival)) => arrival.time,
             Ok(Err(error @ StoreError::HistoryLost(_))) => return Err(error),
             Ok(Err(error)) => return Err(StoreError::Indeterminate(error.to_string())),
-            Err(_) => return Err(StoreError::Indeterminate(format!("stored, but not seen within {limit:?}"))),
+            Err(_) => {
+                return Err(StoreError::Indeterminate(format!(
+                    "stored, but not seen within {limit:?}"
+                )));
+            }
         };
         let waste = self.shared.mirror.waste_of(revision);
         if !waste.is_empty() {

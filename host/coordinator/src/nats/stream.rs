@@ -1,4 +1,5 @@
-//! The stream that holds the store of a namespace: made if it is missing, and refused if it is set up otherwise than it must be.
+//! The stream that holds the store of a namespace: made if it is missing, and refused if it is set up otherwise than it
+//! must be.
 
 use super::api::{ApiError, CallError, StreamConfig, StreamInfo};
 use super::names::Names;
@@ -11,7 +12,8 @@ pub(super) fn wanted(names: &Names, history: &str, replicas: u8) -> StreamConfig
         name: names.stream.clone(),
         description: Some("A store of Shardwright: do not write, edit or purge it".into()),
         subjects: vec![names.stream_subjects(history)],
-        // A full store refuses new messages; it never drops old ones, except that of each subject only the last one stays.
+        // A full store refuses new messages; it never drops old ones, except that of each subject only the last one
+        // stays.
         discard: "new".into(),
         max_msgs_per_subject: 1,
         num_replicas: replicas,
@@ -68,7 +70,12 @@ pub(super) fn flaw(found: &StreamConfig, wanted: &StreamConfig) -> Option<String
 ///
 /// # Errors
 /// Everything that [`BrokerError`] can say.
-pub(super) async fn open(wire: &Wire, names: &Names, replicas: u8, location: &str) -> Result<(StreamInfo, String), BrokerError> {
+pub(super) async fn open(
+    wire: &Wire,
+    names: &Names,
+    replicas: u8,
+    location: &str,
+) -> Result<(StreamInfo, String), BrokerError> {
     let stream = &names.stream;
     let failed = |error: &CallError| explain(error, wire, names, replicas, location);
     let info = match wire.stream_info(stream).await {
@@ -79,7 +86,12 @@ pub(super) async fn open(wire: &Wire, names: &Names, replicas: u8, location: &st
                 // Somebody else was faster.
                 Err(CallError::Refused(error)) if error.err_code == ApiError::NAME_IN_USE => {}
                 Err(error) => return Err(failed(&error)),
-                Ok(_) => tracing::info!(coordinator = location, stream, replicas, "made the stream for the store"),
+                Ok(_) => tracing::info!(
+                    coordinator = location,
+                    stream,
+                    replicas,
+                    "made the stream for the store"
+                ),
             }
             // Read back: an older server ignores what it does not know.
             wire.stream_info(stream).await.map_err(|error| failed(&error))?
@@ -95,7 +107,8 @@ pub(super) async fn open(wire: &Wire, names: &Names, replicas: u8, location: &st
     let unsafe_because = |why: String| BrokerError::Unsafe {
         location: location.into(),
         why: format!(
-            "the stream {stream}: {why}. Set it back with `nats stream edit {stream}`, or, if its content is not needed, remove the stream"
+            "the stream {stream}: {why}. Set it back with `nats stream edit {stream}`, or, if its content is not \
+             needed, remove the stream"
         ),
     };
     let Some(history) = history else {
@@ -118,13 +131,16 @@ pub(super) fn explain(error: &CallError, wire: &Wire, names: &Names, replicas: u
         CallError::Wire(Trouble::Denied(why) | Trouble::Deaf(why)) => BrokerError::Denied {
             location,
             why: format!(
-                "{why}: the user needs publish on \"$JS.API.>\" and \"shardwright.>\", and subscribe on \"_INBOX.>\" and \"shardwright.>\" (docs/nats.md has the exact list)"
+                "{why}: the user needs publish on \"$JS.API.>\" and \"shardwright.>\", and subscribe on \"_INBOX.>\" \
+                 and \"shardwright.>\" (docs/nats.md has the exact list)"
             ),
         },
         // It is on here, or may be on a server that this one has yet to find.
         CallError::Wire(Trouble::Nobody) if info.jetstream || info.cluster.is_some() => BrokerError::Unreachable {
             location,
-            why: "nobody answers for JetStream; if it is on at no server of the cluster, add a section `jetstream { store_dir: … }` to their configuration".into(),
+            why: "nobody answers for JetStream; if it is on at no server of the cluster, add a section `jetstream { \
+                  store_dir: … }` to their configuration"
+                .into(),
         },
         CallError::Wire(Trouble::Nobody) => BrokerError::Unsafe {
             location,
@@ -132,11 +148,16 @@ pub(super) fn explain(error: &CallError, wire: &Wire, names: &Names, replicas: u
         },
         CallError::Refused(error) if ApiError::NOT_ENABLED.contains(&error.err_code) => BrokerError::Unsafe {
             location,
-            why: format!("JetStream is off for this account ({error}): turn it on with `jetstream: enabled` in the account"),
+            why: format!(
+                "JetStream is off for this account ({error}): turn it on with `jetstream: enabled` in the account"
+            ),
         },
         CallError::Refused(error) if error.err_code == 10074 => BrokerError::Unsafe {
             location,
-            why: format!("replicas = {replicas} needs a cluster of that many servers ({error}): set replicas = 1, or use a cluster"),
+            why: format!(
+                "replicas = {replicas} needs a cluster of that many servers ({error}): set replicas = 1, or use a \
+                 cluster"
+            ),
         },
         CallError::Refused(error) if error.err_code == 10065 => BrokerError::Unsafe {
             location,
@@ -145,10 +166,12 @@ pub(super) fn explain(error: &CallError, wire: &Wire, names: &Names, replicas: u
                 names.stream
             ),
         },
-        CallError::Refused(error) if error.code < 500 && !ApiError::PASSING.contains(&error.err_code) => BrokerError::Denied {
-            location,
-            why: error.to_string(),
-        },
+        CallError::Refused(error) if error.code < 500 && !ApiError::PASSING.contains(&error.err_code) => {
+            BrokerError::Denied {
+                location,
+                why: error.to_string(),
+            }
+        }
         other => BrokerError::Unreachable {
             location,
             why: other.to_string(),

@@ -1,7 +1,8 @@
-//! Tidying up: what has been of no use for a day is removed from the stream, so that it does not grow with every key that ever was.
+//! Tidying up: what has been of no use for a day is removed from the stream, so that it does not grow with every key
+//! that ever was.
 //!
-//! A deletion must stay until every mirror has seen it. A mirror counts as whole for an hour after it was proven to be; after that it is built
-//! again from nothing. So a day is long enough.
+//! A deletion must stay until every mirror has seen it. A mirror counts as whole for an hour after it was proven to be;
+//! after that it is built again from nothing. So a day is long enough.
 
 use super::api::CallError;
 use super::shared::Shared;
@@ -108,12 +109,18 @@ mod test {
         assert!(one.shared.mirror.useless(StoreTime(u64::MAX)).is_empty());
         // The other still believes in the deletion that was removed.
         let again = two.put("gone", value.clone(), Expected::Absent).await.expect("written");
-        assert_eq!(one.get("gone").await.expect("read").entry.expect("there").revision, again.revision);
+        assert_eq!(
+            one.get("gone").await.expect("read").entry.expect("there").revision,
+            again.revision
+        );
         let fresh = open().await;
         assert!(fresh.shared.mirror.useless(StoreTime(u64::MAX)).is_empty());
         assert!(fresh.get("kept").await.expect("read").entry.is_some());
         sweep(Arc::downgrade(&two.shared), StoreTime(u64::MAX)).await;
-        assert!(two.get("gone").await.expect("read").entry.is_some(), "a value was swept");
+        assert!(
+            two.get("gone").await.expect("read").entry.is_some(),
+            "a value was swept"
+        );
         fresh.erase().await.expect("erased");
     }
 }

@@ -1,8 +1,8 @@
 //! How a reader learns how far the stream is: it writes a message that says nothing, and takes its place in the stream.
 //!
-//! Only the leader can give it a place, and only with a majority behind it: a leader that was deposed without knowing cannot. So whoever then
-//! waits for the mirror to be as far has seen all that was acknowledged before. The server's time of the message tells its clock.
-//! Those who ask while a tick is under way share the next one.
+//! Only the leader can give it a place, and only with a majority behind it: a leader that was deposed without knowing
+//! cannot. So whoever then waits for the mirror to be as far has seen all that was acknowledged before. The server's
+//! time of the message tells its clock. Those who ask while a tick is under way share the next one.
 
 use super::record::{Body, Record};
 use super::shared::Shared;

@@ -28,8 +28,10 @@ pub(super) fn configure(tls: &Tls) -> Result<ClientConfig, BrokerError> {
     let Some((certificate, key)) = &tls.identity else {
         return Ok(builder.with_no_client_auth());
     };
-    let chain = certificates(certificate.load("tls.certificate")?.expose()).map_err(|error| invalid("tls.certificate", &error))?;
-    let key = PrivateKeyDer::from_pem_slice(key.load("tls.key")?.expose().as_bytes()).map_err(|error| invalid("tls.key", &error))?;
+    let chain = certificates(certificate.load("tls.certificate")?.expose())
+        .map_err(|error| invalid("tls.certificate", &error))?;
+    let key = PrivateKeyDer::from_pem_slice(key.load("tls.key")?.expose().as_bytes())
+        .map_err(|error| invalid("tls.key", &error))?;
     builder
         .with_client_auth_cert(chain, key)
         .map_err(|error| invalid("tls.certificate and tls.key", &error))
@@ -54,7 +56,9 @@ fn roots(tls: &Tls) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), Bro
     let invalid = |why: String| BrokerError::Invalid(format!("tls.ca: {why}"));
     let found = certificates(ca.load("tls.ca")?.expose()).map_err(invalid)?;
     for certificate in &found {
-        roots.add(certificate.clone()).map_err(|error| invalid(error.to_string()))?;
+        roots
+            .add(certificate.clone())
+            .map_err(|error| invalid(error.to_string()))?;
     }
     Ok((roots, found))
 }
@@ -79,12 +83,13 @@ pub(super) fn explain(error: &(dyn std::error::Error + 'static)) -> Option<Strin
 fn meaning(error: &Error) -> String {
     let remedy = match error {
         Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
-            "the server's certificate is not from an authority that is trusted: set tls.ca to the authority that issued it"
+            "the server's certificate is not from an authority that is trusted: set tls.ca to the authority that \
+             issued it"
         }
         Error::InvalidCertificate(error) if is_authority(error) => NOT_PINNED,
-        Error::InvalidCertificate(CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }) => {
-            "the server's certificate is for another name: use that name in the address, or set tls.server-name to it"
-        }
+        Error::InvalidCertificate(
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+        ) => "the server's certificate is for another name: use that name in the address, or set tls.server-name to it",
         Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
             "the server's certificate has expired: renew it"
         }
@@ -97,7 +102,8 @@ fn meaning(error: &Error) -> String {
             | AlertDescription::AccessDenied
             | AlertDescription::CertificateExpired,
         ) => {
-            "the server does not accept the client certificate, or misses it: set tls.certificate and tls.key to one that its authority issued"
+            "the server does not accept the client certificate, or misses it: set tls.certificate and tls.key to one \
+             that its authority issued"
         }
         Error::InvalidMessage(_) => "the server does not speak TLS: turn it on there, or use nats:// without tls",
         _ => return error.to_string(),

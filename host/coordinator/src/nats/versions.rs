@@ -1,8 +1,9 @@
 //! Which servers keep the stream, what they say of themselves, and whether all of them are new enough.
 //!
-//! Before nats-server 2.9.21 the leader of a replicated stream only looks at the last sequence of a subject before it proposes a message:
-//! two writers that expect the same one may both succeed (nats-server#4320). The last sequence of the whole stream is checked properly by
-//! all of them. Since any of the servers may lead, all must be known to be new enough.
+//! Before nats-server 2.9.21 the leader of a replicated stream only looks at the last sequence of a subject before it
+//! proposes a message: two writers that expect the same one may both succeed (nats-server#4320). The last sequence of
+//! the whole stream is checked properly by all of them. Since any of the servers may lead, all must be known to be new
+//! enough.
 
 use super::api::StreamInfo;
 use super::clocks::{self, Ahead};
@@ -15,7 +16,8 @@ use std::time::Duration;
 
 /// The first version that checks it atomically.
 const ATOMIC: [u32; 3] = [2, 9, 21];
-/// What every server of a cluster answers to any user, with its name and version; the connections that it lists are not wanted.
+/// What every server of a cluster answers to any user, with its name and version; the connections that it lists are not
+/// wanted.
 pub(super) const QUESTION: &str = "$SYS.REQ.ACCOUNT.PING.CONNZ";
 const REQUEST: &[u8] = br#"{"limit":1}"#;
 /// How long to wait for the servers of a cluster to say what they are.
@@ -110,7 +112,9 @@ async fn of_servers(wire: &Wire, wanted: &[&str]) -> HashMap<String, Told> {
 /// Whether `version` is one that checks the last sequence of a subject atomically.
 pub(super) fn is_atomic(version: &str) -> bool {
     // 2.9.21-beta.1 comes before 2.9.21; it is not worth telling them apart more finely.
-    let (numbers, preview) = version.split_once('-').map_or((version, false), |(numbers, _)| (numbers, true));
+    let (numbers, preview) = version
+        .split_once('-')
+        .map_or((version, false), |(numbers, _)| (numbers, true));
     let mut parts = numbers.split('.').map_while(|part| part.parse::<u32>().ok());
     let found = [parts.next(), parts.next(), parts.next()].map(|part| part.unwrap_or(0));
     found > ATOMIC || (found == ATOMIC && !preview)

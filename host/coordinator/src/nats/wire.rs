@@ -27,8 +27,8 @@ enum Connection {
 /// What the library tells of the connection.
 pub(super) struct Signals {
     link: Link,
-    /// Grows before each attempt to connect, on the task that reads from the connection: what is received by somebody who still sees the
-    /// same number was received on the same connection.
+    /// Grows before each attempt to connect, on the task that reads from the connection: what is received by somebody
+    /// who still sees the same number was received on the same connection.
     epoch: watch::Sender<u64>,
     /// The last complaint of the server.
     complaint: watch::Sender<String>,
@@ -82,7 +82,9 @@ impl Signals {
     fn give_up(&self) {
         self.state.send_replace(Connection::GivenUp);
         self.end.because(match self.limit {
-            Some(limit) => format!("no server could be connected to in {limit} attempts in a row: max-reconnects is reached"),
+            Some(limit) => {
+                format!("no server could be connected to in {limit} attempts in a row: max-reconnects is reached")
+            }
             None => "the task that connects to the server has ended; this is a bug".into(),
         });
     }
@@ -140,7 +142,11 @@ pub(super) struct Wire {
 impl Wire {
     pub(super) fn new(client: Client, signals: std::sync::Arc<Signals>, timeout: Duration) -> Self {
         signals.opened.store(true, Ordering::Relaxed);
-        Self { client, signals, timeout }
+        Self {
+            client,
+            signals,
+            timeout,
+        }
     }
 
     /// Changes whenever the connection is lost.
@@ -178,12 +184,17 @@ impl Wire {
     ///
     /// # Errors
     /// [`Trouble`], within the time-out.
-    pub(super) async fn request(&self, subject: &str, headers: Option<HeaderMap>, payload: Bytes) -> Result<Message, Trouble> {
+    pub(super) async fn request(
+        &self,
+        subject: &str,
+        headers: Option<HeaderMap>,
+        payload: Bytes,
+    ) -> Result<Message, Trouble> {
         self.ask(subject, headers, payload, self.timeout).await
     }
 
-    /// Sends a request that may be done more than once, again and again until there is an answer: whoever should give it may have been about
-    /// to hand over to another server.
+    /// Sends a request that may be done more than once, again and again until there is an answer: whoever should give
+    /// it may have been about to hand over to another server.
     ///
     /// # Errors
     /// [`Trouble`], within the time-out.
@@ -198,7 +209,13 @@ impl Wire {
         }
     }
 
-    async fn ask(&self, subject: &str, headers: Option<HeaderMap>, payload: Bytes, limit: Duration) -> Result<Message, Trouble> {
+    async fn ask(
+        &self,
+        subject: &str,
+        headers: Option<HeaderMap>,
+        payload: Bytes,
+        limit: Duration,
+    ) -> Result<Message, Trouble> {
         let (mut epoch, mut complaint) = (self.signals.epoch.subscribe(), self.signals.complaint.subscribe());
         // What would wait for the connection to come back might be done long after it was given up.
         if !self.is_connected() {
@@ -242,7 +259,8 @@ fn complaint_about(text: &str, subject: &str) -> Option<Trouble> {
     if text.contains("Subscription to \"_INBOX") {
         return Some(Trouble::Deaf(text.to_owned()));
     }
-    text.contains(&format!("\"{subject}\"")).then(|| Trouble::Denied(text.to_owned()))
+    text.contains(&format!("\"{subject}\""))
+        .then(|| Trouble::Denied(text.to_owned()))
 }
 
 #[cfg(test)]

@@ -68,7 +68,9 @@ impl Addresses {
                 return invalid(why.into());
             }
             if options.tls.is_some() {
-                return invalid("there is no TLS over a unix socket, which never leaves this machine: leave tls out".into());
+                return invalid(
+                    "there is no TLS over a unix socket, which never leaves this machine: leave tls out".into(),
+                );
             }
         }
         if options.topology == RedisTopology::Cluster && login.db() != 0 {
@@ -86,7 +88,12 @@ impl Addresses {
 
     /// Where that is, without secrets.
     pub(super) fn location(&self, topology: &RedisTopology) -> String {
-        let servers = self.servers.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        let servers = self
+            .servers
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(",");
         let tls = if self.tls { "rediss" } else { "redis" };
         match topology {
             RedisTopology::Single if matches!(self.servers[..], [Server::Socket(_), ..]) => match self.login.db() {
@@ -114,7 +121,9 @@ pub(super) fn login(user: Option<&str>, password: Option<&Password>) -> RedisCon
 }
 
 fn prepare(login: RedisConnectionInfo) -> RedisConnectionInfo {
-    login.set_protocol(redis::ProtocolVersion::RESP3).set_skip_set_lib_name()
+    login
+        .set_protocol(redis::ProtocolVersion::RESP3)
+        .set_skip_set_lib_name()
 }
 
 /// The server, whether by TLS, and the login. The error says what is wrong without repeating any of it.
@@ -148,7 +157,8 @@ fn parse(url: &str) -> Result<(Server, bool, RedisConnectionInfo), String> {
 fn escaping(rest: &str) -> &'static str {
     let (login, end) = (rest.rfind('@'), rest.find(['/', '?', '#']));
     if login.zip(end).is_some_and(|(login, end)| end < login) {
-        ", perhaps because of its password: write / as %2F, ? as %3F, # as %23, @ as %40 and % as %25 there, or give it as `password` instead"
+        ", perhaps because of its password: write / as %2F, ? as %3F, # as %23, @ as %40 and % as %25 there, or give \
+         it as `password` instead"
     } else {
         ""
     }
@@ -185,7 +195,8 @@ mod test {
 
     #[test]
     fn an_address_names_server_user_and_database() {
-        let addresses = Addresses::of(&options(&["rediss://alice:s%40cret@[::1]:7000/3"])).unwrap_or_else(|e| panic!("{e}"));
+        let addresses =
+            Addresses::of(&options(&["rediss://alice:s%40cret@[::1]:7000/3"])).unwrap_or_else(|e| panic!("{e}"));
         assert_eq!(addresses.servers[0].to_string(), "[::1]:7000");
         assert!(addresses.tls);
         assert_eq!(addresses.login.username(), Some("alice"));
@@ -200,14 +211,20 @@ mod test {
         assert_eq!(addresses.servers, [Server::Socket("/run/redis/redis.sock".into())]);
         assert_eq!((addresses.login.username(), addresses.login.db()), (Some("alice"), 3));
         assert_eq!(addresses.login.password(), Some("s@cret"));
-        assert_eq!(addresses.location(&RedisTopology::Single), "unix:///run/redis/redis.sock?db=3");
+        assert_eq!(
+            addresses.location(&RedisTopology::Single),
+            "unix:///run/redis/redis.sock?db=3"
+        );
 
         let mut cluster = options(&[url]);
         cluster.topology = RedisTopology::Cluster;
         let mut secured = options(&[url]);
         secured.tls = Some(crate::broker::Tls::default());
         for (options, part) in [(cluster, "redis-type single"), (secured, "leave tls out")] {
-            let error = Addresses::of(&options).err().map(|error| error.to_string()).unwrap_or_default();
+            let error = Addresses::of(&options)
+                .err()
+                .map(|error| error.to_string())
+                .unwrap_or_default();
             assert!(error.contains(part), "{error:?}");
         }
     }

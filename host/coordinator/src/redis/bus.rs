@@ -100,7 +100,9 @@ impl Push for Shared {
                     return Ok(());
                 };
                 let message = Bytes::from(message);
-                let Some((topic, end)) = decode(&message) else { return Ok(()) };
+                let Some((topic, end)) = decode(&message) else {
+                    return Ok(());
+                };
                 let payload = message.slice(end..);
                 self.lock().each(|queue| queue.enter(topic, &payload));
                 self.came.store(true, Ordering::Relaxed);
@@ -136,7 +138,11 @@ impl Ear {
 
     /// Another ear, for the channel called `what` beside this one.
     pub(super) fn beside(&self, what: &str) -> Self {
-        let Channel { name, sharded, location } = &*self.channel;
+        let Channel {
+            name,
+            sharded,
+            location,
+        } = &*self.channel;
         let channel = Channel {
             name: format!("{}{what}", name.trim_end_matches("bus")),
             sharded: *sharded,
@@ -185,7 +191,12 @@ impl Ear {
 }
 
 /// A connection on which the server has confirmed the subscription.
-async fn connect(route: &Route, shared: Arc<Shared>, channel: &Channel, deadline: Instant) -> Result<Wire, BrokerError> {
+async fn connect(
+    route: &Route,
+    shared: Arc<Shared>,
+    channel: &Channel,
+    deadline: Instant,
+) -> Result<Wire, BrokerError> {
     let wire = route.connect(Some(shared)).await?;
     let subscribe = if channel.sharded { "SSUBSCRIBE" } else { "SUBSCRIBE" };
     let location = wire.server().to_string();
@@ -205,7 +216,13 @@ async fn connect(route: &Route, shared: Arc<Shared>, channel: &Channel, deadline
 }
 
 /// Publishes on `line` to `channel`.
-pub(super) async fn publish(line: &Line, channel: &Channel, topic: &str, payload: &[u8], deadline: Instant) -> Result<(), BusError> {
+pub(super) async fn publish(
+    line: &Line,
+    channel: &Channel,
+    topic: &str,
+    payload: &[u8],
+    deadline: Instant,
+) -> Result<(), BusError> {
     limits::check_topic(topic)?;
     limits::check_sent(payload.len())?;
     let command = publication(channel, topic, payload);
@@ -247,7 +264,14 @@ mod test {
 
     #[test]
     fn what_is_no_message_of_ours_is_none() {
-        for foreign in [&b""[..], b"\x01\0", b"\x02\0\x01a", b"\x01\0\x05abc", b"\x01\0\x01\xff", b"hello"] {
+        for foreign in [
+            &b""[..],
+            b"\x01\0",
+            b"\x02\0\x01a",
+            b"\x01\0\x05abc",
+            b"\x01\0\x01\xff",
+            b"hello",
+        ] {
             assert_eq!(decode(foreign), None, "{foreign:?}");
         }
     }

@@ -87,7 +87,9 @@ async fn info(wire: &Wire, section: &str, timeout: Duration) -> Result<HashMap<S
     let answer = ask(wire, cmd("INFO").arg(section), timeout).await?;
     let lines = text(&answer).unwrap_or_default();
     let pairs = lines.lines().filter_map(|line| line.split_once(':'));
-    Ok(pairs.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect())
+    Ok(pairs
+        .map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
+        .collect())
 }
 
 /// A setting, if it may be read.
@@ -104,7 +106,9 @@ async fn setting(wire: &Wire, name: &str, timeout: Duration) -> Result<String, P
 /// What is looked at when a coordinator is opened, too.
 pub(super) async fn settings(wire: &Wire, min_replicas: u32, timeout: Duration) -> Vec<Finding> {
     vec![
-        eviction(wire, timeout).await.unwrap_or_else(|problem| unread("eviction", problem)),
+        eviction(wire, timeout)
+            .await
+            .unwrap_or_else(|problem| unread("eviction", problem)),
         persistence(wire, timeout)
             .await
             .unwrap_or_else(|problem| unread("persistence", problem)),
@@ -152,7 +156,8 @@ async fn persistence(wire: &Wire, timeout: Duration) -> Result<Finding, Problem>
     if state.get("aof_enabled").is_none_or(|on| on != "1") {
         return Ok(Finding::warning(
             "persistence",
-            "appendonly no: after a restart of the server the data of up to minutes, or all, is gone, and the cluster waits out a grace period",
+            "appendonly no: after a restart of the server the data of up to minutes, or all, is gone, and the cluster \
+             waits out a grace period",
             "set appendonly yes and appendfsync everysec, or always to lose nothing",
         ));
     }
@@ -164,7 +169,9 @@ async fn persistence(wire: &Wire, timeout: Duration) -> Result<Finding, Problem>
         ),
         Ok(fsync) => Finding::warning(
             "persistence",
-            format!("appendonly yes, appendfsync {fsync}: a crash of the machine loses what the system had not written yet"),
+            format!(
+                "appendonly yes, appendfsync {fsync}: a crash of the machine loses what the system had not written yet"
+            ),
             "set appendfsync everysec, or always to lose nothing",
         ),
         Err(problem) => Finding::good(
@@ -176,13 +183,19 @@ async fn persistence(wire: &Wire, timeout: Duration) -> Result<Finding, Problem>
 
 async fn replicas(wire: &Wire, min_replicas: u32, timeout: Duration) -> Result<Finding, Problem> {
     let state = info(wire, "replication", timeout).await?;
-    let count: u32 = state.get("connected_slaves").and_then(|count| count.parse().ok()).unwrap_or(0);
+    let count: u32 = state
+        .get("connected_slaves")
+        .and_then(|count| count.parse().ok())
+        .unwrap_or(0);
     let detail = format!("{count} connected, min-replicas {min_replicas}");
     Ok(if count < min_replicas {
         let remedy = "start or reconnect replicas, or lower min-replicas: until then no write is acknowledged";
         Finding::bad("replicas", detail, remedy)
     } else if 2 * min_replicas < count {
-        let remedy = format!("set min-replicas to {} or more: at least half of the replicas", count.div_ceil(2));
+        let remedy = format!(
+            "set min-replicas to {} or more: at least half of the replicas",
+            count.div_ceil(2)
+        );
         Finding::warning(
             "replicas",
             format!("{detail}: after a failover acknowledged writes may be missing, which is noticed"),
@@ -206,7 +219,11 @@ pub(super) async fn examine(coordinator: &RedisCoordinator) -> Vec<Finding> {
             )];
         }
     };
-    let mut findings = vec![version(&wire, timeout).await.unwrap_or_else(|problem| unread("version", problem))];
+    let mut findings = vec![
+        version(&wire, timeout)
+            .await
+            .unwrap_or_else(|problem| unread("version", problem)),
+    ];
     findings.extend(settings(&wire, coordinator.min_replicas, timeout).await);
     findings.push(
         clock_difference(&wire, timeout)
@@ -223,7 +240,11 @@ async fn version(wire: &Wire, timeout: Duration) -> Result<Finding, Problem> {
     let state = info(wire, "replication", timeout).await?;
     let read = |from: &HashMap<String, String>, name: &str| from.get(name).cloned().unwrap_or_else(|| "unknown".into());
     let mode = read(&server, "redis_mode");
-    let detail = format!("Redis {} ({mode}), {}", read(&server, "redis_version"), read(&state, "role"));
+    let detail = format!(
+        "Redis {} ({mode}), {}",
+        read(&server, "redis_version"),
+        read(&state, "role")
+    );
     Ok(Finding::good(
         "version",
         format!("{detail}; compare-and-set is one script, atomic in every version"),
@@ -277,7 +298,11 @@ async fn store_trip(coordinator: &RedisCoordinator) -> Finding {
 async fn bus_trip(coordinator: &RedisCoordinator) -> Finding {
     match measure_bus(coordinator).await {
         Ok(times) => trips("bus", times),
-        Err(error) => Finding::bad("bus", error.to_string(), "see the error; publish and subscribe must be permitted"),
+        Err(error) => Finding::bad(
+            "bus",
+            error.to_string(),
+            "see the error; publish and subscribe must be permitted",
+        ),
     }
 }
 
@@ -287,9 +312,18 @@ async fn measure_bus(coordinator: &RedisCoordinator) -> Result<Vec<Duration>, Bu
     let mut times = Vec::new();
     for _ in 0..TRIPS {
         let begun = Instant::now();
-        bus::publish(&coordinator.space.main, &ear.channel, "echo", b"", coordinator.deadline()).await?;
+        bus::publish(
+            &coordinator.space.main,
+            &ear.channel,
+            "echo",
+            b"",
+            coordinator.deadline(),
+        )
+        .await?;
         let late = |_| BusError::Unavailable("a message that was published did not arrive".into());
-        timeout_at(coordinator.deadline(), subscription.next(1)).await.map_err(late)??;
+        timeout_at(coordinator.deadline(), subscription.next(1))
+            .await
+            .map_err(late)??;
         times.push(begun.elapsed());
     }
     Ok(times)

@@ -16,7 +16,8 @@ const LASTING: Duration = Duration::from_secs(5);
 const PROBE: Duration = Duration::from_secs(5);
 
 /// Makes a connection.
-pub(super) type Connect = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<Wire, BrokerError>> + Send>> + Send + Sync>;
+pub(super) type Connect =
+    Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<Wire, BrokerError>> + Send>> + Send + Sync>;
 
 /// Keeps one connection up. Ends, and closes it, when dropped.
 pub(super) struct Line {
@@ -81,7 +82,11 @@ impl Line {
 }
 
 async fn keep(mut first: Option<Wire>, keeping: Keeping, state: watch::Sender<State>) {
-    let Keeping { connect, link, patience } = keeping;
+    let Keeping {
+        connect,
+        link,
+        patience,
+    } = keeping;
     let mut backoff = Backoff::default();
     loop {
         let connected = match first.take() {

@@ -1,8 +1,9 @@
 //! Redis as a coordinator: one server, a master that sentinels watch, or a cluster.
 //!
-//! The store is one Lua script over three keys of the namespace, the bus one channel. Neither trusts the server's clock to go forward, nor the
-//! server to be the one it was: each call carries the history, the run (one life of one master) and the revision that the handle knows, and
-//! is refused by the script if they no longer hold. `docs/redis.md` says what that guarantees.
+//! The store is one Lua script over three keys of the namespace, the bus one channel. Neither trusts the server's clock
+//! to go forward, nor the server to be the one it was: each call carries the history, the run (one life of one master)
+//! and the revision that the handle knows, and is refused by the script if they no longer hold. `docs/redis.md` says
+//! what that guarantees.
 
 mod address;
 mod bus;
@@ -55,7 +56,8 @@ impl RedisCoordinator {
     /// Connects, begins the namespace's history if there is none, and warns of settings that are not safe.
     ///
     /// # Errors
-    /// [`BrokerError`]; only `Unreachable` may pass by itself. It is tried once, for as long as `options.timeout` allows for each step.
+    /// [`BrokerError`]; only `Unreachable` may pass by itself. It is tried once, for as long as `options.timeout`
+    /// allows for each step.
     pub async fn open(options: RedisOptions, namespace: Namespace) -> Result<Self, BrokerError> {
         let addresses = Addresses::of(&options)?;
         let location = addresses.location(&options.topology);
@@ -67,7 +69,12 @@ impl RedisCoordinator {
         };
         let timeout = options.timeout;
         let sharded = options.topology == RedisTopology::Cluster;
-        let route = Arc::new(Route::new(&options.topology, addresses, Dialer { security, timeout }, &keys.meta));
+        let route = Arc::new(Route::new(
+            &options.topology,
+            addresses,
+            Dialer { security, timeout },
+            &keys.meta,
+        ));
         let wire = route.connect(None).await?;
         examine::check_kind(&wire, sharded, timeout).await?;
         let known = begin(&wire, &keys, timeout).await?;
@@ -82,7 +89,14 @@ impl RedisCoordinator {
             });
             let link = Link::new(format!("{location}{what}"));
             let patience = timeout;
-            Line::keep(first, Keeping { connect, link, patience })
+            Line::keep(
+                first,
+                Keeping {
+                    connect,
+                    link,
+                    patience,
+                },
+            )
         };
         let replicated = (options.min_replicas > 0).then(|| Replicated {
             line: keep(None, " (writes)"),
@@ -132,7 +146,12 @@ async fn begin(wire: &Wire, keys: &Keys, timeout: Duration) -> Result<Known, Bro
     let name = random_name().map_err(BrokerError::Invalid)?;
     let deadline = Instant::now() + timeout;
     let why = match script::run(wire, keys, &Operation::Open(&name), &Known::default(), None, deadline).await {
-        Ok((Answer::Done { revision, now, more, .. }, _)) => {
+        Ok((
+            Answer::Done {
+                revision, now, more, ..
+            },
+            _,
+        )) => {
             if let Value::Array(names) = &more
                 && let [history, run] = &names[..]
                 && let (Some(history), Some(run)) = (route::text(history), route::text(run))
@@ -151,7 +170,9 @@ async fn begin(wire: &Wire, keys: &Keys, timeout: Duration) -> Result<Known, Bro
         Ok((Answer::Lost(why), _)) => why,
         Ok((Answer::Run(_) | Answer::Unheard, _)) => "the script's answer makes no sense".into(),
         Err(Failure::Refusal(Refusal::Denied(why))) => return Err(BrokerError::Denied { location, why }),
-        Err(Failure::Refusal(Refusal::Newer(why) | Refusal::Other(why))) => return Err(BrokerError::Unsafe { location, why }),
+        Err(Failure::Refusal(Refusal::Newer(why) | Refusal::Other(why))) => {
+            return Err(BrokerError::Unsafe { location, why });
+        }
         Err(Failure::Refusal(refusal)) => refusal.why(),
         Err(Failure::Silence(silence)) => silence.why(),
     };
@@ -194,7 +215,13 @@ impl Store for RedisCoordinator {
         self.space.put(key, value, expected).await
     }
 
-    async fn put_heard(&self, key: &str, value: Bytes, expected: Expected, heard: StoreTime) -> Result<Written, StoreError<Bytes>> {
+    async fn put_heard(
+        &self,
+        key: &str,
+        value: Bytes,
+        expected: Expected,
+        heard: StoreTime,
+    ) -> Result<Written, StoreError<Bytes>> {
         self.space.put_heard(key, value, expected, heard).await
     }
 

@@ -34,7 +34,11 @@ impl Refusal {
             None => error.to_string(),
         };
         // The arguments of an unknown command may be passwords.
-        let text = text.split(", with args beginning with").next().unwrap_or_default().to_owned();
+        let text = text
+            .split(", with args beginning with")
+            .next()
+            .unwrap_or_default()
+            .to_owned();
         if error.kind() == ErrorKind::AuthenticationFailed {
             return Self::Denied(text);
         }
@@ -48,11 +52,12 @@ impl Refusal {
             )),
             "MISCONF" => Self::NotNow(format!("{text}; is its disk full?")),
             "WRONGTYPE" => Self::NotNow(format!("{text}; somebody else uses the names of this namespace's keys")),
-            "ASK" | "TRYAGAIN" | "CROSSSLOT" | "CLUSTERDOWN" | "MASTERDOWN" | "LOADING" | "BUSY" | "NOREPLICAS" | "EXECABORT" => {
-                Self::NotNow(text)
-            }
+            "ASK" | "TRYAGAIN" | "CROSSSLOT" | "CLUSTERDOWN" | "MASTERDOWN" | "LOADING" | "BUSY" | "NOREPLICAS"
+            | "EXECABORT" => Self::NotNow(text),
             // How servers before 7.2 deny what a script does.
-            "ERR" if text.contains("The user executing the script can't") || text.contains("ACL failure in script") => Self::Denied(text),
+            "ERR" if text.contains("The user executing the script can't") || text.contains("ACL failure in script") => {
+                Self::Denied(text)
+            }
             _ => Self::Other(text),
         }
     }
@@ -72,7 +77,9 @@ impl Refusal {
     pub(super) fn why(self) -> String {
         match self {
             Self::NoScript => "the server lost the script".into(),
-            Self::Elsewhere(why, _) | Self::NotNow(why) | Self::Denied(why) | Self::Newer(why) | Self::Other(why) => why,
+            Self::Elsewhere(why, _) | Self::NotNow(why) | Self::Denied(why) | Self::Newer(why) | Self::Other(why) => {
+                why
+            }
         }
     }
 
@@ -91,14 +98,16 @@ impl Refusal {
             Self::Other(why) if why.contains("unknown command") => BrokerError::Unsafe {
                 location,
                 why: format!(
-                    "it does not take the command HELLO, by which clients ask for RESP3: it was renamed or forbidden there (rename-command; some \
-                     hosted services do that), or the server is older than Redis 6 ({why})"
+                    "it does not take the command HELLO, by which clients ask for RESP3: it was renamed or forbidden \
+                     there (rename-command; some hosted services do that), or the server is older than Redis 6 ({why})"
                 ),
             },
-            Self::Other(why) if why.to_ascii_lowercase().contains("resp3") || why.contains("NOPROTO") => BrokerError::Unsafe {
-                location,
-                why: format!("it does not speak RESP3, as every Redis since 6.0 does ({why})"),
-            },
+            Self::Other(why) if why.to_ascii_lowercase().contains("resp3") || why.contains("NOPROTO") => {
+                BrokerError::Unsafe {
+                    location,
+                    why: format!("it does not speak RESP3, as every Redis since 6.0 does ({why})"),
+                }
+            }
             Self::Other(why) if why.contains("database") || why.contains("DB index") => {
                 BrokerError::Invalid(format!("{location} has no database {}: {why}", login.db()))
             }
@@ -130,7 +139,8 @@ mod test {
 
     /// What a line from the server means.
     fn of(line: &str) -> Refusal {
-        let answer = redis::parse_redis_value(format!("-{line}\r\n").as_bytes()).unwrap_or_else(|error| panic!("{error}"));
+        let answer =
+            redis::parse_redis_value(format!("-{line}\r\n").as_bytes()).unwrap_or_else(|error| panic!("{error}"));
         Refusal::check(answer).expect_err("an error")
     }
 
@@ -153,20 +163,48 @@ mod test {
                 "no script",
                 "looked up before it runs",
             ),
-            ("MOVED 3999 127.0.0.1:6381", "elsewhere", "keys are looked at before a command runs"),
+            (
+                "MOVED 3999 127.0.0.1:6381",
+                "elsewhere",
+                "keys are looked at before a command runs",
+            ),
             (
                 "READONLY You can't write against a read only replica.",
                 "elsewhere",
                 "a script that has written is not refused it",
             ),
-            ("READONLY this server is no master", "elsewhere", "the script's own, first of all"),
+            (
+                "READONLY this server is no master",
+                "elsewhere",
+                "the script's own, first of all",
+            ),
             ("ASK 3999 127.0.0.1:6381", "not now", "as MOVED"),
-            ("TRYAGAIN Multiple keys request during rehashing of slot", "not now", "as MOVED"),
-            ("CROSSSLOT Keys in request don't hash to the same slot", "not now", "as MOVED"),
+            (
+                "TRYAGAIN Multiple keys request during rehashing of slot",
+                "not now",
+                "as MOVED",
+            ),
+            (
+                "CROSSSLOT Keys in request don't hash to the same slot",
+                "not now",
+                "as MOVED",
+            ),
             ("CLUSTERDOWN The cluster is down", "not now", "as MOVED"),
-            ("MASTERDOWN Link with MASTER is down", "not now", "before a command runs"),
-            ("LOADING Redis is loading the dataset in memory", "not now", "before a command runs"),
-            ("BUSY Redis is busy running a script.", "not now", "before a command runs"),
+            (
+                "MASTERDOWN Link with MASTER is down",
+                "not now",
+                "before a command runs",
+            ),
+            (
+                "LOADING Redis is loading the dataset in memory",
+                "not now",
+                "before a command runs",
+            ),
+            (
+                "BUSY Redis is busy running a script.",
+                "not now",
+                "before a command runs",
+            ),
             (
                 "OOM command not allowed when used memory > 'maxmemory'.",
                 "not now",
@@ -210,7 +248,8 @@ mod test {
                 "7.0",
             ),
             (
-                "ERR The user executing the script can't access at least one of the keys mentioned in the command arguments",
+                "ERR The user executing the script can't access at least one of the keys mentioned in the command \
+                 arguments",
                 "denied",
                 "7.0",
             ),
@@ -220,7 +259,8 @@ mod test {
                 "6.2",
             ),
             (
-                "ERR Error running script (call to f_2f): @user_script:9: @user_script: 9: -MISCONF Redis is configured",
+                "ERR Error running script (call to f_2f): @user_script:9: @user_script: 9: -MISCONF Redis is \
+                 configured",
                 "not now",
                 "6.2",
             ),

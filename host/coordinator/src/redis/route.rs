@@ -40,7 +40,11 @@ impl Route {
         let way = match topology {
             RedisTopology::Single => Way::Single,
             RedisTopology::Cluster => Way::Cluster { key: key.to_owned() },
-            RedisTopology::Sentinel { service, user, password } => Way::Sentinel {
+            RedisTopology::Sentinel {
+                service,
+                user,
+                password,
+            } => Way::Sentinel {
                 service: service.clone(),
                 login: super::address::login(user.as_deref(), password.as_ref()),
             },
@@ -93,7 +97,9 @@ impl Route {
         let wire = self.dialer.dial(server, &self.addresses.login, push).await?;
         match text(&self.ask(&wire, cmd("INFO").arg("replication")).await?) {
             Some(info) if info.contains("role:master") => Ok(wire),
-            Some(info) if !info.contains("role:") => Err(BrokerError::Invalid(format!("{server} is no Redis server, perhaps a sentinel"))),
+            Some(info) if !info.contains("role:") => Err(BrokerError::Invalid(format!(
+                "{server} is no Redis server, perhaps a sentinel"
+            ))),
             _ => Err(BrokerError::Unreachable {
                 location: server.to_string(),
                 why: "it is a replica now; name the master, or the sentinels that know it".into(),
@@ -101,9 +107,16 @@ impl Route {
         }
     }
 
-    async fn ask_sentinel(&self, sentinel: &Server, service: &str, login: &RedisConnectionInfo) -> Result<Server, BrokerError> {
+    async fn ask_sentinel(
+        &self,
+        sentinel: &Server,
+        service: &str,
+        login: &RedisConnectionInfo,
+    ) -> Result<Server, BrokerError> {
         let wire = self.dialer.dial(sentinel, login, None).await?;
-        let answer = self.ask(&wire, cmd("SENTINEL").arg("get-master-addr-by-name").arg(service)).await;
+        let answer = self
+            .ask(&wire, cmd("SENTINEL").arg("get-master-addr-by-name").arg(service))
+            .await;
         let answer = answer.map_err(|error| match error {
             BrokerError::Unsafe { why, .. } => BrokerError::Invalid(format!("{sentinel} is no sentinel ({why})")),
             error => error,
@@ -136,7 +149,10 @@ impl Route {
                 Err(refusal) => return Err(meaning(&asked, refusal)),
             }
         }
-        Err(unreachable(&asked, format!("the cluster sent us on more than {REDIRECTS} times")))
+        Err(unreachable(
+            &asked,
+            format!("the cluster sent us on more than {REDIRECTS} times"),
+        ))
     }
 
     async fn ask(&self, wire: &Wire, command: &redis::Cmd) -> Result<Value, BrokerError> {

@@ -43,7 +43,10 @@ impl Keys {
     /// What to say when something is not permitted.
     pub(super) fn grant(&self, why: &str) -> String {
         let keys = self.meta.trim_end_matches("meta");
-        format!("{why}; the ACL user needs the keys ~{keys}*, the channels &{keys}* and the commands that docs/redis.md names")
+        format!(
+            "{why}; the ACL user needs the keys ~{keys}*, the channels &{keys}* and the commands that docs/redis.md \
+             names"
+        )
     }
 }
 
@@ -155,16 +158,29 @@ pub(super) async fn run(
     deadline: Instant,
 ) -> Result<(Answer, Confirmed), Failure> {
     let hash = SCRIPT.0.get_hash();
-    let mut asked = ask(wire, command("EVALSHA", hash, keys, operation, known), replicas, deadline).await;
+    let mut asked = ask(
+        wire,
+        command("EVALSHA", hash, keys, operation, known),
+        replicas,
+        deadline,
+    )
+    .await;
     if let Err(Failure::Refusal(Refusal::NoScript)) = asked {
         // The server was started anew, or its scripts were thrown away. Nothing was done yet.
-        asked = ask(wire, command("EVAL", SCRIPT.1, keys, operation, known), replicas, deadline).await;
+        asked = ask(
+            wire,
+            command("EVAL", SCRIPT.1, keys, operation, known),
+            replicas,
+            deadline,
+        )
+        .await;
     }
     let (answer, confirmed) = asked.map_err(|failure| match failure {
         Failure::Refusal(Refusal::Denied(why)) => Failure::Refusal(Refusal::Denied(keys.grant(&named(why)))),
         failure => failure,
     })?;
-    let answer = decode(answer).ok_or_else(|| Failure::Refusal(Refusal::Other("the script's answer makes no sense".into())))?;
+    let answer =
+        decode(answer).ok_or_else(|| Failure::Refusal(Refusal::Other("the script's answer makes no sense".into())))?;
     Ok((answer.map_err(Failure::Refusal)?, confirmed))
 }
 
@@ -201,7 +217,12 @@ async fn ask(wire: &Wire, command: Cmd, replicas: Replicas, deadline: Instant) -
 
 fn command(how: &str, script: &str, keys: &Keys, operation: &Operation<'_>, known: &Known) -> Cmd {
     let mut command = cmd(how);
-    command.arg(script).arg(3).arg(&keys.meta).arg(&keys.index).arg(&keys.entries);
+    command
+        .arg(script)
+        .arg(3)
+        .arg(&keys.meta)
+        .arg(&keys.index)
+        .arg(&keys.entries);
     command
         .arg(operation.name())
         .arg(&known.history)
@@ -254,7 +275,10 @@ pub(super) fn decode(answer: Value) -> Option<Result<Answer, Refusal>> {
         "lost" => Answer::Lost(super::route::text(&parts.next()?)?),
         "format" => {
             let format = super::route::text(&parts.next()?)?;
-            let why = format!("the namespace is stored in format {format}, which a newer release wrote; this one reads format {FORMAT}");
+            let why = format!(
+                "the namespace is stored in format {format}, which a newer release wrote; this one reads format \
+                 {FORMAT}"
+            );
             return Some(Err(Refusal::Newer(why)));
         }
         _ => return None,
@@ -283,7 +307,12 @@ pub(super) fn entry(stored: Value) -> Result<Option<Entry<Bytes>>, String> {
         Value::BulkString(bytes) => Bytes::from(bytes),
         _ => return Err("an entry of another type".into()),
     };
-    let number = |at: usize| bytes.get(at..at + 8).and_then(|b| b.try_into().ok()).map(u64::from_be_bytes);
+    let number = |at: usize| {
+        bytes
+            .get(at..at + 8)
+            .and_then(|b| b.try_into().ok())
+            .map(u64::from_be_bytes)
+    };
     match (bytes.first(), number(1), number(9)) {
         (Some(&FORMAT), Some(revision), Some(written)) => Ok(Some(Entry {
             revision: Revision(revision),
@@ -326,7 +355,11 @@ mod test {
             value: Bytes::from_static(b"value"),
         };
         assert_eq!(entry(Value::BulkString(stored)), Ok(Some(expected)));
-        for bad in [&b"\x02\0\0\0\0\0\0\x01\x02\0\0\x01\xa2\x00\x00\x00\x07v"[..], b"\x01\0\0", b""] {
+        for bad in [
+            &b"\x02\0\0\0\0\0\0\x01\x02\0\0\x01\xa2\x00\x00\x00\x07v"[..],
+            b"\x01\0\0",
+            b"",
+        ] {
             assert!(entry(Value::BulkString(bad.to_vec())).is_err(), "{bad:?}");
         }
     }

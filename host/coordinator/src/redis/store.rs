@@ -76,8 +76,8 @@ impl Space {
         StoreError::HistoryLost(self.memory().lost.get_or_insert(why).clone())
     }
 
-    /// Remembers what an answer of `run` said, which is given to the caller now. False, and nothing is remembered, if the handle has heard of
-    /// another run since the call began in `begun`: the answer is older than that.
+    /// Remembers what an answer of `run` said, which is given to the caller now. False, and nothing is remembered, if
+    /// the handle has heard of another run since the call began in `begun`: the answer is older than that.
     #[must_use]
     fn learn(&self, begun: &str, run: &str, revision: Revision, now: StoreTime) -> bool {
         let known = &mut self.memory().known;
@@ -105,7 +105,8 @@ impl Space {
     async fn call(&self, operation: Operation<'_>) -> Result<Done, StoreError<Bytes>> {
         let deadline = Instant::now() + self.timeout;
         let (line, replicas) = match &self.replicated {
-            // The replicas have most of the time, but not so much that those who wait give up first and block the line; the rest is for the way back.
+            // The replicas have most of the time, but not so much that those who wait give up first and block the line;
+            // the rest is for the way back.
             Some(to) if operation.writes() => {
                 let patience = (self.timeout * 3 / 4).min(CONFIRMED);
                 let patience = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX).max(1);
@@ -139,10 +140,14 @@ impl Space {
                         && confirmed.as_ref().map_or(true, |confirmed| *confirmed < wanted)
                     {
                         let why = match confirmed {
-                            Ok(confirmed) => format!("{confirmed} of {wanted} replicas confirmed revision {} in time", revision.0),
+                            Ok(confirmed) => format!(
+                                "{confirmed} of {wanted} replicas confirmed revision {} in time",
+                                revision.0
+                            ),
                             Err(why) => format!("whether replicas have revision {} cannot be asked: {why}", revision.0),
                         };
-                        // A conflict may be one with a write of this very caller that no replica has: told of it, he would count on that.
+                        // A conflict may be one with a write of this very caller that no replica has: told of it, he
+                        // would count on that.
                         return Err(if held {
                             StoreError::Indeterminate(why)
                         } else {
@@ -170,23 +175,30 @@ impl Space {
                     if operation.writes() {
                         let known = &mut self.memory().known;
                         (known.run, known.time) = (run, 0);
-                        let why =
-                            "another server serves the data, or it was started anew, since this node last heard of it; nothing was written";
+                        let why = "another server serves the data, or it was started anew, since this node last heard \
+                                   of it; nothing was written";
                         return Err(StoreError::Unavailable(why.into()));
                     }
                     heard = Some(run);
                 }
                 Ok((Answer::Unheard, _)) => {
-                    let why = "what the store had may have been lost in part since the writer last looked; nothing was written";
+                    let why = "what the store had may have been lost in part since the writer last looked; nothing \
+                               was written";
                     return Err(StoreError::Unavailable(why.into()));
                 }
                 Ok((Answer::Lost(why), _)) => return Err(self.lose(why)),
-                Err(Failure::Silence(Silence::NoAnswer(why))) if operation.writes() => return Err(StoreError::Indeterminate(why)),
-                Err(Failure::Silence(silence)) if Instant::now() >= deadline => return Err(StoreError::Unavailable(silence.why())),
+                Err(Failure::Silence(Silence::NoAnswer(why))) if operation.writes() => {
+                    return Err(StoreError::Indeterminate(why));
+                }
+                Err(Failure::Silence(silence)) if Instant::now() >= deadline => {
+                    return Err(StoreError::Unavailable(silence.why()));
+                }
                 Err(Failure::Silence(_)) => {}
                 Err(Failure::Refusal(Refusal::Elsewhere(why, _))) => wire.give_up(&why),
                 Err(Failure::Refusal(Refusal::Denied(why))) => return Err(StoreError::Denied(why)),
-                Err(Failure::Refusal(Refusal::Other(why))) if operation.writes() => return Err(StoreError::Indeterminate(why)),
+                Err(Failure::Refusal(Refusal::Other(why))) if operation.writes() => {
+                    return Err(StoreError::Indeterminate(why));
+                }
                 Err(Failure::Refusal(refusal)) => return Err(StoreError::Unavailable(refusal.why())),
             }
         }
@@ -198,7 +210,9 @@ impl Space {
             let Done { revision, now, .. } = done;
             return Ok(Written { revision, now });
         }
-        Err(StoreError::Conflict(script::entry(done.more).map_err(StoreError::Invalid)?))
+        Err(StoreError::Conflict(
+            script::entry(done.more).map_err(StoreError::Invalid)?,
+        ))
     }
 
     /// Removes all that is stored.
@@ -210,7 +224,9 @@ impl Space {
 /// The run that follows those which `known` knows.
 fn next_run<'a>(known: &Known, runs: &'a [Run]) -> Result<&'a str, String> {
     let Some(at) = runs.iter().rposition(|run| run.id == known.run) else {
-        return Err("what this node knows comes from a server, or a life of one, of which the data knows nothing".into());
+        return Err(
+            "what this node knows comes from a server, or a life of one, of which the data knows nothing".into(),
+        );
     };
     if let Some(run) = runs[at + 1..].iter().find(|run| run.base < known.seen) {
         return Err(format!(
@@ -234,10 +250,17 @@ impl Store for Space {
     async fn get(&self, key: &str) -> Result<Reading<Bytes>, StoreError<Bytes>> {
         limits::check_key(key)?;
         let Done {
-            now, unsure_before, more, ..
+            now,
+            unsure_before,
+            more,
+            ..
         } = self.call(Operation::Get(key)).await?;
         let entry = script::entry(more).map_err(StoreError::Invalid)?;
-        Ok(Reading { entry, now, unsure_before })
+        Ok(Reading {
+            entry,
+            now,
+            unsure_before,
+        })
     }
 
     async fn list(&self, prefix: &str, since: Revision) -> Result<Listing<Bytes>, StoreError<Bytes>> {
@@ -265,7 +288,13 @@ impl Store for Space {
         self.write(Operation::Put(key, &value, expected, None)).await
     }
 
-    async fn put_heard(&self, key: &str, value: Bytes, expected: Expected, heard: StoreTime) -> Result<Written, StoreError<Bytes>> {
+    async fn put_heard(
+        &self,
+        key: &str,
+        value: Bytes,
+        expected: Expected,
+        heard: StoreTime,
+    ) -> Result<Written, StoreError<Bytes>> {
         limits::check_key(key)?;
         limits::check_stored(value.len())?;
         self.write(Operation::Put(key, &value, expected, Some(heard))).await

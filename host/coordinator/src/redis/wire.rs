@@ -53,13 +53,17 @@ impl Dialer {
             let (host, port) = match server {
                 Server::Tcp { host, port } => (host.as_str(), *port),
                 Server::Socket(path) => {
-                    let stream = UnixStream::connect(path).await.map_err(|error| unreachable(unopened(&error)))?;
+                    let stream = UnixStream::connect(path)
+                        .await
+                        .map_err(|error| unreachable(unopened(&error)))?;
                     return self.log_in(stream, server, login, push).await;
                 }
             };
             let stream = TcpStream::connect((host, port)).await;
             let stream = stream.map_err(|error| unreachable(error.to_string()))?;
-            stream.set_nodelay(true).map_err(|error| unreachable(error.to_string()))?;
+            stream
+                .set_nodelay(true)
+                .map_err(|error| unreachable(error.to_string()))?;
             match &self.security {
                 None => self.log_in(stream, server, login, push).await,
                 Some(security) => {
@@ -96,7 +100,9 @@ impl Dialer {
             ended: AtomicU64::new(0),
         });
         // Time is kept here, call by call.
-        let mut config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
+        let mut config = AsyncConnectionConfig::new()
+            .set_response_timeout(None)
+            .set_connection_timeout(None);
         if let Some(push) = push.clone() {
             let life = Arc::downgrade(&life);
             config = config.set_push_sender(move |info| {
@@ -134,7 +140,9 @@ impl Dialer {
 /// Why a socket could not be connected to.
 fn unopened(error: &io::Error) -> String {
     let hint = match error.kind() {
-        io::ErrorKind::PermissionDenied => "; this user may not write to it: add it to the server's group, and set unixsocketperm 770",
+        io::ErrorKind::PermissionDenied => {
+            "; this user may not write to it: add it to the server's group, and set unixsocketperm 770"
+        }
         io::ErrorKind::NotFound => "; is the server's `unixsocket` another path?",
         io::ErrorKind::ConnectionRefused => "; nobody listens there",
         _ => "",
@@ -142,8 +150,8 @@ fn unopened(error: &io::Error) -> String {
     format!("{error}{hint}")
 }
 
-/// Ends when calls without a deadline of their own get no answers: one that had begun by the last look waits still, and none has ended since.
-/// Answers come in order, so such a call waits between half of `patience` and all of it.
+/// Ends when calls without a deadline of their own get no answers: one that had begun by the last look waits still, and
+/// none has ended since. Answers come in order, so such a call waits between half of `patience` and all of it.
 async fn stall(life: &Weak<Life>, patience: Duration) {
     let mut last = (0, 0);
     loop {
@@ -249,7 +257,8 @@ impl Wire {
         self.within(deadline, connection.send_packed_command(command)).await
     }
 
-    /// As [`Wire::ask`] for those who ask very often: no timer for each call, but the connection ends when it gives no answers any more.
+    /// As [`Wire::ask`] for those who ask very often: no timer for each call, but the connection ends when it gives no
+    /// answers any more.
     pub(super) async fn ask_often(&self, command: &Cmd) -> Result<Value, Silence> {
         let life = &self.0.life;
         if !life.is_open() {
@@ -273,7 +282,11 @@ impl Wire {
             .await
     }
 
-    async fn within<T>(&self, deadline: Instant, call: impl Future<Output = redis::RedisResult<T>>) -> Result<T, Silence> {
+    async fn within<T>(
+        &self,
+        deadline: Instant,
+        call: impl Future<Output = redis::RedisResult<T>>,
+    ) -> Result<T, Silence> {
         if !self.is_open() {
             return Err(Silence::NotSent(self.over().await));
         }

@@ -5,8 +5,8 @@
 //! | 0 | the plain bytes |
 //! | 1 | nonce (24 bytes), ciphertext, tag (16 bytes): XChaCha20-Poly1305 |
 //!
-//! The associated data of a sealed frame is the byte 1, the namespace, a zero byte, and the key or topic: a frame that is moved to
-//! another place does not open.
+//! The associated data of a sealed frame is the byte 1, the namespace, a zero byte, and the key or topic: a frame that
+//! is moved to another place does not open.
 
 use super::secret::{Purpose, Secret};
 use crate::limits::Namespace;
@@ -32,13 +32,18 @@ pub(super) struct Framer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum FrameError {
     #[error(
-        "was written without cluster.secret, but this node has one: give every node the same secret, or none, and begin with an empty store"
+        "was written without cluster.secret, but this node has one: give every node the same secret, or none, and \
+         begin with an empty store"
     )]
     NotSealed,
-    #[error("was written with cluster.secret, but this node has none: set cluster.secret to the value that the other nodes have")]
+    #[error(
+        "was written with cluster.secret, but this node has none: set cluster.secret to the value that the other \
+         nodes have"
+    )]
     NoSecret,
     #[error(
-        "does not open with this node's cluster.secret: set it to the value that the other nodes have; if it is the same, somebody tampered"
+        "does not open with this node's cluster.secret: set it to the value that the other nodes have; if it is the \
+         same, somebody tampered"
     )]
     OtherSecret,
     #[error("has a frame of kind {0}, which this release does not know: run one release on all nodes")]
@@ -71,7 +76,13 @@ impl Framer {
         };
         let aad = self.associated(place);
         let sealed = cipher
-            .encrypt(&XNonce::from(nonce), Payload { msg: content, aad: &aad })
+            .encrypt(
+                &XNonce::from(nonce),
+                Payload {
+                    msg: content,
+                    aad: &aad,
+                },
+            )
             .expect("only 256 GiB are too much to seal");
         [&[SEALED], &nonce[..], &sealed].concat().into()
     }
@@ -144,7 +155,11 @@ mod test {
         let frame = values.close("a", b"content").expect("randomness");
         assert_eq!(frame.len(), 7 + SEALED_OVERHEAD);
         assert_eq!(values.open("a", &frame).expect("opens"), &b"content"[..]);
-        assert_ne!(values.close("a", b"content").expect("randomness"), frame, "every nonce is fresh");
+        assert_ne!(
+            values.close("a", b"content").expect("randomness"),
+            frame,
+            "every nonce is fresh"
+        );
         let others = [
             values.open("b", &frame),
             framer("test", SECRET, Purpose::Values).open("a", &frame),
@@ -157,13 +172,20 @@ mod test {
         for at in 1..frame.len() {
             let mut forged = frame.to_vec();
             forged[at] ^= 1;
-            assert_eq!(values.open("a", &forged.into()), Err(FrameError::OtherSecret), "byte {at}");
+            assert_eq!(
+                values.open("a", &forged.into()),
+                Err(FrameError::OtherSecret),
+                "byte {at}"
+            );
         }
     }
 
     #[test]
     fn every_other_frame_is_named() {
-        let (plain, sealed) = (framer("prod", None, Purpose::Values), framer("prod", SECRET, Purpose::Values));
+        let (plain, sealed) = (
+            framer("prod", None, Purpose::Values),
+            framer("prod", SECRET, Purpose::Values),
+        );
         let open = |framer: &Framer, frame: &[u8]| framer.open("a", &Bytes::copy_from_slice(frame));
         assert_eq!(open(&plain, b"\0x").expect("opens"), &b"x"[..]);
         assert_eq!(open(&plain, b"\0").expect("opens"), &b""[..]);

@@ -1,8 +1,9 @@
-//! The layer between the nodes and any backend that frames every value and message, and with `cluster.secret` encrypts them.
+//! The layer between the nodes and any backend that frames every value and message, and with `cluster.secret` encrypts
+//! them.
 //!
-//! What it gives: nobody without the secret reads or changes a value or message, or moves one to another key, topic or cluster. What it
-//! does not: whoever can write to the backend can still delete, and put back an older value of the same key. Keys, topics, sizes and
-//! times stay visible.
+//! What it gives: nobody without the secret reads or changes a value or message, or moves one to another key, topic or
+//! cluster. What it does not: whoever can write to the backend can still delete, and put back an older value of the
+//! same key. Keys, topics, sizes and times stay visible.
 
 mod frame;
 mod secret;
@@ -104,17 +105,29 @@ impl Store for Protected {
 
     async fn put(&self, key: &str, value: Bytes, expected: Expected) -> Result<Written, StoreError<Bytes>> {
         let framed = self.close(key, &value)?;
-        self.inner.put(key, framed, expected).await.map_err(|error| self.error(key, error))
+        self.inner
+            .put(key, framed, expected)
+            .await
+            .map_err(|error| self.error(key, error))
     }
 
-    async fn put_heard(&self, key: &str, value: Bytes, expected: Expected, heard: StoreTime) -> Result<Written, StoreError<Bytes>> {
+    async fn put_heard(
+        &self,
+        key: &str,
+        value: Bytes,
+        expected: Expected,
+        heard: StoreTime,
+    ) -> Result<Written, StoreError<Bytes>> {
         let framed = self.close(key, &value)?;
         let written = self.inner.put_heard(key, framed, expected, heard).await;
         written.map_err(|error| self.error(key, error))
     }
 
     async fn delete(&self, key: &str, expected: Expected) -> Result<Written, StoreError<Bytes>> {
-        self.inner.delete(key, expected).await.map_err(|error| self.error(key, error))
+        self.inner
+            .delete(key, expected)
+            .await
+            .map_err(|error| self.error(key, error))
     }
 }
 
@@ -182,7 +195,10 @@ impl Subscription for ProtectedSubscription {
     async fn next(&mut self, max: usize) -> Result<Vec<Delivery>, BusError> {
         loop {
             let batch = self.inner.next(max).await?;
-            let opened: Vec<_> = batch.into_iter().filter_map(|delivery| self.messages.open(delivery)).collect();
+            let opened: Vec<_> = batch
+                .into_iter()
+                .filter_map(|delivery| self.messages.open(delivery))
+                .collect();
             if !opened.is_empty() {
                 return Ok(opened);
             }

@@ -15,7 +15,10 @@ pub struct Secret(Zeroizing<Vec<u8>>);
 
 /// A secret that anybody would guess.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("cluster.secret has {0} bytes, at least {MIN_SECRET} are needed: take 32 random ones, as `openssl rand -base64 32` prints them")]
+#[error(
+    "cluster.secret has {0} bytes, at least {MIN_SECRET} are needed: take 32 random ones, as `openssl rand -base64 \
+     32` prints them"
+)]
 pub struct SecretTooShort(pub usize);
 
 impl Secret {

@@ -1,7 +1,8 @@
-//! A hint that there is news: a publisher writes one byte into a file, and every process that watches the file wakes up.
+//! A hint that there is news: a publisher writes one byte into a file, and every process that watches the file wakes
+//! up.
 //!
-//! Nothing rests on it. Whoever misses it, because a publisher was killed before it rang or because the kernel has no watch to give,
-//! looks by itself a little later.
+//! Nothing rests on it. Whoever misses it, because a publisher was killed before it rang or because the kernel has no
+//! watch to give, looks by itself a little later.
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
@@ -30,12 +31,20 @@ impl Bell {
         // A pipe in its place would wait for a reader; for a regular file the flag means nothing.
         let flags = i32::try_from(OFlags::NONBLOCK.bits()).map_err(io::Error::other)?;
         let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(false).mode(0o600).custom_flags(flags);
+        options
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .custom_flags(flags);
         let file = options.open(path)?;
         if !file.metadata()?.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
         }
-        Ok(Self { file, watch: watch(path) })
+        Ok(Self {
+            file,
+            watch: watch(path),
+        })
     }
 
     /// Wakes the watchers. Call it after the news can be read.
@@ -92,7 +101,11 @@ impl Sleeper {
         let watch = bell.and_then(|bell| bell.watch.as_ref()).filter(|_| listen);
         let mut fds = vec![PollFd::new(&self.0, PollFlags::IN)];
         fds.extend(watch.map(|fd| PollFd::new(fd, PollFlags::IN)));
-        let limit = if watch.is_some() || bell.is_none() { WATCHED } else { UNWATCHED };
+        let limit = if watch.is_some() || bell.is_none() {
+            WATCHED
+        } else {
+            UNWATCHED
+        };
         let limit = Timespec {
             tv_sec: 0,
             tv_nsec: i64::from(limit.subsec_nanos()),

@@ -32,7 +32,10 @@ impl BusHandle {
     }
 
     pub(super) fn ask(&self, request: Request) -> Result<(), BusError> {
-        let sent = self.requests.as_ref().is_some_and(|requests| requests.send(request).is_ok());
+        let sent = self
+            .requests
+            .as_ref()
+            .is_some_and(|requests| requests.send(request).is_ok());
         self.waker.wake();
         if sent { Ok(()) } else { Err(BusError::Closed) }
     }
@@ -106,8 +109,12 @@ impl BusThread {
         Ok(self.subscribers.add(&topics))
     }
 
-    /// Does `work` on the open bus. If the file is gone or fails, it is opened anew, and the subscribers are told of a gap.
-    fn attempt(&mut self, work: impl FnOnce(&mut Messages, &mut Subscribers) -> rusqlite::Result<()>) -> Result<(), BusError> {
+    /// Does `work` on the open bus. If the file is gone or fails, it is opened anew, and the subscribers are told of a
+    /// gap.
+    fn attempt(
+        &mut self,
+        work: impl FnOnce(&mut Messages, &mut Subscribers) -> rusqlite::Result<()>,
+    ) -> Result<(), BusError> {
         let mut messages = match self.messages.take().filter(|messages| !messages.replaced()) {
             Some(messages) => messages,
             None => {
@@ -119,7 +126,10 @@ impl BusThread {
         };
         let outcome = work(&mut messages, &mut self.subscribers);
         match outcome.as_ref().err().filter(|error| !is_passing(error)) {
-            Some(error) => tracing::warn!("the bus beside {} failed and is opened anew: {error}", self.path.display()),
+            Some(error) => tracing::warn!(
+                "the bus beside {} failed and is opened anew: {error}",
+                self.path.display()
+            ),
             None => self.messages = Some(messages),
         }
         outcome.map_err(|error| BusError::Unavailable(format!("the bus beside {}: {error}", self.path.display())))

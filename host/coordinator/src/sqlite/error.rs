@@ -18,7 +18,11 @@ pub enum OpenError {
         reason: String,
     },
     /// The file system does not promise what SQLite needs among processes.
-    #[error("{} is on {kind}: the coordinator file needs a local disk, because locks and shared memory must work between all processes. For nodes on several machines use another coordinator", path.display())]
+    #[error(
+        "{} is on {kind}: the coordinator file needs a local disk, because locks and shared memory must work between all \
+         processes. For nodes on several machines use another coordinator",
+        path.display()
+    )]
     FileSystem {
         /// The directory.
         path: PathBuf,
@@ -40,7 +44,11 @@ pub enum OpenError {
         found: u32,
     },
     /// A file of a newer release.
-    #[error("{} has format {found}, this release knows only {}: run the newer release", path.display(), super::schema::FORMAT)]
+    #[error(
+        "{} has format {found}, this release knows only {}: run the newer release",
+        path.display(),
+        super::schema::FORMAT
+    )]
     Newer {
         /// The file.
         path: PathBuf,
@@ -62,7 +70,11 @@ pub enum OpenError {
         path: PathBuf,
     },
     /// Another process holds it for too long.
-    #[error("{} is locked by another process for more than {} s: find it with `fuser`", path.display(), PATIENCE.as_secs())]
+    #[error(
+        "{} is locked by another process for more than {} s: find it with `fuser`",
+        path.display(),
+        PATIENCE.as_secs()
+    )]
     Busy {
         /// The file.
         path: PathBuf,
@@ -106,7 +118,10 @@ impl OpenError {
 
 /// Whether another process is merely in the way.
 pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
-    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+    )
 }
 
 /// Whether the same may succeed later on the same connection: another process was in the way, or the disk was full.
@@ -152,6 +167,9 @@ mod test {
             let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
             assert_eq!(is_certain_at_commit(&error), certain, "{code}: {error}");
         }
-        assert!(!is_certain_at_commit(&rusqlite::Error::InvalidQuery), "whatever else it is");
+        assert!(
+            !is_certain_at_commit(&rusqlite::Error::InvalidQuery),
+            "whatever else it is"
+        );
     }
 }

@@ -31,7 +31,11 @@ pub(super) async fn examine(file: &SqliteCoordinator) -> Vec<Finding> {
     let mut found = vec![file_system(folder), space(folder)];
     match file.ask(false, |view: &mut View<'_>| view.settings().map(Ok)).await {
         Ok(settings) => found.extend([journal(&settings), clock_of(&settings)]),
-        Err(error) => found.push(Finding::bad("journal", error.to_string(), "stop the nodes and look at the file")),
+        Err(error) => found.push(Finding::bad(
+            "journal",
+            error.to_string(),
+            "stop the nodes and look at the file",
+        )),
     }
     found.push(lock(file).await);
     found
@@ -42,14 +46,18 @@ fn file_system(folder: &Path) -> Finding {
         Ok(kind @ ("tmpfs" | "ramfs")) => Finding::warning(
             "file system",
             format!("{} is on {kind}, in memory", folder.display()),
-            "after a restart of the machine the cluster begins anew, ids included: use a directory on a disk to keep them",
+            "after a restart of the machine the cluster begins anew, ids included: use a directory on a disk to keep \
+             them",
         ),
         Ok(kind @ "overlayfs") => Finding::warning(
             "file system",
             format!("{} is on {kind}, as in a container", folder.display()),
             "it goes with its container, and other containers do not see it: use a volume",
         ),
-        Ok(kind) => Finding::good("file system", format!("{} is on {kind}, whose locks work", folder.display())),
+        Ok(kind) => Finding::good(
+            "file system",
+            format!("{} is on {kind}, whose locks work", folder.display()),
+        ),
         Err(error) => Finding::bad(
             "file system",
             error.to_string(),
@@ -75,10 +83,15 @@ fn space(folder: &Path) -> Finding {
 }
 
 fn journal(settings: &Settings) -> Finding {
-    let Settings { journal, synchronous, .. } = settings;
+    let Settings {
+        journal, synchronous, ..
+    } = settings;
     let detail = format!("journal_mode={journal}, synchronous={synchronous}");
     if journal == "wal" && *synchronous >= 2 {
-        Finding::good("journal", format!("{detail}: what was acknowledged survives a loss of power"))
+        Finding::good(
+            "journal",
+            format!("{detail}: what was acknowledged survives a loss of power"),
+        )
     } else {
         Finding::bad(
             "journal",
@@ -92,7 +105,8 @@ fn clock_of(settings: &Settings) -> Finding {
     let off = settings.now.abs_diff(clock::wall());
     let detail = format!("{} off the wall clock; no step of the wall clock moves it", Span(off));
     if off > ODD {
-        let remedy = "nothing is at risk; times in the registry look odd until the machine is restarted with its clock set right";
+        let remedy = "nothing is at risk; times in the registry look odd until the machine is restarted with its \
+                      clock set right";
         Finding::warning("clock", detail, remedy)
     } else {
         Finding::good("clock", detail)

@@ -8,14 +8,14 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// The longest sleep between two attempts at a lock. Who writes leaves the lock alone for as long afterwards, so that those who wait for it
-/// find it free: SQLite has no queue.
+/// The longest sleep between two attempts at a lock. Who writes leaves the lock alone for as long afterwards, so that
+/// those who wait for it find it free: SQLite has no queue.
 pub(super) const PAUSE: Duration = Duration::from_micros(500);
 
 /// Makes an empty file that only its owner may use, unless there is one.
 ///
-/// It must be made exclusively: POSIX drops all locks that a process has on a file when it closes *any* descriptor of it, so nothing but
-/// SQLite may ever open a file that SQLite has open.
+/// It must be made exclusively: POSIX drops all locks that a process has on a file when it closes *any* descriptor of
+/// it, so nothing but SQLite may ever open a file that SQLite has open.
 pub(super) fn create(path: &Path) -> io::Result<()> {
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
@@ -36,8 +36,8 @@ pub(super) fn connect(path: &Path) -> Result<Connection, OpenError> {
     Ok(connection)
 }
 
-/// Waits a little for other processes; false when it has been long enough. SQLite's own way sleeps up to 100 ms between two looks, and
-/// then finds no moment between the writes of a busy neighbour.
+/// Waits a little for other processes; false when it has been long enough. SQLite's own way sleeps up to 100 ms between
+/// two looks, and then finds no moment between the writes of a busy neighbour.
 fn wait(tries: i32) -> bool {
     let pause = Duration::from_micros(100)
         .saturating_mul(u32::try_from(tries).unwrap_or(0) + 1)
@@ -74,7 +74,8 @@ impl Identity {
         Self(paths.into_iter().map(|path| (path.clone(), inode(&path))).collect())
     }
 
-    /// Remembers an open database and its two companions, which exist from the first transaction until the last process closes it.
+    /// Remembers an open database and its two companions, which exist from the first transaction until the last process
+    /// closes it.
     pub(super) fn of_database(path: &Path) -> Self {
         Self::of([path.to_owned(), beside(path, "-wal"), beside(path, "-shm")])
     }

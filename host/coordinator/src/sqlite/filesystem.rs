@@ -3,8 +3,8 @@
 use super::error::OpenError;
 use std::path::Path;
 
-/// Local file systems whose POSIX locks and shared mappings work between all processes of a machine. A list of the trusted, not of
-/// the refused: an unknown file system may be one that loses locks, and a lost lock is a lost update.
+/// Local file systems whose POSIX locks and shared mappings work between all processes of a machine. A list of the
+/// trusted, not of the refused: an unknown file system may be one that loses locks, and a lost lock is a lost update.
 const TRUSTED: &[(u32, &str)] = &[
     (0x0000_ef53, "ext2, ext3, ext4"),
     (0x5846_5342, "xfs"),
@@ -46,7 +46,10 @@ fn classify(magic: u32) -> Result<&'static str, String> {
     if let Some((_, name)) = TRUSTED.iter().find(|(trusted, _)| *trusted == magic) {
         return Ok(name);
     }
-    let name = REFUSED.iter().find(|(refused, _)| *refused == magic).map(|(_, name)| *name);
+    let name = REFUSED
+        .iter()
+        .find(|(refused, _)| *refused == magic)
+        .map(|(_, name)| *name);
     Err(name.map_or_else(
         || format!("a file system of an unknown kind ({magic:#010x})"),
         |name| format!("a network or shared file system ({name})"),
@@ -101,7 +104,11 @@ mod test {
             assert!(kind.contains(named), "{kind}");
         }
         assert!(classify(0x1234_5678).expect_err("unknown").contains("0x12345678"));
-        assert!(REFUSED.iter().all(|(magic, _)| TRUSTED.iter().all(|(trusted, _)| trusted != magic)));
+        assert!(
+            REFUSED
+                .iter()
+                .all(|(magic, _)| TRUSTED.iter().all(|(trusted, _)| trusted != magic))
+        );
     }
 
     #[cfg(target_os = "linux")]
@@ -109,7 +116,9 @@ mod test {
     fn a_refusal_names_the_place() {
         let error = name(Path::new("/proc")).expect_err("proc is no disk");
         assert!(
-            error.to_string().starts_with("/proc is on a file system of an unknown kind"),
+            error
+                .to_string()
+                .starts_with("/proc is on a file system of an unknown kind"),
             "{error}"
         );
     }

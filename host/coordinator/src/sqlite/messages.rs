@@ -1,7 +1,7 @@
 //! The bus's table: messages in the order of their publication, for as long as a live subscriber may need.
 //!
-//! It is a database of its own, one for each run of the machine, because it needs none of the store's durability: it may be lost with the
-//! power, but must then not be found half written by the next run.
+//! It is a database of its own, one for each run of the machine, because it needs none of the store's durability: it
+//! may be lost with the power, but must then not be found half written by the next run.
 
 use super::bell::Bell;
 use super::error::OpenError;
@@ -14,7 +14,8 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 use std::path::{Path, PathBuf};
 
-/// The table is trimmed to this many messages, bytes and milliseconds. A subscriber that sleeps through more finds a gap.
+/// The table is trimmed to this many messages, bytes and milliseconds. A subscriber that sleeps through more finds a
+/// gap.
 pub(super) const KEEP_ROWS: u64 = 16_384;
 const KEEP_BYTES: u64 = 64 * 1024 * 1024;
 const KEEP_MILLIS: u64 = 60_000;
@@ -23,7 +24,8 @@ const TRIM_EVERY: u64 = 256;
 
 /// `total` counts the bytes of all messages up to and including this one.
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS messages (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, namespace TEXT NOT NULL, sent INTEGER NOT NULL, total INTEGER NOT NULL, topic TEXT NOT NULL, payload BLOB NOT NULL
+    id INTEGER PRIMARY KEY AUTOINCREMENT, namespace TEXT NOT NULL, sent INTEGER NOT NULL, total INTEGER NOT NULL, \
+                     topic TEXT NOT NULL, payload BLOB NOT NULL
 ) STRICT";
 
 /// The open table, and how far this handle has read it.
@@ -49,7 +51,8 @@ impl Messages {
         let bus = bus_path(path, boot);
         remove_old(path, &bus);
         match Self::try_open(&bus, namespace.clone()) {
-            // It only holds what is passing by: rather lose that than the bus. Whoever has it open sees that it is gone.
+            // It only holds what is passing by: rather lose that than the bus. Whoever has it open sees that it is
+            // gone.
             Err(OpenError::Corrupt { .. }) => {
                 remove(&bus);
                 Self::try_open(&bus, namespace)
@@ -76,7 +79,12 @@ impl Messages {
         let read = newest(&connection).map_err(failed)?;
         let ring = file::beside(bus, "-bell");
         let bell = Bell::open(&ring).map_err(|error| OpenError::io(&ring, &error))?;
-        let paths = [bus.to_owned(), file::beside(bus, "-wal"), file::beside(bus, "-shm"), ring];
+        let paths = [
+            bus.to_owned(),
+            file::beside(bus, "-wal"),
+            file::beside(bus, "-shm"),
+            ring,
+        ];
         Ok(Self {
             connection,
             identity: Identity::of(paths),
@@ -94,7 +102,9 @@ impl Messages {
 
     /// Publishes `messages` in one transaction, and rings.
     pub(super) fn publish(&mut self, messages: &[Outgoing]) -> rusqlite::Result<()> {
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
         let last = transaction
             .prepare_cached("SELECT total FROM messages ORDER BY id DESC LIMIT 1")?
             .query_one((), |row| row.get(0))
@@ -103,8 +113,9 @@ impl Messages {
         // Read under the write lock, so that it never decreases along the table.
         let sent = clock::boottime();
         {
-            let mut insert =
-                transaction.prepare_cached("INSERT INTO messages (namespace, sent, total, topic, payload) VALUES (?1, ?2, ?3, ?4, ?5)")?;
+            let mut insert = transaction.prepare_cached(
+                "INSERT INTO messages (namespace, sent, total, topic, payload) VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?;
             for Outgoing { topic, payload } in messages {
                 total += payload.len() as u64;
                 insert.execute((self.namespace.as_str(), sent, total, topic, &payload[..]))?;
@@ -128,7 +139,8 @@ impl Messages {
         Ok(())
     }
 
-    /// Passes everything new in the namespace to `each`, in order; `None` stands for messages that were trimmed before they were read.
+    /// Passes everything new in the namespace to `each`, in order; `None` stands for messages that were trimmed before
+    /// they were read.
     pub(super) fn read(&mut self, mut each: impl FnMut(Option<(&str, Bytes)>)) -> rusqlite::Result<()> {
         let transaction = self.connection.transaction()?;
         let newest = newest(&transaction)?;
@@ -142,8 +154,8 @@ impl Messages {
         if oldest.unwrap_or(newest + 1) > self.read + 1 {
             each(None);
         }
-        let mut statement =
-            transaction.prepare_cached("SELECT id, topic, payload FROM messages WHERE id > ?1 AND namespace = ?2 ORDER BY id")?;
+        let mut statement = transaction
+            .prepare_cached("SELECT id, topic, payload FROM messages WHERE id > ?1 AND namespace = ?2 ORDER BY id")?;
         let mut rows = statement.query((self.read, self.namespace.as_str()))?;
         while let Some(row) = rows.next()? {
             if let (ValueRef::Text(topic), ValueRef::Blob(payload)) = (row.get_ref(1)?, row.get_ref(2)?) {
@@ -180,7 +192,9 @@ fn trim(connection: &Connection, id: u64, sent: u64, total: u64) -> rusqlite::Re
         .optional()?;
     // The newest message always stays: it carries the total on.
     if let Some(first) = first {
-        connection.prepare_cached("DELETE FROM messages WHERE id < ?1")?.execute((first,))?;
+        connection
+            .prepare_cached("DELETE FROM messages WHERE id < ?1")?
+            .execute((first,))?;
     }
     Ok(())
 }
@@ -217,7 +231,12 @@ mod test {
     use super::*;
 
     fn open(folder: &Path, boot: &str) -> Messages {
-        Messages::open(&folder.join("store"), Namespace::new("n").expect("valid"), &Boot(boot.into())).expect("opens")
+        Messages::open(
+            &folder.join("store"),
+            Namespace::new("n").expect("valid"),
+            &Boot(boot.into()),
+        )
+        .expect("opens")
     }
 
     fn numbers(from: u64, to: u64) -> Vec<Outgoing> {
@@ -240,7 +259,11 @@ mod test {
     #[test]
     fn who_sleeps_through_a_trim_finds_a_gap() {
         let folder = tempfile::tempdir().expect("a folder");
-        let (mut sender, mut sleeper, mut awake) = (open(folder.path(), "one"), open(folder.path(), "one"), open(folder.path(), "one"));
+        let (mut sender, mut sleeper, mut awake) = (
+            open(folder.path(), "one"),
+            open(folder.path(), "one"),
+            open(folder.path(), "one"),
+        );
         let all = KEEP_ROWS + 3 * TRIM_EVERY;
         for from in (0..all).step_by(100) {
             let to = all.min(from + 100);
@@ -287,7 +310,9 @@ mod test {
             .map(|f| f.file_name())
             .collect();
         assert!(
-            names.iter().all(|name| name.to_string_lossy().starts_with("store-bus-two")),
+            names
+                .iter()
+                .all(|name| name.to_string_lossy().starts_with("store-bus-two")),
             "{names:?}"
         );
     }

@@ -1,11 +1,12 @@
 //! The coordinator inside one machine: a file that its processes share. Nothing to install, nothing to run.
 //!
-//! The store is a SQLite database in WAL mode with `synchronous=FULL`: an acknowledged write survives `kill -9` of any process and the
-//! loss of power. Several writes that wait together share one transaction and so one wait for the disk. The bus is a second database
-//! beside it that never waits for the disk and begins anew whenever the machine does. Each handle has one thread for either: no blocking
-//! call ever runs on an async worker.
+//! The store is a SQLite database in WAL mode with `synchronous=FULL`: an acknowledged write survives `kill -9` of any
+//! process and the loss of power. Several writes that wait together share one transaction and so one wait for the disk.
+//! The bus is a second database beside it that never waits for the disk and begins anew whenever the machine does. Each
+//! handle has one thread for either: no blocking call ever runs on an async worker.
 //!
-//! Time is the machine's CLOCK_BOOTTIME plus an offset kept in the file: all processes agree on it, and no step of the wall clock moves it.
+//! Time is the machine's CLOCK_BOOTTIME plus an offset kept in the file: all processes agree on it, and no step of the
+//! wall clock moves it.
 
 mod bell;
 mod bus;
@@ -44,7 +45,8 @@ pub struct SqliteCoordinator {
 }
 
 impl SqliteCoordinator {
-    /// Opens the store at `path` for `namespace`, making it if there is none; its directory must exist. New files are private to their owner.
+    /// Opens the store at `path` for `namespace`, making it if there is none; its directory must exist. New files are
+    /// private to their owner.
     ///
     /// # Errors
     /// [`OpenError`]; nothing was changed then.
@@ -117,7 +119,8 @@ impl SqliteCoordinator {
     }
 }
 
-/// Opens store and bus. The path that is kept is absolute and free of links, as SQLite names the companions of the file.
+/// Opens store and bus. The path that is kept is absolute and free of links, as SQLite names the companions of the
+/// file.
 fn open_files(given: &Path, namespace: Namespace) -> Result<(PathBuf, StoreFile, BusThread), OpenError> {
     let path = resolve(given)?;
     filesystem::name(path.parent().unwrap_or(&path))?;
@@ -182,7 +185,8 @@ impl Store for SqliteCoordinator {
         limits::check_key(key)?;
         limits::check_stored(value.len())?;
         let key = key.to_owned();
-        self.ask(true, move |view| view.write(&key, Some(&value), expected)).await
+        self.ask(true, move |view| view.write(&key, Some(&value), expected))
+            .await
     }
 
     async fn delete(&self, key: &str, expected: Expected) -> Result<Written, StoreError<Bytes>> {
@@ -211,8 +215,10 @@ impl Bus for SqliteCoordinator {
     async fn subscribe(&self, topics: &[&str]) -> Result<Box<dyn Subscription>, BusError> {
         topics.iter().try_for_each(|topic| limits::check_topic(topic))?;
         let (reply, answer) = oneshot::channel();
-        self.bus
-            .ask(Request::Subscribe(topics.iter().map(|topic| (*topic).to_owned()).collect(), reply))?;
+        self.bus.ask(Request::Subscribe(
+            topics.iter().map(|topic| (*topic).to_owned()).collect(),
+            reply,
+        ))?;
         Ok(Box::new(answer.await.map_err(|_| BusError::Closed)??))
     }
 }

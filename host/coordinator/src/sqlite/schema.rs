@@ -11,15 +11,17 @@ const APPLICATION: u32 = 0x5368_7772;
 /// The format of this release (`PRAGMA user_version`).
 pub(super) const FORMAT: i64 = 1;
 
-/// `meta` has one row: the file's history id; the boot in which `clock` was fixed, which is what to add to the machine's boottime to get the
-/// backend's time; the revision of the newest write, and its time.
+/// `meta` has one row: the file's history id; the boot in which `clock` was fixed, which is what to add to the
+/// machine's boottime to get the backend's time; the revision of the newest write, and its time.
 const TABLES: &str = "
     CREATE TABLE meta (
         id INTEGER PRIMARY KEY CHECK (id = 1),
-        history BLOB NOT NULL, boot TEXT NOT NULL, clock INTEGER NOT NULL, revision INTEGER NOT NULL, latest INTEGER NOT NULL
+        history BLOB NOT NULL, boot TEXT NOT NULL, clock INTEGER NOT NULL, revision INTEGER NOT NULL, latest INTEGER \
+                      NOT NULL
     ) STRICT;
     CREATE TABLE entries (
-        namespace TEXT NOT NULL, key TEXT NOT NULL, revision INTEGER NOT NULL, written INTEGER NOT NULL, value BLOB NOT NULL,
+        namespace TEXT NOT NULL, key TEXT NOT NULL, revision INTEGER NOT NULL, written INTEGER NOT NULL, value BLOB \
+                      NOT NULL,
         PRIMARY KEY (namespace, key)
     ) STRICT;
     CREATE INDEX entries_by_revision ON entries (namespace, revision);
@@ -82,7 +84,8 @@ pub(super) fn open(path: &Path, boot: &Boot) -> Result<(Connection, Meta), OpenE
     let failed = |error: rusqlite::Error| OpenError::of(path, &error);
     // Before the first change: is this ours? One transaction, for another process may be making its tables right now.
     recognise(path, &*connection.transaction().map_err(failed)?)?;
-    // FULL: an acknowledged write survives the loss of power, because a fencing token must never be given twice. (EXTRA is the same in WAL.)
+    // FULL: an acknowledged write survives the loss of power, because a fencing token must never be given twice. (EXTRA
+    // is the same in WAL.)
     file::enable_wal(&connection, "FULL").map_err(failed)?;
     check(path, &connection)?;
     let transaction = connection
@@ -95,8 +98,12 @@ pub(super) fn open(path: &Path, boot: &Boot) -> Result<(Connection, Meta), OpenE
             reason: format!("no randomness: {error}"),
         })?;
         transaction.execute_batch(TABLES).map_err(failed)?;
-        transaction.pragma_update(None, "application_id", APPLICATION).map_err(failed)?;
-        transaction.pragma_update(None, "user_version", FORMAT).map_err(failed)?;
+        transaction
+            .pragma_update(None, "application_id", APPLICATION)
+            .map_err(failed)?;
+        transaction
+            .pragma_update(None, "user_version", FORMAT)
+            .map_err(failed)?;
         transaction
             .execute("INSERT INTO meta VALUES (1, ?1, '', 0, 0, 0)", (history,))
             .map_err(failed)?;
@@ -121,8 +128,14 @@ fn recognise(path: &Path, connection: &Connection) -> Result<bool, OpenError> {
     match (application, format, tables) {
         (0, 0, 0) => Ok(false),
         (APPLICATION, FORMAT, _) => Ok(true),
-        (APPLICATION, found, _) => Err(OpenError::Newer { path: path.into(), found }),
-        (found, _, _) => Err(OpenError::Foreign { path: path.into(), found }),
+        (APPLICATION, found, _) => Err(OpenError::Newer {
+            path: path.into(),
+            found,
+        }),
+        (found, _, _) => Err(OpenError::Foreign {
+            path: path.into(),
+            found,
+        }),
     }
 }
 
@@ -140,13 +153,14 @@ fn check(path: &Path, connection: &Connection) -> Result<(), OpenError> {
     }
 }
 
-/// On the first opening after the machine started, fixes the clock: never behind a time that was stored. It then goes with CLOCK_BOOTTIME,
-/// so that no step of the wall clock ages anybody.
+/// On the first opening after the machine started, fixes the clock: never behind a time that was stored. It then goes
+/// with CLOCK_BOOTTIME, so that no step of the wall clock ages anybody.
 fn start_clock(connection: &Connection, boot: &Boot) -> rusqlite::Result<Meta> {
     let meta = Meta::read(connection)?;
     if meta.boot != *boot {
         let latest: u64 = connection.query_one("SELECT latest FROM meta", (), |row| row.get(0))?;
-        let clock = i64::try_from(latest.max(clock::wall())).unwrap_or(i64::MAX) - i64::try_from(clock::boottime()).unwrap_or(0);
+        let clock = i64::try_from(latest.max(clock::wall())).unwrap_or(i64::MAX)
+            - i64::try_from(clock::boottime()).unwrap_or(0);
         connection.execute("UPDATE meta SET boot = ?1, clock = ?2", (&boot.0, clock))?;
     }
     Meta::read(connection)
@@ -172,9 +186,15 @@ mod test {
                         .history
                 };
                 let threads: Vec<_> = (0..6).map(|_| scope.spawn(open)).collect();
-                threads.into_iter().map(|thread| thread.join().expect("opens")).collect()
+                threads
+                    .into_iter()
+                    .map(|thread| thread.join().expect("opens"))
+                    .collect()
             });
-            assert!(histories.iter().all(|history| *history == histories[0]), "one store, one history");
+            assert!(
+                histories.iter().all(|history| *history == histories[0]),
+                "one store, one history"
+            );
         }
     }
 
@@ -187,9 +207,14 @@ mod test {
         assert!(first.now().abs_diff(clock::wall()) < 1000);
         // The wall clock was an hour ahead when this was written, and has been set right since.
         let future = clock::wall() + 3_600_000;
-        connection.execute("UPDATE meta SET latest = ?1", (future,)).expect("updates");
+        connection
+            .execute("UPDATE meta SET latest = ?1", (future,))
+            .expect("updates");
         let (_, same) = boot("one");
-        assert_eq!(same.clock, first.clock, "within one run of the machine the clock stays as it is");
+        assert_eq!(
+            same.clock, first.clock,
+            "within one run of the machine the clock stays as it is"
+        );
         let (_, next) = boot("two");
         assert!(next.now() >= future && next.now() < future + 10_000);
         assert_eq!((next.history, next.revision), (first.history, first.revision));

@@ -125,7 +125,10 @@ impl StoreFile {
     fn transact(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<(), Failure> {
         let certain = |error| Failure { error, unknown: false };
         if let Some(path) = self.identity.changed() {
-            let text = format!("{} was deleted or replaced while in use: restart this node", path.display());
+            let text = format!(
+                "{} was deleted or replaced while in use: restart this node",
+                path.display()
+            );
             return Err(certain(StoreError::HistoryLost(text)));
         }
         let path = self.path.clone();
@@ -198,7 +201,9 @@ fn explain(path: &Path, error: &rusqlite::Error) -> StoreError<Bytes> {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             format!("{at} was locked by others for more than {} s", PATIENCE.as_secs())
         }
-        Some(ErrorCode::ReadOnly) => format!("{at} cannot be written: make the file and its directory writable for this user"),
+        Some(ErrorCode::ReadOnly) => {
+            format!("{at} cannot be written: make the file and its directory writable for this user")
+        }
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
             format!("{at} is damaged ({error}): stop all nodes, then restore it or move it away")
         }
@@ -234,8 +239,8 @@ impl View<'_> {
     }
 
     pub(super) fn list(&self, prefix: &str, since: Revision) -> rusqlite::Result<Listing<Bytes>> {
-        // Every character of a key is below DEL, so this is the range of the keys that begin with the prefix. A poll for news goes
-        // through the index of revisions, a full listing through the keys.
+        // Every character of a key is below DEL, so this is the range of the keys that begin with the prefix. A poll
+        // for news goes through the index of revisions, a full listing through the keys.
         let by = if since.0 == 0 {
             "sqlite_autoindex_entries_1"
         } else {
@@ -260,8 +265,12 @@ impl View<'_> {
     /// How the database is set up, and its clock.
     pub(super) fn settings(&self) -> rusqlite::Result<Settings> {
         Ok(Settings {
-            journal: self.connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?,
-            synchronous: self.connection.pragma_query_value(None, "synchronous", |row| row.get(0))?,
+            journal: self
+                .connection
+                .pragma_query_value(None, "journal_mode", |row| row.get(0))?,
+            synchronous: self
+                .connection
+                .pragma_query_value(None, "synchronous", |row| row.get(0))?,
             now: self.meta.now(),
         })
     }
@@ -269,7 +278,10 @@ impl View<'_> {
     /// Removes every entry of the namespace.
     pub(super) fn erase(&mut self) -> rusqlite::Result<()> {
         let sql = "DELETE FROM entries WHERE namespace = ?1";
-        self.connection.prepare_cached(sql)?.execute([self.namespace.as_str()]).map(drop)
+        self.connection
+            .prepare_cached(sql)?
+            .execute([self.namespace.as_str()])
+            .map(drop)
     }
 
     /// Stores `value`, or removes the entry if there is none, provided that `expected` holds.
@@ -277,7 +289,9 @@ impl View<'_> {
         let present = self
             .connection
             .prepare_cached("SELECT revision FROM entries WHERE namespace = ?1 AND key = ?2")?;
-        let present = { present }.query_one((self.namespace.as_str(), key), |row| row.get(0)).optional()?;
+        let present = { present }
+            .query_one((self.namespace.as_str(), key), |row| row.get(0))
+            .optional()?;
         let holds = match expected {
             Expected::Absent => present.is_none(),
             Expected::Revision(revision) => present == Some(revision.0),
@@ -314,7 +328,13 @@ impl View<'_> {
 fn entry(row: &Row<'_>, first: usize) -> rusqlite::Result<Entry<Bytes>> {
     let value = match row.get_ref(first + 2)? {
         ValueRef::Blob(value) => Bytes::copy_from_slice(value),
-        other => return Err(rusqlite::Error::InvalidColumnType(first + 2, "value".into(), other.data_type())),
+        other => {
+            return Err(rusqlite::Error::InvalidColumnType(
+                first + 2,
+                "value".into(),
+                other.data_type(),
+            ));
+        }
     };
     Ok(Entry {
         revision: Revision(row.get(first)?),
@@ -342,7 +362,10 @@ mod test {
             (ffi::SQLITE_IOERR_WRITE, "/c.db: "),
             (ffi::SQLITE_NOMEM, "/c.db: "),
         ] {
-            let told = explain(Path::new("/c.db"), &rusqlite::Error::SqliteFailure(ffi::Error::new(code), None));
+            let told = explain(
+                Path::new("/c.db"),
+                &rusqlite::Error::SqliteFailure(ffi::Error::new(code), None),
+            );
             assert!(
                 matches!(&told, StoreError::Unavailable(why) if why.contains(said)),
                 "{code}: {told:?}"

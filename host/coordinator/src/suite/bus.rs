@@ -76,14 +76,21 @@ impl Follower {
         Ok(())
     }
 
-    /// Follows until a marker arrives, which is published again and again through `through`, since it may itself be lost.
-    pub(super) async fn follow(&mut self, subscription: &mut dyn Subscription, through: &dyn Coordinator, topic: &str) -> Result<(), Flaw> {
+    /// Follows until a marker arrives, which is published again and again through `through`, since it may itself be
+    /// lost.
+    pub(super) async fn follow(
+        &mut self,
+        subscription: &mut dyn Subscription,
+        through: &dyn Coordinator,
+        topic: &str,
+    ) -> Result<(), Flaw> {
         self.marker += 1;
         loop {
             // Trouble with a marker is no matter: the next one comes.
             let _ = through.publish(topic, message(MARKER, self.marker)).await;
             let until = Instant::now() + Duration::from_millis(500);
-            while let Ok(batch) = timeout(until.saturating_duration_since(Instant::now()), subscription.next(100)).await {
+            while let Ok(batch) = timeout(until.saturating_duration_since(Instant::now()), subscription.next(100)).await
+            {
                 let mut over = false;
                 for delivery in batch? {
                     over |= self.take(&delivery)?;
@@ -96,7 +103,10 @@ impl Follower {
     }
 
     pub(super) fn figures(&self) -> String {
-        format!("{} received, {} gaps told, {} missing", self.received, self.gaps, self.missing)
+        format!(
+            "{} received, {} gaps told, {} missing",
+            self.received, self.gaps, self.missing
+        )
     }
 }
 
@@ -105,7 +115,10 @@ pub(super) async fn order(cx: &Context<'_>) -> Verdict {
     let publishers = cx.open_all::<4>(&space).await?;
     let listener = cx.open(&space).await?;
     let topics = ["one", "two"];
-    let (mut far, mut own) = (listener.subscribe(&topics).await?, publishers[0].subscribe(&topics).await?);
+    let (mut far, mut own) = (
+        listener.subscribe(&topics).await?,
+        publishers[0].subscribe(&topics).await?,
+    );
     let mut tasks = JoinSet::new();
     // Few enough for every queue: on a healthy bus all of them arrive.
     let count = 100;
@@ -151,7 +164,11 @@ pub(super) async fn slow(cx: &Context<'_>) -> Verdict {
     let mut follower = Follower::default();
     follower.follow(&mut *subscription, &*bus, "flood").await?;
     follower.expect("p".into(), "flood".into(), cx.options.flood)?;
-    ensure!(follower.received > 0, "nothing arrived of {} messages", cx.options.flood);
+    ensure!(
+        follower.received > 0,
+        "nothing arrived of {} messages",
+        cx.options.flood
+    );
     Ok(follower.figures())
 }
 
@@ -289,7 +306,8 @@ pub(super) async fn topics(cx: &Context<'_>) -> Verdict {
         gaps += follower.gaps;
     }
     Err(Flaw::Broken(format!(
-        "{gaps} gaps were told where nothing can be missing, each after messages to {NEAR:?} were published, and only {topics:?} were subscribed to: an \
-         adapter that delivers what was not asked for has its lane ended, and that is the gap"
+        "{gaps} gaps were told where nothing can be missing, each after messages to {NEAR:?} were published, and only \
+         {topics:?} were subscribed to: an adapter that delivers what was not asked for has its lane ended, and that \
+         is the gap"
     )))
 }

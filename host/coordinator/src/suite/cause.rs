@@ -11,12 +11,11 @@ pub fn explain(error: &StoreError<Bytes>) -> String {
     match error {
         StoreError::Conflict(Some(entry)) => format!(
             "a write was refused because of an entry that should not be there: {}; either something that was erased \
-             or deleted is left, or two namespaces \
-             meet, or the expectation is judged wrongly",
+             or deleted is left, or two namespaces meet, or the expectation is judged wrongly",
             brief(entry)
         ),
-        StoreError::Conflict(None) => "a write was refused because there is no entry where one should be: either it was never stored, or \
-             somebody removed it"
+        StoreError::Conflict(None) => "a write was refused because there is no entry where one should be: either it \
+                                       was never stored, or somebody removed it"
             .into(),
         StoreError::HistoryLost(why) => {
             format!("the store is said to have lost what it had acknowledged, and nothing was disturbed: {why}")
@@ -42,7 +41,9 @@ pub(super) fn of_key(operations: &[Operation]) -> Option<String> {
 /// Two writes over the same revision, or two that both began a key that nobody removed.
 fn two_winners(operations: &[Operation]) -> Option<String> {
     let over = |operation: &Operation| match (operation.action, operation.effect) {
-        (Action::Put(_, Expected::Revision(over)) | Action::Delete(Expected::Revision(over)), Effect::Written(at)) => Some((over, at)),
+        (Action::Put(_, Expected::Revision(over)) | Action::Delete(Expected::Revision(over)), Effect::Written(at)) => {
+            Some((over, at))
+        }
         _ => None,
     };
     let mut won: Vec<_> = operations.iter().filter_map(over).collect();
@@ -50,28 +51,27 @@ fn two_winners(operations: &[Operation]) -> Option<String> {
     let pair = won.windows(2).find(|pair| pair[0].0 == pair[1].0)?;
     Some(format!(
         "two writes that both expected revision {} were done, as revisions {} and {}: the expectation is checked in \
-         one step and the write made in \
-         another, with room for a second writer between them. One statement, one transaction or one lock must hold \
-         both",
+         one step and the write made in another, with room for a second writer between them. One statement, one \
+         transaction or one lock must hold both",
         pair[0].0.0, pair[0].1.0, pair[1].1.0
     ))
 }
 
 /// A refusal by an entry that is just what was expected.
 fn groundless(operations: &[Operation]) -> Option<String> {
-    operations.iter().find_map(|operation| match (operation.action, operation.effect) {
-        (Action::Put(_, Expected::Revision(wanted)) | Action::Delete(Expected::Revision(wanted)), Effect::Conflict(Some((found, _))))
-            if wanted == found =>
-        {
-            Some(format!(
+    operations
+        .iter()
+        .find_map(|operation| match (operation.action, operation.effect) {
+            (
+                Action::Put(_, Expected::Revision(wanted)) | Action::Delete(Expected::Revision(wanted)),
+                Effect::Conflict(Some((found, _))),
+            ) if wanted == found => Some(format!(
                 "a write that expected revision {} was refused with a conflict that carries that revision: what is \
-                 there was read in another step than the \
-                 one in which the expectation was judged",
+                 there was read in another step than the one in which the expectation was judged",
                 wanted.0
-            ))
-        }
-        _ => None,
-    })
+            )),
+            _ => None,
+        })
 }
 
 /// A read that shows less than was acknowledged before it was asked.
@@ -89,9 +89,8 @@ fn stale(operations: &[Operation]) -> Option<String> {
         let removed = operations.iter().any(|other| matches!(other.action, Action::Delete(_)));
         (seen < newest && (seen.0 > 0 || !removed)).then(|| {
             format!(
-                "a read that was asked for after revision {} had been acknowledged shows revision {}: it was \
-                 answered from a copy that is behind, or from \
-                 memory. Reads must see every acknowledged write",
+                "a read that was asked for after revision {} had been acknowledged shows revision {}: it was answered \
+                 from a copy that is behind, or from memory. Reads must see every acknowledged write",
                 newest.0, seen.0
             )
         })

@@ -40,7 +40,10 @@ pub(super) async fn indeterminate(cx: &Context<'_>) -> Verdict {
             continue;
         };
         let wrote = seen.is_some_and(|(_, found)| found == value);
-        ensure!(wrote || seen == there, "after writing {value} over {there:?} there was {seen:?}");
+        ensure!(
+            wrote || seen == there,
+            "after writing {value} over {there:?} there was {seen:?}"
+        );
         match told {
             Some(Effect::Unknown) if wrote => happened += 1,
             Some(Effect::Unknown) => lost += 1,
@@ -54,7 +57,9 @@ pub(super) async fn indeterminate(cx: &Context<'_>) -> Verdict {
         (faults.done, faults.dropped) == (happened, lost),
         "{faults:?}, but reading back found {happened} done and {lost} not"
     );
-    Ok(format!("{history}; {happened} done and {lost} dropped writes told apart"))
+    Ok(format!(
+        "{history}; {happened} done and {lost} dropped writes told apart"
+    ))
 }
 
 /// Has the writers contend for `keys` keys, and checks what they were told.

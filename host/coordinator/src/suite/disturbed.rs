@@ -182,10 +182,9 @@ impl Writer {
         let value = decode(&entry.value).map_err(Flaw::Broken)?;
         ensure!(
             !self.refused.contains(&value),
-            "a write was reported as unavailable, which says that nothing was written and nothing will be; but it \
-             was done, as revision {}. Whatever may \
-             have been sent when its answer was lost is `indeterminate`: a wrong `unavailable` is how locks are held \
-             twice",
+            "a write was reported as unavailable, which says that nothing was written and nothing will be; but it was \
+             done, as revision {}. Whatever may have been sent when its answer was lost is `indeterminate`: a wrong \
+             `unavailable` is how locks are held twice",
             entry.revision.0
         );
         ensure!(

@@ -9,7 +9,8 @@ use shardwright_core::store::{Expected, Listing, Reading, Revision, StoreError, 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Passes everything on, except that one write in four is done and one in four is dropped, and both are answered `Indeterminate`.
+/// Passes everything on, except that one write in four is done and one in four is dropped, and both are answered
+/// `Indeterminate`.
 pub struct FaultyCoordinator {
     inner: Arc<dyn Coordinator>,
     state: Mutex<(Random, Faults)>,
@@ -60,7 +61,10 @@ impl FaultyCoordinator {
         }
     }
 
-    async fn write(&self, write: impl Future<Output = Result<Written, StoreError<Bytes>>>) -> Result<Written, StoreError<Bytes>> {
+    async fn write(
+        &self,
+        write: impl Future<Output = Result<Written, StoreError<Bytes>>>,
+    ) -> Result<Written, StoreError<Bytes>> {
         match self.choose() {
             None => return write.await,
             // Whatever came of it, the caller is not told.
@@ -85,7 +89,13 @@ impl Store for FaultyCoordinator {
         self.write(self.inner.put(key, value, expected)).await
     }
 
-    async fn put_heard(&self, key: &str, value: Bytes, expected: Expected, heard: StoreTime) -> Result<Written, StoreError<Bytes>> {
+    async fn put_heard(
+        &self,
+        key: &str,
+        value: Bytes,
+        expected: Expected,
+        heard: StoreTime,
+    ) -> Result<Written, StoreError<Bytes>> {
         self.write(self.inner.put_heard(key, value, expected, heard)).await
     }
 

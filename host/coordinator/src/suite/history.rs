@@ -63,7 +63,9 @@ pub(super) fn decode(value: &Bytes) -> Result<u64, String> {
 }
 
 fn seen(entry: Option<&Entry<Bytes>>) -> Result<Seen, String> {
-    entry.map(|entry| Ok((entry.revision, decode(&entry.value)?))).transpose()
+    entry
+        .map(|entry| Ok((entry.revision, decode(&entry.value)?)))
+        .transpose()
 }
 
 impl Recorder {
@@ -72,7 +74,12 @@ impl Recorder {
     }
 
     /// Does `action` and says what happened; nothing if it certainly did not happen at all.
-    pub(super) async fn record(&self, coordinator: &dyn Coordinator, key: &str, action: Action) -> Result<Option<Operation>, String> {
+    pub(super) async fn record(
+        &self,
+        coordinator: &dyn Coordinator,
+        key: &str,
+        action: Action,
+    ) -> Result<Option<Operation>, String> {
         let call = self.tick();
         let answer = match action {
             Action::Get => coordinator
@@ -95,7 +102,11 @@ impl Recorder {
             Err(StoreError::Unavailable(_)) => return Ok(None),
             Err(error) => return Err(format!("while others wrote, {action:?} failed: {}", explain(&error))),
         };
-        let back = if effect == Effect::Unknown { u64::MAX } else { self.tick() };
+        let back = if effect == Effect::Unknown {
+            u64::MAX
+        } else {
+            self.tick()
+        };
         Ok(Some(Operation {
             call,
             back,

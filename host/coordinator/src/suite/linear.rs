@@ -1,9 +1,9 @@
 //! Whether a history could have come from a store that does one thing after the other.
 //!
-//! The search of Wing and Gong with Lowe's memory, for a register with revisions: it looks for an order of the operations on one key
-//! that respects real time (what was answered before another was asked comes first) and in which every answer is right. An operation of
-//! unknown outcome may be put anywhere after its call, or left out. Linearizability is local, so each key is searched alone; the order of
-//! revisions across keys is checked on top.
+//! The search of Wing and Gong with Lowe's memory, for a register with revisions: it looks for an order of the
+//! operations on one key that respects real time (what was answered before another was asked comes first) and in which
+//! every answer is right. An operation of unknown outcome may be put anywhere after its call, or left out.
+//! Linearizability is local, so each key is searched alone; the order of revisions across keys is checked on top.
 
 use super::history::{Action, Effect, Operation, Seen};
 use shardwright_core::store::{Expected, Revision};
@@ -23,7 +23,9 @@ impl State {
     fn shows(mut self, seen: Seen) -> Option<Self> {
         match (&mut self.entry, seen) {
             (None, None) => {}
-            (Some((known, value)), Some((revision, other))) if *value == other && known.is_none_or(|known| known == revision) => {
+            (Some((known, value)), Some((revision, other)))
+                if *value == other && known.is_none_or(|known| known == revision) =>
+            {
                 if known.is_none() && revision <= self.last {
                     return None;
                 }
@@ -152,8 +154,8 @@ pub fn check_key_history(operations: &[Operation]) -> Result<(), String> {
     ))
 }
 
-/// Checks that no two successful writes have one revision, and that what was asked for after another was answered has the greater one,
-/// whatever their keys.
+/// Checks that no two successful writes have one revision, and that what was asked for after another was answered has
+/// the greater one, whatever their keys.
 ///
 /// # Errors
 /// Names two writes that contradict.
@@ -169,18 +171,20 @@ pub fn check_revisions(operations: &[Operation]) -> Result<(), String> {
     writes.sort_by_key(|(revision, _)| *revision);
     if let Some(pair) = writes.windows(2).find(|pair| pair[0].0 == pair[1].0) {
         return Err(format!(
-            "two writes were both given revision {}: {:?} and {:?}. Each must take a revision of its own, in the same indivisible step in which it \
-             is made: one lock, one transaction or one sequence for the whole namespace",
+            "two writes were both given revision {}: {:?} and {:?}. Each must take a revision of its own, in the same \
+             indivisible step in which it is made: one lock, one transaction or one sequence for the whole namespace",
             pair[0].0.0, pair[0].1, pair[1].1
         ));
     }
-    // Along increasing revisions, nothing may have been answered before something of a smaller revision was even asked for.
+    // Along increasing revisions, nothing may have been answered before something of a smaller revision was even asked
+    // for.
     let mut earliest: Option<Operation> = None;
     for (_, operation) in writes.iter().rev() {
         if let Some(later) = earliest.filter(|later| later.back < operation.call) {
             return Err(format!(
-                "{later:?} was answered before {operation:?} was asked for, but has the greater revision: revisions are not taken in the order \
-                 of the writes, as with a counter for each key, or numbers that are reserved beforehand"
+                "{later:?} was answered before {operation:?} was asked for, but has the greater revision: revisions \
+                 are not taken in the order of the writes, as with a counter for each key, or numbers that are \
+                 reserved beforehand"
             ));
         }
         if earliest.is_none_or(|e| operation.back < e.back) {
@@ -204,11 +208,21 @@ mod test {
     }
 
     fn put(call: u64, back: u64, value: u64, expected: Expected, revision: u64) -> Operation {
-        op(call, back, Action::Put(value, expected), Effect::Written(Revision(revision)))
+        op(
+            call,
+            back,
+            Action::Put(value, expected),
+            Effect::Written(Revision(revision)),
+        )
     }
 
     fn read(call: u64, back: u64, seen: Option<(u64, u64)>) -> Operation {
-        op(call, back, Action::Get, Effect::Read(seen.map(|(r, v)| (Revision(r), v))))
+        op(
+            call,
+            back,
+            Action::Get,
+            Effect::Read(seen.map(|(r, v)| (Revision(r), v))),
+        )
     }
 
     const NEVER: u64 = u64::MAX;
@@ -245,19 +259,30 @@ mod test {
         let first = put(0, 1, 1, Expected::Absent, 5);
         let bad: [(&str, &[Operation]); 8] = [
             ("two winners", &[first, put(2, 5, 2, by(5), 6), put(3, 4, 3, by(5), 7)]),
-            ("a stale read", &[first, put(2, 3, 2, by(5), 6), read(4, 5, Some((5, 1)))]),
+            (
+                "a stale read",
+                &[first, put(2, 3, 2, by(5), 6), read(4, 5, Some((5, 1)))],
+            ),
             (
                 "a read from the future",
                 &[read(0, 1, Some((5, 1))), put(2, 3, 1, Expected::Absent, 5)],
             ),
             (
                 "reads that go back",
-                &[first, put(2, 9, 2, by(5), 6), read(3, 4, Some((6, 2))), read(5, 6, Some((5, 1)))],
+                &[
+                    first,
+                    put(2, 9, 2, by(5), 6),
+                    read(3, 4, Some((6, 2))),
+                    read(5, 6, Some((5, 1))),
+                ],
             ),
             ("a revision that goes back", &[first, put(2, 3, 2, by(5), 4)]),
             (
                 "a conflict without reason",
-                &[first, op(2, 3, Action::Put(2, by(5)), Effect::Conflict(Some((Revision(5), 1))))],
+                &[
+                    first,
+                    op(2, 3, Action::Put(2, by(5)), Effect::Conflict(Some((Revision(5), 1)))),
+                ],
             ),
             ("a write that vanished", &[first, read(2, 3, None)]),
             (

@@ -18,10 +18,15 @@ pub(super) async fn ranges(cx: &Context<'_>) -> Verdict {
     let empty = store.list("", Revision(0)).await?;
     ensure!(empty.entries.is_empty(), "a fresh namespace lists {:?}", keys(&empty));
     // Sorted as bytes: neither as words of a language, nor with a character that stands for any other.
-    let names = ["B", "a", "a/", "a/1", "a/10", "a/2", "a0", "a_", "a_1", "ab", "b", "z:", "zz"];
+    let names = [
+        "B", "a", "a/", "a/1", "a/10", "a/2", "a0", "a_", "a_1", "ab", "b", "z:", "zz",
+    ];
     let mut revisions = BTreeMap::new();
     for key in names.iter().rev() {
-        revisions.insert(*key, store.put(key, Bytes::from(*key), Expected::Absent).await?.revision);
+        revisions.insert(
+            *key,
+            store.put(key, Bytes::from(*key), Expected::Absent).await?.revision,
+        );
     }
     for prefix in ["", "a", "a/", "a/1", "a_", "z", "zz", "zzz", "b", "B", "-", "+", "."] {
         let listing = store.list(prefix, Revision(0)).await?;
@@ -53,7 +58,11 @@ pub(super) async fn ranges(cx: &Context<'_>) -> Verdict {
     }
     let removed = store.delete("a/1", Expected::Any).await?;
     let listing = store.list("a/", Revision(0)).await?;
-    ensure!(keys(&listing) == ["a/", "a/10", "a/2"], "after a delete: {:?}", keys(&listing));
+    ensure!(
+        keys(&listing) == ["a/", "a/10", "a/2"],
+        "after a delete: {:?}",
+        keys(&listing)
+    );
     ensure!(
         listing.revision >= removed.revision,
         "the listing's revision {} is before the delete {}",
@@ -77,7 +86,9 @@ pub(super) async fn many(cx: &Context<'_>) -> Verdict {
     for (lane, store) in (0..lanes).zip(cx.open_all::<4>(&space).await?.into_iter().cycle()) {
         writers.spawn(async move {
             for i in (lane..count).step_by(lanes) {
-                store.put(&format!("many/{i:06}"), encode(i as u64), Expected::Absent).await?;
+                store
+                    .put(&format!("many/{i:06}"), encode(i as u64), Expected::Absent)
+                    .await?;
             }
             Ok::<_, Flaw>(())
         });
@@ -117,7 +128,11 @@ pub(super) async fn live(cx: &Context<'_>) -> Verdict {
     let (answered, looked) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let mut writers = JoinSet::new();
     for (writer, store) in cx.open_all::<4>(&space).await?.into_iter().enumerate() {
-        let (answered, looked, mut random) = (answered.clone(), looked.clone(), Random(cx.options.seed ^ writer as u64));
+        let (answered, looked, mut random) = (
+            answered.clone(),
+            looked.clone(),
+            Random(cx.options.seed ^ writer as u64),
+        );
         let rounds = cx.options.rounds * 4;
         writers.spawn(async move {
             let mut writes = Vec::new();
@@ -162,7 +177,11 @@ pub(super) async fn live(cx: &Context<'_>) -> Verdict {
     let full = store.list("live/", Revision(0)).await?;
     let differs = |(key, entry): &&(String, Entry<Bytes>)| view.get(key) != Some(&entry.revision);
     if let Some((key, entry)) = full.entries.iter().find(differs) {
-        ensure!(false, "following the news gave {:?} for {key}, there is {entry:?}", view.get(key));
+        ensure!(
+            false,
+            "following the news gave {:?} for {key}, there is {entry:?}",
+            view.get(key)
+        );
     }
     ensure!(
         full.entries.len() == view.len(),
@@ -183,7 +202,12 @@ struct Write {
 /// Checks each look against all writes, and adds them up to a view of the newest revisions.
 fn follow(looks: &[Look], writes: &[Write]) -> Result<BTreeMap<String, Revision>, Flaw> {
     let mut view = BTreeMap::new();
-    for Look { since, listing, answered } in looks {
+    for Look {
+        since,
+        listing,
+        answered,
+    } in looks
+    {
         ensure!(
             listing.revision >= *answered,
             "a listing of revision {} came after the answer of {}",
@@ -192,7 +216,11 @@ fn follow(looks: &[Look], writes: &[Write]) -> Result<BTreeMap<String, Revision>
         );
         let old = listing.entries.iter().find(|(_, entry)| entry.revision <= *since);
         ensure!(old.is_none(), "since {} there is {old:?}", since.0);
-        let shown: BTreeMap<&str, Revision> = listing.entries.iter().map(|(key, entry)| (key.as_str(), entry.revision)).collect();
+        let shown: BTreeMap<&str, Revision> = listing
+            .entries
+            .iter()
+            .map(|(key, entry)| (key.as_str(), entry.revision))
+            .collect();
         for Write { revision, key, value } in writes
             .iter()
             .filter(|write| write.revision > *since && write.revision <= listing.revision)

@@ -171,7 +171,11 @@ fn checks<'a>(cx: &'a Context<'a>) -> Vec<Check<'a>> {
             "a listing has the prefix, is sorted, and leaves out what is not newer than asked for",
             Box::pin(list::ranges(cx)),
         ),
-        check("list-many", "thousands of keys are listed completely", Box::pin(list::many(cx))),
+        check(
+            "list-many",
+            "thousands of keys are listed completely",
+            Box::pin(list::many(cx)),
+        ),
         check(
             "list-live",
             "a listing shows every write up to its revision while others write",
@@ -212,7 +216,11 @@ fn checks<'a>(cx: &'a Context<'a>) -> Vec<Check<'a>> {
             "a subscriber gets the topics that it asked for, and no others",
             Box::pin(bus::topics(cx)),
         ),
-        check("bus-cancel", "giving up on next loses nothing", Box::pin(bus::cancel(cx))),
+        check(
+            "bus-cancel",
+            "giving up on next loses nothing",
+            Box::pin(bus::cancel(cx)),
+        ),
         check(
             "bus-sizes",
             "messages of 256 KiB arrive, larger ones than the limit are refused",
@@ -225,7 +233,8 @@ fn checks<'a>(cx: &'a Context<'a>) -> Vec<Check<'a>> {
         ),
         check(
             "reconnect",
-            "through a disturbance no write is done that was called unavailable; then the store works again, and lost messages are told",
+            "through a disturbance no write is done that was called unavailable; then the store works again, and lost \
+             messages are told",
             Box::pin(disturbed::reconnect(cx)),
         ),
         check(
@@ -279,7 +288,9 @@ impl Context<'_> {
         while let Some(opened) = opening.join_next().await {
             handles.push(opened?.map_err(unopened)?);
         }
-        handles.try_into().map_err(|_| Flaw::Broken("a handle is missing".into()))
+        handles
+            .try_into()
+            .map_err(|_| Flaw::Broken("a handle is missing".into()))
     }
 }
 

@@ -31,7 +31,10 @@ pub(super) async fn expectations(cx: &Context<'_>) -> Verdict {
                 let mut at = Revision(0);
                 if !matches!(start, Start::Never) {
                     store.put(&key, Bytes::from_static(b"older"), Expected::Absent).await?;
-                    at = store.put(&key, Bytes::from_static(b"old"), Expected::Any).await?.revision;
+                    at = store
+                        .put(&key, Bytes::from_static(b"old"), Expected::Any)
+                        .await?
+                        .revision;
                 }
                 if matches!(start, Start::Deleted) {
                     store.delete(&key, Expected::Revision(at)).await?;
@@ -55,7 +58,10 @@ pub(super) async fn expectations(cx: &Context<'_>) -> Verdict {
                 } else {
                     store.put(&key, Bytes::from_static(b"new"), expected).await
                 };
-                let what = format!("{} of a key ({start:?}) expecting {case}", if remove { "delete" } else { "put" });
+                let what = format!(
+                    "{} of a key ({start:?}) expecting {case}",
+                    if remove { "delete" } else { "put" }
+                );
                 let entry = store.get(&key).await?.entry;
                 match outcome {
                     Ok(written) => {
@@ -67,7 +73,10 @@ pub(super) async fn expectations(cx: &Context<'_>) -> Verdict {
                             last.max(at).0
                         );
                         last = written.revision;
-                        ensure!(entry.is_some() != remove, "{what} succeeded, but then {entry:?} was there");
+                        ensure!(
+                            entry.is_some() != remove,
+                            "{what} succeeded, but then {entry:?} was there"
+                        );
                         if let Some(entry) = entry {
                             ensure!(
                                 entry.value == "new" && entry.revision == written.revision,
@@ -115,9 +124,15 @@ pub(super) async fn names(cx: &Context<'_>) -> Verdict {
     let bad = ["", "a b", "a\nb", "ключ", "a\0", "a*", "a>", &long];
     for key in bad {
         let write = store.put(key, Bytes::new(), Expected::Any).await;
-        ensure!(matches!(write, Err(StoreError::Invalid(_))), "put under {key:?} answered {write:?}");
+        ensure!(
+            matches!(write, Err(StoreError::Invalid(_))),
+            "put under {key:?} answered {write:?}"
+        );
         let read = store.get(key).await;
-        ensure!(matches!(read, Err(StoreError::Invalid(_))), "get of {key:?} answered {read:?}");
+        ensure!(
+            matches!(read, Err(StoreError::Invalid(_))),
+            "get of {key:?} answered {read:?}"
+        );
         let remove = store.delete(key, Expected::Any).await;
         ensure!(
             matches!(remove, Err(StoreError::Invalid(_))),
@@ -146,7 +161,10 @@ pub(super) async fn names(cx: &Context<'_>) -> Verdict {
     }
     for key in &good {
         let value = store.get(key).await?.entry.map(|entry| entry.value);
-        ensure!(value.as_deref() == Some(key.as_bytes()), "under {key:?} there is {value:?}");
+        ensure!(
+            value.as_deref() == Some(key.as_bytes()),
+            "under {key:?} there is {value:?}"
+        );
     }
     let all = store.list("", Revision(0)).await?.entries.len();
     ensure!(all == good.len(), "{all} entries instead of {}", good.len());
@@ -169,7 +187,10 @@ pub(super) async fn sizes(cx: &Context<'_>) -> Verdict {
     for size in [0, 1, 4096, MAX_VALUE, limit] {
         store.put("fits", pattern(size), Expected::Any).await?;
         let value = store.get("fits").await?.entry.map(|entry| entry.value);
-        ensure!(value == Some(pattern(size)), "a value of {size} bytes came back otherwise");
+        ensure!(
+            value == Some(pattern(size)),
+            "a value of {size} bytes came back otherwise"
+        );
     }
     Ok(format!("limit {limit} bytes"))
 }
@@ -178,7 +199,10 @@ pub(super) async fn namespaces(cx: &Context<'_>) -> Verdict {
     let space = cx.space();
     let (one, two) = (cx.open(&space).await?, cx.open(&cx.beside(&space)).await?);
     one.put("k", Bytes::from_static(b"one"), Expected::Absent).await?;
-    ensure!(two.get("k").await?.entry.is_none(), "the other namespace shows the entry");
+    ensure!(
+        two.get("k").await?.entry.is_none(),
+        "the other namespace shows the entry"
+    );
     ensure!(
         two.list("", Revision(0)).await?.entries.is_empty(),
         "the other namespace lists the entry"
@@ -186,9 +210,18 @@ pub(super) async fn namespaces(cx: &Context<'_>) -> Verdict {
     two.put("k", Bytes::from_static(b"two"), Expected::Absent).await?;
     two.delete("k", Expected::Any).await?;
     let value = one.get("k").await?.entry.map(|entry| entry.value);
-    ensure!(value.as_deref() == Some(b"one"), "the other namespace's delete left {value:?}");
+    ensure!(
+        value.as_deref() == Some(b"one"),
+        "the other namespace's delete left {value:?}"
+    );
     two.put("l", Bytes::from_static(b"two"), Expected::Absent).await?;
-    let listed: Vec<_> = one.list("", Revision(0)).await?.entries.into_iter().map(|(key, _)| key).collect();
+    let listed: Vec<_> = one
+        .list("", Revision(0))
+        .await?
+        .entries
+        .into_iter()
+        .map(|(key, _)| key)
+        .collect();
     ensure!(
         listed == ["k"],
         "a namespace lists {listed:?} and has \"k\": it finds what is in a namespace whose name begins with its own"
@@ -262,17 +295,19 @@ pub(super) async fn ages(cx: &Context<'_>) -> Verdict {
     }
     for (what, now, seen) in looks {
         let Some(seen) = seen else {
-            return Err(Flaw::Broken(format!("{what}: the entry that is renewed all the time is not there")));
+            return Err(Flaw::Broken(format!(
+                "{what}: the entry that is renewed all the time is not there"
+            )));
         };
-        // What came next and was not seen had not been written yet, so neither had the clock come that far. It counts as written when its call
-        // ends: a busy disk may take its time between the stamp and that.
+        // What came next and was not seen had not been written yet, so neither had the clock come that far. It counts
+        // as written when its call ends: a busy disk may take its time between the stamp and that.
         if let Some((next, took)) = renewals.iter().find(|(written, _)| written.revision > seen) {
             let late = now.0.saturating_sub(next.now.0).saturating_sub(*took);
             ensure!(
                 late <= SLACK,
-                "{what} shows revision {} as of {}, but revision {} was written {late} ms before that: the clock was read after the entries, or \
-                 the entries are stale; an entry that looks too old is a session taken from a node that lives. Read the clock first, or in the \
-                 same step",
+                "{what} shows revision {} as of {}, but revision {} was written {late} ms before that: the clock was \
+                 read after the entries, or the entries are stale; an entry that looks too old is a session taken \
+                 from a node that lives. Read the clock first, or in the same step",
                 seen.0,
                 now.0,
                 next.revision.0
@@ -297,14 +332,26 @@ pub(super) async fn erase(cx: &Context<'_>) -> Verdict {
     }
     doomed.erase().await?;
     let again = cx.open(&space).await?;
-    let left: Vec<_> = again.list("", Revision(0)).await?.entries.into_iter().map(|(key, _)| key).collect();
-    ensure!(left.is_empty(), "erase is incomplete: it left {left:?} of [\"Z\", \"a\", \"b/c\"]");
+    let left: Vec<_> = again
+        .list("", Revision(0))
+        .await?
+        .entries
+        .into_iter()
+        .map(|(key, _)| key)
+        .collect();
+    ensure!(
+        left.is_empty(),
+        "erase is incomplete: it left {left:?} of [\"Z\", \"a\", \"b/c\"]"
+    );
     let entry = again.get("a").await?.entry;
     ensure!(
         entry.is_none(),
         "erase is incomplete: a listing is empty, but \"a\" is still there: {entry:?}"
     );
-    match again.put("a", Bytes::from_static(b"y"), Expected::Revision(before.revision)).await {
+    match again
+        .put("a", Bytes::from_static(b"y"), Expected::Revision(before.revision))
+        .await
+    {
         Err(StoreError::Conflict(None)) => {}
         other => ensure!(
             false,
@@ -320,7 +367,8 @@ pub(super) async fn erase(cx: &Context<'_>) -> Verdict {
     let spared = bystander.list("", Revision(0)).await?.entries.len();
     ensure!(
         spared == 2,
-        "erase went too far: the namespace {other}, whose name begins with that of the erased one, is left with {spared} entries of 2"
+        "erase went too far: the namespace {other}, whose name begins with that of the erased one, is left with \
+         {spared} entries of 2"
     );
     let spaces = cx.spaces().clone();
     for some in spaces.chunks(ERASED_AT_ONCE) {

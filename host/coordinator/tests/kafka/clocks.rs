@@ -1,4 +1,5 @@
-//! Three brokers whose clocks differ: whoever leads dates the records, so another leader makes everything look older than it is.
+//! Three brokers whose clocks differ: whoever leads dates the records, so another leader makes everything look older
+//! than it is.
 
 use super::cluster::{leader, replicated};
 use super::{PATIENCE, open, reopen};

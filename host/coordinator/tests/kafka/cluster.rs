@@ -26,7 +26,10 @@ pub(super) fn replicated(cluster: &KafkaCluster) -> KafkaOptions {
 /// Which broker leads the log of a namespace, from 0.
 pub(super) fn leader(cluster: &KafkaCluster, name: &str) -> usize {
     let addresses = cluster.addresses().join(",");
-    let consumer: BaseConsumer = ClientConfig::new().set("bootstrap.servers", addresses).create().unwrap();
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", addresses)
+        .create()
+        .unwrap();
     let topic = format!("shardwright.{name}.store");
     let begun = std::time::Instant::now();
     loop {
@@ -63,12 +66,18 @@ fn seen(entry: Option<&Entry<bytes::Bytes>>) -> Seen {
 async fn record(store: &KafkaCoordinator, clock: &Clock, key: &str, action: Action) -> Option<Operation> {
     let call = clock.tick();
     let answer = match action {
-        Action::Get => store.get(key).await.map(|reading| Effect::Read(seen(reading.entry.as_ref()))),
+        Action::Get => store
+            .get(key)
+            .await
+            .map(|reading| Effect::Read(seen(reading.entry.as_ref()))),
         Action::Put(value, expected) => {
             let written = store.put(key, value.to_string().into(), expected).await;
             written.map(|written| Effect::Written(written.revision))
         }
-        Action::Delete(expected) => store.delete(key, expected).await.map(|written| Effect::Written(written.revision)),
+        Action::Delete(expected) => store
+            .delete(key, expected)
+            .await
+            .map(|written| Effect::Written(written.revision)),
     };
     let (effect, back) = match answer {
         Ok(effect) => (effect, clock.tick()),
@@ -89,7 +98,12 @@ async fn record(store: &KafkaCoordinator, clock: &Clock, key: &str, action: Acti
 }
 
 /// Compares and sets one of three keys again and again until it is told to stop.
-async fn contend(store: Arc<KafkaCoordinator>, clock: Clock, writer: u64, stop: Arc<AtomicBool>) -> Vec<(u64, Operation)> {
+async fn contend(
+    store: Arc<KafkaCoordinator>,
+    clock: Clock,
+    writer: u64,
+    stop: Arc<AtomicBool>,
+) -> Vec<(u64, Operation)> {
     let mut history = Vec::new();
     for round in 0.. {
         if stop.load(Ordering::SeqCst) {
@@ -186,11 +200,16 @@ async fn three_brokers() {
     assert!(written >= 80, "{written} writes");
 }
 
-/// Whoever knows that a broker is away is not told of it again and again: after a few gaps at most there is none for ten seconds.
+/// Whoever knows that a broker is away is not told of it again and again: after a few gaps at most there is none for
+/// ten seconds.
 async fn quiet(subscription: &mut dyn Subscription) {
     let (mut gaps, mut until) = (0, Instant::now() + Duration::from_secs(10));
     while let Ok(batch) = timeout_at(until, subscription.next(100)).await {
-        if batch.unwrap().iter().any(|delivery| matches!(delivery, Delivery::Gap { .. })) {
+        if batch
+            .unwrap()
+            .iter()
+            .any(|delivery| matches!(delivery, Delivery::Gap { .. }))
+        {
             // More than one is no fault on a machine that is too busy to answer in time.
             (gaps, until) = (gaps + 1, Instant::now() + Duration::from_secs(10));
         }

@@ -10,15 +10,26 @@ use std::time::Duration;
 
 type Opened = BoxFuture<'static, Result<Arc<dyn Coordinator>, String>>;
 
-#[expect(clippy::print_stdout, reason = "the table is worth reading when a test is run by hand")]
+#[expect(
+    clippy::print_stdout,
+    reason = "the table is worth reading when a test is run by hand"
+)]
 fn verify(report: &SuiteReport, disturbed: bool) {
     for [name, outcome, millis, detail] in report.table() {
         println!("{name:<16} {outcome:<8} {millis:>6} ms  {detail}");
     }
     assert!(report.passed(), "{:#?}", report.failures().collect::<Vec<_>>());
     assert_eq!((report.kind.as_str(), report.rows.len()), ("kafka", CHECKS));
-    let skipped = report.table().iter().filter(|[_, outcome, ..]| outcome == "skipped").count();
-    assert_eq!(skipped, usize::from(!disturbed), "only what needs a disturbance may be left out");
+    let skipped = report
+        .table()
+        .iter()
+        .filter(|[_, outcome, ..]| outcome == "skipped")
+        .count();
+    assert_eq!(
+        skipped,
+        usize::from(!disturbed),
+        "only what needs a disturbance may be left out"
+    );
 }
 
 pub(super) async fn suite(options: KafkaOptions, disturb: Option<Disturb>) {

@@ -27,7 +27,9 @@ async fn write(store: &KafkaCoordinator, key: &str, value: &'static str) -> Writ
     loop {
         match store.put(key, value.into(), Expected::Any).await {
             Ok(written) => return written,
-            Err(StoreError::Unavailable(_) | StoreError::Indeterminate(_)) if begun.elapsed() < PATIENCE => pause().await,
+            Err(StoreError::Unavailable(_) | StoreError::Indeterminate(_)) if begun.elapsed() < PATIENCE => {
+                pause().await;
+            }
             Err(error) => panic!("{error}"),
         }
     }
@@ -38,7 +40,11 @@ async fn read(store: &KafkaCoordinator, key: &str) -> Result<Option<String>, Sto
     let begun = Instant::now();
     loop {
         match store.get(key).await {
-            Ok(reading) => return Ok(reading.entry.map(|entry| String::from_utf8_lossy(&entry.value).into_owned())),
+            Ok(reading) => {
+                return Ok(reading
+                    .entry
+                    .map(|entry| String::from_utf8_lossy(&entry.value).into_owned()));
+            }
             Err(StoreError::Unavailable(_)) if begun.elapsed() < PATIENCE => pause().await,
             Err(error) => return Err(error),
         }
@@ -73,7 +79,9 @@ async fn an_answer_that_is_swallowed_leaves_a_riddle_that_can_be_read() {
     let first = write(&store, "k", "first").await;
     server.proxy().swallow_answers(true);
     let begun = Instant::now();
-    let outcome = store.put("k", "second".into(), Expected::Revision(first.revision)).await;
+    let outcome = store
+        .put("k", "second".into(), Expected::Revision(first.revision))
+        .await;
     assert!(matches!(outcome, Err(StoreError::Indeterminate(_))), "{outcome:?}");
     assert!(begun.elapsed() < 4 * options.timeout_message, "{:?}", begun.elapsed());
     // From now on it is known to be away: nothing is sent, so nothing is a riddle.
@@ -135,7 +143,10 @@ async fn a_wiped_broker_has_lost_its_history() {
     ] {
         assert!(matches!(outcome, Err(StoreError::HistoryLost(_))), "{outcome:?}");
     }
-    assert!(matches!(store.list("", Revision(0)).await, Err(StoreError::HistoryLost(_))));
+    assert!(matches!(
+        store.list("", Revision(0)).await,
+        Err(StoreError::HistoryLost(_))
+    ));
     assert_eq!(read(&fresh, "k").await.unwrap().as_deref(), Some("after"));
 }
 
@@ -174,7 +185,10 @@ async fn a_restored_broker_that_went_on_has_lost_its_history() {
     let sleeper = std::thread::spawn({
         let options = options.clone();
         move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
             let store = runtime.block_on(reopen(&options, "went-on"));
             runtime.block_on(write(&store, "k", "lost"));
             (runtime, store)
@@ -189,7 +203,9 @@ async fn a_restored_broker_that_went_on_has_lost_its_history() {
     for _ in 0..50 {
         write(&fresh, "k", "since").await;
     }
-    let lost = std::thread::spawn(move || runtime.block_on(read(&sleeper, "k"))).join().unwrap();
+    let lost = std::thread::spawn(move || runtime.block_on(read(&sleeper, "k")))
+        .join()
+        .unwrap();
     assert!(matches!(lost, Err(StoreError::HistoryLost(_))), "{lost:?}");
     assert_eq!(read(&fresh, "k").await.unwrap().as_deref(), Some("since"));
 }
@@ -263,11 +279,17 @@ async fn an_outage_is_no_busy_loop() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_there_is_said_at_once() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
     let begun = Instant::now();
     let Err(error) = open(&options(&[free.to_string()]), "nobody").await else {
         panic!("somebody was there")
     };
-    assert!(error.is_transient() && error.to_string().contains(&free.to_string()), "{error}");
+    assert!(
+        error.is_transient() && error.to_string().contains(&free.to_string()),
+        "{error}"
+    );
     assert!(begun.elapsed() < PATIENCE);
 }

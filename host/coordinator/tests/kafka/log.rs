@@ -27,7 +27,8 @@ async fn range(address: &str, name: &str) -> Option<(i64, i64)> {
     let topic = format!("shardwright.{name}.store");
     let asked = tokio::task::spawn_blocking(move || {
         let metadata = consumer.fetch_metadata(Some(&topic), Duration::from_secs(10)).unwrap();
-        let missing = metadata.topics()[0].error().map(RDKafkaErrorCode::from) == Some(RDKafkaErrorCode::UnknownTopicOrPartition);
+        let missing =
+            metadata.topics()[0].error().map(RDKafkaErrorCode::from) == Some(RDKafkaErrorCode::UnknownTopicOrPartition);
         (!missing).then(|| consumer.fetch_watermarks(&topic, 0, Duration::from_secs(10)).unwrap())
     });
     asked.await.unwrap()
@@ -74,7 +75,10 @@ async fn fill(store: &Arc<KafkaCoordinator>, bytes: usize) {
         writers.spawn(async move {
             for i in 0..bytes / 16 / 10_000 {
                 let value = Bytes::from(vec![b'x'; 10_000]);
-                store.put(&format!("k{lane}/{}", i % 5), value, Expected::Any).await.unwrap();
+                store
+                    .put(&format!("k{lane}/{}", i % 5), value, Expected::Any)
+                    .await
+                    .unwrap();
             }
         });
     }
@@ -92,9 +96,14 @@ async fn the_log_is_cut_off_and_says_the_same_from_there() {
     let sleeper = std::thread::spawn({
         let options = options.clone();
         move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
             let store = runtime.block_on(reopen(&options, "cut"));
-            runtime.block_on(store.put("sleeper", "here".into(), Expected::Absent)).unwrap();
+            runtime
+                .block_on(store.put("sleeper", "here".into(), Expected::Absent))
+                .unwrap();
             (runtime, store)
         }
     });
@@ -130,7 +139,9 @@ async fn the_log_is_cut_off_and_says_the_same_from_there() {
                 Err(error) => panic!("{error}"),
             }
         };
-        runtime.block_on(sleeper.put("sleeper", "awake".into(), Expected::Any)).unwrap();
+        runtime
+            .block_on(sleeper.put("sleeper", "awake".into(), Expected::Any))
+            .unwrap();
         listing
     });
     assert_eq!(woken.join().unwrap(), expected);
@@ -154,8 +165,23 @@ async fn strangers_in_the_log_do_no_harm() {
     throw_in(&address, "shardwright.junk.bus").await;
     let entry = store.get("k").await.unwrap().entry.unwrap();
     assert_eq!((entry.revision, &entry.value[..]), (written.revision, &b"v"[..]));
-    assert!(store.put("k", "w".into(), Expected::Revision(entry.revision)).await.is_ok());
-    assert_eq!(reopen(&options, "junk").await.get("k").await.unwrap().entry.unwrap().value, "w");
+    assert!(
+        store
+            .put("k", "w".into(), Expected::Revision(entry.revision))
+            .await
+            .is_ok()
+    );
+    assert_eq!(
+        reopen(&options, "junk")
+            .await
+            .get("k")
+            .await
+            .unwrap()
+            .entry
+            .unwrap()
+            .value,
+        "w"
+    );
     // Nor do those who were there first: handles to a log that was deleted may still write when it is made again.
     make(&address, "shardwright.first.store", 1, GOOD).await;
     throw_in(&address, "shardwright.first.store").await;
@@ -176,8 +202,13 @@ const GOOD: [(&str, &str); 7] = [
 
 async fn make(address: &str, topic: &str, partitions: i32, settings: [(&str, &str); 7]) {
     let made = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
-    let made = settings.into_iter().fold(made, |made, (name, value)| made.set(name, value));
-    let made = admin(address).create_topics([&made], &AdminOptions::new()).await.unwrap();
+    let made = settings
+        .into_iter()
+        .fold(made, |made, (name, value)| made.set(name, value));
+    let made = admin(address)
+        .create_topics([&made], &AdminOptions::new())
+        .await
+        .unwrap();
     assert!(made[0].is_ok(), "{made:?}");
 }
 
@@ -250,7 +281,10 @@ async fn more_replicas_than_brokers_are_asked_for_again() {
     let Err(error) = open(&three, "three").await else {
         panic!("one broker made three replicas")
     };
-    assert!(error.is_transient() && error.to_string().contains("replication"), "{error}");
+    assert!(
+        error.is_transient() && error.to_string().contains("replication"),
+        "{error}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -259,7 +293,10 @@ async fn the_doctor_finds_what_could_be_better() {
     let options = options(&[server.address()]);
     let store = reopen(&options, "doctor").await;
     let found = store.examine().await;
-    assert!(found.iter().all(|finding| finding.verdict == Verdict::Good), "{found:#?}");
+    assert!(
+        found.iter().all(|finding| finding.verdict == Verdict::Good),
+        "{found:#?}"
+    );
     for name in [
         "replicas",
         "topic of the store",
@@ -282,7 +319,10 @@ async fn the_doctor_finds_what_could_be_better() {
     assert!(changed[0].is_ok(), "{changed:?}");
     let found = store.examine().await;
     let bad: Vec<_> = found.iter().filter(|finding| finding.verdict == Verdict::Bad).collect();
-    assert!(bad.iter().any(|finding| finding.detail.contains("cleanup.policy")), "{found:#?}");
+    assert!(
+        bad.iter().any(|finding| finding.detail.contains("cleanup.policy")),
+        "{found:#?}"
+    );
     assert!(bad.iter().all(|finding| finding.remedy.is_some()), "{bad:#?}");
 }
 

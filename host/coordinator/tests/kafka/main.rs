@@ -35,7 +35,9 @@ fn namespace(name: &str) -> Namespace {
 }
 
 async fn open(options: &KafkaOptions, name: &str) -> Result<Arc<KafkaCoordinator>, BrokerError> {
-    KafkaCoordinator::open(options.clone(), namespace(name)).await.map(Arc::new)
+    KafkaCoordinator::open(options.clone(), namespace(name))
+        .await
+        .map(Arc::new)
 }
 
 /// Opens a handle, trying again as a node does.

@@ -18,7 +18,10 @@ async fn refused(options: &KafkaOptions) -> BrokerError {
     let Err(error) = open(options, "refused").await else {
         panic!("it was let in: {options:?}")
     };
-    assert!(!format!("{error} {error:?} {options:?}").contains("secret"), "{error} {options:?}");
+    assert!(
+        !format!("{error} {error:?} {options:?}").contains("secret"),
+        "{error} {options:?}"
+    );
     error
 }
 
@@ -63,7 +66,10 @@ async fn tls_says_what_does_not_fit() {
         (elsewhere, "its certificate has other names"),
     ] {
         let error = refused(&options).await;
-        assert!(matches!(&error, BrokerError::Tls { why, .. } if why.contains(says)), "{error:?}");
+        assert!(
+            matches!(&error, BrokerError::Tls { why, .. } if why.contains(says)),
+            "{error:?}"
+        );
     }
     let error = refused(&options(&[server.address()])).await;
     assert!(error.is_transient() && error.to_string().contains("TLS"), "{error:?}");

@@ -54,18 +54,29 @@ async fn a_user_needs_the_right_password() {
         "sven",
         &["falsch2", "geheim1"],
     );
-    expect_denied(try_open(with_login(&server, NatsLogin::None)).await, "set user and password", &[]);
+    expect_denied(
+        try_open(with_login(&server, NatsLogin::None)).await,
+        "set user and password",
+        &[],
+    );
     let address = |password: &str| format!("nats://sven:{password}@127.0.0.1:{}", server.port());
     let in_address = options([address("geheim%31").as_str()]);
     assert!(!format!("{in_address:?}").contains("geheim"));
     let handle = NatsCoordinator::open(in_address, space("access")).await.unwrap();
     assert_eq!(handle.location(), format!("nats://127.0.0.1:{}", server.port()));
-    expect_denied(try_open(options([address("falsch2").as_str()])).await, "sven", &["falsch2"]);
+    expect_denied(
+        try_open(options([address("falsch2").as_str()])).await,
+        "sven",
+        &["falsch2"],
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_must_be_the_right_one() {
-    let server = NatsServer::builder().config("authorization { token: geheim1 }").start().unwrap();
+    let server = NatsServer::builder()
+        .config("authorization { token: geheim1 }")
+        .start()
+        .unwrap();
     let token = |text: &str| with_login(&server, NatsLogin::Token(Password::new(text)));
     try_open(token("geheim1")).await.unwrap();
     expect_denied(try_open(token("falsch2")).await, "the token", &["falsch2"]);
@@ -98,7 +109,11 @@ async fn credentials_are_a_jwt_and_a_seed() {
     let account_jwt = |account: &nkeys::KeyPair, storage: &str| {
         let rest = r#""imports":-1,"exports":-1,"wildcards":true,"conn":-1,"leaf":-1"#;
         let claims = format!(r#"{{"type":"account","version":2,"limits":{{{limits},{rest}{storage}}}}}"#);
-        format!("{}: {}", account.public_key(), jwt(&operator, &account.public_key(), &claims))
+        format!(
+            "{}: {}",
+            account.public_key(),
+            jwt(&operator, &account.public_key(), &claims)
+        )
     };
     let system = nkeys::KeyPair::new_account();
     let configuration = format!(
@@ -110,11 +125,16 @@ async fn credentials_are_a_jwt_and_a_seed() {
     let server = NatsServer::builder().config(&configuration).start().unwrap();
     let credentials = |issuer: &nkeys::KeyPair| {
         let user = nkeys::KeyPair::new_user();
-        let user_jwt = jwt(issuer, &user.public_key(), &format!(r#"{{"type":"user","version":2,{limits}}}"#));
+        let user_jwt = jwt(
+            issuer,
+            &user.public_key(),
+            &format!(r#"{{"type":"user","version":2,{limits}}}"#),
+        );
         let seed = user.seed().unwrap();
         let (open, close) = ("-----BEGIN", "-----END");
         let text = format!(
-            "{open} NATS USER JWT-----\n{user_jwt}\n{close} NATS USER JWT-----\n\n{open} USER NKEY SEED-----\n{seed}\n{close} USER NKEY SEED-----\n"
+            "{open} NATS USER JWT-----\n{user_jwt}\n{close} NATS USER JWT-----\n\n{open} USER NKEY \
+             SEED-----\n{seed}\n{close} USER NKEY SEED-----\n"
         );
         (with_login(&server, NatsLogin::Credentials(Password::new(text))), seed)
     };
@@ -206,15 +226,23 @@ async fn tls_says_which_part_does_not_fit() {
         ..options([server.url().as_str()])
     };
     try_open(with(tls(Some(&authority), Some(&own), None))).await.unwrap();
-    try_open(with(tls(Some(&authority), Some(&own), Some("localhost")))).await.unwrap();
+    try_open(with(tls(Some(&authority), Some(&own), Some("localhost"))))
+        .await
+        .unwrap();
     expect_tls(try_open(with(tls(Some(&other), Some(&own), None))).await, "set tls.ca");
     expect_tls(try_open(with(tls(None, Some(&own), None))).await, "set tls.ca");
     expect_tls(
         try_open(with(tls(Some(&authority), Some(&own), Some("elsewhere.example")))).await,
         "set tls.server-name",
     );
-    expect_tls(try_open(with(tls(Some(&authority), None, None))).await, "set tls.certificate");
-    expect_tls(try_open(with(tls(Some(&authority), Some(&foreign), None))).await, "tls.certificate");
+    expect_tls(
+        try_open(with(tls(Some(&authority), None, None))).await,
+        "set tls.certificate",
+    );
+    expect_tls(
+        try_open(with(tls(Some(&authority), Some(&foreign), None))).await,
+        "tls.certificate",
+    );
     // As the text itself instead of a file; and without saying that TLS is wanted, since the server does.
     let mut text = tls(None, Some(&own), None);
     text.ca = Some(Pem::parse(&std::fs::read_to_string(authority.ca()).unwrap()));
@@ -239,7 +267,10 @@ async fn tls_says_which_part_does_not_fit() {
 /// The usual self-signed certificate, given as `tls.ca`: this very one is accepted, and nothing else by it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_certificate_that_is_its_own_authority_is_pinned() {
-    let (own, other) = (Authority::alone(&["127.0.0.1"]).unwrap(), Authority::alone(&["127.0.0.1"]).unwrap());
+    let (own, other) = (
+        Authority::alone(&["127.0.0.1"]).unwrap(),
+        Authority::alone(&["127.0.0.1"]).unwrap(),
+    );
     let server = NatsServer::builder().tls(&own, false).start().unwrap();
     let with = |tls| NatsOptions {
         tls: Some(tls),

@@ -86,8 +86,8 @@ fn again<T>(outcome: Result<T, StoreError<Bytes>>) -> Result<T, StoreError<Bytes
     })
 }
 
-/// Tries to be the one who finds what it expects, also while another server is elected, as may happen at any time on a busy machine. `value` is
-/// nobody else's. The revision if it was.
+/// Tries to be the one who finds what it expects, also while another server is elected, as may happen at any time on a
+/// busy machine. `value` is nobody else's. The revision if it was.
 async fn win(handle: &dyn Coordinator, key: &str, value: Bytes, expected: Expected) -> Option<Revision> {
     let begun = Instant::now();
     loop {
@@ -95,7 +95,9 @@ async fn win(handle: &dyn Coordinator, key: &str, value: Bytes, expected: Expect
             Ok(written) => return Some(written.revision),
             // An outcome that was not known was this.
             Err(StoreError::Conflict(Some(entry))) => return (entry.value == value).then_some(entry.revision),
-            Err(StoreError::Unavailable(_) | StoreError::Indeterminate(_)) if begun.elapsed() < Duration::from_secs(60) => {
+            Err(StoreError::Unavailable(_) | StoreError::Indeterminate(_))
+                if begun.elapsed() < Duration::from_secs(60) =>
+            {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
             Err(error) => panic!("{error:?}"),
@@ -147,7 +149,11 @@ async fn count(handle: Arc<dyn Coordinator>, key: String, stop: Arc<AtomicBool>)
             }
             Err(StoreError::Conflict(Some(entry))) => {
                 // A write that was thought to be undone was done after all.
-                assert_eq!(entry.value, (acknowledged + 1).to_string(), "{key} after {acknowledged}");
+                assert_eq!(
+                    entry.value,
+                    (acknowledged + 1).to_string(),
+                    "{key} after {acknowledged}"
+                );
                 (acknowledged, at) = (acknowledged + 1, entry.revision);
             }
             Err(error) => panic!("{key}: {error:?}"),
@@ -190,7 +196,9 @@ async fn nothing_acknowledged_is_forgotten_when_the_leader_is_killed() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        before = tokio::time::timeout(Duration::from_secs(60), progress).await.expect("writes go on");
+        before = tokio::time::timeout(Duration::from_secs(60), progress)
+            .await
+            .expect("writes go on");
         let doomed = leader(&cluster, "killed").await;
         doomed.kill().unwrap();
         tokio::time::sleep(Duration::from_millis(500)).await;
@@ -206,7 +214,11 @@ async fn nothing_acknowledged_is_forgotten_when_the_leader_is_killed() {
     for handle in handles.iter().chain([&fresh]) {
         for (key, (value, revision)) in &last {
             let entry = eventually(|| handle.get(key)).await.entry.unwrap();
-            assert_eq!((entry.revision, entry.value), (*revision, Bytes::from(value.to_string())), "{key}");
+            assert_eq!(
+                (entry.revision, entry.value),
+                (*revision, Bytes::from(value.to_string())),
+                "{key}"
+            );
         }
     }
     let written: u64 = last.values().map(|(value, _)| value).sum();
@@ -220,7 +232,15 @@ async fn without_a_majority_nothing_is_done_and_nothing_lost() {
         timeout_request: Duration::from_secs(3),
         ..options([cluster.node(0).url().as_str()])
     };
-    let handle = open(NatsOptions { replicas: 3, ..settings }, space("minority")).await.unwrap();
+    let handle = open(
+        NatsOptions {
+            replicas: 3,
+            ..settings
+        },
+        space("minority"),
+    )
+    .await
+    .unwrap();
     let written = written(&*handle, "k", "before").await;
     cluster.node(1).kill().unwrap();
     cluster.node(2).kill().unwrap();
@@ -269,7 +289,9 @@ async fn opening_waits_until_a_leader_is_elected() {
         cluster.node(1).start_again().unwrap();
         cluster.node(2).start_again().unwrap();
     });
-    let opened = tokio::time::timeout(Duration::from_secs(120), opening).await.expect("in time");
+    let opened = tokio::time::timeout(Duration::from_secs(120), opening)
+        .await
+        .expect("in time");
     let late = opened.unwrap().unwrap();
     let entry = eventually(|| late.get("k")).await.entry.unwrap();
     assert_eq!(entry.revision, before.revision);
@@ -283,7 +305,10 @@ async fn what_is_published_at_one_server_is_heard_at_the_others() {
         let payload = Bytes::from(round.to_string());
         let listener = &handles[round as usize % 3];
         let mut subscription = listener.subscribe(&["t"]).await.unwrap();
-        handles[(round as usize + 1) % 3].publish("t", payload.clone()).await.unwrap();
+        handles[(round as usize + 1) % 3]
+            .publish("t", payload.clone())
+            .await
+            .unwrap();
         let heard = tokio::time::timeout(Duration::from_secs(30), async {
             loop {
                 let batch = subscription.next(10).await.unwrap();

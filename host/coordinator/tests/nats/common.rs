@@ -30,22 +30,31 @@ pub(crate) fn space(name: &str) -> Namespace {
 }
 
 pub(crate) async fn open(options: NatsOptions, namespace: Namespace) -> Result<Arc<dyn Coordinator>, String> {
-    let coordinator = NatsCoordinator::open(options, namespace).await.map_err(|error| error.to_string())?;
+    let coordinator = NatsCoordinator::open(options, namespace)
+        .await
+        .map_err(|error| error.to_string())?;
     Ok(Arc::new(coordinator))
 }
 
 /// Stores `value` under `key`, whatever is there.
 pub(crate) async fn put(handle: &dyn Coordinator, key: &str, value: &str) -> Written {
-    handle.put(key, Bytes::from(value.to_owned()), Expected::Any).await.unwrap()
+    handle
+        .put(key, Bytes::from(value.to_owned()), Expected::Any)
+        .await
+        .unwrap()
 }
 
 /// Tries until the coordinator is available.
-pub(crate) async fn eventually<T, F: Future<Output = Result<T, StoreError<Bytes>>>>(mut operation: impl FnMut() -> F) -> T {
+pub(crate) async fn eventually<T, F: Future<Output = Result<T, StoreError<Bytes>>>>(
+    mut operation: impl FnMut() -> F,
+) -> T {
     let begun = Instant::now();
     loop {
         match operation().await {
             Ok(done) => return done,
-            Err(StoreError::Unavailable(why)) => assert!(begun.elapsed() < Duration::from_secs(60), "still unavailable: {why}"),
+            Err(StoreError::Unavailable(why)) => {
+                assert!(begun.elapsed() < Duration::from_secs(60), "still unavailable: {why}");
+            }
             Err(error) => panic!("{error}"),
         }
         tokio::time::sleep(Duration::from_millis(20)).await;

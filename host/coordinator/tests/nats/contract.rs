@@ -11,15 +11,26 @@ use std::time::Duration;
 type Opened = BoxFuture<'static, Result<Arc<dyn Coordinator>, String>>;
 
 /// `disturbed`: all checks could be made.
-#[expect(clippy::print_stdout, reason = "the table is worth reading when a test is run by hand")]
+#[expect(
+    clippy::print_stdout,
+    reason = "the table is worth reading when a test is run by hand"
+)]
 fn verify(report: &SuiteReport, disturbed: bool) {
     for [name, outcome, millis, detail] in report.table() {
         println!("{name:<16} {outcome:<8} {millis:>6} ms  {detail}");
     }
     assert!(report.passed(), "{:#?}", report.failures().collect::<Vec<_>>());
     assert_eq!((report.kind.as_str(), report.rows.len()), ("nats", CHECKS));
-    let skipped = report.table().iter().filter(|[_, outcome, ..]| outcome == "skipped").count();
-    assert_eq!(skipped, usize::from(!disturbed), "only what needs a disturbance may be left out");
+    let skipped = report
+        .table()
+        .iter()
+        .filter(|[_, outcome, ..]| outcome == "skipped")
+        .count();
+    assert_eq!(
+        skipped,
+        usize::from(!disturbed),
+        "only what needs a disturbance may be left out"
+    );
 }
 
 fn factory(options: NatsOptions) -> impl Fn(shardwright_coordinator::Namespace) -> Opened {
@@ -31,7 +42,11 @@ fn interrupt(proxy: &Arc<Proxy>) -> Disturb {
     let proxy = proxy.clone();
     Arc::new(move || {
         let proxy = proxy.clone();
-        Box::pin(async move { tokio::task::spawn_blocking(move || proxy.interrupt().unwrap()).await.unwrap() })
+        Box::pin(async move {
+            tokio::task::spawn_blocking(move || proxy.interrupt().unwrap())
+                .await
+                .unwrap();
+        })
     })
 }
 
@@ -67,7 +82,8 @@ async fn an_old_server() {
     verify_server(NatsServer::old().unwrap()).await;
 }
 
-/// Here the disturbance is that a server which some of the handles are connected to ends, as `end` has it, and comes back.
+/// Here the disturbance is that a server which some of the handles are connected to ends, as `end` has it, and comes
+/// back.
 async fn verify_cluster(cluster: NatsCluster, keys: usize, end: fn(&NatsServer)) {
     let cluster = Arc::new(cluster);
     let urls = cluster.urls();

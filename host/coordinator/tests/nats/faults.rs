@@ -69,7 +69,9 @@ async fn wiped_it_has_lost_its_history_for_good() {
     loop {
         match other.put("k", Bytes::from_static(b"stale"), Expected::Absent).await {
             Err(StoreError::HistoryLost(_)) => break,
-            Err(StoreError::Unavailable(_) | StoreError::Indeterminate(_)) => tokio::time::sleep(Duration::from_millis(20)).await,
+            Err(StoreError::Unavailable(_) | StoreError::Indeterminate(_)) => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -84,7 +86,10 @@ async fn wiped_it_has_lost_its_history_for_good() {
     put(&*fresh, "k", "new").await;
     for handle in [&handle, &other] {
         assert!(matches!(handle.get("k").await, Err(StoreError::HistoryLost(_))));
-        assert!(matches!(handle.delete("k", Expected::Any).await, Err(StoreError::HistoryLost(_))));
+        assert!(matches!(
+            handle.delete("k", Expected::Any).await,
+            Err(StoreError::HistoryLost(_))
+        ));
         assert!(matches!(handle.erase().await, Err(StoreError::HistoryLost(_))));
     }
     assert_eq!(fresh.get("k").await.unwrap().entry.unwrap().value, "new");
@@ -227,7 +232,10 @@ async fn a_frozen_server_fails_within_the_time_out() {
     server.pause().unwrap();
     // It freezes soon, not at once.
     while handle.put("k", Bytes::from_static(b"v"), Expected::Any).await.is_ok() {}
-    let (read, write) = tokio::join!(handle.get("k"), handle.put("k", Bytes::from_static(b"w"), Expected::Any));
+    let (read, write) = tokio::join!(
+        handle.get("k"),
+        handle.put("k", Bytes::from_static(b"w"), Expected::Any)
+    );
     assert!(matches!(read, Err(StoreError::Unavailable(_))), "{read:?}");
     assert!(matches!(write, Err(StoreError::Indeterminate(_))), "{write:?}");
     server.resume().unwrap();
@@ -254,22 +262,35 @@ async fn a_slow_link_is_only_slow() {
         let read = near.get("k").await.unwrap().entry.unwrap();
         assert_eq!(read.revision, last.revision);
         let mine = near
-            .put("k", Bytes::from(format!("near {round}")), Expected::Revision(last.revision))
+            .put(
+                "k",
+                Bytes::from(format!("near {round}")),
+                Expected::Revision(last.revision),
+            )
             .await
             .unwrap();
-        let stale = far.put("k", Bytes::from_static(b"late"), Expected::Revision(last.revision)).await;
+        let stale = far
+            .put("k", Bytes::from_static(b"late"), Expected::Revision(last.revision))
+            .await;
         let Err(StoreError::Conflict(Some(found))) = stale else {
             panic!("{stale:?}")
         };
         assert_eq!(found.revision, mine.revision);
         last = far
-            .put("k", Bytes::from(format!("far {round}")), Expected::Revision(mine.revision))
+            .put(
+                "k",
+                Bytes::from(format!("far {round}")),
+                Expected::Revision(mine.revision),
+            )
             .await
             .unwrap();
         assert!(last.now >= mine.now);
     }
     near.publish("t", Bytes::from_static(b"hello")).await.unwrap();
-    assert!(matches!(&subscription.next(1).await.unwrap()[..], [Delivery::Message { .. }]));
+    assert!(matches!(
+        &subscription.next(1).await.unwrap()[..],
+        [Delivery::Message { .. }]
+    ));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -298,7 +319,9 @@ async fn a_full_store_refuses_and_keeps_what_it_has() {
         "{refusal:?}"
     );
     // A tick is a message, too.
-    let large = handle.put("large", Bytes::from(vec![8; 1024 * 1024]), Expected::Any).await;
+    let large = handle
+        .put("large", Bytes::from(vec![8; 1024 * 1024]), Expected::Any)
+        .await;
     for refusal in [large.unwrap_err(), handle.get("k0").await.unwrap_err()] {
         assert!(
             matches!(&refusal, StoreError::Unavailable(why) if why.contains("full")),
@@ -321,7 +344,10 @@ async fn large_values_leave_nothing_behind() {
     for byte in 2..6 {
         let stale = handle.put("k", large(0), Expected::Absent).await;
         assert!(matches!(stale, Err(StoreError::Conflict(Some(_)))), "{stale:?}");
-        last = handle.put("k", large(byte), Expected::Revision(last.revision)).await.unwrap();
+        last = handle
+            .put("k", large(byte), Expected::Revision(last.revision))
+            .await
+            .unwrap();
     }
     // One head and its two parts.
     assert_eq!(stored_for(&server, "large").await, 3);
@@ -355,7 +381,9 @@ async fn overflowing_queues_are_gaps_wherever_they_are() {
     let count = 20_000_u64;
     let publisher = tokio::spawn(async move {
         for number in 0..count {
-            bus.publish("t", Bytes::copy_from_slice(&number.to_be_bytes())).await.unwrap();
+            bus.publish("t", Bytes::copy_from_slice(&number.to_be_bytes()))
+                .await
+                .unwrap();
         }
         bus
     });

@@ -1,4 +1,5 @@
-//! A read sees what was acknowledged before it began, however fast the key is overwritten while the reader's mirror catches up.
+//! A read sees what was acknowledged before it began, however fast the key is overwritten while the reader's mirror
+//! catches up.
 
 use crate::common::{open, options, space};
 use bytes::Bytes;

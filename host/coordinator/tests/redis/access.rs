@@ -28,7 +28,10 @@ fn node(server: &RedisServer) -> RedisOptions {
 fn denied(error: &BrokerError, parts: &[&str]) {
     let text = format!("{error} {error:?}");
     assert!(matches!(error, BrokerError::Denied { .. }), "{text}");
-    assert!(parts.iter().all(|part| text.contains(part)), "{text} does not name {parts:?}");
+    assert!(
+        parts.iter().all(|part| text.contains(part)),
+        "{text} does not name {parts:?}"
+    );
     assert!(!text.contains(SECRET), "{text}");
 }
 
@@ -36,7 +39,11 @@ fn denied(error: &BrokerError, parts: &[&str]) {
 async fn a_wrong_password_or_user_is_named() {
     let server = server(&format!("~* &* {COMMANDS}"));
     denied(
-        &refused(single(&format!("redis://node:wrong-{SECRET}@127.0.0.1:{}", server.port()))).await,
+        &refused(single(&format!(
+            "redis://node:wrong-{SECRET}@127.0.0.1:{}",
+            server.port()
+        )))
+        .await,
         &["password", "node"],
     );
     denied(
@@ -54,7 +61,11 @@ async fn a_wrong_password_or_user_is_named() {
 
     let closed = RedisServer::builder().set("requirepass", SECRET).start().unwrap();
     denied(&refused(at(closed.port())).await, &["none is set"]);
-    open(&single(&format!("redis://:{SECRET}@127.0.0.1:{}", closed.port())), &fresh()).await;
+    open(
+        &single(&format!("redis://:{SECRET}@127.0.0.1:{}", closed.port())),
+        &fresh(),
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -75,7 +86,10 @@ async fn a_missing_permission_is_named() {
     let lacking = |command: &str| COMMANDS.replace(&format!("+{command} "), "");
     for command in ["hset", "zadd", "zrem", "hdel", "zscore", "time"] {
         let server = server(&format!("~* &* {}", lacking(command)));
-        denied(&refused(node(&server)).await, &[&command.to_uppercase(), "docs/redis.md"]);
+        denied(
+            &refused(node(&server)).await,
+            &[&command.to_uppercase(), "docs/redis.md"],
+        );
     }
     let server = server(&format!("~other:* &* {COMMANDS}"));
     denied(&refused(node(&server)).await, &["~shardwright:{"]);
@@ -85,9 +99,17 @@ async fn a_missing_permission_is_named() {
 async fn a_permission_that_is_taken_away_is_named_and_can_be_given_back() {
     let server = server(&format!("~* &other {COMMANDS}"));
     let handle = open(&node(&server), &Namespace::new("prod").unwrap()).await;
-    for error in [handle.publish("t", Bytes::new()).await.err(), handle.subscribe(&["t"]).await.err()] {
-        let Some(BusError::Denied(why)) = error else { panic!("{error:?}") };
-        assert!(why.contains("&shardwright:{prod}:bus") && !why.contains(SECRET), "{why}");
+    for error in [
+        handle.publish("t", Bytes::new()).await.err(),
+        handle.subscribe(&["t"]).await.err(),
+    ] {
+        let Some(BusError::Denied(why)) = error else {
+            panic!("{error:?}")
+        };
+        assert!(
+            why.contains("&shardwright:{prod}:bus") && !why.contains(SECRET),
+            "{why}"
+        );
     }
     server.cli(&["acl", "setuser", "node", "-hset"]).unwrap();
     let refused = handle.put("k", Bytes::new(), Expected::Any).await;
@@ -114,7 +136,10 @@ async fn tls_says_which_of_the_three_does_not_fit() {
     let port = server.port();
     let (own, foreign) = (authority.client("node").unwrap(), stranger.client("node").unwrap());
 
-    insecure(&refused(secured("localhost", port, &stranger, Some(&own))).await, "tls.ca");
+    insecure(
+        &refused(secured("localhost", port, &stranger, Some(&own))).await,
+        "tls.ca",
+    );
     insecure(
         &refused(secured("localhost", port, &authority, None)).await,
         "asks for a client certificate",
@@ -137,11 +162,21 @@ async fn tls_says_which_of_the_three_does_not_fit() {
     handle.put("k", Bytes::new(), Expected::Absent).await.unwrap();
 
     let half = RedisCoordinator::open(at(port), fresh()).await.err().unwrap();
-    assert!(matches!(half, BrokerError::Unreachable { .. }), "TLS at the server only: {half:?}");
+    assert!(
+        matches!(half, BrokerError::Unreachable { .. }),
+        "TLS at the server only: {half:?}"
+    );
     let plain = RedisServer::start().unwrap();
     // It waits for the end of a line that never comes.
-    let mute = refused(within(Duration::from_secs(2), secured("localhost", plain.port(), &authority, None))).await;
-    assert!(mute.is_transient() && mute.to_string().contains("does it speak TLS"), "{mute:?}");
+    let mute = refused(within(
+        Duration::from_secs(2),
+        secured("localhost", plain.port(), &authority, None),
+    ))
+    .await;
+    assert!(
+        mute.is_transient() && mute.to_string().contains("does it speak TLS"),
+        "{mute:?}"
+    );
 }
 
 /// What trusts the certificates in `file`.
@@ -175,7 +210,10 @@ async fn a_certificate_that_is_its_own_authority_is_pinned() {
 
     let over = Authority::alone_and_expired(&["localhost"]).unwrap();
     let server = RedisServer::builder().tls(&over, false).start().unwrap();
-    insecure(&refused(trusting(&over.ca(), "localhost", server.port())).await, "expired");
+    insecure(
+        &refused(trusting(&over.ca(), "localhost", server.port())).await,
+        "expired",
+    );
 
     // One that an authority gave out can be pinned without trusting the authority.
     let given = authority.server(&["localhost"]).unwrap();
@@ -187,7 +225,10 @@ async fn a_certificate_that_is_its_own_authority_is_pinned() {
         .unwrap();
     open(&trusting(&given.certificate, "localhost", server.port()), &fresh()).await;
     let others = authority.server(&["localhost"]).unwrap();
-    insecure(&refused(trusting(&others.certificate, "localhost", server.port())).await, "tls.ca");
+    insecure(
+        &refused(trusting(&others.certificate, "localhost", server.port())).await,
+        "tls.ca",
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -209,7 +250,10 @@ async fn a_server_is_reached_through_its_socket() {
         .unwrap();
     // The same place by TCP; the tests of other topics do the rest.
     let far = open(&at(server.port()), &namespace).await;
-    assert_eq!(&far.get("k").await.unwrap().entry.unwrap().value[..], b"over the socket");
+    assert_eq!(
+        &far.get("k").await.unwrap().entry.unwrap().value[..],
+        b"over the socket"
+    );
     far.publish("t", Bytes::from_static(b"by TCP")).await.unwrap();
     subscription.next(1).await.unwrap();
 
@@ -221,7 +265,10 @@ async fn a_server_is_reached_through_its_socket() {
     denied(&wrong, &["password", "node", "redis.sock"]);
 
     let nowhere = refused(single(&format!("unix://{}x", path.display()))).await;
-    assert!(nowhere.is_transient() && nowhere.to_string().contains("unixsocket"), "{nowhere}");
+    assert!(
+        nowhere.is_transient() && nowhere.to_string().contains("unixsocket"),
+        "{nowhere}"
+    );
     // It comes and goes like any other server.
     server.kill().unwrap();
     let down = plain.get("k").await;
@@ -266,7 +313,10 @@ async fn settings_that_make_no_sense_are_refused() {
     if let Some((certificate, key)) = swapped.tls.as_mut().and_then(|tls| tls.identity.as_mut()) {
         std::mem::swap(certificate, key);
     }
-    let nowhere = RedisOptions { urls: Vec::new(), ..at(1) };
+    let nowhere = RedisOptions {
+        urls: Vec::new(),
+        ..at(1)
+    };
     for options in [swapped, nowhere, single("redis://"), single("http://localhost")] {
         let error = refused(options).await;
         assert!(matches!(error, BrokerError::Invalid(_)), "{error:?}");

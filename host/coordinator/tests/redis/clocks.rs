@@ -81,7 +81,11 @@ impl Pair {
             line.unwrap().trim().to_owned()
         };
         eventually("replication", async || {
-            let linked = self.new.cli(&["info", "replication"]).unwrap().contains("master_link_status:up");
+            let linked = self
+                .new
+                .cli(&["info", "replication"])
+                .unwrap()
+                .contains("master_link_status:up");
             (linked && offset(&self.old) == offset(&self.new)).then_some(())
         })
         .await;
@@ -128,7 +132,12 @@ async fn nothing_looks_older_than_it_is_after_a_failover() {
         })
         .await;
         let server = pair.new.cli(&["time"]).unwrap();
-        let server = server.lines().next().and_then(|seconds| seconds.parse::<u64>().ok()).unwrap() * 1000;
+        let server = server
+            .lines()
+            .next()
+            .and_then(|seconds| seconds.parse::<u64>().ok())
+            .unwrap()
+            * 1000;
         let told = truth.check(&[&late], &when).await.0;
         assert!(
             told.abs_diff(server) > ahead.unsigned_abs() / 2,

@@ -17,7 +17,11 @@ async fn examine(options: RedisOptions) -> Vec<Finding> {
     let handle: RedisCoordinator = open(&options, &fresh()).await;
     let findings = handle.examine().await;
     for finding in &findings {
-        assert_eq!(finding.verdict == Verdict::Good, finding.remedy.is_none(), "{finding:?}");
+        assert_eq!(
+            finding.verdict == Verdict::Good,
+            finding.remedy.is_none(),
+            "{finding:?}"
+        );
     }
     findings
 }
@@ -26,7 +30,15 @@ async fn examine(options: RedisOptions) -> Vec<Finding> {
 async fn a_safe_server_is_good_in_everything() {
     let server = RedisServer::builder().set("appendfsync", "always").start().unwrap();
     let findings = examine(single(&server.url())).await;
-    for name in ["version", "eviction", "persistence", "replicas", "clock", "store", "bus"] {
+    for name in [
+        "version",
+        "eviction",
+        "persistence",
+        "replicas",
+        "clock",
+        "store",
+        "bus",
+    ] {
         assert_eq!(found(&findings, name).verdict, Verdict::Good, "{findings:#?}");
     }
     assert!(found(&findings, "version").detail.contains("Redis 7"), "{findings:#?}");
@@ -46,7 +58,10 @@ async fn what_is_not_safe_is_named_with_its_remedy() {
     let persistence = found(&findings, "persistence");
     assert_eq!(persistence.verdict, Verdict::Warning);
     assert!(
-        persistence.remedy.as_ref().is_some_and(|remedy| remedy.contains("appendonly yes")),
+        persistence
+            .remedy
+            .as_ref()
+            .is_some_and(|remedy| remedy.contains("appendonly yes")),
         "{persistence:?}"
     );
 

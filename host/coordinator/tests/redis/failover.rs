@@ -66,7 +66,9 @@ async fn write(
                 told.revisions.push(written.revision);
                 progress.send_modify(|count| *count += 1);
             }
-            Err(StoreError::Unavailable(_) | StoreError::Indeterminate(_)) => tokio::time::sleep(Duration::from_millis(20)).await,
+            Err(StoreError::Unavailable(_) | StoreError::Indeterminate(_)) => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
             Err(StoreError::HistoryLost(_)) => handle = open(&options, &namespace).await,
             Err(error) => panic!("{error}"),
         }
@@ -74,14 +76,21 @@ async fn write(
     told
 }
 
-/// Has four writers write while `fail` makes another server the master: nothing that was acknowledged is missing afterwards.
+/// Has four writers write while `fail` makes another server the master: nothing that was acknowledged is missing
+/// afterwards.
 async fn nothing_is_lost(options: RedisOptions, fail: impl FnOnce(&Namespace) + Send + 'static) {
     let namespace = fresh();
     let (stop, stopped) = watch::channel(false);
     let (progress, mut count) = watch::channel(0);
     let mut writers = JoinSet::new();
     for writer in 0..4 {
-        writers.spawn(write(options.clone(), namespace.clone(), writer, stopped.clone(), progress.clone()));
+        writers.spawn(write(
+            options.clone(),
+            namespace.clone(),
+            writer,
+            stopped.clone(),
+            progress.clone(),
+        ));
     }
     let mut reach = async |more: u64| {
         let goal = *count.borrow() + more;
@@ -155,7 +164,10 @@ async fn with_min_replicas_a_cluster_loses_nothing() {
 async fn one_write_is_lost(knows: &RedisCoordinator, not: &RedisCoordinator, first: Revision, lost: Revision) {
     // Decided on before anybody heard of the change: refused, and not done.
     let refused = eventually("an answer", async || {
-        match not.put("k", Bytes::from_static(b"blind"), Expected::Revision(first)).await {
+        match not
+            .put("k", Bytes::from_static(b"blind"), Expected::Revision(first))
+            .await
+        {
             Err(StoreError::Unavailable(why)) if why.contains("another server") => Some(why),
             Err(StoreError::Unavailable(_) | StoreError::Indeterminate(_)) => None,
             other => panic!("{other:?}"),
@@ -176,7 +188,11 @@ async fn one_write_is_lost(knows: &RedisCoordinator, not: &RedisCoordinator, fir
     let uninformed = put(StoreTime(reading.unsure_before.0 - 1)).await;
     assert!(matches!(uninformed, Err(StoreError::Unavailable(_))), "{uninformed:?}");
     let written = put(reading.unsure_before).await.unwrap();
-    assert!(written.revision > lost, "revision {} was given before", written.revision.0);
+    assert!(
+        written.revision > lost,
+        "revision {} was given before",
+        written.revision.0
+    );
 
     for _ in 0..2 {
         let answer = eventually("an answer", async || match knows.get("k").await {
@@ -202,12 +218,25 @@ async fn a_loss_behind_an_open_connection_is_noticed() {
     linked(&replica).await;
     let (options, namespace) = (single(&master.url()), fresh());
     let (knows, not) = (open(&options, &namespace).await, open(&options, &namespace).await);
-    let first = not.put("k", Bytes::from_static(b"first"), Expected::Absent).await.unwrap().revision;
-    eventually("replication", async || (offset(&master) == offset(&replica)).then_some(())).await;
+    let first = not
+        .put("k", Bytes::from_static(b"first"), Expected::Absent)
+        .await
+        .unwrap()
+        .revision;
+    eventually("replication", async || {
+        (offset(&master) == offset(&replica)).then_some(())
+    })
+    .await;
 
     replica.cli(&["replicaof", "no", "one"]).unwrap();
-    let lost = knows.put("k", Bytes::from_static(b"lost"), Expected::Any).await.unwrap().revision;
-    master.cli(&["replicaof", "127.0.0.1", &replica.port().to_string()]).unwrap();
+    let lost = knows
+        .put("k", Bytes::from_static(b"lost"), Expected::Any)
+        .await
+        .unwrap()
+        .revision;
+    master
+        .cli(&["replicaof", "127.0.0.1", &replica.port().to_string()])
+        .unwrap();
     linked(&master).await;
     // A replica is no place to write, nor to read from.
     let refused = not.get("k").await;
@@ -223,13 +252,24 @@ async fn a_loss_at_a_promotion_by_sentinels_is_noticed() {
     let (options, namespace) = (sentinels(&servers, 0), fresh());
     let (knows, not) = (open(&options, &namespace).await, open(&options, &namespace).await);
     let mut subscription = not.subscribe(&[]).await.unwrap();
-    let first = not.put("k", Bytes::from_static(b"first"), Expected::Absent).await.unwrap().revision;
-    eventually("replication", async || (offset(master) == offset(replica)).then_some(())).await;
+    let first = not
+        .put("k", Bytes::from_static(b"first"), Expected::Absent)
+        .await
+        .unwrap()
+        .revision;
+    eventually("replication", async || {
+        (offset(master) == offset(replica)).then_some(())
+    })
+    .await;
 
     // It is frozen and its connection is gone, so it can hear of nothing that is written then.
     replica.pause().unwrap();
     master.cli(&["client", "kill", "type", "replica"]).unwrap();
-    let lost = knows.put("k", Bytes::from_static(b"lost"), Expected::Any).await.unwrap().revision;
+    let lost = knows
+        .put("k", Bytes::from_static(b"lost"), Expected::Any)
+        .await
+        .unwrap()
+        .revision;
     master.kill().unwrap();
     replica.resume().unwrap();
     servers.wait_for_master(replica).unwrap();
@@ -244,7 +284,10 @@ async fn a_slot_that_moves_is_followed() {
     let (options, namespace) = (cluster(&nodes, 0), fresh());
     let (handle, far) = (open(&options, &namespace).await, open(&options, &namespace).await);
     let mut subscription = handle.subscribe(&["t"]).await.unwrap();
-    let first = handle.put("k", Bytes::from_static(b"first"), Expected::Absent).await.unwrap();
+    let first = handle
+        .put("k", Bytes::from_static(b"first"), Expected::Absent)
+        .await
+        .unwrap();
     move_slot(&nodes, &namespace);
 
     let reading = eventually("a reading", async || handle.get("k").await.ok()).await;
@@ -254,7 +297,10 @@ async fn a_slot_that_moves_is_followed() {
         .await
         .unwrap();
     assert_eq!(next(&mut *subscription).await, Delivery::Gap { lost: 0 });
-    eventually("the bus", async || far.publish("t", Bytes::from_static(b"there")).await.ok()).await;
+    eventually("the bus", async || {
+        far.publish("t", Bytes::from_static(b"there")).await.ok()
+    })
+    .await;
     assert_eq!(next(&mut *subscription).await, message("t", "there"));
 }
 
@@ -267,7 +313,10 @@ fn move_slot(nodes: &RedisCluster, namespace: &Namespace) {
         .find(|node| node.port() != from.port())
         .unwrap();
     let slot = from.cli(&["cluster", "keyslot", &key("meta")]).unwrap();
-    let (from_id, to_id) = (from.cli(&["cluster", "myid"]).unwrap(), to.cli(&["cluster", "myid"]).unwrap());
+    let (from_id, to_id) = (
+        from.cli(&["cluster", "myid"]).unwrap(),
+        to.cli(&["cluster", "myid"]).unwrap(),
+    );
     to.cli(&["cluster", "setslot", &slot, "importing", &from_id]).unwrap();
     from.cli(&["cluster", "setslot", &slot, "migrating", &to_id]).unwrap();
     let (port, keys) = (to.port().to_string(), [key("meta"), key("index"), key("entries")]);
@@ -300,7 +349,8 @@ async fn a_write_that_no_replica_confirms_is_indeterminate() {
         matches!(&unsure, Err(StoreError::Indeterminate(why)) if why.contains("0 of 1 replicas")),
         "{unsure:?}"
     );
-    // Reads wait for nobody. A conflict is none before replicas confirm it: it may be one with the write before, which they do not have.
+    // Reads wait for nobody. A conflict is none before replicas confirm it: it may be one with the write before, which
+    // they do not have.
     let there = handle.get("k").await.unwrap().entry.unwrap().revision;
     assert!(there > first.revision);
     let conflict = handle.put("k", Bytes::new(), Expected::Revision(first.revision)).await;
@@ -316,7 +366,10 @@ async fn a_write_that_no_replica_confirms_is_indeterminate() {
     .await;
     // The connection of the writes finds the script gone, too.
     master.cli(&["script", "flush"]).unwrap();
-    eventually("a write", async || handle.put("k", Bytes::new(), Expected::Any).await.ok()).await;
+    eventually("a write", async || {
+        handle.put("k", Bytes::new(), Expected::Any).await.ok()
+    })
+    .await;
 }
 
 /// Waits until `replica` follows its master.

@@ -30,7 +30,10 @@ async fn a_write_whose_answer_is_lost_is_indeterminate_and_can_be_read_back() {
 
     let found = eventually("reading back", async || handle.get("k").await.ok()).await;
     let entry = found.entry.unwrap();
-    assert_eq!((&entry.value[..], entry.revision), (&b"new"[..], Revision(before.revision.0 + 1)));
+    assert_eq!(
+        (&entry.value[..], entry.revision),
+        (&b"new"[..], Revision(before.revision.0 + 1))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -91,7 +94,10 @@ async fn a_server_that_comes_back_with_its_data_goes_on() {
     let after = eventually("a reading", async || one.get("k").await.ok()).await;
     assert_eq!(after.entry.clone().unwrap().revision, before.revision);
     assert!(after.unsure_before > before.now, "{after:?}");
-    let written = two.put("k", Bytes::new(), Expected::Revision(before.revision)).await.unwrap();
+    let written = two
+        .put("k", Bytes::new(), Expected::Revision(before.revision))
+        .await
+        .unwrap();
     assert!(written.revision > before.revision && written.now >= after.unsure_before);
     assert_eq!(next(&mut *subscription).await, Delivery::Gap { lost: 0 });
     one.publish("t", VALUE).await.unwrap();
@@ -108,9 +114,11 @@ async fn a_server_that_comes_back_empty_has_lost_the_history() {
     server.wipe().unwrap();
     server.start_again().unwrap();
 
-    let lost = eventually("an answer", async || match handle.put("k", VALUE, Expected::Any).await {
-        Err(StoreError::Unavailable(_)) => None,
-        other => Some(other),
+    let lost = eventually("an answer", async || {
+        match handle.put("k", VALUE, Expected::Any).await {
+            Err(StoreError::Unavailable(_)) => None,
+            other => Some(other),
+        }
     })
     .await;
     assert!(matches!(lost, Err(StoreError::HistoryLost(_))), "{lost:?}");
@@ -120,8 +128,14 @@ async fn a_server_that_comes_back_empty_has_lost_the_history() {
     assert!(new.list("", Revision(0)).await.unwrap().entries.is_empty());
     new.put("k", VALUE, Expected::Absent).await.unwrap();
     for _ in 0..2 {
-        assert!(matches!(handle.get("k").await, Err(StoreError::HistoryLost(_))), "it is for good");
-        assert!(matches!(handle.delete("k", Expected::Any).await, Err(StoreError::HistoryLost(_))));
+        assert!(
+            matches!(handle.get("k").await, Err(StoreError::HistoryLost(_))),
+            "it is for good"
+        );
+        assert!(matches!(
+            handle.delete("k", Expected::Any).await,
+            Err(StoreError::HistoryLost(_))
+        ));
     }
     assert!(new.get("k").await.unwrap().entry.is_some());
 }
@@ -135,15 +149,27 @@ async fn a_store_of_which_a_part_was_evicted_has_lost_the_history() {
         let namespace = fresh();
         let handle = open(&options, &namespace).await;
         handle.put("k", VALUE, Expected::Absent).await.unwrap();
-        server.cli(&["unlink", &format!("shardwright:{{{namespace}}}:{part}")]).unwrap();
+        server
+            .cli(&["unlink", &format!("shardwright:{{{namespace}}}:{part}")])
+            .unwrap();
         let read = handle.get("k").await;
-        assert!(matches!(read, Err(StoreError::HistoryLost(_))), "without {part}: {read:?}");
+        assert!(
+            matches!(read, Err(StoreError::HistoryLost(_))),
+            "without {part}: {read:?}"
+        );
         let new = open(&options, &namespace).await;
         // The values are in one of the parts.
         let left = usize::from(part != "entries");
-        assert_eq!(new.list("", Revision(0)).await.unwrap().entries.len(), left, "without {part}");
+        assert_eq!(
+            new.list("", Revision(0)).await.unwrap().entries.len(),
+            left,
+            "without {part}"
+        );
         new.put("k", VALUE, Expected::Any).await.unwrap();
-        assert!(matches!(handle.get("k").await, Err(StoreError::HistoryLost(_))), "it is for good");
+        assert!(
+            matches!(handle.get("k").await, Err(StoreError::HistoryLost(_))),
+            "it is for good"
+        );
     }
 }
 
@@ -191,7 +217,10 @@ async fn a_link_that_is_cut_for_a_while_is_made_again_without_a_storm() {
     server.start_again().unwrap();
     eventually("the store", async || handle.get("k").await.ok()).await;
     assert_eq!(next(&mut *subscription).await, Delivery::Gap { lost: 0 });
-    eventually("the bus", async || far.publish("t", Bytes::from_static(b"after")).await.ok()).await;
+    eventually("the bus", async || {
+        far.publish("t", Bytes::from_static(b"after")).await.ok()
+    })
+    .await;
     assert_eq!(next(&mut *subscription).await, message("t", "after"));
 }
 
@@ -223,7 +252,11 @@ async fn a_slow_link_is_only_slow() {
     let mut subscription = handle.subscribe(&["t"]).await.unwrap();
     let mut revision = handle.put("k", VALUE, Expected::Absent).await.unwrap().revision;
     for _ in 0..3 {
-        revision = handle.put("k", VALUE, Expected::Revision(revision)).await.unwrap().revision;
+        revision = handle
+            .put("k", VALUE, Expected::Revision(revision))
+            .await
+            .unwrap()
+            .revision;
     }
     let stale = handle.put("k", VALUE, Expected::Revision(Revision(1))).await;
     assert!(matches!(stale, Err(StoreError::Conflict(Some(entry))) if entry.revision == revision));
@@ -245,7 +278,10 @@ async fn a_server_without_memory_refuses_writes_and_reads_on() {
     let there = handle.get("k").await.unwrap().entry.unwrap();
     assert_eq!((there.revision, there.value), (written.revision, VALUE));
     server.cli(&["config", "set", "maxmemory", "0"]).unwrap();
-    handle.put("k", VALUE, Expected::Revision(written.revision)).await.unwrap();
+    handle
+        .put("k", VALUE, Expected::Revision(written.revision))
+        .await
+        .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -296,7 +332,10 @@ async fn a_dropped_handle_leaves_no_connection() {
     };
     assert!(connections() >= 3, "store, bus and writes");
     drop(handle);
-    eventually("the end of all connections", async || (connections() == 0).then_some(())).await;
+    eventually("the end of all connections", async || {
+        (connections() == 0).then_some(())
+    })
+    .await;
     drop(subscription);
 }
 
@@ -307,7 +346,11 @@ async fn a_script_that_was_thrown_away_is_sent_again() {
     let mut revision = handle.put("k", VALUE, Expected::Absent).await.unwrap().revision;
     for _ in 0..3 {
         server.cli(&["script", "flush"]).unwrap();
-        revision = handle.put("k", VALUE, Expected::Revision(revision)).await.unwrap().revision;
+        revision = handle
+            .put("k", VALUE, Expected::Revision(revision))
+            .await
+            .unwrap()
+            .revision;
     }
     assert_eq!(revision, Revision(4));
 }
@@ -321,14 +364,23 @@ async fn what_is_stored_is_what_is_documented() {
     handle.put("a", VALUE, Expected::Absent).await.unwrap();
     let written = handle.put("k", VALUE, Expected::Absent).await.unwrap();
     let key = |what: &str| format!("shardwright:{{{namespace}}}:{what}");
-    let unpack =
-        "local e = redis.call('HGET', KEYS[1], 'k') local f, r, t = struct.unpack('>BI8I8', e) return {f, r, t, string.sub(e, 18)}";
+    let unpack = "local e = redis.call('HGET', KEYS[1], 'k') local f, r, t = struct.unpack('>BI8I8', e) return {f, r, \
+                  t, string.sub(e, 18)}";
     let stored = server.cli(&["eval", unpack, "1", &key("entries")]).unwrap();
     let parts: Vec<_> = stored.lines().collect();
     assert_eq!(parts, ["1", "2", &written.now.0.to_string(), "value"]);
     assert_eq!(server.cli(&["zscore", &key("index"), "k"]).unwrap(), "2");
     let meta = server
-        .cli(&["hmget", &key("meta"), "format", "revision", "count", "time", "since", "shift"])
+        .cli(&[
+            "hmget",
+            &key("meta"),
+            "format",
+            "revision",
+            "count",
+            "time",
+            "since",
+            "shift",
+        ])
         .unwrap();
     assert_eq!(
         meta.lines().collect::<Vec<_>>(),
@@ -336,7 +388,10 @@ async fn what_is_stored_is_what_is_documented() {
     );
 
     server.cli(&["hset", &key("meta"), "format", "2"]).unwrap();
-    let newer = RedisCoordinator::open(single(&server.url()), namespace).await.err().unwrap();
+    let newer = RedisCoordinator::open(single(&server.url()), namespace)
+        .await
+        .err()
+        .unwrap();
     assert!(
         matches!(newer, BrokerError::Unsafe { .. }) && newer.to_string().contains("format 2"),
         "{newer}"

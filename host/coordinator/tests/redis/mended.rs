@@ -22,9 +22,15 @@ impl Scene {
         let namespace = fresh();
         let handle = open(&single(&server.url()), &namespace).await;
         for key in ["a", "b", "c"] {
-            handle.put(key, Bytes::from_static(b"old"), Expected::Absent).await.unwrap();
+            handle
+                .put(key, Bytes::from_static(b"old"), Expected::Absent)
+                .await
+                .unwrap();
         }
-        let last = handle.put("a", Bytes::from_static(b"new"), Expected::Any).await.unwrap();
+        let last = handle
+            .put("a", Bytes::from_static(b"new"), Expected::Any)
+            .await
+            .unwrap();
         Self {
             server,
             namespace,
@@ -98,7 +104,10 @@ async fn what_is_left_of_a_store_is_kept() {
         assert!(listing.unsure_before > scene.last.now, "{when}: {listing:?}");
         assert!(listing.revision > Revision(1 << 20), "{when}: {listing:?}");
         let written = new.put("d", Bytes::new(), Expected::Absent).await.unwrap();
-        assert!(written.revision > listing.revision && written.now >= scene.last.now, "{when}");
+        assert!(
+            written.revision > listing.revision && written.now >= scene.last.now,
+            "{when}"
+        );
         for _ in 0..2 {
             let told = scene.handle.get("a").await;
             assert!(matches!(told, Err(StoreError::HistoryLost(_))), "{when}: {told:?}");
@@ -127,7 +136,10 @@ async fn mending_that_is_denied_throws_nothing_away() {
         matches!(&denied, BrokerError::Denied { why, .. } if why.contains("HKEYS")),
         "{denied:?}"
     );
-    scene.server.cli(&["acl", "setuser", "node", "+hkeys", "-zadd"]).unwrap();
+    scene
+        .server
+        .cli(&["acl", "setuser", "node", "+hkeys", "-zadd"])
+        .unwrap();
     let denied = RedisCoordinator::open(options.clone(), scene.namespace.clone())
         .await
         .err()
@@ -137,7 +149,11 @@ async fn mending_that_is_denied_throws_nothing_away() {
         "{denied:?}"
     );
     scene.server.cli(&["acl", "setuser", "node", "+zadd"]).unwrap();
-    let listing = open(&options, &scene.namespace).await.list("", Revision(0)).await.unwrap();
+    let listing = open(&options, &scene.namespace)
+        .await
+        .list("", Revision(0))
+        .await
+        .unwrap();
     assert_eq!(values(&listing), ALL);
 }
 

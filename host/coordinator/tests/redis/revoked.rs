@@ -11,7 +11,8 @@ use shardwright_servers::RedisServer;
 use std::collections::BTreeMap;
 
 /// What the user of a coordinator needs, as `docs/redis.md` says.
-pub(crate) const COMMANDS: &str = "+ping +eval +evalsha +info +time +hget +hkeys +hmget +hset +hdel +hlen +zadd +zcard +zrem +zscore +zrangebyscore +unlink +wait +publish +subscribe";
+pub(crate) const COMMANDS: &str = "+ping +eval +evalsha +info +time +hget +hkeys +hmget +hset +hdel +hlen +zadd \
+                                   +zcard +zrem +zscore +zrangebyscore +unlink +wait +publish +subscribe";
 
 const SECRET: &str = "s3cret-of-the-test";
 
@@ -100,8 +101,14 @@ impl Model {
     }
 
     async fn check(&self, handle: &RedisCoordinator, when: &str) {
-        let listing = handle.list("", Revision(0)).await.unwrap_or_else(|error| panic!("{when}: {error}"));
-        let there = listing.entries.into_iter().map(|(key, entry)| (key, (entry.value, entry.revision)));
+        let listing = handle
+            .list("", Revision(0))
+            .await
+            .unwrap_or_else(|error| panic!("{when}: {error}"));
+        let there = listing
+            .entries
+            .into_iter()
+            .map(|(key, entry)| (key, (entry.value, entry.revision)));
         assert_eq!(there.collect::<BTreeMap<_, _>>(), self.entries, "{when}");
         for (key, (value, revision)) in &self.entries {
             let entry = handle
@@ -129,7 +136,11 @@ async fn write_all(handle: &RedisCoordinator, model: &mut Model, round: usize, w
         .map_or(Expected::Absent, |entry| Expected::Revision(entry.1));
     let outcome = handle.put("compared", value.clone(), expected).await;
     model.note("compared", Some(&value), outcome, when);
-    let old = model.entries.keys().find(|key| key.starts_with("new/") && **key != new).cloned();
+    let old = model
+        .entries
+        .keys()
+        .find(|key| key.starts_with("new/") && **key != new)
+        .cloned();
     if let Some(key) = old {
         let outcome = handle.delete(&key, Expected::Revision(model.entries[&key].1)).await;
         model.note(&key, None, outcome, when);
@@ -165,7 +176,11 @@ async fn what_is_denied_has_not_happened() {
         write_all(&handle, &mut model, 2000 + round, &when).await;
     }
     model.check(&handle, "at last").await;
-    assert!(model.denied > permissions.len(), "only {} writes were denied", model.denied);
+    assert!(
+        model.denied > permissions.len(),
+        "only {} writes were denied",
+        model.denied
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -184,7 +199,10 @@ async fn a_message_that_is_denied_was_not_sent() {
             "{denied:?}"
         );
         rule(&server, &[give.into()]);
-        eventually("the bus", async || handle.publish("t", Bytes::from_static(b"sent")).await.ok()).await;
+        eventually("the bus", async || {
+            handle.publish("t", Bytes::from_static(b"sent")).await.ok()
+        })
+        .await;
         let came = tokio::time::timeout(PATIENCE, subscription.next(1))
             .await
             .expect("a delivery")

@@ -14,7 +14,10 @@ const MANY: usize = 10_000;
 const SOME: usize = 1_000;
 
 /// Runs the suite, with so many keys in a listing, and with `disturb` in the middle of one check.
-#[expect(clippy::print_stdout, reason = "the table is worth reading when a test is run by hand")]
+#[expect(
+    clippy::print_stdout,
+    reason = "the table is worth reading when a test is run by hand"
+)]
 async fn verify(options: RedisOptions, keys: usize, disturb: impl Fn() + Clone + Send + Sync + 'static) {
     let factory: &Factory = &move |namespace| {
         let options = options.clone();
@@ -48,13 +51,17 @@ async fn verify(options: RedisOptions, keys: usize, disturb: impl Fn() + Clone +
     assert_eq!((report.kind.as_str(), report.rows.len()), ("redis", CHECKS));
 }
 
-/// All connections are cut, other handles' included. `SHARDWRIGHT_TEST_REDIS_URL` names a server of your own on this machine.
+/// All connections are cut, other handles' included. `SHARDWRIGHT_TEST_REDIS_URL` names a server of your own on this
+/// machine.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn single_server_behind_a_link_that_is_cut() {
     let given = std::env::var("SHARDWRIGHT_TEST_REDIS_URL").ok();
     let server = given.is_none().then(|| RedisServer::start().unwrap());
     let url = given.or(server.as_ref().map(|server| server.url())).unwrap();
-    let place = url.rsplit(['/', '@']).find(|part| part.contains(':')).unwrap_or_default();
+    let place = url
+        .rsplit(['/', '@'])
+        .find(|part| part.contains(':'))
+        .unwrap_or_default();
     let port = place.rsplit(':').next().and_then(|port| port.parse().ok());
     let proxy = Arc::new(Proxy::to(port.expect("an address as redis://127.0.0.1:6379")).unwrap());
     let through = url.replace(place, &format!("127.0.0.1:{}", proxy.port()));
@@ -85,10 +92,14 @@ async fn single_server_with_tls_that_is_killed() {
             .unwrap(),
     );
     let own = authority.client("node").unwrap();
-    verify(secured("localhost", server.port(), &authority, Some(&own)), SOME, move || {
-        server.kill().unwrap();
-        server.start_again().unwrap();
-    })
+    verify(
+        secured("localhost", server.port(), &authority, Some(&own)),
+        SOME,
+        move || {
+            server.kill().unwrap();
+            server.start_again().unwrap();
+        },
+    )
     .await;
 }
 

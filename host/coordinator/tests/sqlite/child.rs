@@ -23,7 +23,10 @@ impl Process {
 
     /// The same through `command`, which runs what follows its arguments.
     pub(crate) fn spawn(mut command: Command, role: &str, path: &Path) -> Self {
-        command.args(["child", "--exact", "--nocapture"]).env(ROLE, role).env(PATH, path);
+        command
+            .args(["child", "--exact", "--nocapture"])
+            .env(ROLE, role)
+            .env(PATH, path);
         let mut child = command.stdout(Stdio::piped()).spawn().expect("starts");
         let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
         Self { child, lines }

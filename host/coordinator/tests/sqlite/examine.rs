@@ -21,9 +21,17 @@ async fn a_sound_file_is_looked_at_and_not_changed() {
         let finding = named(&findings, name);
         // A test may run in memory or in a container, and on a full or busy disk.
         assert_ne!(finding.verdict, Verdict::Bad, "{finding:?}");
-        assert_eq!(finding.remedy.is_some(), finding.verdict != Verdict::Good, "{finding:?}");
+        assert_eq!(
+            finding.remedy.is_some(),
+            finding.verdict != Verdict::Good,
+            "{finding:?}"
+        );
     }
-    assert!(named(&findings, "journal").detail.contains("journal_mode=wal, synchronous=2"));
+    assert!(
+        named(&findings, "journal")
+            .detail
+            .contains("journal_mode=wal, synchronous=2")
+    );
     assert!(named(&findings, "lock").detail.contains("µs"));
     let after = file.list("", Revision(0)).await.expect("lists");
     assert_eq!((after.entries, after.revision), (before.entries, before.revision));
@@ -50,7 +58,9 @@ async fn times_that_look_odd_are_a_warning() {
     drop(open(&path).await);
     let other = Connection::open(&path).expect("opens");
     // As after a start of the machine with its clock set an hour ahead.
-    other.execute("UPDATE meta SET clock = clock + 3600000", ()).expect("updates");
+    other
+        .execute("UPDATE meta SET clock = clock + 3600000", ())
+        .expect("updates");
     drop(other);
     let findings = open(&path).await.examine().await;
     let clock = named(&findings, "clock");

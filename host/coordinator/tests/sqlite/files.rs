@@ -69,9 +69,17 @@ async fn new_files_are_private() {
     put(&store, "k", 1).await.expect("writes");
     store.publish("t", Bytes::new()).await.expect("publishes");
     let files: Vec<_> = fs::read_dir(folder.path()).expect("lists").flatten().collect();
-    assert_eq!(files.len(), 7, "the store and the bus, their companions, the bell: {files:?}");
+    assert_eq!(
+        files.len(),
+        7,
+        "the store and the bus, their companions, the bell: {files:?}"
+    );
     for file in files {
-        assert_eq!(file.metadata().expect("stat").permissions().mode() & 0o777, 0o600, "{file:?}");
+        assert_eq!(
+            file.metadata().expect("stat").permissions().mode() & 0o777,
+            0o600,
+            "{file:?}"
+        );
     }
 }
 
@@ -119,9 +127,15 @@ async fn a_store_changed_in_place_is_lost_history() {
         let store = open(&path).await;
         put(&store, "k", 1).await.expect("writes");
         put(&store, "k", 1).await.expect("writes");
-        Connection::open(&path).expect("opens").execute_batch(sql).expect("changes");
+        Connection::open(&path)
+            .expect("opens")
+            .execute_batch(sql)
+            .expect("changes");
         for error in both(&store).await {
-            assert!(matches!(&error, StoreError::HistoryLost(text) if text.contains(says)), "{error:?}");
+            assert!(
+                matches!(&error, StoreError::HistoryLost(text) if text.contains(says)),
+                "{error:?}"
+            );
         }
     }
     let path = folder.path().join("boot");
@@ -143,15 +157,24 @@ async fn files_of_something_else_are_refused_and_left_alone() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("file");
     let check = async |error: OpenError, says: &str| {
-        assert!(error.to_string().contains(says) && error.to_string().contains("file"), "{error}");
+        assert!(
+            error.to_string().contains(says) && error.to_string().contains("file"),
+            "{error}"
+        );
     };
     let make = |sql: &str| {
         let _ = fs::remove_file(&path);
-        Connection::open(&path).expect("opens").execute_batch(sql).expect("makes");
+        Connection::open(&path)
+            .expect("opens")
+            .execute_batch(sql)
+            .expect("makes");
         fs::read(&path).expect("reads")
     };
     for (sql, says) in [
-        ("PRAGMA application_id = 252006674", "another program (application id 0x0f055112)"),
+        (
+            "PRAGMA application_id = 252006674",
+            "another program (application id 0x0f055112)",
+        ),
         ("CREATE TABLE t (a)", "another program (application id 0x00000000)"),
         (
             "PRAGMA application_id = 0x53687772; PRAGMA user_version = 2",
@@ -170,11 +193,18 @@ async fn files_of_something_else_are_refused_and_left_alone() {
         check(refusal(&path).await, "damaged or no database").await;
         assert_eq!(fs::read(&path).expect("reads"), garbage);
     }
-    check(refusal(&folder.path().join("no/file")).await, "cannot hold the coordinator file").await;
+    check(
+        refusal(&folder.path().join("no/file")).await,
+        "cannot hold the coordinator file",
+    )
+    .await;
     fs::create_dir(folder.path().join("file.d")).expect("makes");
     check(refusal(&folder.path().join("file.d")).await, "is itself a directory").await;
     check(refusal(Path::new("/proc/file")).await, "").await;
-    assert!(matches!(refusal(Path::new("/proc/file")).await, OpenError::FileSystem { .. }));
+    assert!(matches!(
+        refusal(Path::new("/proc/file")).await,
+        OpenError::FileSystem { .. }
+    ));
 }
 
 #[tokio::test]
@@ -193,7 +223,16 @@ async fn a_damaged_file_is_refused() {
         assert!(matches!(error, OpenError::Corrupt { .. }), "{error}");
     }
     fs::write(&path, &sound).expect("writes");
-    assert_eq!(open(&path).await.list("", Revision(0)).await.expect("lists").entries.len(), 50);
+    assert_eq!(
+        open(&path)
+            .await
+            .list("", Revision(0))
+            .await
+            .expect("lists")
+            .entries
+            .len(),
+        50
+    );
 }
 
 #[tokio::test]
@@ -254,7 +293,8 @@ pub(crate) async fn play(role: &str, path: &Path) {
     }
 }
 
-/// A user who may not write, if this is root: root may always. It runs a copy of this binary, which may lie where only root can read.
+/// A user who may not write, if this is root: root may always. It runs a copy of this binary, which may lie where only
+/// root can read.
 struct OtherUser {
     folder: tempfile::TempDir,
 }
@@ -342,7 +382,11 @@ async fn fill(path: &Path) {
         (last.0, last),
         "what was acknowledged is there, and nothing else"
     );
-    stored += listing.entries.iter().filter(|(_, entry)| entry.value == vec![7; 30_000]).count();
+    stored += listing
+        .entries
+        .iter()
+        .filter(|(_, entry)| entry.value == vec![7; 30_000])
+        .count();
     assert_eq!(stored as u64, last.0);
     fs::remove_file(&ballast).expect("frees");
     assert_eq!(

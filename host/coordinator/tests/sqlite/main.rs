@@ -5,7 +5,8 @@ mod examine;
 mod files;
 mod processes;
 
-/// The other processes of the tests run this. By itself it shows that such a process comes to life, plays its role and ends.
+/// The other processes of the tests run this. By itself it shows that such a process comes to life, plays its role and
+/// ends.
 #[tokio::test]
 async fn child() {
     let Some((role, path)) = child::role() else {

@@ -17,10 +17,9 @@ async fn open(path: &Path) -> SqliteCoordinator {
 async fn increment(store: &SqliteCoordinator, key: &str) -> (Revision, u64) {
     loop {
         let entry = store.get(key).await.expect("reads").entry;
-        let count: u64 = entry
-            .as_ref()
-            .map_or(0, |entry| String::from_utf8_lossy(&entry.value).parse().expect("a number"))
-            + 1;
+        let count: u64 = entry.as_ref().map_or(0, |entry| {
+            String::from_utf8_lossy(&entry.value).parse().expect("a number")
+        }) + 1;
         let expected = entry.map_or(Expected::Absent, |entry| Expected::Revision(entry.revision));
         match store.put(key, Bytes::from(count.to_string()), expected).await {
             Ok(written) => return (written.revision, count),
@@ -64,8 +63,8 @@ pub(crate) async fn play(role: &str, path: &Path) {
     }
 }
 
-/// Writers are killed again and again while they write. What they had been told is all there, nothing is counted twice, and no
-/// revision is ever given to two writes or goes back.
+/// Writers are killed again and again while they write. What they had been told is all there, nothing is counted twice,
+/// and no revision is ever given to two writes or goes back.
 #[tokio::test]
 async fn killed_writers_lose_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -88,10 +87,16 @@ async fn killed_writers_lose_nothing() {
         said.extend(writer.rest().into_iter().map(|line| (i, kills, line)));
     }
 
-    let (mut revisions, mut acknowledged, mut newest) = (BTreeSet::new(), BTreeMap::<String, BTreeSet<u64>>::new(), BTreeMap::new());
+    let (mut revisions, mut acknowledged, mut newest) = (
+        BTreeSet::new(),
+        BTreeMap::<String, BTreeSet<u64>>::new(),
+        BTreeMap::new(),
+    );
     for (writer, _, line) in &said {
         let parts: Vec<&str> = line.split(' ').collect();
-        let [key, revision, count] = parts[..] else { panic!("{line}") };
+        let [key, revision, count] = parts[..] else {
+            panic!("{line}")
+        };
         let (revision, count): (u64, u64) = (revision.parse().expect("a number"), count.parse().expect("a number"));
         assert!(revisions.insert(revision), "revision {revision} was given twice");
         let last = newest.insert(*writer, revision).unwrap_or(0);
@@ -122,7 +127,8 @@ async fn killed_writers_lose_nothing() {
     assert!(said.len() > 500, "{} writes are too few to tell", said.len());
 }
 
-/// Publishers are killed while they publish: listeners in two other processes hear all of everybody up to the death, in order.
+/// Publishers are killed while they publish: listeners in two other processes hear all of everybody up to the death, in
+/// order.
 #[tokio::test]
 async fn killed_publishers_and_listeners_harm_nobody() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -152,7 +158,9 @@ async fn killed_publishers_and_listeners_harm_nobody() {
         }
         talker.kill();
         talked += 50 + talker.rest().len();
-        here.publish("t", Bytes::from(format!("end {round}"))).await.expect("publishes");
+        here.publish("t", Bytes::from(format!("end {round}")))
+            .await
+            .expect("publishes");
         let last = format!("end {round}");
         loop {
             let said = listener.line().expect("it listens for ever");
@@ -163,7 +171,10 @@ async fn killed_publishers_and_listeners_harm_nobody() {
             }
         }
     }
-    assert!(heard >= talked + 5, "{heard} heard of {talked} acknowledged and 5 of this process");
+    assert!(
+        heard >= talked + 5,
+        "{heard} heard of {talked} acknowledged and 5 of this process"
+    );
     // The subscription of this process heard the same.
     let mut own = 0;
     while own < heard {

@@ -24,7 +24,8 @@ pub(super) enum Phase {
     Grace(Instant),
     /// Joining; waiting until the instant, if there is one.
     Joining(Box<Join>, Option<Instant>),
-    /// Joined, and reading `meta` once more: a store that was replaced during the join must not pass for the one before.
+    /// Joined, and reading `meta` once more: a store that was replaced during the join must not pass for the one
+    /// before.
     Sealing(Box<Held>),
     /// The id is held.
     Held,
@@ -164,7 +165,8 @@ impl Engine {
             Some(_) if self.regressed => return self.found_history(read.now, Expected::Revision(revision), now),
             _ => {}
         }
-        // Whoever made this history did not know how high the tokens of the lost one were. While it is young, nobody acts in it.
+        // Whoever made this history did not know how high the tokens of the lost one were. While it is young, nobody
+        // acts in it.
         let young = read.now.since(written) < self.set.timing.taker();
         if self.is_new(meta.history) && young && meta.base < self.token_above_all() {
             return self.found_history(read.now, Expected::Revision(revision), now);
@@ -179,9 +181,11 @@ impl Engine {
         self.history = Some((meta.history, meta.base_after(self.heard)));
         self.heard = fresh.unwrap_or(self.heard);
         // Holders of a history that was lost may still act: nobody new does before they must have stopped.
-        let (_, seen) = *self
-            .meta_seen
-            .insert(self.meta_seen.filter(|s| s.0 == meta.history).unwrap_or((meta.history, now)));
+        let (_, seen) = *self.meta_seen.insert(
+            self.meta_seen
+                .filter(|s| s.0 == meta.history)
+                .unwrap_or((meta.history, now)),
+        );
         // As the backend dates it, or as it was watched from here: the backend's clock may have gone back.
         let told = self.clock.age_at_first(written, read.now, now, self.set.timing.margin);
         let age = told.max(now.since(seen));
@@ -213,8 +217,8 @@ impl Engine {
         );
     }
 
-    /// Whoever knows what the store no longer has hears of it at his next operation, or stops at his deadline: until then nothing is granted,
-    /// nobody joins, and no session that is late goes on.
+    /// Whoever knows what the store no longer has hears of it at his next operation, or stops at his deadline: until
+    /// then nothing is granted, nobody joins, and no session that is late goes on.
     ///
     /// If the backend's clock has just `jumped`, it does not tell how long ago that was.
     pub(super) fn hear(&mut self, outcome: &Outcome, jumped: bool, now: Instant) {
@@ -254,7 +258,12 @@ impl Engine {
 
     fn start_join(&mut self, now: Instant) {
         let session = SessionId::new(self.set.identity.process, self.random() as u64);
-        let (join, next) = Join::start(self.set.identity.clone(), self.set.timing.clone(), session, self.set.rules);
+        let (join, next) = Join::start(
+            self.set.identity.clone(),
+            self.set.timing.clone(),
+            session,
+            self.set.rules,
+        );
         self.phase = Phase::Joining(Box::new(join), None);
         self.follow(next, now);
     }
@@ -292,7 +301,13 @@ impl Engine {
         match next {
             // What was lost meanwhile is not to be dealt anew by a join that has not noticed yet.
             Next::Do(request @ Request::Put { key: Key::Id(_), .. }) => {
-                self.send(Op::Claim { claim: Box::new(request) }, Request::Get(Key::Meta), now);
+                self.send(
+                    Op::Claim {
+                        claim: Box::new(request),
+                    },
+                    Request::Get(Key::Meta),
+                    now,
+                );
             }
             Next::Do(request) => self.send(Op::Join, request, now),
             Next::Wait(ms) => {
@@ -300,7 +315,9 @@ impl Engine {
                 if let Phase::Joining(join, wake) = &mut self.phase {
                     *wake = Some(at);
                     // Once, though it looks again and again.
-                    if let Some((awaited, wait)) = join.awaited(now).filter(|(awaited, _)| self.awaited != Some(*awaited)) {
+                    if let Some((awaited, wait)) =
+                        join.awaited(now).filter(|(awaited, _)| self.awaited != Some(*awaited))
+                    {
                         self.awaited = Some(awaited);
                         self.notice(Notice::Waiting { awaited, wait });
                     }
@@ -320,8 +337,8 @@ impl Engine {
         }
     }
 
-    /// The writes of a join stand or fall together, so they all went to the store that `meta` describes now. If a part of it may have been
-    /// lost meanwhile, it is joined again after the grace period.
+    /// The writes of a join stand or fall together, so they all went to the store that `meta` describes now. If a part
+    /// of it may have been lost meanwhile, it is joined again after the grace period.
     pub(super) fn sealed(&mut self, outcome: Outcome, now: Instant) {
         let Phase::Sealing(held) = std::mem::replace(&mut self.phase, Phase::Before(now)) else {
             return;
@@ -356,7 +373,8 @@ impl Engine {
         self.drop_everything();
     }
 
-    /// Takes down what only a holder knows, whatever ended its session: that the store was lost shows later where a renewal met it first.
+    /// Takes down what only a holder knows, whatever ended its session: that the store was lost shows later where a
+    /// renewal met it first.
     fn part_with_session(&mut self) -> bool {
         let Some(mine) = self.mine.take() else { return false };
         self.memory.held = Some(mine.id);
@@ -380,11 +398,14 @@ impl Engine {
         }
     }
 
-    /// Who leaves need not be waited for: another leads while the work here ends. It is named, or the others would have to agree first.
+    /// Who leaves need not be waited for: another leads while the work here ends. It is named, or the others would have
+    /// to agree first.
     fn give_up_leading(&mut self, now: Instant) {
         if let Some(entry) = self.view.leader.clone().filter(|_| self.lead.leading) {
             let next = self.view.live().find(|id| Some(*id) != self.id() && self.is_mate(*id));
-            let session = next.and_then(|id| self.view.sessions.get(&id)).map(|seen| seen.entry.value.session);
+            let session = next
+                .and_then(|id| self.view.sessions.get(&id))
+                .map(|seen| seen.entry.value.session);
             let value = Value::Leader(Leader {
                 node: next.filter(|_| session.is_some()),
                 session: session.unwrap_or(entry.value.session),

@@ -95,7 +95,8 @@ pub enum Command {
         op: OpId,
         /// The operation.
         request: Request,
-        /// The greatest `unsure_before` that this node was told of: a write is to be refused if the store has had a partial loss since.
+        /// The greatest `unsure_before` that this node was told of: a write is to be refused if the store has had a
+        /// partial loss since.
         heard: StoreTime,
     },
     /// Tell the other nodes to look.
@@ -165,7 +166,10 @@ pub enum Refusal {
     #[error(transparent)]
     Join(#[from] JoinError),
     /// The cluster was founded with another kind of coordinator.
-    #[error("this cluster was founded on a {theirs:?} coordinator and this node is configured with {ours:?}: use the same on all nodes")]
+    #[error(
+        "this cluster was founded on a {theirs:?} coordinator and this node is configured with {ours:?}: use the same \
+         on all nodes"
+    )]
     Coordinator {
         /// Kind in the store.
         theirs: String,

@@ -43,8 +43,9 @@ impl Engine {
         self.info.busy = false;
     }
 
-    /// Says it again if somebody removed what this node said of itself, or if what a former session said, in a write that came
-    /// late, stands in its place: others would not know this session's settings. Only a `full` listing shows what is missing.
+    /// Says it again if somebody removed what this node said of itself, or if what a former session said, in a write
+    /// that came late, stands in its place: others would not know this session's settings. Only a `full` listing
+    /// shows what is missing.
     pub(super) fn retell_info(&mut self, full: bool) {
         let Some((id, session)) = self.id().zip(self.session()) else {
             return;
@@ -138,18 +139,28 @@ impl Engine {
 
     /// The orders for every node, drain and cordon, as last seen.
     pub(super) fn orders(&self) -> BTreeMap<NodeId, (bool, bool)> {
-        self.view.nodes.iter().map(|(id, info)| (*id, (info.drain, info.cordon))).collect()
+        self.view
+            .nodes
+            .iter()
+            .map(|(id, info)| (*id, (info.drain, info.cordon)))
+            .collect()
     }
 
-    /// Tells what the operator has done since orders were `before`, and these nodes were `known`: of this node, and as the leader of all.
+    /// Tells what the operator has done since orders were `before`, and these nodes were `known`: of this node, and as
+    /// the leader of all.
     pub(super) fn tell_orders(&mut self, before: &BTreeMap<NodeId, (bool, bool)>, known: &BTreeSet<NodeId>) {
         // What was ordered of another hostname, whose id this was, is not for this node.
         let mine = self.id().filter(|_| !self.info.inherited);
         let concerns = |id: NodeId| self.lead.leading || mine == Some(id);
         let was = |id: &NodeId| before.get(id).copied().unwrap_or_default();
-        let changed = self.orders().into_iter().filter(|(id, orders)| concerns(*id) && was(id) != *orders);
+        let changed = self
+            .orders()
+            .into_iter()
+            .filter(|(id, orders)| concerns(*id) && was(id) != *orders);
         let changed = changed.map(|(node, (drain, cordon))| Notice::Ordered { node, drain, cordon });
-        let gone = known.iter().filter(|id| self.lead.leading && !self.view.sessions.contains_key(id));
+        let gone = known
+            .iter()
+            .filter(|id| self.lead.leading && !self.view.sessions.contains_key(id));
         let notices: Vec<Notice> = changed.chain(gone.map(|id| Notice::Forgotten(*id))).collect();
         notices.into_iter().for_each(|notice| self.notice(notice));
     }

@@ -176,10 +176,15 @@ impl Engine {
             .filter(|_| !self.lead.claiming)
             .map(|since| since.plus(self.turn_in_line()).max(self.lead.not_before));
         let dirty = (self.lead.leading && self.lead.dirty).then_some(Instant(0));
-        [claim, dirty, self.lead.again.filter(|_| self.lead.leading), self.policies_due()]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            claim,
+            dirty,
+            self.lead.again.filter(|_| self.lead.leading),
+            self.policies_due(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     fn turn_in_line(&self) -> u64 {

@@ -1,5 +1,6 @@
-//! To whom each id belongs, remembered outside the store. While a lost store's grace period lasts, nobody joins: whoever is there writes
-//! down again what he remembers, so that no id goes to another host because the store has forgotten whose it is.
+//! To whom each id belongs, remembered outside the store. While a lost store's grace period lasts, nobody joins:
+//! whoever is there writes down again what he remembers, so that no id goes to another host because the store has
+//! forgotten whose it is.
 
 use super::entry::Phase;
 use super::{Command, Engine, Op};
@@ -31,7 +32,8 @@ pub(super) struct MemoryState {
     told: Memory,
     /// The id that this node held when the store was lost. Whoever claims it in the new one had not heard of that yet.
     pub held: Option<NodeId>,
-    /// Until when nobody can rightly have claimed an id in the present history, by the store's clock: as long as it was young when it was read.
+    /// Until when nobody can rightly have claimed an id in the present history, by the store's clock: as long as it
+    /// was young when it was read.
     pub young_until: StoreTime,
     /// When to look for what the store has forgotten.
     due: Option<Instant>,
@@ -70,7 +72,11 @@ impl Engine {
     /// Takes down what the mirrored store says.
     pub(super) fn remember(&mut self) {
         let used = |id: &NodeId, hostname: &str| {
-            let session = self.view.sessions.get(id).filter(|s| s.entry.value.hostname == hostname)?;
+            let session = self
+                .view
+                .sessions
+                .get(id)
+                .filter(|s| s.entry.value.hostname == hostname)?;
             Some(session.renewed())
         };
         let ids = self.view.ids.iter().map(|(id, owner)| Remembered {
@@ -82,7 +88,8 @@ impl Engine {
         self.tell_memory();
     }
 
-    /// Takes down how high tokens may be by now. Only for who holds an id: a history in which this node never acted may be given up for another.
+    /// Takes down how high tokens may be by now. Only for who holds an id: a history in which this node never acted may
+    /// be given up for another.
     pub(super) fn note_tokens(&mut self) {
         if let Some((history, base)) = self.history {
             self.memory.known.history = Some(history);
@@ -119,8 +126,8 @@ impl Engine {
         }
     }
 
-    /// The store may have forgotten whose ids they are, and nobody joins for `wait` milliseconds: this node's own is written down at once,
-    /// those of others later, when all that live have done the same.
+    /// The store may have forgotten whose ids they are, and nobody joins for `wait` milliseconds: this node's own is
+    /// written down at once, those of others later, when all that live have done the same.
     pub(super) fn reserve(&mut self, wait: u64, now: Instant) {
         // Not later: at half the wait, the simulation finds an id that goes to another host before it is written down.
         let delay = wait / 2 - self.jitter(wait / 4).min(wait / 4) / 4;
@@ -189,7 +196,9 @@ impl Engine {
                 let reuse = self.set.timing.reuse_after;
                 let me = &self.set.identity.hostname;
                 let missing = self.memory.known.ids.iter().filter(|known| {
-                    !there.contains(Key::Id(known.id).to_string().as_str()) && list.now.since(known.used) < reuse && known.hostname != *me
+                    !there.contains(Key::Id(known.id).to_string().as_str())
+                        && list.now.since(known.used) < reuse
+                        && known.hostname != *me
                 });
                 self.memory.missing = missing.cloned().collect();
             }

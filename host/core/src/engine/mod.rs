@@ -1,7 +1,8 @@
 //! The engine: one node's decisions, all of them. Events and the time go in, commands come out.
 //!
 //! It joins ([`crate::join`]), renews its session, mirrors the store ([`crate::view`]), knows what it may act on
-//! ([`crate::duty`]), ends the sessions of the dead and, when it leads, asks policies and moves shards ([`crate::handoff`]).
+//! ([`crate::duty`]), ends the sessions of the dead and, when it leads, asks policies and moves shards
+//! ([`crate::handoff`]).
 
 mod entry;
 mod event;
@@ -183,7 +184,10 @@ impl Engine {
     pub fn deadline(&self) -> Option<Instant> {
         // From the moment that the end of the session may be in the store, somebody else may hold the id.
         let ends = matches!(self.phase, Phase::Bye | Phase::Gone);
-        self.mine.as_ref().filter(|m| !m.late && !self.differs && !ends).map(|m| m.deadline)
+        self.mine
+            .as_ref()
+            .filter(|m| !m.late && !self.differs && !ends)
+            .map(|m| m.deadline)
     }
 
     /// Whether this node believes that it leads.
@@ -246,7 +250,12 @@ impl Engine {
 
     fn stored(&mut self, id: OpId, outcome: Outcome, now: Instant) {
         let Some(pending) = self.ops.remove(&id) else { return };
-        let Pending { op, sent, floor, writes } = pending;
+        let Pending {
+            op,
+            sent,
+            floor,
+            writes,
+        } = pending;
         let was_down = self.down;
         // What keeps a node from starting is told once, as the reason why it does not.
         if !(matches!(op, Op::ReadMeta) && self.is_refusal(&outcome)) {
@@ -255,8 +264,11 @@ impl Engine {
         if matches!(outcome, Ok(_) | Err(StoreError::Conflict(_))) {
             self.sight.answered(now, self.set.timing.renew, self.set.timing.margin);
         }
-        if let (Err(StoreError::HistoryLost(why)), Some((known, _)), false) = (&outcome, self.history, was_down || self.mine.is_some()) {
-            // Between two sessions there is nothing to lose but the way back: whoever runs this node may have to open the store anew.
+        if let (Err(StoreError::HistoryLost(why)), Some((known, _)), false) =
+            (&outcome, self.history, was_down || self.mine.is_some())
+        {
+            // Between two sessions there is nothing to lose but the way back: whoever runs this node may have to open
+            // the store anew.
             let reason = why.clone();
             self.notice(Notice::HistoryLost { known, reason });
         }
@@ -273,9 +285,10 @@ impl Engine {
             self.highest = self.highest.max(revision);
         }
         let lost = match &outcome {
-            Ok(crate::join::Answer::Written(w)) if w.revision <= floor => {
-                Some(format!("a write was given revision {}, after {} was seen", w.revision.0, floor.0))
-            }
+            Ok(crate::join::Answer::Written(w)) if w.revision <= floor => Some(format!(
+                "a write was given revision {}, after {} was seen",
+                w.revision.0, floor.0
+            )),
             Err(StoreError::HistoryLost(why)) => Some(why.clone()),
             _ => None,
         };
@@ -341,12 +354,18 @@ impl Engine {
                     since: self.now,
                     deadline,
                 },
-                Change::Stop { stop, role, shards } => Command::Stop { stop, role, shards, until },
+                Change::Stop { stop, role, shards } => Command::Stop {
+                    stop,
+                    role,
+                    shards,
+                    until,
+                },
             });
         }
     }
 
-    /// Tells once that the coordinator fails, and once that it answers again: a store that only reads has not recovered from failing to write.
+    /// Tells once that the coordinator fails, and once that it answers again: a store that only reads has not recovered
+    /// from failing to write.
     fn note_health(&mut self, outcome: &Outcome, writes: bool) {
         let trouble = match outcome {
             Ok(_) | Err(StoreError::Conflict(_)) => None,

@@ -26,20 +26,40 @@ pub(super) enum Op {
     ReadMeta,
     WriteMeta,
     Join,
-    Claim { claim: Box<Request> },
+    Claim {
+        claim: Box<Request>,
+    },
     Seal,
     Prove,
-    Renew { applied: Revision },
-    List { full: bool },
+    Renew {
+        applied: Revision,
+    },
+    List {
+        full: bool,
+    },
     Info(InfoOp),
     Settings(SettingsOp),
     Reserve(ReserveOp),
-    Probe { node: NodeId, seen: Revision },
-    End { node: NodeId, ended: Box<Session> },
-    Lead { value: Leader },
-    Policies { value: Policies },
+    Probe {
+        node: NodeId,
+        seen: Revision,
+    },
+    End {
+        node: NodeId,
+        ended: Box<Session>,
+    },
+    Lead {
+        value: Leader,
+    },
+    Policies {
+        value: Policies,
+    },
     Resign,
-    Plan { role: usize, part: u32, plan: Arc<PlanPart> },
+    Plan {
+        role: usize,
+        part: u32,
+        plan: Arc<PlanPart>,
+    },
     Bye,
 }
 

@@ -1,7 +1,7 @@
 //! Ending the sessions of nodes that show no life.
 //!
-//! Anyone may, on proof: the backend says that the entry is old enough, or the same revision was seen for long enough on the
-//! local clock. A fresh look comes right before, and the write is a compare-and-set over what was looked at.
+//! Anyone may, on proof: the backend says that the entry is old enough, or the same revision was seen for long enough
+//! on the local clock. A fresh look comes right before, and the write is a compare-and-set over what was looked at.
 
 use super::lead::TURN;
 use super::{Command, Engine, Op};
@@ -22,8 +22,8 @@ impl Engine {
         watched.min(self.overdue(self.clock.local(seen.entry.written)))
     }
 
-    /// When a session last renewed at `renewed` has shown no life for long enough: what this node could not see does not count, or the first
-    /// node back after an outage would end the sessions of all that are just coming back.
+    /// When a session last renewed at `renewed` has shown no life for long enough: what this node could not see does
+    /// not count, or the first node back after an outage would end the sessions of all that are just coming back.
     fn overdue(&self, renewed: Instant) -> Instant {
         renewed.plus(self.set.timing.taker() + self.sight.blind_since(renewed))
     }
@@ -64,7 +64,13 @@ impl Engine {
             return;
         }
         for (node, at) in self.candidates(now) {
-            let Some(seen) = self.view.sessions.get(&node).filter(|_| at <= now).map(|s| s.entry.revision) else {
+            let Some(seen) = self
+                .view
+                .sessions
+                .get(&node)
+                .filter(|_| at <= now)
+                .map(|s| s.entry.revision)
+            else {
                 continue;
             };
             let wait = self.retry();

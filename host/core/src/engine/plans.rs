@@ -76,18 +76,27 @@ impl Engine {
             if !self.may_decide(role, part, *revision) {
                 continue;
             }
-            let next = if plan.holders.is_empty() && spec.mode == Mode::Primary && !is_vacated(*revision, plan, sessions) {
-                // Where all acted there is no holder to ask: nobody is named any more, until everyone has read that.
-                let vacant = PlanPart {
-                    rows: vec![0; plan.rows.len()],
-                    ..plan.as_ref().clone()
+            let next =
+                if plan.holders.is_empty() && spec.mode == Mode::Primary && !is_vacated(*revision, plan, sessions) {
+                    // Where all acted there is no holder to ask: nobody is named any more, until everyone has read
+                    // that.
+                    let vacant = PlanPart {
+                        rows: vec![0; plan.rows.len()],
+                        ..plan.as_ref().clone()
+                    };
+                    (vacant != **plan).then_some(vacant)
+                } else if (0..plan.holders.len()).all(|at| plan.holder(at).is_none()) {
+                    Some(PlanPart::empty(&spec, part))
+                } else {
+                    advance(
+                        *revision,
+                        plan,
+                        sessions,
+                        |_| 0,
+                        &mut usize::MAX.clone(),
+                        self.set.rules,
+                    )
                 };
-                (vacant != **plan).then_some(vacant)
-            } else if (0..plan.holders.len()).all(|at| plan.holder(at).is_none()) {
-                Some(PlanPart::empty(&spec, part))
-            } else {
-                advance(*revision, plan, sessions, |_| 0, &mut usize::MAX.clone(), self.set.rules)
-            };
             if let Some(next) = next {
                 self.write(role, part, next, Expected::Revision(*revision), now);
             }
@@ -102,7 +111,10 @@ impl Engine {
             return;
         }
 
-        let current: Vec<Arc<PlanPart>> = known.range(..parts(spec.shards)).map(|(_, (_, plan))| Arc::clone(plan)).collect();
+        let current: Vec<Arc<PlanPart>> = known
+            .range(..parts(spec.shards))
+            .map(|(_, (_, plan))| Arc::clone(plan))
+            .collect();
         self.drop_written(role, &current);
         self.consider(role, &current, members, now);
 
@@ -144,8 +156,9 @@ impl Engine {
         }
     }
 
-    /// Whether a part may be decided on: no write to it is under way, and the sessions were looked at after it was written. An
-    /// entry can come alone, with a conflict; a session that it names and that was not seen yet would pass for a former one.
+    /// Whether a part may be decided on: no write to it is under way, and the sessions were looked at after it was
+    /// written. An entry can come alone, with a conflict; a session that it names and that was not seen yet would
+    /// pass for a former one.
     fn may_decide(&mut self, role: usize, part: u32, revision: Revision) -> bool {
         if self.lead.roles[role].writing.contains(&part) {
             return false;
@@ -211,9 +224,12 @@ impl Engine {
         }
     }
 
-    /// What this node has written it need not read: it acts by it at once. What else was written meanwhile the next look shows.
+    /// What this node has written it need not read: it acts by it at once. What else was written meanwhile the next
+    /// look shows.
     fn know(&mut self, role: usize, part: u32, revision: Revision, plan: Arc<PlanPart>) {
-        let Some(plan) = self.fitting(role, part, &plan) else { return };
+        let Some(plan) = self.fitting(role, part, &plan) else {
+            return;
+        };
         self.out.push(Command::Plan {
             role,
             part,
@@ -293,7 +309,11 @@ fn who(plan: &PlanPart, at: usize, shard: u32, candidates: Option<&[u32]>, stand
         .filter(stands_in)
         .map(|(id, _)| *id)
         .max_by_key(|&id| (fit(id), affinity(0, shard, id)));
-    best.unwrap_or(if fit(holder) == Some(Fitness::Leaving) { holder } else { 0 })
+    best.unwrap_or(if fit(holder) == Some(Fitness::Leaving) {
+        holder
+    } else {
+        0
+    })
 }
 
 #[cfg(test)]

@@ -85,7 +85,8 @@ impl Engine {
         }
     }
 
-    /// Lets this node act if its deadline has not passed and its settings are the prevailing ones, and stops it otherwise.
+    /// Lets this node act if its deadline has not passed and its settings are the prevailing ones, and stops it
+    /// otherwise.
     pub(super) fn gate(&mut self) {
         let may = self.deadline().is_some();
         let changes = if may { self.duty.resume() } else { self.duty.fence() };
@@ -137,8 +138,9 @@ impl Engine {
         next.into_iter().chain(deadline).min()
     }
 
-    /// After its deadline a node may meet a store that was lost and refilled, where the revision that it expects belongs to
-    /// somebody else's session. Before, it cannot: nobody has a session in a new history before the holders of the old one are late.
+    /// After its deadline a node may meet a store that was lost and refilled, where the revision that it expects
+    /// belongs to somebody else's session. Before, it cannot: nobody has a session in a new history before the
+    /// holders of the old one are late.
     pub(super) fn proved(&mut self, outcome: Outcome, sent: Instant, now: Instant) {
         let retry = now.plus(self.retry());
         let known = self.history.map(|(history, _)| history);
@@ -149,7 +151,9 @@ impl Engine {
         let grace = self.grace_until;
         match read.entry.map(|e| e.value) {
             // What ended this session may have been lost, and whoever took over not have heard of it.
-            Some(Value::Meta(meta)) if Some(meta.history) == known && now < grace => (mine.next, mine.not_before) = (grace, grace),
+            Some(Value::Meta(meta)) if Some(meta.history) == known && now < grace => {
+                (mine.next, mine.not_before) = (grace, grace);
+            }
             Some(Value::Meta(meta)) if Some(meta.history) == known => {
                 mine.proof = Some(sent);
                 mine.next = now;
@@ -167,7 +171,10 @@ impl Engine {
         let next = counted.plus(self.jitter(self.set.timing.renew));
         let retry = now.plus(self.retry());
         let holder = self.set.timing.holder();
-        let awaited = self.mine.as_ref().is_some_and(|m| self.duty.owes_release(m.session.applied));
+        let awaited = self
+            .mine
+            .as_ref()
+            .is_some_and(|m| self.duty.owes_release(m.session.applied));
         let Some(mine) = &mut self.mine else { return };
         mine.writing = false;
         let proof = mine.proof.take();

@@ -20,7 +20,10 @@ impl Engine {
         let spec = &self.set.roles[role];
         let policy = self.set.policies.get(role).copied().unwrap_or(0);
         let wanted = digest(spec, policy, members);
-        let rows: Vec<&[u32]> = current.iter().flat_map(|p| p.rows.chunks(p.width.max(1) as usize)).collect();
+        let rows: Vec<&[u32]> = current
+            .iter()
+            .flat_map(|p| p.rows.chunks(p.width.max(1) as usize))
+            .collect();
         let settled = digest(spec, policy, &placed(members, spec.mode, &rows));
         let state = &mut self.lead.roles[role];
         let is_done = |inputs: u64| inputs == wanted || inputs == settled;
@@ -44,7 +47,14 @@ impl Engine {
         }
         state.settling = None;
         let parts: Vec<&PlanPart> = current.iter().map(AsRef::as_ref).collect();
-        let snapshot = inputs::snapshot(spec, policy, &self.view, members.to_vec(), &parts, self.clock.estimate(now));
+        let snapshot = inputs::snapshot(
+            spec,
+            policy,
+            &self.view,
+            members.to_vec(),
+            &parts,
+            self.clock.estimate(now),
+        );
         self.lead.requests += 1;
         let request = self.lead.requests;
         let snapshot = Box::new(snapshot);
@@ -58,7 +68,11 @@ impl Engine {
             let plan = native::assign(&snapshot);
             self.answered(request, Ok(Answer::Plan(plan)), now);
         } else {
-            self.out.push(Command::Ask { request, role, snapshot });
+            self.out.push(Command::Ask {
+                request,
+                role,
+                snapshot,
+            });
         }
     }
 
@@ -67,7 +81,9 @@ impl Engine {
         let Some(role) = self.lead.roles.iter().position(asked) else {
             return;
         };
-        let Some(asked) = self.lead.roles[role].asked.take() else { return };
+        let Some(asked) = self.lead.roles[role].asked.take() else {
+            return;
+        };
         self.lead.dirty = true;
         match answer {
             Ok(Answer::Plan(plan)) => match check(&asked.snapshot, &plan) {
@@ -80,7 +96,9 @@ impl Engine {
                 state.kept = Some(inputs);
                 state.recovered();
             }
-            Ok(Answer::KeepPrevious) => self.refuse(role, "it keeps a previous plan, and there is none".to_owned(), now),
+            Ok(Answer::KeepPrevious) => {
+                self.refuse(role, "it keeps a previous plan, and there is none".to_owned(), now);
+            }
             Ok(Answer::RetryAfter(ms)) => {
                 self.lead.roles[role].not_before = now.plus(u64::from(ms).clamp(100, 600_000));
             }
@@ -91,7 +109,12 @@ impl Engine {
     /// Whether every part of the role has rows.
     fn has_rows(&self, role: usize) -> bool {
         let spec = &self.set.roles[role];
-        (0..parts(spec.shards)).all(|part| self.view.plans.get(&(spec.name.clone(), part)).is_some_and(|(_, p)| p.epoch > 0))
+        (0..parts(spec.shards)).all(|part| {
+            self.view
+                .plans
+                .get(&(spec.name.clone(), part))
+                .is_some_and(|(_, p)| p.epoch > 0)
+        })
     }
 
     pub(super) fn policy_changed(&mut self, role: usize, digest: u64) {
@@ -164,7 +187,12 @@ impl Engine {
     }
 
     /// The rows of one part as accepted, if they are not in `current` yet.
-    pub(super) fn accepted_rows(&self, role: usize, part: u32, current: &PlanPart) -> Option<(u64, u64, u32, Vec<u32>)> {
+    pub(super) fn accepted_rows(
+        &self,
+        role: usize,
+        part: u32,
+        current: &PlanPart,
+    ) -> Option<(u64, u64, u32, Vec<u32>)> {
         let accepted = self.lead.roles[role].accepted.as_ref()?;
         if current.inputs == accepted.inputs && current.epoch == accepted.epoch {
             return None;
@@ -172,7 +200,10 @@ impl Engine {
         let spec = &self.set.roles[role];
         let width = accepted.width as usize;
         let start = (part * crate::plan::PART_SHARDS) as usize * width;
-        let rows = accepted.owners.get(start..start + part_len(spec.shards, part) * width)?.to_vec();
+        let rows = accepted
+            .owners
+            .get(start..start + part_len(spec.shards, part) * width)?
+            .to_vec();
         Some((accepted.epoch, accepted.inputs, accepted.width, rows))
     }
 
@@ -181,7 +212,9 @@ impl Engine {
         let state = &mut self.lead.roles[role];
         if let Some(accepted) = &state.accepted
             && current.len() == parts(self.set.roles[role].shards) as usize
-            && current.iter().all(|p| p.inputs == accepted.inputs && p.epoch == accepted.epoch)
+            && current
+                .iter()
+                .all(|p| p.inputs == accepted.inputs && p.epoch == accepted.epoch)
         {
             state.accepted = None;
         }
@@ -192,8 +225,8 @@ impl Engine {
     }
 }
 
-/// The nodes without those that are away and have no place in the rows: when such a node comes back, it is news. Where all act, a
-/// node that lacks a single shard has not found its place.
+/// The nodes without those that are away and have no place in the rows: when such a node comes back, it is news. Where
+/// all act, a node that lacks a single shard has not found its place.
 fn placed(members: &[SnapshotNode], mode: Mode, rows: &[&[u32]]) -> Vec<SnapshotNode> {
     let is_placed = |id: u32| match mode {
         Mode::Primary => rows.iter().any(|row| row.contains(&id)),

@@ -42,8 +42,13 @@ impl Engine {
     /// The fingerprint that prevails. This node knows its own settings, whatever is stored of it.
     pub(super) fn prevailing(&self) -> Option<u128> {
         let (me, mine) = (self.id(), self.set.info.settings);
-        self.view
-            .prevailing_if(|id| if Some(id) == me { Some(mine) } else { self.view.settings_of(id) })
+        self.view.prevailing_if(|id| {
+            if Some(id) == me {
+                Some(mine)
+            } else {
+                self.view.settings_of(id)
+            }
+        })
     }
 
     /// Refuses to act while this node's settings are not the prevailing ones; tells which nodes differ.
@@ -69,7 +74,11 @@ impl Engine {
             self.settings.mine = here;
             self.notice(match here {
                 Some(_) => Notice::SettingsDiffer {
-                    from: others.iter().filter(|(_, s)| **s == prevailing).map(|(id, _)| *id).collect(),
+                    from: others
+                        .iter()
+                        .filter(|(_, s)| **s == prevailing)
+                        .map(|(id, _)| *id)
+                        .collect(),
                     mine: Arc::clone(&self.set.shared),
                     prevailing: self.view.settings(prevailing),
                 },
@@ -124,7 +133,11 @@ impl Engine {
         }
         let named: BTreeSet<u128> = self.view.nodes.values().map(|info| info.settings).collect();
         let acting = self.view.leader.as_ref().map(|leader| leader.value.settings);
-        let (mine, backend, old) = (self.set.info.settings, self.clock.estimate(now), self.set.timing.stale_after);
+        let (mine, backend, old) = (
+            self.set.info.settings,
+            self.clock.estimate(now),
+            self.set.timing.stale_after,
+        );
         let gone: Vec<_> = self
             .view
             .settings
@@ -135,7 +148,11 @@ impl Engine {
             .collect();
         for (settings, revision) in gone {
             let key = Key::Settings(settings);
-            self.send(Op::Settings(SettingsOp::Remove(settings)), Request::Delete { key, revision }, now);
+            self.send(
+                Op::Settings(SettingsOp::Remove(settings)),
+                Request::Delete { key, revision },
+                now,
+            );
         }
     }
 

@@ -3,7 +3,8 @@
 use crate::time::Instant;
 use std::collections::VecDeque;
 
-/// How many gaps are remembered. Whoever has shown no life since before the oldest of them has had time enough in between.
+/// How many gaps are remembered. Whoever has shown no life since before the oldest of them has had time enough in
+/// between.
 const GAPS: usize = 8;
 
 /// The times in which the store answered, by its answers.
@@ -14,7 +15,8 @@ pub(super) struct Sight {
 }
 
 impl Sight {
-    /// The store has answered at `now`. Usually it is asked at least every `renew` milliseconds, and answers within `slack`.
+    /// The store has answered at `now`. Usually it is asked at least every `renew` milliseconds, and answers within
+    /// `slack`.
     pub(super) fn answered(&mut self, now: Instant, renew: u64, slack: u64) {
         if let Some(last) = self.last.filter(|last| now.since(*last) > renew + slack) {
             self.gaps.push_back((last.plus(renew), now));

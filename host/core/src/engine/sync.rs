@@ -91,7 +91,12 @@ impl Engine {
         let before: BTreeSet<NodeId> = self.view.live().collect();
         // Renewals give no orders, and only a full listing shows who is gone.
         let told = full || listing.entries.iter().any(|(key, _)| key.starts_with("nodes/"));
-        let ordered = told.then(|| (self.orders(), self.view.sessions.keys().copied().collect::<BTreeSet<_>>()));
+        let ordered = told.then(|| {
+            (
+                self.orders(),
+                self.view.sessions.keys().copied().collect::<BTreeSet<_>>(),
+            )
+        });
         let plans = self.plans_in(&listing);
         let seen = listing.revision;
         // Renewals alone are no news for a leader.
@@ -136,7 +141,13 @@ impl Engine {
 
     /// The plan entries in a listing that concern this node's roles.
     fn plans_in(&self, listing: &Listing<Value>) -> Vec<(PartId, Revision, Arc<PlanPart>)> {
-        let index: BTreeMap<&str, usize> = self.set.roles.iter().enumerate().map(|(at, r)| (r.name.as_str(), at)).collect();
+        let index: BTreeMap<&str, usize> = self
+            .set
+            .roles
+            .iter()
+            .enumerate()
+            .map(|(at, r)| (r.name.as_str(), at))
+            .collect();
         let plan = |(key, entry): &(String, crate::store::Entry<Value>)| match (Key::parse(key)?, &entry.value) {
             (Key::Plan { role, part }, Value::Plan(plan)) => {
                 let role = *index.get(role.as_str())?;
@@ -148,8 +159,9 @@ impl Engine {
         listing.entries.iter().filter_map(plan).collect()
     }
 
-    /// What this node makes of an entry. A part that the role does not have is of a former shape, or a stranger's, and is left alone; one of our
-    /// shape that does not fit is as good as empty: nobody acts by it, until the leader has written it anew.
+    /// What this node makes of an entry. A part that the role does not have is of a former shape, or a stranger's, and
+    /// is left alone; one of our shape that does not fit is as good as empty: nobody acts by it, until the leader
+    /// has written it anew.
     pub(super) fn fitting(&self, role: usize, part: u32, plan: &Arc<PlanPart>) -> Option<Arc<PlanPart>> {
         let spec = &self.set.roles[role];
         let strange = plan.shape == shape(spec) && !plan.is_of(spec, part);
@@ -169,7 +181,11 @@ impl Engine {
             self.out.push(Command::Notice(Notice::PeerJoined(id)));
         }
         for &id in before.difference(&now).filter(|id| Some(**id) != me) {
-            let ending = self.view.sessions.get(&id).and_then(|seen| seen.ending(&self.set.timing));
+            let ending = self
+                .view
+                .sessions
+                .get(&id)
+                .and_then(|seen| seen.ending(&self.set.timing));
             self.out.push(Command::Notice(Notice::PeerLeft(id, ending)));
         }
     }

@@ -23,15 +23,27 @@ impl Join {
         self.ask(Step::Scan { host }, request)
     }
 
-    /// The id that names me; else the one that I had before the store was lost, or under my former hostname; else the lowest free.
+    /// The id that names me; else the one that I had before the store was lost, or under my former hostname; else the
+    /// lowest free.
     pub(super) fn scan(&mut self, host: Revision, list: Listing<Value>) -> Next {
-        let ids: Vec<(NodeId, Entry<IdOwner>)> = list.entries.into_iter().filter_map(|(key, entry)| id_entry(&key, entry)).collect();
+        let ids: Vec<(NodeId, Entry<IdOwner>)> = list
+            .entries
+            .into_iter()
+            .filter_map(|(key, entry)| id_entry(&key, entry))
+            .collect();
         let usable = |id: NodeId| id.get() <= self.who.max_id && Some(id) != self.busy;
-        let owner = |id: NodeId| ids.iter().find(|(n, _)| *n == id).map(|(_, owner)| owner.value.hostname.as_str());
+        let owner = |id: NodeId| {
+            ids.iter()
+                .find(|(n, _)| *n == id)
+                .map(|(_, owner)| owner.value.hostname.as_str())
+        };
         let former = self.who.former.clone().filter(|former| usable(former.id));
 
         let mine = |id: NodeId| owner(id) == Some(self.who.hostname.as_str());
-        let known = former.iter().map(|former| former.id).chain(ids.iter().map(|(id, _)| *id));
+        let known = former
+            .iter()
+            .map(|former| former.id)
+            .chain(ids.iter().map(|(id, _)| *id));
         if let Some(id) = known.into_iter().find(|id| usable(*id) && mine(*id)) {
             return self.read_session(host, id);
         }
@@ -40,7 +52,9 @@ impl Join {
             Some(former) if owner(former.id) == Some(&former.hostname) => return self.read_session(host, former.id),
             _ => {}
         }
-        let free = (1..=self.who.max_id).filter_map(NodeId::new).find(|id| owner(*id).is_none());
+        let free = (1..=self.who.max_id)
+            .filter_map(NodeId::new)
+            .find(|id| owner(*id).is_none());
         match free {
             Some(id) => self.claim(host, id),
             None => self.ask(
@@ -61,16 +75,27 @@ impl Join {
     }
 
     /// No id is free: the lowest whose owner has been gone for long enough.
-    pub(super) fn reuse(&mut self, host: Revision, mut ids: Vec<(NodeId, Entry<IdOwner>)>, list: Listing<Value>) -> Next {
+    pub(super) fn reuse(
+        &mut self,
+        host: Revision,
+        mut ids: Vec<(NodeId, Entry<IdOwner>)>,
+        list: Listing<Value>,
+    ) -> Next {
         ids.sort_by_key(|(id, _)| *id);
-        let sessions: Vec<(NodeId, Entry<Session>)> = list.entries.into_iter().filter_map(|(k, e)| session_of(&k, e)).collect();
+        let sessions: Vec<(NodeId, Entry<Session>)> = list
+            .entries
+            .into_iter()
+            .filter_map(|(k, e)| session_of(&k, e))
+            .collect();
         let gone = ids.iter().find(|(id, owner)| {
             let session = sessions.iter().find(|(n, _)| n == id).map(|(_, s)| s);
             id.get() <= self.who.max_id && self.is_reusable(owner, session, list.now)
         });
         match gone {
             Some((id, _)) => self.read_session(host, *id),
-            None => Next::Refused(JoinError::Exhausted { max_id: self.who.max_id }),
+            None => Next::Refused(JoinError::Exhausted {
+                max_id: self.who.max_id,
+            }),
         }
     }
 

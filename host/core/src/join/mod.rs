@@ -1,8 +1,8 @@
 //! Becoming a node: host entry, id, session, confirmation.
 //!
-//! Every write is a compare-and-set over the revision that was read. The session entry is the arbiter; an id is held only after
-//! the host entry was rewritten over the revision found at the beginning. After any doubt — a conflict, an unknown outcome — the
-//! whole sequence starts again: what an earlier attempt wrote is found as this instance's own.
+//! Every write is a compare-and-set over the revision that was read. The session entry is the arbiter; an id is held
+//! only after the host entry was rewritten over the revision found at the beginning. After any doubt — a conflict, an
+//! unknown outcome — the whole sequence starts again: what an earlier attempt wrote is found as this instance's own.
 
 mod choice;
 mod entries;
@@ -110,7 +110,8 @@ pub struct Join {
     failures: u32,
     /// Whether ages on the backend's clock prove anything.
     trusted: bool,
-    /// A session that may be somebody else's under the id that I am to have, and since when it was seen so. Outlives a new start.
+    /// A session that may be somebody else's under the id that I am to have, and since when it was seen so. Outlives a
+    /// new start.
     stranger: Option<(NodeId, Seen)>,
     /// An id that I was to have, and that another host or a copy of this installation uses.
     busy: Option<NodeId>,
@@ -149,8 +150,8 @@ impl Join {
         }
     }
 
-    /// Whether ages on the backend's clock prove anything from now on: not shortly after it jumped, or may have. What was watched for
-    /// long enough on the local clock always does.
+    /// Whether ages on the backend's clock prove anything from now on: not shortly after it jumped, or may have. What
+    /// was watched for long enough on the local clock always does.
     pub fn trust(&mut self, trusted: bool) {
         self.trusted = trusted;
     }
@@ -225,7 +226,12 @@ impl Join {
                         let value = Value::Id(IdOwner {
                             hostname: self.who.hostname.clone(),
                         });
-                        self.put(Step::TakeId { host, held }, Key::Id(id), value, Expected::Revision(over))
+                        self.put(
+                            Step::TakeId { host, held },
+                            Key::Id(id),
+                            value,
+                            Expected::Revision(over),
+                        )
                     }
                 }
             }
@@ -244,7 +250,12 @@ impl Join {
                     ended: Some(held.session.began),
                     ..held.session
                 });
-                self.put(Step::Leave, Key::Session(held.id), value, Expected::Revision(held.revision))
+                self.put(
+                    Step::Leave,
+                    Key::Session(held.id),
+                    value,
+                    Expected::Revision(held.revision),
+                )
             }
             // A configured id is taken or refused, never replaced by another.
             Step::Claim { host, id } if self.who.static_id == Some(id) => self.read_session(host, id),
@@ -270,7 +281,9 @@ impl Join {
                 (Some(id), Some(_)) => self.ask(Step::Rival { host: entry, id }, Request::Get(Key::Session(id))),
                 // It is joining: only the age of its entry tells whether it lives.
                 _ => {
-                    let seen = before.filter(|seen| seen.0 == entry.revision).unwrap_or(Seen(entry.revision, now));
+                    let seen = before
+                        .filter(|seen| seen.0 == entry.revision)
+                        .unwrap_or(Seen(entry.revision, now));
                     let age = self.age(&entry, seen, read.now, now);
                     if age >= self.timing.taker() {
                         return self.take_host(&entry);
@@ -288,9 +301,18 @@ impl Join {
         told.max(now.since(seen.1))
     }
 
-    /// Looks at the life of another instance with my hostname. `before` is the revision of its session when the watch began.
-    fn rival(&mut self, host: Entry<Host>, id: NodeId, before: Option<Seen>, read: Reading<Value>, now: Instant) -> Next {
-        let theirs = session_entry(read.entry).filter(|s| s.value.instance == host.value.instance && s.value.hostname == self.who.hostname);
+    /// Looks at the life of another instance with my hostname. `before` is the revision of its session when the watch
+    /// began.
+    fn rival(
+        &mut self,
+        host: Entry<Host>,
+        id: NodeId,
+        before: Option<Seen>,
+        read: Reading<Value>,
+        now: Instant,
+    ) -> Next {
+        let theirs = session_entry(read.entry)
+            .filter(|s| s.value.instance == host.value.instance && s.value.hostname == self.who.hostname);
         let Some(entry) = theirs.filter(|s| s.value.ended.is_none()) else {
             return self.take_host(&host);
         };
@@ -304,7 +326,12 @@ impl Join {
                 ended: Some(entry.written),
                 ..entry.value
             });
-            return self.put(Step::EndRival { host }, Key::Session(id), value, Expected::Revision(entry.revision));
+            return self.put(
+                Step::EndRival { host },
+                Key::Session(id),
+                value,
+                Expected::Revision(entry.revision),
+            );
         }
         // A live rival shows itself at its next renewal; a dead one when its session has aged.
         let wait = (self.timing.taker() - age).min(self.timing.renew / 2).max(1);

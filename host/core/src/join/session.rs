@@ -14,18 +14,33 @@ impl Join {
     }
 
     /// Decides on an id by its session as `seen` and, read after it, its owner.
-    pub(super) fn owner(&mut self, host: Revision, id: NodeId, seen: Option<Entry<Session>>, read: Reading<Value>, now: Instant) -> Next {
-        let Some(owner) = read.entry.and_then(|e| id_entry(&Key::Id(id).to_string(), e)).map(|(_, e)| e) else {
+    pub(super) fn owner(
+        &mut self,
+        host: Revision,
+        id: NodeId,
+        seen: Option<Entry<Session>>,
+        read: Reading<Value>,
+        now: Instant,
+    ) -> Next {
+        let Some(owner) = read
+            .entry
+            .and_then(|e| id_entry(&Key::Id(id).to_string(), e))
+            .map(|(_, e)| e)
+        else {
             return self.claim(host, id);
         };
         let origin = self.origin(id, &owner.value, seen.as_ref());
-        // A stated id is free as soon as nobody's session stands in the way; any other only when it was left alone for long enough.
+        // A stated id is free as soon as nobody's session stands in the way; any other only when it was left alone for
+        // long enough.
         let stated = self.who.static_id == Some(id);
         if origin == Origin::Inherited && !stated && !self.is_reusable(&owner, seen.as_ref(), read.now) {
             self.busy = Some(id);
             return self.look_for_another(host);
         }
-        if let Some(entry) = seen.as_ref().filter(|s| s.value.ended.is_none() && !self.is_mine(&s.value)) {
+        if let Some(entry) = seen
+            .as_ref()
+            .filter(|s| s.value.ended.is_none() && !self.is_mine(&s.value))
+        {
             return self.watch(host, id, entry, read.now, now);
         }
         let expected = match &seen {
@@ -62,7 +77,12 @@ impl Join {
         if owner.hostname == self.who.hostname {
             return Origin::Own;
         }
-        let was_mine = |hostname: &str| self.who.former.as_ref().is_some_and(|f| f.id == id && f.hostname == hostname);
+        let was_mine = |hostname: &str| {
+            self.who
+                .former
+                .as_ref()
+                .is_some_and(|f| f.id == id && f.hostname == hostname)
+        };
         let by_me = seen.is_none_or(|s| s.value.instance == self.who.instance);
         if was_mine(&owner.hostname) && by_me {
             return Origin::Renamed(owner.hostname.clone());
@@ -70,16 +90,18 @@ impl Join {
         Origin::Inherited
     }
 
-    /// Whether a session was written by this process or by one that is certainly over. One of the same instance alone may be that of a
-    /// live copy of the state directory.
+    /// Whether a session was written by this process or by one that is certainly over. One of the same instance alone
+    /// may be that of a live copy of the state directory.
     fn is_mine(&self, session: &Session) -> bool {
         let process = session.session.process();
         session.instance == self.who.instance
-            && (!self.rules.keep(Rule::WatchOwnInstance) || process == self.who.process || self.who.predecessors.contains(&process))
+            && (!self.rules.keep(Rule::WatchOwnInstance)
+                || process == self.who.process
+                || self.who.predecessors.contains(&process))
     }
 
-    /// Somebody else's session stands under the id, and it is not ended: a live one shows itself at its next renewal, a dead one is ended
-    /// when it has aged.
+    /// Somebody else's session stands under the id, and it is not ended: a live one shows itself at its next renewal, a
+    /// dead one is ended when it has aged.
     fn watch(&mut self, host: Revision, id: NodeId, entry: &Entry<Session>, backend: StoreTime, now: Instant) -> Next {
         let before = self.stranger.filter(|(of, _)| *of == id).map(|(_, seen)| seen);
         if before.is_some_and(|seen| seen.0 != entry.revision) {
@@ -96,7 +118,12 @@ impl Join {
             ended: Some(entry.written),
             ..entry.value.clone()
         });
-        self.put(Step::EndStranger, Key::Session(id), value, Expected::Revision(entry.revision))
+        self.put(
+            Step::EndStranger,
+            Key::Session(id),
+            value,
+            Expected::Revision(entry.revision),
+        )
     }
 
     /// It lives: a copy of this installation, or a host to which the id was given while nobody knew of this one.

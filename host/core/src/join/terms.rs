@@ -71,8 +71,8 @@ pub struct Identity {
     pub instance: InstanceId,
     /// This process.
     pub process: ProcessId,
-    /// Processes of this installation that are certainly over: they ran on this machine since it was started, in the very folder that this
-    /// process has locked. Any other session of this instance may be that of a live copy.
+    /// Processes of this installation that are certainly over: they ran on this machine since it was started, in the
+    /// very folder that this process has locked. Any other session of this instance may be that of a live copy.
     pub predecessors: Vec<ProcessId>,
     /// What this installation held before, as its state directory remembers it.
     pub former: Option<Former>,
@@ -112,8 +112,8 @@ pub struct Former {
 pub enum JoinError {
     /// A live second instance uses the same hostname.
     #[error(
-        "hostname {hostname:?} is in use by {} (node {node}, last renewed at {}, its lease ends {} after that unless it renews \
-         again); this is instance {mine}. {}",
+        "hostname {hostname:?} is in use by {} (node {node}, last renewed at {}, its lease ends {} after that unless it \
+         renews again); this is instance {mine}. {}",
         rival(*mine, *other), Utc(StoreTime(*renewed)), Span(*frees_in), way_out(*mine, *other)
     )]
     HostnameConflict {
@@ -132,8 +132,9 @@ pub enum JoinError {
     },
     /// The configured id is held by another hostname, which lives.
     #[error(
-        "cluster.node-id = {id} is held by host {holder:?}, which renews its session, and this is {hostname:?}. Give each node an id of \
-         its own, leave cluster.node-id out, or stop that host: the id is free as soon as its session is over"
+        "cluster.node-id = {id} is held by host {holder:?}, which renews its session, and this is {hostname:?}. Give \
+         each node an id of its own, leave cluster.node-id out, or stop that host: the id is free as soon as its \
+         session is over"
     )]
     StaticIdTaken {
         /// The id.
@@ -145,8 +146,8 @@ pub enum JoinError {
     },
     /// Every id up to the limit is taken.
     #[error(
-        "all node ids up to {max_id} belong to other hosts. Raise cluster.max-node-id, or release ids of hosts that are gone for good \
-         with `shardwright nodes forget`"
+        "all node ids up to {max_id} belong to other hosts. Raise cluster.max-node-id, or release ids of hosts that \
+         are gone for good with `shardwright nodes forget`"
     )]
     Exhausted {
         /// The limit.
@@ -164,7 +165,8 @@ fn rival(mine: InstanceId, other: InstanceId) -> String {
 
 fn way_out(mine: InstanceId, other: InstanceId) -> &'static str {
     if mine == other {
-        "Stop one of the two, and delete the file `instance` in the state directory of the copy if both are to run, under different hostnames"
+        "Stop one of the two, and delete the file `instance` in the state directory of the copy if both are to run, \
+         under different hostnames"
     } else {
         "Give each node a hostname of its own (SHARDWRIGHT_HOSTNAME), or stop the other one"
     }
@@ -175,8 +177,9 @@ fn way_out(mine: InstanceId, other: InstanceId) -> &'static str {
 pub enum Awaited {
     /// Another installation has this hostname: it renews its session under this id, or that ends.
     #[error(
-        "this hostname is that of another installation, {instance}, which is node {id} and may be alive: it shows that by then, or counts as \
-         gone. If the state directory of this node was lost, that other installation was this node"
+        "this hostname is that of another installation, {instance}, which is node {id} and may be alive: it shows \
+         that by then, or counts as gone. If the state directory of this node was lost, that other installation was \
+         this node"
     )]
     Rival {
         /// The other installation.
@@ -185,12 +188,15 @@ pub enum Awaited {
         id: NodeId,
     },
     /// Another installation with this hostname is joining: it goes on, or counts as gone.
-    #[error("another installation with this hostname began to join and may be alive: it shows that by then, or counts as gone")]
+    #[error(
+        "another installation with this hostname began to join and may be alive: it shows that by then, or counts as \
+         gone"
+    )]
     Joiner,
     /// The session under this id, which is to be this node's, may be that of somebody alive.
     #[error(
-        "the session under the id {0}, which is this node's, may be that of a copy of it or of another host: whoever has it shows by then that \
-         it is alive, or it is ended"
+        "the session under the id {0}, which is this node's, may be that of a copy of it or of another host: whoever \
+         has it shows by then that it is alive, or it is ended"
     )]
     Session(NodeId),
 }

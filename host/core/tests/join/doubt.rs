@@ -17,7 +17,10 @@ fn a_store_that_cannot_be_reached_is_asked_again_after_growing_pauses() {
             Next::Wait(ms) => pauses.push(ms),
             other => panic!("{other:?}"),
         }
-        assert!(matches!(join.wake(), Next::Do(Request::Get(Key::Host(_)))), "from the beginning");
+        assert!(
+            matches!(join.wake(), Next::Do(Request::Get(Key::Host(_)))),
+            "from the beginning"
+        );
     }
     assert_eq!(pauses, [100, 200, 400, 800, 1_600, 3_200, 3_200, 3_200]);
 }
@@ -28,7 +31,9 @@ fn after_a_lost_claim(who: Identity) -> Next {
     let (mut join, mut next) = start(who);
     loop {
         next = match next {
-            Next::Do(Request::Put { key: Key::Id(_), .. }) => return join.answer(Err(StoreError::Conflict(None)), Instant(0)),
+            Next::Do(Request::Put { key: Key::Id(_), .. }) => {
+                return join.answer(Err(StoreError::Conflict(None)), Instant(0));
+            }
             Next::Do(request) => join.answer(s.perform(&request), Instant(0)),
             other => panic!("{other:?}"),
         };
@@ -38,13 +43,19 @@ fn after_a_lost_claim(who: Identity) -> Next {
 #[test]
 fn whoever_loses_an_id_to_a_faster_one_looks_for_another_unless_it_was_told_to_have_it() {
     let next = after_a_lost_claim(who("a", 1));
-    assert!(matches!(next, Next::Do(Request::List { prefix: "ids/", .. })), "{next:?}");
+    assert!(
+        matches!(next, Next::Do(Request::List { prefix: "ids/", .. })),
+        "{next:?}"
+    );
     let stated = Identity {
         static_id: Some(id(2)),
         ..who("a", 1)
     };
     let next = after_a_lost_claim(stated);
-    assert!(matches!(next, Next::Do(Request::Get(Key::Session(n))) if n == id(2)), "{next:?}");
+    assert!(
+        matches!(next, Next::Do(Request::Get(Key::Session(n))) if n == id(2)),
+        "{next:?}"
+    );
 }
 
 #[test]
@@ -55,7 +66,12 @@ fn an_unknown_outcome_at_any_step_is_found_out() {
             ..Store::default()
         };
         let mut writes = 0;
-        let (mut join, mut next) = Join::start(who("a", 1), Timing::default(), SessionId::new(ProcessId(1), 10), Rules::default());
+        let (mut join, mut next) = Join::start(
+            who("a", 1),
+            Timing::default(),
+            SessionId::new(ProcessId(1), 10),
+            Rules::default(),
+        );
         let held = loop {
             next = match next {
                 Next::Do(request) => {
@@ -75,7 +91,10 @@ fn an_unknown_outcome_at_any_step_is_found_out() {
             };
         };
         assert_eq!(held.id, id(1), "cut {cut}");
-        assert!(s.now < 1_000, "cut {cut}: what it wrote before is its own, and not watched");
+        assert!(
+            s.now < 1_000,
+            "cut {cut}: what it wrote before is its own, and not watched"
+        );
         assert_eq!(
             s.entries.keys().filter(|k| k.starts_with("ids/")).count(),
             1,
@@ -92,7 +111,12 @@ fn losing_the_hostname_in_the_middle_ends_the_session_and_starts_again() {
         now: 1,
         ..Store::default()
     };
-    let (mut join, mut next) = Join::start(who("a", 1), Timing::default(), SessionId::new(ProcessId(1), 10), Rules::default());
+    let (mut join, mut next) = Join::start(
+        who("a", 1),
+        Timing::default(),
+        SessionId::new(ProcessId(1), 10),
+        Rules::default(),
+    );
     let usurper = Value::Host(Host {
         instance: InstanceId(2),
         id: Some(id(1)),
@@ -102,7 +126,10 @@ fn losing_the_hostname_in_the_middle_ends_the_session_and_starts_again() {
     for _ in 0..100 {
         next = match next {
             Next::Do(request) => {
-                if !usurped && matches!(&request, Request::Put { key: Key::Host(_), .. }) && s.entries.contains_key("sessions/1") {
+                if !usurped
+                    && matches!(&request, Request::Put { key: Key::Host(_), .. })
+                    && s.entries.contains_key("sessions/1")
+                {
                     s.put(&Key::Host("a".to_owned()), usurper.clone());
                     usurped = true;
                 }

@@ -34,19 +34,27 @@ fn store(entries: &[(Key, Value)]) -> Store {
     s
 }
 
-/// Joins as another installation than the one that wrote the host entry `age` milliseconds ago, `trusting` the backend's clock or not;
-/// `meanwhile` happens before every wait. How long it took.
+/// Joins as another installation than the one that wrote the host entry `age` milliseconds ago, `trusting` the
+/// backend's clock or not; `meanwhile` happens before every wait. How long it took.
 fn beside_a_joiner(trusting: bool, age: u64, mut meanwhile: impl FnMut(&mut Store)) -> u64 {
     let mut s = store(&[(Key::Host("a".to_owned()), host(2, None))]);
     s.now += age;
     let begin = s.now;
-    let (mut join, mut next) = Join::start(who("a", 1), Timing::default(), SessionId::new(ProcessId(1), 10), Rules::default());
+    let (mut join, mut next) = Join::start(
+        who("a", 1),
+        Timing::default(),
+        SessionId::new(ProcessId(1), 10),
+        Rules::default(),
+    );
     join.trust(trusting);
     for _ in 0..1_000 {
         next = match next {
             Next::Do(request) => join.answer(s.perform(&request), Instant(s.now)),
             Next::Wait(ms) => {
-                assert!(matches!(join.awaited(Instant(s.now)), Some((Awaited::Joiner, 1..=15_500))));
+                assert!(matches!(
+                    join.awaited(Instant(s.now)),
+                    Some((Awaited::Joiner, 1..=15_500))
+                ));
                 meanwhile(&mut s);
                 s.now += ms;
                 join.wake()
@@ -100,7 +108,10 @@ fn a_former_id_that_another_host_has_is_left_to_it_while_any_is_free() {
 
 #[test]
 fn an_id_that_another_host_has_just_claimed_is_not_taken_for_the_own_former_one() {
-    let entries = [(Key::Host("a".to_owned()), host(1, Some(2))), (Key::Id(id(2)), owned_by("y"))];
+    let entries = [
+        (Key::Host("a".to_owned()), host(1, Some(2))),
+        (Key::Id(id(2)), owned_by("y")),
+    ];
     let renamed = Identity {
         former: former(2, "x"),
         ..who("a", 1)

@@ -1,6 +1,7 @@
 //! A node whose coordinator is an adapter: how that one is, and another component in its place while the node runs.
 //!
-//! - `slot` holds on to the newest coordinator, which is opened anew after a loss, and puts another component in its place;
+//! - `slot` holds on to the newest coordinator, which is opened anew after a loss, and puts another component in its
+//!   place;
 //! - `watch` tells what becomes of it, as events and in the report;
 //! - [`report`] is what a node writes in its state directory for operators' tools.
 

@@ -1,4 +1,5 @@
-//! What a node on an adapter says of it, in its state directory: `coordinator.json`, there for as long as the node runs. It holds no secrets.
+//! What a node on an adapter says of it, in its state directory: `coordinator.json`, there for as long as the node
+//! runs. It holds no secrets.
 
 use crate::state_dir::{self, REPORT, StateDir};
 use serde::{Deserialize, Serialize};
@@ -170,7 +171,10 @@ mod test {
         let mode = std::fs::metadata(file.path()).expect("there").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         let found = find(temp.path()).expect("found");
-        assert_eq!((found.running, found.pid, found.report), (true, Some(own.pid), Some(own)));
+        assert_eq!(
+            (found.running, found.pid, found.report),
+            (true, Some(own.pid), Some(own))
+        );
         drop(file);
         assert_eq!(find(temp.path()).expect("found").report, None, "removed");
         drop(dir);
@@ -190,7 +194,11 @@ mod test {
         let found = find(temp.path()).expect("found");
         assert_eq!((found.running, found.report.map(|report| report.pid)), (false, Some(1)));
         drop(StateDir::open(temp.path()).expect("opens"));
-        assert_eq!(find(temp.path()).expect("found").report, None, "the next process removes it");
+        assert_eq!(
+            find(temp.path()).expect("found").report,
+            None,
+            "the next process removes it"
+        );
         std::fs::write(temp.path().join(REPORT), "{").expect("written");
         assert!(find(temp.path()).is_err(), "half a report is none");
     }

@@ -117,7 +117,9 @@ impl Watcher {
 
     /// Writes the report. That it cannot be written is told once, and harms nothing.
     async fn write(&mut self, status: AdapterStatus) {
-        let Ok(adapter) = serde_json::to_value(status) else { return };
+        let Ok(adapter) = serde_json::to_value(status) else {
+            return;
+        };
         let report = Report {
             written: now(),
             pid: std::process::id(),
@@ -134,7 +136,10 @@ impl Watcher {
             Err(error) => {
                 if !std::mem::replace(&mut self.failing, true) {
                     let path = self.file.path().display();
-                    tracing::warn!(%error, %path, "the adapter's status cannot be written; `shardwright coordinator status` will not see it");
+                    tracing::warn!(
+                        %error, %path,
+                        "the adapter's status cannot be written; `shardwright coordinator status` will not see it"
+                    );
                 }
             }
         }

@@ -52,7 +52,9 @@ pub async fn open_component(
         error,
     };
     let options = options::adapter(section).map_err(error)?;
-    AdapterCoordinator::open(component, options, namespace).await.map_err(error)
+    AdapterCoordinator::open(component, options, namespace)
+        .await
+        .map_err(error)
 }
 
 /// The component of `section`, as its file is now, ready to be opened. Compiled once for each process and digest.
@@ -62,7 +64,9 @@ pub async fn open_component(
 pub async fn adapter_component(section: &ComponentSection) -> Result<AdapterComponent, BackendError> {
     let bytes = read(section).await?;
     let digest = Digest::of(&bytes);
-    if let AdapterSource::File { digest: Some(wanted), .. } = &section.adapter
+    if let AdapterSource::File {
+        digest: Some(wanted), ..
+    } = &section.adapter
         && wanted != digest.as_bytes()
     {
         return Err(unusable(
@@ -99,7 +103,8 @@ pub async fn adapter_component(section: &ComponentSection) -> Result<AdapterComp
 async fn read(section: &ComponentSection) -> Result<Vec<u8>, BackendError> {
     let path = match &section.adapter {
         AdapterSource::Bundled(name) => {
-            let bundled = bundled::adapter(name).ok_or_else(|| unusable(section, format!("no adapter called {name} is bundled")))?;
+            let bundled = bundled::adapter(name)
+                .ok_or_else(|| unusable(section, format!("no adapter called {name} is bundled")))?;
             return Ok(bundled.bytes.to_vec());
         }
         AdapterSource::File { path, .. } => path.clone(),

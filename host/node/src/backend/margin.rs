@@ -1,5 +1,5 @@
-//! A coordinator whose times may be wrong by more than the cluster's margin is not opened, neither at the start nor after
-//! a loss.
+//! A coordinator whose times may be wrong by more than the cluster's margin is not opened, neither at the start nor
+//! after a loss.
 
 #[cfg(any(feature = "nats", feature = "kafka"))]
 use super::options;

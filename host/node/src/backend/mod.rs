@@ -35,12 +35,14 @@ pub enum BackendError {
     Name(#[from] NamespaceError),
     /// There is no default place for the local file.
     #[error(
-        "there is no default place for the store that the nodes of this machine share: set HOME or XDG_STATE_HOME, or name it with path in a [store.\"local\"] section of type \"sqlite\""
+        "there is no default place for the store that the nodes of this machine share: set HOME or XDG_STATE_HOME, or \
+         name it with path in a [store.\"local\"] section of type \"sqlite\""
     )]
     Nowhere,
     /// The directory of the default store cannot be made.
     #[error(
-        "cannot create {path} for the store that the nodes of this machine share: {error}. Or name another place: [store.\"local\"] with type = \"sqlite\" and path, and cluster.coordinator = \"local\""
+        "cannot create {path} for the store that the nodes of this machine share: {error}. Or name another place: \
+         [store.\"local\"] with type = \"sqlite\" and path, and cluster.coordinator = \"local\""
     )]
     StoreDir {
         /// The directory.
@@ -64,12 +66,14 @@ pub enum BackendError {
     Margin(#[from] MarginError),
     /// The backend panicked while it was being opened.
     #[error(
-        "opening the coordinator failed: what opens it {0}. This is a mistake in the program, or in the adapter's host: please report it"
+        "opening the coordinator failed: what opens it {0}. This is a mistake in the program, or in the adapter's \
+         host: please report it"
     )]
     Panicked(String),
     /// This build was made without the backend.
     #[error(
-        "the coordinator [store.\"{id}\"] is of type \"{kind}\", which this build was made without: build it with the cargo feature \"{kind}\" of the crate shardwright"
+        "the coordinator [store.\"{id}\"] is of type \"{kind}\", which this build was made without: build it with the \
+         cargo feature \"{kind}\" of the crate shardwright"
     )]
     NotBuilt {
         /// The section's id.
@@ -79,7 +83,8 @@ pub enum BackendError {
     },
     /// There is no backend of this type.
     #[error(
-        "the coordinator [store.\"{id}\"] is of type \"{kind}\", for which there is no backend: use one of the types sqlite, redis, nats, kafka, component, or give the builder a coordinator of your own"
+        "the coordinator [store.\"{id}\"] is of type \"{kind}\", for which there is no backend: use one of the types \
+         sqlite, redis, nats, kafka, component, or give the builder a coordinator of your own"
     )]
     Unsupported {
         /// The section's id.
@@ -133,8 +138,9 @@ fn missing(coordinator: &CoordinatorConfig) -> BackendError {
     }
 }
 
-/// Opens the configured coordinator for the namespace `cluster.name`, once: a server that cannot be reached is an error at once. What is
-/// stored through it is neither framed nor sealed; [`shardwright_coordinator::protect`] does that. One in memory is empty, and nobody else's.
+/// Opens the configured coordinator for the namespace `cluster.name`, once: a server that cannot be reached is an error
+/// at once. What is stored through it is neither framed nor sealed; [`shardwright_coordinator::protect`] does that. One
+/// in memory is empty, and nobody else's.
 ///
 /// # Errors
 /// [`BackendError`].
@@ -142,7 +148,10 @@ pub async fn open(config: &ClusterConfig) -> Result<Arc<dyn Coordinator>, Backen
     let namespace = Namespace::new(&config.name)?;
     match &config.coordinator {
         CoordinatorConfig::Memory => {
-            tracing::info!("the coordinator is of type \"memory\", and no broker was given with `Builder::memory`: this node is alone");
+            tracing::info!(
+                "the coordinator is of type \"memory\", and no broker was given with `Builder::memory`: this node is \
+                 alone"
+            );
             Ok(Arc::new(MemoryBroker::new().open(namespace)))
         }
         CoordinatorConfig::Sqlite { path: Some(path) } => file(path, namespace).await,
@@ -159,7 +168,8 @@ pub async fn open(config: &ClusterConfig) -> Result<Arc<dyn Coordinator>, Backen
         }
         #[cfg(feature = "redis")]
         CoordinatorConfig::Redis(section) => {
-            let opened = shardwright_coordinator::redis::RedisCoordinator::open(options::redis(section), namespace).await;
+            let opened =
+                shardwright_coordinator::redis::RedisCoordinator::open(options::redis(section), namespace).await;
             server(&section.id, opened)
         }
         #[cfg(feature = "nats")]
@@ -169,7 +179,8 @@ pub async fn open(config: &ClusterConfig) -> Result<Arc<dyn Coordinator>, Backen
         }
         #[cfg(feature = "kafka")]
         CoordinatorConfig::Kafka(section) => {
-            let opened = shardwright_coordinator::kafka::KafkaCoordinator::open(options::kafka(section), namespace).await;
+            let opened =
+                shardwright_coordinator::kafka::KafkaCoordinator::open(options::kafka(section), namespace).await;
             server(&section.id, opened)
         }
         #[cfg(feature = "adapters")]
@@ -183,9 +194,15 @@ async fn file(path: &Path, namespace: Namespace) -> Result<Arc<dyn Coordinator>,
 }
 
 #[cfg(any(feature = "redis", feature = "nats", feature = "kafka"))]
-fn server<C: Coordinator + 'static>(id: &str, opened: Result<C, BrokerError>) -> Result<Arc<dyn Coordinator>, BackendError> {
+fn server<C: Coordinator + 'static>(
+    id: &str,
+    opened: Result<C, BrokerError>,
+) -> Result<Arc<dyn Coordinator>, BackendError> {
     match opened {
         Ok(coordinator) => Ok(Arc::new(coordinator)),
-        Err(error) => Err(BackendError::Broker { id: id.to_owned(), error }),
+        Err(error) => Err(BackendError::Broker {
+            id: id.to_owned(),
+            error,
+        }),
     }
 }

@@ -17,7 +17,10 @@ fn pem(pem: &PemSection) -> Pem {
 fn tls(section: &TlsSection) -> Tls {
     Tls {
         ca: section.ca.as_ref().map(pem),
-        identity: section.identity.as_ref().map(|(certificate, key)| (pem(certificate), pem(key))),
+        identity: section
+            .identity
+            .as_ref()
+            .map(|(certificate, key)| (pem(certificate), pem(key))),
         server_name: section.server_name.clone(),
     }
 }
@@ -106,7 +109,8 @@ pub(super) fn adapter(
     use shardwright_components::adapter::{AdapterBudget, AdapterOptions, Grants};
     use shardwright_coordinator::broker::BrokerError;
     let texts: Vec<_> = section.grants.iter().map(ToString::to_string).collect();
-    let grants = Grants::parse(texts.iter().map(String::as_str)).map_err(|error| BrokerError::Invalid(error.to_string()))?;
+    let grants =
+        Grants::parse(texts.iter().map(String::as_str)).map_err(|error| BrokerError::Invalid(error.to_string()))?;
     let bytes = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
     Ok(AdapterOptions {
         secrets: section.secrets.iter().map(password).collect(),

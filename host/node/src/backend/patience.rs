@@ -135,9 +135,15 @@ mod test {
             _ => Ok(in_memory(&broker)),
         });
         let began = tokio::time::Instant::now();
-        persist(&open, |error| !error.is_transient()).await.expect("opens at last");
+        persist(&open, |error| !error.is_transient())
+            .await
+            .expect("opens at last");
         assert_eq!(tries.load(Ordering::Relaxed), 21);
-        assert!(began.elapsed() > Duration::from_secs(20), "only {:?} for 21 tries", began.elapsed());
+        assert!(
+            began.elapsed() > Duration::from_secs(20),
+            "only {:?} for 21 tries",
+            began.elapsed()
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -182,7 +188,10 @@ mod test {
         });
         let opened = persist(&open, |error| !error.is_transient()).await;
         let Err(error) = opened else { panic!("it must end") };
-        assert_eq!(error.to_string(), "[store.\"main\"]: the server refuses: wrong password");
+        assert_eq!(
+            error.to_string(),
+            "[store.\"main\"]: the server refuses: wrong password"
+        );
         assert_eq!(tries.load(Ordering::Relaxed), 3);
     }
 }

@@ -12,15 +12,24 @@ use shardwright_config::{ClusterConfig, CoordinatorConfig};
 pub(crate) async fn precheck(config: &ClusterConfig) -> Result<(), BackendError> {
     available(&config.coordinator)?;
     #[cfg(any(feature = "redis", feature = "nats", feature = "kafka"))]
-    let broker = |id: &str, error| BackendError::Broker { id: id.to_owned(), error };
+    let broker = |id: &str, error| BackendError::Broker {
+        id: id.to_owned(),
+        error,
+    };
     declared(config)?;
     match &config.coordinator {
         #[cfg(feature = "redis")]
-        CoordinatorConfig::Redis(section) => options::redis(section).check().map_err(|error| broker(&section.id, error)),
+        CoordinatorConfig::Redis(section) => options::redis(section)
+            .check()
+            .map_err(|error| broker(&section.id, error)),
         #[cfg(feature = "nats")]
-        CoordinatorConfig::Nats(section) => options::nats(section).check().map_err(|error| broker(&section.id, error)),
+        CoordinatorConfig::Nats(section) => options::nats(section)
+            .check()
+            .map_err(|error| broker(&section.id, error)),
         #[cfg(feature = "kafka")]
-        CoordinatorConfig::Kafka(section) => options::kafka(section).check().map_err(|error| broker(&section.id, error)),
+        CoordinatorConfig::Kafka(section) => options::kafka(section)
+            .check()
+            .map_err(|error| broker(&section.id, error)),
         #[cfg(feature = "adapters")]
         CoordinatorConfig::Component(section) => {
             use shardwright_components::adapter::AdapterCoordinator;

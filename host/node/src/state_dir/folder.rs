@@ -6,8 +6,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
-/// What a folder is known by on any machine and after any restart. A copy usually differs; volumes and images that begin as the same bytes
-/// may not. 0 stands for what the file system does not tell.
+/// What a folder is known by on any machine and after any restart. A copy usually differs; volumes and images that
+/// begin as the same bytes may not. 0 stands for what the file system does not tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Folder {
     pub(super) inode: u64,
@@ -35,11 +35,17 @@ impl Folder {
 }
 
 fn born(metadata: &Metadata) -> u64 {
-    let since = metadata.created().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
-    since.and_then(|since| u64::try_from(since.as_nanos()).ok()).unwrap_or(0)
+    let since = metadata
+        .created()
+        .ok()
+        .and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+    since
+        .and_then(|since| u64::try_from(since.as_nanos()).ok())
+        .unwrap_or(0)
 }
 
-/// Which folder of which machine, between two restarts of it: no two folders have the same at once. `None` where the system does not say.
+/// Which folder of which machine, between two restarts of it: no two folders have the same at once. `None` where the
+/// system does not say.
 pub(super) fn place(path: &Path) -> Option<String> {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     let metadata = std::fs::metadata(path).ok()?;
@@ -52,7 +58,11 @@ mod test {
 
     #[test]
     fn what_is_not_told_does_not_differ() {
-        let folder = |inode, born, filesystem| Folder { inode, born, filesystem };
+        let folder = |inode, born, filesystem| Folder {
+            inode,
+            born,
+            filesystem,
+        };
         assert!(folder(1, 2, 3).may_be(folder(1, 2, 3)));
         assert!(folder(1, 0, 3).may_be(folder(1, 2, 0)));
         assert!(!folder(1, 2, 3).may_be(folder(2, 2, 3)));

@@ -25,7 +25,10 @@ pub(super) fn read_or_make(path: &Path) -> Result<InstanceId, StateDirError> {
     let (instance, made_for) = parse(&text).ok_or_else(malformed)?;
     let here = Folder::of(path).map_err(failed("look at", path))?;
     if made_for.is_some_and(|folder| !folder.may_be(here)) {
-        tracing::warn!(path = %path.display(), "this state directory is a copy of another: it becomes an instance of its own");
+        tracing::warn!(
+            path = %path.display(),
+            "this state directory is a copy of another: it becomes an instance of its own"
+        );
         return make();
     }
     Ok(instance)
@@ -40,7 +43,11 @@ fn make(path: &Path) -> io::Result<InstanceId> {
 
 /// What the file holds of an instance that was made for this folder.
 pub(super) fn text(instance: InstanceId, folder: Folder) -> String {
-    let Folder { inode, born, filesystem } = folder;
+    let Folder {
+        inode,
+        born,
+        filesystem,
+    } = folder;
     format!("{instance}\nfolder {inode} {born} {filesystem}\n")
 }
 
@@ -49,13 +56,24 @@ pub(super) fn parse(text: &str) -> Option<(InstanceId, Option<Folder>)> {
     let mut lines = text.trim().lines();
     let digits: String = lines.next()?.trim().chars().filter(|c| *c != '-').collect();
     let well_formed = digits.len() == 32 && digits.bytes().all(|b| b.is_ascii_hexdigit());
-    let instance = u128::from_str_radix(&digits, 16).ok().filter(|_| well_formed).map(InstanceId)?;
+    let instance = u128::from_str_radix(&digits, 16)
+        .ok()
+        .filter(|_| well_formed)
+        .map(InstanceId)?;
     let folder = match lines.next() {
         None => None,
         Some(line) => {
-            let numbers: Option<Vec<u64>> = line.strip_prefix("folder ")?.split(' ').map(|n| n.parse().ok()).collect();
+            let numbers: Option<Vec<u64>> = line
+                .strip_prefix("folder ")?
+                .split(' ')
+                .map(|n| n.parse().ok())
+                .collect();
             match numbers?[..] {
-                [inode, born, filesystem] => Some(Folder { inode, born, filesystem }),
+                [inode, born, filesystem] => Some(Folder {
+                    inode,
+                    born,
+                    filesystem,
+                }),
                 // As it was written at first.
                 [inode] => Some(Folder {
                     inode,
@@ -83,9 +101,15 @@ mod test {
         let here = Folder::of(temp.path()).expect("a folder");
         let Folder { born, filesystem, .. } = here;
         // What this file system does not tell cannot differ.
-        let all = [(born, format!(" {born} "), " 1 "), (filesystem, format!(" {filesystem}\n"), " 1\n")];
+        let all = [
+            (born, format!(" {born} "), " 1 "),
+            (filesystem, format!(" {filesystem}\n"), " 1\n"),
+        ];
         let told: Vec<_> = all.into_iter().filter(|(number, ..)| *number > 0).collect();
-        assert!(!told.is_empty(), "{here:?}: this test needs a file system that tells one of them");
+        assert!(
+            !told.is_empty(),
+            "{here:?}: this test needs a file system that tells one of them"
+        );
         for (_, mine, other) in told {
             let copied = text.replacen(&mine, other, 1);
             assert_ne!(copied, text);

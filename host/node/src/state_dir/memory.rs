@@ -50,7 +50,10 @@ impl Store {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Memory::default(),
             Err(error) => {
-                tracing::warn!(path = %path.display(), %error, "what this node remembers cannot be read: it starts without");
+                tracing::warn!(
+                    path = %path.display(), %error,
+                    "what this node remembers cannot be read: it starts without"
+                );
                 return Memory::default();
             }
         };
@@ -150,7 +153,11 @@ mod test {
             assert!(Instant::now() < end, "{:?}", store.recall("mail"));
             std::thread::sleep(Duration::from_millis(5));
         }
-        assert_eq!(store.recall("other"), Memory::default(), "of another cluster nothing is known");
+        assert_eq!(
+            store.recall("other"),
+            Memory::default(),
+            "of another cluster nothing is known"
+        );
     }
 
     #[test]

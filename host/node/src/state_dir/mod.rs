@@ -1,10 +1,12 @@
 //! The state directory: what makes a node the same one after a restart, locked for as long as its process lives.
 //!
-//! - `instance` holds the installation's UUID, and what the folder was known by when it was made: a copy of the folder is another
-//!   installation, or two processes could take each other for themselves. Where a copy cannot be told from the original, `processes` can: it
-//!   has those that ran in this folder on this machine since it was started, which are over for certain. A session of any other is watched.
+//! - `instance` holds the installation's UUID, and what the folder was known by when it was made: a copy of the folder
+//!   is another installation, or two processes could take each other for themselves. Where a copy cannot be told from
+//!   the original, `processes` can: it has those that ran in this folder on this machine since it was started, which
+//!   are over for certain. A session of any other is watched.
 //! - `memory.json` is what the node remembers of the cluster, so that ids outlast a store that is lost.
-//! - `lock` is locked with `flock`, which the kernel releases whenever and however the process ends; the process id in it is for people.
+//! - `lock` is locked with `flock`, which the kernel releases whenever and however the process ends; the process id in
+//!   it is for people.
 //! - `coordinator.json` is what a node on an adapter says of it, for as long as it runs.
 
 mod file;
@@ -43,8 +45,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 pub enum StateDirError {
     /// Another process uses it.
     #[error(
-        "the state directory {path} is in use by {}: each node needs one of its own. Stop that process, or give this node another \
-         directory or hostname",
+        "the state directory {path} is in use by {}: each node needs one of its own. Stop that process, or give this node \
+         another directory or hostname",
         pid.map_or_else(|| "another process".into(), |pid| format!("process {pid}"))
     )]
     InUse {
@@ -55,7 +57,8 @@ pub enum StateDirError {
     },
     /// The file `instance` holds something else.
     #[error(
-        "{path} does not hold an instance id of 32 hexadecimal digits: restore it, or delete it to start as a new instance (which waits for the old one's lease)"
+        "{path} does not hold an instance id of 32 hexadecimal digits: restore it, or delete it to start as a new \
+         instance (which waits for the old one's lease)"
     )]
     Malformed {
         /// The file.
@@ -72,7 +75,10 @@ pub enum StateDirError {
         error: io::Error,
     },
     /// There is no default place for this user.
-    #[error("there is no place for this node's state: set `state-dir` in [node], or HOME or XDG_STATE_HOME (an absolute path)")]
+    #[error(
+        "there is no place for this node's state: set `state-dir` in [node], or HOME or XDG_STATE_HOME (an absolute \
+         path)"
+    )]
     Nowhere,
 }
 
@@ -111,7 +117,10 @@ impl StateDir {
             .map_err(failed("create", path))?;
 
         let lock_path = path.join("lock");
-        let mut lock = private().read(true).open(&lock_path).map_err(failed("open", &lock_path))?;
+        let mut lock = private()
+            .read(true)
+            .open(&lock_path)
+            .map_err(failed("open", &lock_path))?;
         match exclusive(&lock) {
             Ok(()) => {}
             Err(Errno::WOULDBLOCK) => {
@@ -263,7 +272,12 @@ mod test {
     fn a_damaged_instance_is_an_error_and_is_left_alone() {
         let temp = tempfile::tempdir().expect("a folder");
         let file = temp.path().join("instance");
-        for bad in [&b"not a number"[..], b"", b"\xff\xfe", b"+0123456789012345678901234567890"] {
+        for bad in [
+            &b"not a number"[..],
+            b"",
+            b"\xff\xfe",
+            b"+0123456789012345678901234567890",
+        ] {
             std::fs::write(&file, bad).expect("written");
             assert!(
                 matches!(StateDir::open(temp.path()), Err(StateDirError::Malformed { .. })),

@@ -1,7 +1,7 @@
 //! The file `processes`: who ran in this folder, on this machine since it was started.
 //!
-//! The lock of the folder is mine, so all of them are over. That is known of no other process of the same instance: it may run in a copy of
-//! the folder that cannot be told from this one.
+//! The lock of the folder is mine, so all of them are over. That is known of no other process of the same instance: it
+//! may run in a copy of the folder that cannot be told from this one.
 
 use super::file::{random_bits, replace};
 use super::folder::place;
@@ -25,7 +25,10 @@ pub(super) fn enter(path: &Path) -> Result<(ProcessId, Vec<ProcessId>), StateDir
     // What cannot be read proves nothing, and a wait is all that it costs.
     let text = shardwright_files::read_text(&file, LARGEST).unwrap_or_default();
     let predecessors = parse(&text, here.as_deref());
-    let text = written(here.as_deref().unwrap_or_default(), predecessors.iter().copied().chain([process]));
+    let text = written(
+        here.as_deref().unwrap_or_default(),
+        predecessors.iter().copied().chain([process]),
+    );
     if let Err(error) = replace(path, FILE, &text) {
         let path = file.display();
         tracing::warn!(
@@ -41,7 +44,11 @@ pub(super) fn parse(text: &str, here: Option<&str>) -> Vec<ProcessId> {
     let mut lines = text.lines();
     let mut processes = Vec::new();
     if here.is_some() && lines.next() == here {
-        processes.extend(lines.filter_map(|line| u64::from_str_radix(line, 16).ok()).map(ProcessId));
+        processes.extend(
+            lines
+                .filter_map(|line| u64::from_str_radix(line, 16).ok())
+                .map(ProcessId),
+        );
     }
     let first = processes.len().saturating_sub(KEPT);
     processes.split_off(first)
@@ -68,14 +75,22 @@ mod test {
 
         let copy = tempfile::tempdir().expect("a folder");
         std::fs::copy(temp.path().join(FILE), copy.path().join(FILE)).expect("copied");
-        assert_eq!(enter(copy.path()).expect("enters").1, [], "who ran in the original may live");
+        assert_eq!(
+            enter(copy.path()).expect("enters").1,
+            [],
+            "who ran in the original may live"
+        );
 
         let file = temp.path().join(FILE);
         let text = std::fs::read_to_string(&file).expect("read");
         let (here, rest) = text.split_once('\n').expect("a line");
         let (_, folder) = here.split_once(' ').expect("a boot id");
         std::fs::write(&file, format!("another-boot {folder}\n{rest}")).expect("written");
-        assert_eq!(enter(temp.path()).expect("enters").1, [], "another machine may have the disk");
+        assert_eq!(
+            enter(temp.path()).expect("enters").1,
+            [],
+            "another machine may have the disk"
+        );
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! What must hold of whatever stands in the files of a state directory, for `tests/properties`: functions over bytes that somebody makes up.
+//! What must hold of whatever stands in the files of a state directory, for `tests/properties`: functions over bytes
+//! that somebody makes up.
 
 use super::{instance, memory, processes};
 use crate::adapter::report::Report;
@@ -8,7 +9,8 @@ use shardwright_core::memory::Memory;
 const CLUSTER: &str = "mail";
 const HERE: &str = "7e1f7ca2-5b5b-4b8e-9f60-5a2a9d0b6c11 64768 1048577";
 
-/// Each file is read as what it would be written as, or not at all; and what is of another place, cluster or format is not believed.
+/// Each file is read as what it would be written as, or not at all; and what is of another place, cluster or format is
+/// not believed.
 pub fn files(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     if let Some((id, Some(folder))) = instance::parse(text) {

@@ -23,8 +23,15 @@ fn table(shards: u32) -> Arc<Table> {
 fn held_is_what_was_granted_and_not_revoked() {
     let table = table(10);
     table.grant(&[(3, Token(7)), (9, Token(8)), (10, Token(9))]);
-    assert_eq!(table.held().collect::<Vec<_>>(), [3, 9], "a shard that does not exist is ignored");
-    assert_eq!((table.token(3), table.token(4), table.token(10)), (Some(Token(7)), None, None));
+    assert_eq!(
+        table.held().collect::<Vec<_>>(),
+        [3, 9],
+        "a shard that does not exist is ignored"
+    );
+    assert_eq!(
+        (table.token(3), table.token(4), table.token(10)),
+        (Some(Token(7)), None, None)
+    );
     assert!(table.claim(4).is_none() && table.claim(99).is_none());
     table.revoke(&[3]);
     assert!(!table.owns(3) && table.owns(9));
@@ -77,8 +84,8 @@ fn after_the_deadline_new_claims_wait_for_the_old_ones_to_end() {
     assert!(table.grants().is_empty(), "a dropped claim leaves nothing behind");
 }
 
-/// Two threads claim and work as fast as they can while a third grants and revokes: whenever a revocation has seen its claims closed,
-/// nobody may be working.
+/// Two threads claim and work as fast as they can while a third grants and revokes: whenever a revocation has seen its
+/// claims closed, nobody may be working.
 #[test]
 fn no_work_survives_a_revocation_unseen() {
     const ROUNDS: usize = 20_000;

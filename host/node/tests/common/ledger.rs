@@ -78,7 +78,10 @@ impl Ledger {
     pub fn measured(&self, left: &str) -> Measured {
         let mut inner = self.inner();
         inner.staying = None;
-        let last = inner.acts.iter().rfind(|act| act.host == left && act.what == What::Session);
+        let last = inner
+            .acts
+            .iter()
+            .rfind(|act| act.host == left && act.what == What::Session);
         let over = last.expect("it ended its session").ended;
         let since = |what, from| {
             inner
@@ -86,7 +89,12 @@ impl Ledger {
                 .iter()
                 .filter(move |act| act.what == what && act.began >= from && act.host != left)
         };
-        let story = inner.acts.iter().map(|act| act.told(over)).collect::<Vec<_>>().join(", ");
+        let story = inner
+            .acts
+            .iter()
+            .map(|act| act.told(over))
+            .collect::<Vec<_>>()
+            .join(", ");
         let Some(granting) = since(What::Plan, over).next() else {
             // Its successor had seen the end before the answer came.
             return Measured { over, trips: 0, story };
@@ -136,7 +144,12 @@ impl Counted {
         let done = act.await;
         if let Some(what) = what.filter(|_| is_news(&done)) {
             let (host, ended) = (self.host.clone(), Instant::now());
-            self.ledger.inner().acts.push(Act { host, what, began, ended });
+            self.ledger.inner().acts.push(Act {
+                host,
+                what,
+                began,
+                ended,
+            });
         }
         done
     }
@@ -145,7 +158,10 @@ impl Counted {
 /// What a write to `key` is.
 fn writes(key: &str) -> Option<What> {
     let kinds = [("sessions/", What::Session), ("plan/", What::Plan)];
-    kinds.into_iter().find(|(prefix, _)| key.starts_with(prefix)).map(|(_, what)| what)
+    kinds
+        .into_iter()
+        .find(|(prefix, _)| key.starts_with(prefix))
+        .map(|(_, what)| what)
 }
 
 #[async_trait]
@@ -154,13 +170,22 @@ impl Store for Counted {
         self.inner.get(key).await
     }
     async fn list(&self, prefix: &str, since: Revision) -> Result<Listing<Bytes>, StoreError<Bytes>> {
-        let is_news = |listed: &Result<Listing<Bytes>, _>| listed.as_ref().is_ok_and(|listing| !listing.entries.is_empty());
-        self.count(Some(What::Look), self.inner.list(prefix, since), is_news).await
+        let is_news =
+            |listed: &Result<Listing<Bytes>, _>| listed.as_ref().is_ok_and(|listing| !listing.entries.is_empty());
+        self.count(Some(What::Look), self.inner.list(prefix, since), is_news)
+            .await
     }
     async fn put(&self, key: &str, value: Bytes, expected: Expected) -> Result<Written, StoreError<Bytes>> {
-        self.count(writes(key), self.inner.put(key, value, expected), |_| true).await
+        self.count(writes(key), self.inner.put(key, value, expected), |_| true)
+            .await
     }
-    async fn put_heard(&self, key: &str, value: Bytes, expected: Expected, heard: StoreTime) -> Result<Written, StoreError<Bytes>> {
+    async fn put_heard(
+        &self,
+        key: &str,
+        value: Bytes,
+        expected: Expected,
+        heard: StoreTime,
+    ) -> Result<Written, StoreError<Bytes>> {
         self.count(writes(key), self.inner.put_heard(key, value, expected, heard), |_| true)
             .await
     }

@@ -98,7 +98,11 @@ pub async fn until(what: &str, nodes: &[&Node], mut condition: impl FnMut() -> b
 }
 
 /// Waits for the event that `wanted` picks.
-pub async fn event<T>(what: &str, events: &mut shardwright::EventStream, mut wanted: impl FnMut(NodeEvent) -> Option<T>) -> T {
+pub async fn event<T>(
+    what: &str,
+    events: &mut shardwright::EventStream,
+    mut wanted: impl FnMut(NodeEvent) -> Option<T>,
+) -> T {
     let found = async {
         loop {
             let event = events.next().await.expect("the node runs");

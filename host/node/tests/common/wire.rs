@@ -48,7 +48,8 @@ pub enum Panic {
 impl Faults {
     /// Every subscription that there is falls silent, without a word.
     pub fn stall(&self) {
-        self.stalled.store(self.subscriptions.load(Ordering::SeqCst), Ordering::SeqCst);
+        self.stalled
+            .store(self.subscriptions.load(Ordering::SeqCst), Ordering::SeqCst);
     }
 
     fn panic_if(&self, is: impl Fn(Panic) -> bool) {
@@ -73,7 +74,8 @@ pub struct Wire {
 }
 
 impl Wire {
-    /// One over which messages are `sending` for so long. A store behind it that is new proves that nobody acts on an older one.
+    /// One over which messages are `sending` for so long. A store behind it that is new proves that nobody acts on an
+    /// older one.
     pub fn slow(inner: Arc<dyn Coordinator>, sending: Duration) -> Arc<Self> {
         let faults = Arc::new(Faults::default());
         let sending = u64::try_from(sending.as_millis()).expect("a short time");
@@ -128,7 +130,8 @@ impl Bus for Wire {
         self.inner.publish(topic, payload).await
     }
     async fn subscribe(&self, topics: &[&str]) -> Result<Box<dyn Subscription>, BusError> {
-        let planted = |panic| matches!(panic, Panic::Subscribe(part) if topics.iter().any(|topic| topic.starts_with(part)));
+        let planted =
+            |panic| matches!(panic, Panic::Subscribe(part) if topics.iter().any(|topic| topic.starts_with(part)));
         self.faults.panic_if(planted);
         if self.faults.closed.load(Ordering::SeqCst) {
             self.faults.refused.fetch_add(1, Ordering::SeqCst);
@@ -175,7 +178,11 @@ impl Coordinator for Wire {
     }
     async fn ended(&self) -> String {
         let mut ended = self.faults.ended.subscribe();
-        let why = ended.wait_for(Option::is_some).await.expect("the sender is here").clone();
+        let why = ended
+            .wait_for(Option::is_some)
+            .await
+            .expect("the sender is here")
+            .clone();
         why.expect("there is a reason")
     }
     async fn erase(&self) -> Result<(), StoreError<Bytes>> {

@@ -46,7 +46,11 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         None => u64::from(getrandom::u32()?),
     };
     let store = arguments.store;
-    let again = format!("cargo xtask chaos --store {} --seed {seed} --secs {}", store.name(), arguments.secs);
+    let again = format!(
+        "cargo xtask chaos --store {} --seed {seed} --secs {}",
+        store.name(),
+        arguments.secs
+    );
     println!("{again}");
     let wanted = Wanted {
         store,

@@ -8,7 +8,9 @@ use shardwright_core::role::Mode;
 fn changed(cluster: &Cluster, state: &State, how: impl Fn(&[Owner], &Owner, &Owner) -> bool) -> bool {
     cluster.shards(Mode::Primary).any(|(role, shard)| {
         let log = &state.owners[role][shard as usize];
-        let [.., before, now] = log.as_slice() else { return false };
+        let [.., before, now] = log.as_slice() else {
+            return false;
+        };
         let index = now.node.get() as usize - 1;
         state.nodes[index].acts(role, shard) && before.node != now.node && how(log, before, now)
     })
@@ -29,5 +31,9 @@ pub const TAKEN_OVER: Possible = ("a dead owner's shard is taken over", |cluster
 
 /// A shard is back with the node that had it first. For a memory of three owners.
 pub const RETURNED: Possible = ("a shard returns to its first owner", |cluster, state| {
-    changed(cluster, state, |log, _, now| matches!(log, [first, _, _] if first.node == now.node))
+    changed(
+        cluster,
+        state,
+        |log, _, now| matches!(log, [first, _, _] if first.node == now.node),
+    )
 });

@@ -52,8 +52,8 @@ pub(super) struct Node {
     pub(super) stopping: Vec<(StopId, usize, Vec<u32>)>,
 }
 
-/// The state of [`Duty`] follows from what it was told, all but the numbers of its stops, which only grow. Hashing what was told
-/// and what it answers makes states that differ in these numbers alone one state.
+/// The state of [`Duty`] follows from what it was told, all but the numbers of its stops, which only grow. Hashing what
+/// was told and what it answers makes states that differ in these numbers alone one state.
 impl Hash for Node {
     fn hash<H: Hasher>(&self, state: &mut H) {
         (
@@ -92,7 +92,10 @@ impl Leader {
             let each = all.iter().map(|(node, s)| (*node, s.session, s.applied, s.ended));
             each.collect::<Vec<_>>()
         });
-        (self.entry.as_ref().map(|(role, revision, _)| (*role, *revision)), sessions)
+        (
+            self.entry.as_ref().map(|(role, revision, _)| (*role, *revision)),
+            sessions,
+        )
     }
 }
 

@@ -10,15 +10,19 @@ pub const TWO_LIVE: Possible = ("two live holders", |_, state| Cluster::holders(
 /// A hostname holds an id that another hostname's entry still claims.
 pub const ID_REUSED: Possible = ("an id is used again", |cluster, state| {
     let claimed = |name: &str, held: &Held| {
-        state.store.list("hosts/").any(|(key, entry)| match (key, &entry.value) {
-            (Key::Host(other), Value::Host(host)) => other != name && host.id == Some(held.id),
-            _ => false,
-        })
+        state
+            .store
+            .list("hosts/")
+            .any(|(key, entry)| match (key, &entry.value) {
+                (Key::Host(other), Value::Host(host)) => other != name && host.id == Some(held.id),
+                _ => false,
+            })
     };
     Cluster::holders(state).any(|(n, held)| claimed(cluster.hostname(n), held))
 });
 
-/// An instance holds the id of a hostname whose former holder is past its deadline and does not know yet that it was replaced.
+/// An instance holds the id of a hostname whose former holder is past its deadline and does not know yet that it was
+/// replaced.
 pub const RIVAL_REPLACED: Possible = ("a dead rival is replaced", |cluster, state| {
     let superseded = |name: &str| {
         let mut late = state.processes.iter().enumerate().filter(|(_, p)| p.late);

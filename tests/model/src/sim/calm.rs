@@ -7,11 +7,13 @@ use super::world::{Next, World};
 use shardwright_core::engine::Status;
 use shardwright_core::role::{Mode, Placement, RoleSpec};
 
-/// From the last fault to the last shard in its place, at most. It is the sum of the waits that the protocol has: a grace period,
-/// the age of a rival's session, the reuse of an id, the rejoin delay, and a restart by the supervisor before each.
+/// From the last fault to the last shard in its place, at most. It is the sum of the waits that the protocol has: a
+/// grace period, the age of a rival's session, the reuse of an id, the rejoin delay, and a restart by the supervisor
+/// before each.
 pub const BOUND: Time = 45_000 * MS;
 
-/// How long everything must stand still to count as at rest: longer than the rejoin delay and than a complete listing takes to come.
+/// How long everything must stand still to count as at rest: longer than the rejoin delay and than a complete listing
+/// takes to come.
 const REST: Time = 14_000 * MS;
 
 impl World {
@@ -83,7 +85,10 @@ impl World {
         for (id, hostname) in &live {
             let found = records.iter().find(|r| r.node_id == *id);
             if found.is_none_or(|r| r.hostname != **hostname || r.status != Status::Active || r.ended.is_some()) {
-                return Some(format!("{} sees the live {id:?} {hostname} as {found:?}", machine.hostname));
+                return Some(format!(
+                    "{} sees the live {id:?} {hostname} as {found:?}",
+                    machine.hostname
+                ));
             }
         }
         records
@@ -151,7 +156,11 @@ fn misplaced(spec: &RoleSpec, role: usize, present: &[(u32, &Process)]) -> Optio
         let able: Vec<u32> = match &spec.placement {
             Placement::Groups(groups) => {
                 let group = &groups[shard as usize];
-                let listed = |id: &u32| group.iter().any(|m| m.matches(*id, "", &std::collections::BTreeMap::new()));
+                let listed = |id: &u32| {
+                    group
+                        .iter()
+                        .any(|m| m.matches(*id, "", &std::collections::BTreeMap::new()))
+                };
                 present.iter().map(|(id, _)| *id).filter(listed).collect()
             }
             _ => present.iter().map(|(id, _)| *id).collect(),
@@ -162,6 +171,11 @@ fn misplaced(spec: &RoleSpec, role: usize, present: &[(u32, &Process)]) -> Optio
         } else {
             has.len() == 1 && able.contains(&has[0])
         };
-        (!right).then(|| format!("shard {shard} of role {} is held by {has:?}, and {able:?} may hold it", spec.name))
+        (!right).then(|| {
+            format!(
+                "shard {shard} of role {} is held by {has:?}, and {able:?} may hold it",
+                spec.name
+            )
+        })
     })
 }

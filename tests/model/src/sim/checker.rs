@@ -117,7 +117,10 @@ impl Checker {
     /// Reports a violation; only the first counts.
     pub fn report(&mut self, invariant: Invariant, what: impl FnOnce() -> String) {
         if self.found.is_none() {
-            self.found = Some(Violation { invariant, what: what() });
+            self.found = Some(Violation {
+                invariant,
+                what: what(),
+            });
         }
     }
 
@@ -159,13 +162,20 @@ impl Checker {
         // Whoever had the id before has lost it for good.
         self.ids.retain(|other, theirs| other == hostname || *theirs != id);
         // Ages over hours exist on the backend's clock only: a step of it makes ids free early or late.
-        let wait = if self.stepped { 0 } else { self.slowest(self.timing.reuse_after) };
+        let wait = if self.stepped {
+            0
+        } else {
+            self.slowest(self.timing.reuse_after)
+        };
         let Some(by) = self.owners.insert(id, hostname.to_owned()).filter(|by| by != hostname) else {
             return;
         };
         if let Some(&at) = self.used.get(&(id, by.clone())) {
             self.need(now >= at + wait, Invariant::NoEarlyReuse, || {
-                format!("{id:?} of {by} went to {hostname} {} ms after its last renewal", (now - at) / MS)
+                format!(
+                    "{id:?} of {by} went to {hostname} {} ms after its last renewal",
+                    (now - at) / MS
+                )
             });
         }
     }
@@ -220,8 +230,8 @@ impl Checker {
         self.write(claim, true);
     }
 
-    /// A node writes to the resources behind a shard. `entitled`: it believes rightly that it may; otherwise it has been
-    /// stopped in the middle of a write, whose end comes only now.
+    /// A node writes to the resources behind a shard. `entitled`: it believes rightly that it may; otherwise it has
+    /// been stopped in the middle of a write, whose end comes only now.
     pub fn write(&mut self, claim: &Claim, entitled: bool) {
         for key in (0..KEYS).filter(|key| claim.keys & 1 << key != 0) {
             let Some(owner) = self.keys.get_mut(&(claim.role, key)) else {
@@ -237,7 +247,10 @@ impl Checker {
                 owner.guard = token;
                 let newest = owner.token;
                 self.need(token >= newest, Invariant::Guard, || {
-                    format!("key {key} of role {} was written under {token} after {newest}", claim.role)
+                    format!(
+                        "key {key} of role {} was written under {token} after {newest}",
+                        claim.role
+                    )
                 });
             }
         }
@@ -249,7 +262,9 @@ impl Checker {
         let mut hosts = BTreeSet::new();
         for machine in machines {
             if let Some((id, _)) = machine.holds(now) {
-                self.need(ids.insert(id), Invariant::OneHolder, || format!("{id:?} has two live holders"));
+                self.need(ids.insert(id), Invariant::OneHolder, || {
+                    format!("{id:?} has two live holders")
+                });
                 self.need(hosts.insert(&machine.hostname), Invariant::OneId, || {
                     format!("{} holds two ids at once", machine.hostname)
                 });
@@ -264,7 +279,11 @@ impl Checker {
                 }
                 let mine = process.busy(role, machine.clock.read(now));
                 self.need(*busy & mine == 0, Invariant::OnePrimary, || {
-                    format!("{} and another act on keys {:#x} of role {role}", machine.hostname, *busy & mine)
+                    format!(
+                        "{} and another act on keys {:#x} of role {role}",
+                        machine.hostname,
+                        *busy & mine
+                    )
                 });
                 *busy |= mine;
             }
@@ -278,7 +297,10 @@ impl Checker {
         let works = process.claims.iter().any(|c| c.stop.is_none());
         let may = process.deadline.is_some_and(|d| local < d);
         self.need(may || !works, Invariant::Deadline, || {
-            format!("{} works at {local:?} with the deadline {:?}", machine.hostname, process.deadline)
+            format!(
+                "{} works at {local:?} with the deadline {:?}",
+                machine.hostname, process.deadline
+            )
         });
     }
 
@@ -292,7 +314,8 @@ impl Checker {
         self.outlast = true;
     }
 
-    /// The store lost its history: what it said before binds nobody, except for tokens, and for ids that somebody remembers.
+    /// The store lost its history: what it said before binds nobody, except for tokens, and for ids that somebody
+    /// remembers.
     pub fn forget(&mut self) {
         for (_, over) in self.sessions.values_mut() {
             *over = false;

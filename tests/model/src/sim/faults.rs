@@ -7,7 +7,8 @@ pub enum Fault {
     Crash,
     /// A process dies together with its state directory; it starts again as another instance of its hostname.
     LostState,
-    /// A process is stopped for a while and goes on as if nothing had happened (`SIGSTOP`, a virtual machine that is moved).
+    /// A process is stopped for a while and goes on as if nothing had happened (`SIGSTOP`, a virtual machine that is
+    /// moved).
     Pause,
     /// Requests of one node are refused at once.
     Refuse,
@@ -17,7 +18,8 @@ pub enum Fault {
     LoseAnswers,
     /// Nobody can reach the store.
     Outage,
-    /// Requests and answers of one node take long, beyond the time-out at times: writes land after their sender gave up.
+    /// Requests and answers of one node take long, beyond the time-out at times: writes land after their sender gave
+    /// up.
     Slow,
     /// A node's clock changes its rate within the bounds.
     Drift,
@@ -73,8 +75,9 @@ impl Fault {
         Self::Replace,
     ];
 
-    /// Those under which every invariant holds. Under the others some do not, which `docs/simulation.md` tells: a backend's clock
-    /// that jumps hides the true age of things, and a store that silently goes back in time unsays what it has said.
+    /// Those under which every invariant holds. Under the others some do not, which `docs/simulation.md` tells: a
+    /// backend's clock that jumps hides the true age of things, and a store that silently goes back in time unsays
+    /// what it has said.
     pub const STANDARD: [Self; 19] = [
         Self::Crash,
         Self::LostState,
@@ -97,8 +100,8 @@ impl Fault {
         Self::Replace,
     ];
 
-    /// Those under which somebody who remembers whose the ids are is always there, and reaches the store: with nothing else, ids outlast a
-    /// store that is lost.
+    /// Those under which somebody who remembers whose the ids are is always there, and reaches the store: with nothing
+    /// else, ids outlast a store that is lost.
     pub const ATTENDED: [Self; 7] = [
         Self::Drift,
         Self::Wipe,

@@ -32,7 +32,9 @@ impl World {
 
     /// A request sets out.
     pub(super) fn send(&mut self, machine: usize, life: u64, op: OpId, request: Request, heard: StoreTime) {
-        let Some(process) = self.process(machine, life) else { return };
+        let Some(process) = self.process(machine, life) else {
+            return;
+        };
         process.open.insert(op);
         if matches!(request, Request::Get(Key::Meta)) && process.handle.lost {
             process.handle = Handle::default();
@@ -103,10 +105,21 @@ impl World {
     }
 
     /// A request is performed, at this instant, and its answer sets out.
-    pub(super) fn arrive(&mut self, machine: usize, life: u64, op: OpId, request: Request, run: Option<usize>, heard: StoreTime) {
+    pub(super) fn arrive(
+        &mut self,
+        machine: usize,
+        life: u64,
+        op: OpId,
+        request: Request,
+        run: Option<usize>,
+        heard: StoreTime,
+    ) {
         let (lost, deaf) = {
             let link = &self.machines[machine].link;
-            (self.now < link.requests_lost.max(self.outage), self.now < link.answers_lost)
+            (
+                self.now < link.requests_lost.max(self.outage),
+                self.now < link.answers_lost,
+            )
         };
         if lost {
             return;
@@ -116,7 +129,10 @@ impl World {
             _ => None,
         };
         // Whoever has died meanwhile has left the request as it was.
-        let mut left = Handle { run, ..Handle::default() };
+        let mut left = Handle {
+            run,
+            ..Handle::default()
+        };
         let process = self.machines[machine].process.as_mut().filter(|p| p.life == life);
         let handle = process.map_or(&mut left, |p| &mut p.handle);
         let outcome = self.store.serve(handle, run, heard, request, self.now);

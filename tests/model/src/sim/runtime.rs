@@ -70,8 +70,12 @@ impl World {
 
     /// A stopped process goes on.
     pub(super) fn resume(&mut self, machine: usize, life: u64) {
-        let Some(process) = self.process(machine, life) else { return };
-        let Some(mut waiting) = process.paused.take() else { return };
+        let Some(process) = self.process(machine, life) else {
+            return;
+        };
+        let Some(mut waiting) = process.paused.take() else {
+            return;
+        };
         waiting.push(Event::Wake);
         // A write that was on its way when the process was stopped gets out before anybody looks at a clock.
         for claim in process.exclusive().copied().collect::<Vec<_>>() {
@@ -79,8 +83,9 @@ impl World {
         }
         self.rng.shuffle(&mut waiting);
         let name = self.machines[machine].hostname.clone();
-        self.trace
-            .note(self.now, &name, || format!("goes on with {} events waiting", waiting.len()));
+        self.trace.note(self.now, &name, || {
+            format!("goes on with {} events waiting", waiting.len())
+        });
         for event in waiting {
             self.tell(machine, life, event);
         }
@@ -206,10 +211,14 @@ impl World {
 
     /// A process has ended by itself; something like systemd starts it again.
     fn left(&mut self, machine: usize, well: bool) {
-        let works = self.machines[machine].process.as_ref().is_some_and(|p| !p.claims.is_empty());
+        let works = self.machines[machine]
+            .process
+            .as_ref()
+            .is_some_and(|p| !p.claims.is_empty());
         if works {
-            self.checker
-                .report(Invariant::Deadline, || "a node left before its work had stopped".to_owned());
+            self.checker.report(Invariant::Deadline, || {
+                "a node left before its work had stopped".to_owned()
+            });
         }
         self.trace.count(if well { "left" } else { "refused" });
         let again = !self.machines[machine].duplicate;

@@ -5,7 +5,8 @@ use super::rng::Rng;
 use shardwright_core::role::{Member, Mode, Placement, Replicas, RoleSpec};
 use shardwright_core::time::Timing;
 
-/// Every shard count divides this: a role has so many keys, and shards of any two counts overlap where they share a key.
+/// Every shard count divides this: a role has so many keys, and shards of any two counts overlap where they share a
+/// key.
 pub const KEYS: u32 = 24;
 
 /// The fixed circumstances of one run.
@@ -30,7 +31,8 @@ pub struct Scenario {
 }
 
 impl Scenario {
-    /// Draws the circumstances. Each fault `among` them is on in half of the runs: with all of them on, the rarer orders never come up.
+    /// Draws the circumstances. Each fault `among` them is on in half of the runs: with all of them on, the rarer
+    /// orders never come up.
     #[must_use]
     pub fn draw(rng: &mut Rng, among: &[Fault]) -> Self {
         let nodes = rng.index(5) + 3;
@@ -78,7 +80,13 @@ fn roles(rng: &mut Rng) -> Vec<RoleSpec> {
     };
     let replicas = u32::try_from(rng.within(1, 3)).unwrap_or(1);
     vec![
-        role("spread", shards(rng), Replicas::Count(replicas), Mode::Primary, Placement::Anywhere),
+        role(
+            "spread",
+            shards(rng),
+            Replicas::Count(replicas),
+            Mode::Primary,
+            Placement::Anywhere,
+        ),
         role(
             "listed",
             3,
@@ -98,5 +106,7 @@ pub fn shards(rng: &mut Rng) -> u32 {
 /// The keys of a shard, as a set of bits.
 #[must_use]
 pub fn keys(shard: u32, shards: u32) -> u32 {
-    (0..KEYS).filter(|key| key % shards == shard).fold(0, |set, key| set | 1 << key)
+    (0..KEYS)
+        .filter(|key| key % shards == shard)
+        .fold(0, |set, key| set | 1 << key)
 }

@@ -44,13 +44,17 @@ impl World {
             let held = self.held_by(keeper);
             let name = self.machines[keeper].hostname.clone();
             if held < least {
-                self.checker
-                    .report(Invariant::Settings, || format!("{name} had {least} shards and has {held}"));
+                self.checker.report(Invariant::Settings, || {
+                    format!("{name} had {least} shards and has {held}")
+                });
             }
             least = held;
         }
         let acts = |machine: usize| self.machines[machine].holds(self.now).is_some();
-        let joined = self.machines[odd].process.as_ref().is_some_and(|p| p.engine.id().is_some());
+        let joined = self.machines[odd]
+            .process
+            .as_ref()
+            .is_some_and(|p| p.engine.id().is_some());
         let (stays_out, goes_on) = (joined && !acts(odd), acts(keeper));
         if !(stays_out && goes_on) {
             self.checker.report(Invariant::Settings, || {
@@ -59,8 +63,9 @@ impl World {
         }
         let spread = self.machines[keeper].process.as_ref().map_or(0, |p| p.held(0).len());
         if spread != count as usize {
-            self.checker
-                .report(Invariant::Settings, || format!("the other has {spread} of {count} shards"));
+            self.checker.report(Invariant::Settings, || {
+                format!("the other has {spread} of {count} shards")
+            });
         }
     }
 

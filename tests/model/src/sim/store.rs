@@ -81,7 +81,14 @@ impl Store {
     }
 
     /// Performs a request of `handle`, sent when it spoke to the server `run`, by somebody who has heard of `heard`.
-    pub fn serve(&mut self, handle: &mut Handle, run: Option<usize>, heard: StoreTime, request: Request, now: Time) -> Outcome {
+    pub fn serve(
+        &mut self,
+        handle: &mut Handle,
+        run: Option<usize>,
+        heard: StoreTime,
+        request: Request,
+        now: Time,
+    ) -> Outcome {
         let present = self.runs.len() - 1;
         let known = handle.run.unwrap_or(present);
         let since = self.runs.get(known + 1..).unwrap_or_default();
@@ -107,7 +114,10 @@ impl Store {
                 unsure_before: self.unsure_before,
             })),
             Request::List { prefix, since } => {
-                let asked = self.entries.iter().filter(|(k, e)| k.starts_with(prefix) && e.revision > since);
+                let asked = self
+                    .entries
+                    .iter()
+                    .filter(|(k, e)| k.starts_with(prefix) && e.revision > since);
                 Ok(Answer::Listing(Listing {
                     entries: asked.map(|(k, e)| (k.clone(), e.clone())).collect(),
                     revision: Revision(self.revision),
@@ -146,7 +156,14 @@ impl Store {
         }
         self.revision += 1;
         let revision = Revision(self.revision);
-        let old = self.entries.insert(key.clone(), Entry { revision, written, value });
+        let old = self.entries.insert(
+            key.clone(),
+            Entry {
+                revision,
+                written,
+                value,
+            },
+        );
         self.remember(key, old);
         Ok(Answer::Written(Written { revision, now: written }))
     }
@@ -176,7 +193,12 @@ impl Store {
 
     /// A replica takes over that had not heard of the last writes, at most `lost` of them.
     pub fn promote(&mut self, lost: usize, now: Time) {
-        for (key, old) in self.undo.drain(self.undo.len().saturating_sub(lost)..).rev().collect::<Vec<_>>() {
+        for (key, old) in self
+            .undo
+            .drain(self.undo.len().saturating_sub(lost)..)
+            .rev()
+            .collect::<Vec<_>>()
+        {
             self.revision -= 1;
             match old {
                 Some(old) => self.entries.insert(key, old),

@@ -232,7 +232,9 @@ impl World {
 
     /// A machine that is not retired, at random.
     pub(super) fn any_machine(&mut self) -> usize {
-        let able: Vec<usize> = (0..self.machines.len()).filter(|m| !self.machines[*m].retired).collect();
+        let able: Vec<usize> = (0..self.machines.len())
+            .filter(|m| !self.machines[*m].retired)
+            .collect();
         self.rng.pick(&able)
     }
 

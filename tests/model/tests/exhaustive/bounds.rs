@@ -59,7 +59,10 @@ pub(crate) fn copies(cluster: identity::Cluster) -> identity::Cluster {
     let first = cluster.processes[0].clone();
     let others = cluster.processes[1..].iter().cloned();
     identity::Cluster {
-        processes: [first.clone(), identity::copy(&first)].into_iter().chain(others).collect(),
+        processes: [first.clone(), identity::copy(&first)]
+            .into_iter()
+            .chain(others)
+            .collect(),
         ..cluster
     }
 }

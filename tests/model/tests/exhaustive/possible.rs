@@ -26,12 +26,22 @@ fn an_id_is_reused() {
 
 #[test]
 fn a_dead_rival_is_replaced() {
-    identity_reaches(identity::RIVAL_REPLACED, processes(2, &[("a", None), ("a", None)]), &[0], 4);
+    identity_reaches(
+        identity::RIVAL_REPLACED,
+        processes(2, &[("a", None), ("a", None)]),
+        &[0],
+        4,
+    );
 }
 
 #[test]
 fn a_hostname_is_refused() {
-    identity_reaches(identity::HOSTNAME_CONFLICT, processes(2, &[("a", None), ("a", None)]), &[0], 2);
+    identity_reaches(
+        identity::HOSTNAME_CONFLICT,
+        processes(2, &[("a", None), ("a", None)]),
+        &[0],
+        2,
+    );
 }
 
 #[test]

@@ -64,7 +64,8 @@ fn stop_before_release() {
     two_primaries(Rule::StopBeforeRelease, pair());
 }
 
-/// A session that a plan names may be younger than an earlier look at the sessions: what that look shows is no evidence.
+/// A session that a plan names may be younger than an earlier look at the sessions: what that look shows is no
+/// evidence.
 #[test]
 fn sessions_are_looked_at_after_the_plan() {
     let hasty = handoff::Cluster {

@@ -11,7 +11,14 @@ use std::hash::Hash;
 fn identities() -> usize {
     let search = |name, cluster: identity::Cluster, joined: &[usize], writes| {
         let joined = joined.to_vec();
-        counted(name, identity::Cluster { joined, writes, ..cluster })
+        counted(
+            name,
+            identity::Cluster {
+                joined,
+                writes,
+                ..cluster
+            },
+        )
     };
     let three = [("a", None), ("a", None), ("b", None)];
     [
@@ -40,7 +47,12 @@ fn identities() -> usize {
             &[2],
             4,
         ),
-        search("a hostname with two ids", processes(2, &[("a", Some(1)), ("a", Some(2))]), &[], 7),
+        search(
+            "a hostname with two ids",
+            processes(2, &[("a", Some(1)), ("a", Some(2))]),
+            &[],
+            7,
+        ),
     ]
     .iter()
     .sum()

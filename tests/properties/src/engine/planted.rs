@@ -82,7 +82,10 @@ impl Planted {
                 };
                 (Key::Host(host(first)), Value::Host(value))
             }
-            Self::Id(id, first) => (Key::Id(NodeId::new(id.id())?), Value::Id(IdOwner { hostname: host(first) })),
+            Self::Id(id, first) => (
+                Key::Id(NodeId::new(id.id())?),
+                Value::Id(IdOwner { hostname: host(first) }),
+            ),
             Self::Session(id, first, [instance, of, applied, began, away, over], ended) => {
                 let value = Session {
                     hostname: host(first),
@@ -126,8 +129,13 @@ impl Planted {
             } => {
                 let spec = &roles[usize::from(role)];
                 let width = u32::from(width % 3) + 1;
-                let shards = if ours { spec.shards as usize } else { rows.len() / width as usize };
-                let at = |list: &[Number], at: usize| list.get(at % list.len().max(1)).copied().unwrap_or(Number::Small(0));
+                let shards = if ours {
+                    spec.shards as usize
+                } else {
+                    rows.len() / width as usize
+                };
+                let at =
+                    |list: &[Number], at: usize| list.get(at % list.len().max(1)).copied().unwrap_or(Number::Small(0));
                 let sessions: Vec<_> = sessions
                     .iter()
                     .filter_map(|(id, of)| Some((NodeId::new(id.id())?, session(*of))))

@@ -70,7 +70,14 @@ impl Store {
     pub(super) fn put(&mut self, key: &Key, value: Value, written: StoreTime) -> Revision {
         self.revision = self.revision.saturating_add(1);
         let revision = Revision(self.revision);
-        self.entries.insert(key.to_string(), Entry { revision, written, value });
+        self.entries.insert(
+            key.to_string(),
+            Entry {
+                revision,
+                written,
+                value,
+            },
+        );
         revision
     }
 }

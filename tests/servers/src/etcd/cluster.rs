@@ -44,7 +44,11 @@ impl EtcdCluster {
             .collect();
         let mut nodes = Vec::new();
         for (index, peer) in peers.into_iter().enumerate() {
-            nodes.push(settings.clone().launch(&format!("node-{index}"), peer, &members.join(","))?);
+            nodes.push(
+                settings
+                    .clone()
+                    .launch(&format!("node-{index}"), peer, &members.join(","))?,
+            );
             // The first sets them up for all.
             settings.users.clear();
         }
@@ -82,7 +86,9 @@ impl EtcdCluster {
     /// None of those that run does.
     pub fn leader(&self) -> Result<&EtcdServer> {
         let mut running = self.nodes.iter().filter(|node| node.is_running());
-        running.find(|node| node.is_leader().unwrap_or(false)).context("no node leads")
+        running
+            .find(|node| node.is_leader().unwrap_or(false))
+            .context("no node leads")
     }
 
     /// Waits until every node that runs has a leader and all that was acknowledged.

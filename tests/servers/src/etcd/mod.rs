@@ -59,7 +59,8 @@ impl EtcdServer {
         format!("{scheme}://127.0.0.1:{}", self.port())
     }
 
-    /// Calls a method of its JSON API, such as `kv/put`, with what `auth/authenticate` gave as `token` if it has users; always without TLS.
+    /// Calls a method of its JSON API, such as `kv/put`, with what `auth/authenticate` gave as `token` if it has users;
+    /// always without TLS.
     ///
     /// # Errors
     /// The call fails; the answer is shown.
@@ -108,14 +109,16 @@ impl EtcdBuilder {
         self
     }
 
-    /// A user who may read and write all keys; nobody else may do anything then, but for `root`, whose password is `root`.
+    /// A user who may read and write all keys; nobody else may do anything then, but for `root`, whose password is
+    /// `root`.
     #[must_use]
     pub fn user(mut self, name: &str, password: &str) -> Self {
         self.users.push((name.to_owned(), password.to_owned()));
         self
     }
 
-    /// TLS only, with a certificate of `authority` for `localhost` and `127.0.0.1`; clients need one too if `client_certificates`.
+    /// TLS only, with a certificate of `authority` for `localhost` and `127.0.0.1`; clients need one too if
+    /// `client_certificates`.
     #[must_use]
     pub fn tls(mut self, authority: &Authority, client_certificates: bool) -> Self {
         self.tls = Some((authority.clone(), client_certificates));
@@ -150,7 +153,8 @@ impl EtcdBuilder {
             ("initial-cluster", members.to_owned()),
             ("logger", "zap".to_owned()),
             ("log-outputs", "stderr".to_owned()),
-            // Else each login computes for a tenth of a second: those of many lanes keep a busy machine from answering at all.
+            // Else each login computes for a tenth of a second: those of many lanes keep a busy machine from answering
+            // at all.
             ("bcrypt-cost", "4".to_owned()),
         ]);
         if !self.old {
@@ -178,7 +182,10 @@ impl EtcdBuilder {
         ports.push(peer);
         let recipe = Etcd {
             program: if self.old { tools::etcd_old()? } else { tools::etcd()? },
-            flags: flags.into_iter().map(|(name, value)| format!("--{name}={value}")).collect(),
+            flags: flags
+                .into_iter()
+                .map(|(name, value)| format!("--{name}={value}"))
+                .collect(),
             users: self.users,
             plain,
         };
@@ -218,7 +225,10 @@ impl Recipe for Etcd {
 
     fn command(&self, folder: &Folder) -> Result<Command> {
         let mut command = Command::new(&self.program);
-        command.args(&self.flags).arg("--data-dir").arg(folder.data().join("etcd"));
+        command
+            .args(&self.flags)
+            .arg("--data-dir")
+            .arg(folder.data().join("etcd"));
         Ok(command)
     }
 
@@ -229,7 +239,10 @@ impl Recipe for Etcd {
         }
         let call = |method: &str, body: String| call(self.plain, method, None, &body);
         let user = |name: &str, password: &str, role: &str| {
-            call("auth/user/add", format!("{{\"name\":{name:?},\"password\":{password:?}}}"))?;
+            call(
+                "auth/user/add",
+                format!("{{\"name\":{name:?},\"password\":{password:?}}}"),
+            )?;
             call("auth/user/grant", format!("{{\"user\":{name:?},\"role\":{role:?}}}"))
         };
         call("auth/role/add", "{\"name\":\"all\"}".to_owned())?;

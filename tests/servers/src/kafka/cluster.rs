@@ -13,7 +13,8 @@ pub struct KafkaCluster {
 }
 
 impl KafkaCluster {
-    /// Starts them and waits until all serve. New topics have three replicas, of which two must have what is acknowledged.
+    /// Starts them and waits until all serve. New topics have three replicas, of which two must have what is
+    /// acknowledged.
     ///
     /// # Errors
     /// One does not come up within a minute; its log is shown.
@@ -41,9 +42,12 @@ impl KafkaCluster {
         let mut nodes = Vec::new();
         for ((id, internal), settings) in (1..).zip(internals).zip(settings) {
             let mut node = KafkaBuilder {
-                properties: [("default.replication.factor", replicas.as_str()), ("min.insync.replicas", "2")]
-                    .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                    .into(),
+                properties: [
+                    ("default.replication.factor", replicas.as_str()),
+                    ("min.insync.replicas", "2"),
+                ]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
                 ..settings.clone()
             };
             node.properties.extend(settings.properties.clone());

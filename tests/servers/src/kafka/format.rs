@@ -33,13 +33,20 @@ pub(super) fn format(data: &Path, users: &Users, id: &str, tool: impl FnOnce() -
         fs::write(data.join(BOOTSTRAP), bootstrap)?;
         let directory = directory()?;
         let meta = format!("version=1\ncluster.id={CLUSTER}\nnode.id={id}\ndirectory.id={directory}\n");
-        return fs::write(data.join(META), meta).with_context(|| format!("{} cannot be written", data.join(META).display()));
+        return fs::write(data.join(META), meta)
+            .with_context(|| format!("{} cannot be written", data.join(META).display()));
     }
     let mut tool = tool();
     for (mechanism, user, password) in users {
-        tool.args(["--add-scram", &format!("{}=[name={user},password={password}]", mechanism.name())]);
+        tool.args([
+            "--add-scram",
+            &format!("{}=[name={user},password={password}]", mechanism.name()),
+        ]);
     }
-    let output = tool.stdin(Stdio::null()).output().context("java could not be started")?;
+    let output = tool
+        .stdin(Stdio::null())
+        .output()
+        .context("java could not be started")?;
     ensure!(
         output.status.success(),
         "Kafka could not format its data: {}{}",

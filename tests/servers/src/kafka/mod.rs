@@ -67,7 +67,9 @@ impl KafkaServer {
     /// It was not.
     #[must_use]
     pub fn proxy(&self) -> &Proxy {
-        self.proxy.as_ref().expect("only a server that was built `proxied` has a proxy")
+        self.proxy
+            .as_ref()
+            .expect("only a server that was built `proxied` has a proxy")
     }
 }
 
@@ -160,8 +162,11 @@ impl KafkaBuilder {
     #[must_use]
     pub fn authorize(self, super_users: &[&str]) -> Self {
         let all: Vec<_> = ["User:ANONYMOUS"].iter().chain(super_users).copied().collect();
-        self.property("authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer")
-            .property("super.users", &all.join(";"))
+        self.property(
+            "authorizer.class.name",
+            "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        )
+        .property("super.users", &all.join(";"))
     }
 
     /// Clients reach it through a proxy: a broker tells them where to connect, so that one cannot simply be put before
@@ -240,7 +245,11 @@ impl KafkaBuilder {
             java: tools::java()?,
             jars: tools::kafka()?,
             keeps_classes: self.keeps_classes,
-            scram: self.users.into_iter().filter(|(mechanism, ..)| *mechanism != Sasl::Plain).collect(),
+            scram: self
+                .users
+                .into_iter()
+                .filter(|(mechanism, ..)| *mechanism != Sasl::Plain)
+                .collect(),
             properties: all,
             clock: match self.ahead {
                 0 => None,
@@ -280,17 +289,25 @@ fn logins(users: &[(Sasl, String, String)]) -> Vec<(String, String)> {
         return Vec::new();
     }
     let names: Vec<_> = mechanisms.iter().map(|mechanism| mechanism.name()).collect();
-    let mut all = vec![("listener.name.client.sasl.enabled.mechanisms".to_owned(), names.join(","))];
+    let mut all = vec![(
+        "listener.name.client.sasl.enabled.mechanisms".to_owned(),
+        names.join(","),
+    )];
     for mechanism in mechanisms {
         let module = if mechanism == Sasl::Plain {
             let known = users.iter().filter(|(theirs, ..)| *theirs == Sasl::Plain);
-            let known: String = known.map(|(_, user, password)| format!(" user_{user}=\"{password}\"")).collect();
+            let known: String = known
+                .map(|(_, user, password)| format!(" user_{user}=\"{password}\""))
+                .collect();
             format!("plain.PlainLoginModule required{known}")
         } else {
             "scram.ScramLoginModule required".to_owned()
         };
         all.push((
-            format!("listener.name.client.{}.sasl.jaas.config", mechanism.name().to_lowercase()),
+            format!(
+                "listener.name.client.{}.sasl.jaas.config",
+                mechanism.name().to_lowercase()
+            ),
             format!("org.apache.kafka.common.security.{module};"),
         ));
     }

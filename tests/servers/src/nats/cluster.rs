@@ -42,11 +42,15 @@ impl NatsCluster {
     pub fn start_with(settings: NatsBuilder) -> Result<Self> {
         let routes = (0..3).map(|_| Port::free()).collect::<Result<Vec<_>>>()?;
         let monitors = (0..3).map(|_| Port::free()).collect::<Result<Vec<_>>>()?;
-        let peers: Vec<_> = routes.iter().map(|port| format!("nats://127.0.0.1:{}", port.number())).collect();
+        let peers: Vec<_> = routes
+            .iter()
+            .map(|port| format!("nats://127.0.0.1:{}", port.number()))
+            .collect();
         let mut nodes = Vec::new();
         for (index, (route, monitor)) in routes.iter().zip(&monitors).enumerate() {
             let node = settings.clone().config(&format!(
-                "server_name: node-{index}\nhttp: 127.0.0.1:{}\ncluster {{ name: test, listen: 127.0.0.1:{}, routes: {peers:?} }}",
+                "server_name: node-{index}\nhttp: 127.0.0.1:{}\ncluster {{ name: test, listen: 127.0.0.1:{}, routes: \
+                 {peers:?} }}",
                 monitor.number(),
                 route.number()
             ));

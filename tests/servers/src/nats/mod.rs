@@ -102,7 +102,8 @@ impl NatsBuilder {
         self
     }
 
-    /// TLS only, with a certificate of `authority` for `localhost` and `127.0.0.1`; clients need one too if `client_certificates`.
+    /// TLS only, with a certificate of `authority` for `localhost` and `127.0.0.1`; clients need one too if
+    /// `client_certificates`.
     #[must_use]
     pub fn tls(mut self, authority: &Authority, client_certificates: bool) -> Self {
         self.tls = Some((authority.clone(), client_certificates));
@@ -124,7 +125,8 @@ impl NatsBuilder {
         if let Some((authority, client_certificates)) = &self.tls {
             let own = authority.server(&["localhost", "127.0.0.1"])?;
             configuration.push_str(&format!(
-                "tls {{ cert_file: {:?}, key_file: {:?}, ca_file: {:?}, verify: {client_certificates}, timeout: 10 }}\n",
+                "tls {{ cert_file: {:?}, key_file: {:?}, ca_file: {:?}, verify: {client_certificates}, timeout: 10 \
+                 }}\n",
                 text(&own.certificate)?,
                 text(&own.key)?,
                 text(&authority.ca())?
@@ -166,7 +168,10 @@ impl Recipe for Nats {
         let data = folder.data();
         let mut text = self.configuration.clone();
         if let Some(lines) = &self.jetstream {
-            text.push_str(&format!("jetstream {{\nstore_dir: {:?}\n{lines}}}\n", crate::server::text(&data)?));
+            text.push_str(&format!(
+                "jetstream {{\nstore_dir: {:?}\n{lines}}}\n",
+                crate::server::text(&data)?
+            ));
         }
         fs::write(&file, text).with_context(|| format!("{} cannot be written", file.display()))
     }

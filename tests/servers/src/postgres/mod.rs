@@ -45,7 +45,11 @@ impl PostgresServer {
     /// Its address: `postgres://node:PASSWORD@127.0.0.1:PORT/shardwright`.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("postgres://{USER}:{}@127.0.0.1:{}/{DATABASE}", self.password, self.port())
+        format!(
+            "postgres://{USER}:{}@127.0.0.1:{}/{DATABASE}",
+            self.password,
+            self.port()
+        )
     }
 
     /// The user that owns the database.
@@ -72,11 +76,28 @@ impl PostgresServer {
     /// The statement fails; what PostgreSQL says is shown.
     pub fn sql(&self, statement: &str) -> Result<String> {
         let mut psql = Command::new(tools::postgres()?.join("psql"));
-        psql.args(["--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--set", "ON_ERROR_STOP=1"]);
+        psql.args([
+            "--no-psqlrc",
+            "--quiet",
+            "--no-align",
+            "--tuples-only",
+            "--set",
+            "ON_ERROR_STOP=1",
+        ]);
         psql.arg("--host").arg(self.data_folder());
-        psql.args(["--port", &self.port().to_string(), "--username", ADMIN, "--dbname", DATABASE]);
+        psql.args([
+            "--port",
+            &self.port().to_string(),
+            "--username",
+            ADMIN,
+            "--dbname",
+            DATABASE,
+        ]);
         psql.args(["--command", statement]);
-        let output = psql.stdin(Stdio::null()).output().context("psql could not be started")?;
+        let output = psql
+            .stdin(Stdio::null())
+            .output()
+            .context("psql could not be started")?;
         ensure!(
             output.status.success(),
             "{statement}: {}",
@@ -143,7 +164,8 @@ impl PostgresBuilder {
         self
     }
 
-    /// TLS only, with a certificate of `authority` for `localhost` and `127.0.0.1`; clients need one too if `client_certificates`.
+    /// TLS only, with a certificate of `authority` for `localhost` and `127.0.0.1`; clients need one too if
+    /// `client_certificates`.
     #[must_use]
     pub fn tls(mut self, authority: &Authority, client_certificates: bool) -> Self {
         self.tls = Some((authority.clone(), client_certificates));
@@ -189,7 +211,10 @@ impl PostgresBuilder {
         settings.extend(self.settings.iter().map(|(name, value)| (name.as_str(), value.clone())));
         let recipe = Postgres {
             programs: tools::postgres()?,
-            settings: settings.into_iter().map(|(name, value)| format!("{name}={value}")).collect(),
+            settings: settings
+                .into_iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect(),
             access: format!("local all,replication {ADMIN} trust\n{line}\n"),
             password: self.password.clone(),
             origin,

@@ -8,7 +8,8 @@ use super::recipe::Origin;
 use super::{PostgresBuilder, PostgresServer};
 use crate::process::{GLANCE, PATIENCE};
 
-/// A server and one that follows it, after the answer to the client: what the standby has not heard of is lost when it is promoted.
+/// A server and one that follows it, after the answer to the client: what the standby has not heard of is lost when it
+/// is promoted.
 pub struct PostgresPair {
     // First: it follows the other to its end.
     standby: PostgresServer,
@@ -65,7 +66,11 @@ impl PostgresPair {
     pub fn wait_until_whole(&self) -> Result<()> {
         let written = self.primary.sql("SELECT pg_current_wal_flush_lsn()")?;
         let deadline = Instant::now() + PATIENCE;
-        while self.standby.sql(&format!("SELECT pg_last_wal_replay_lsn() >= '{written}'"))? != "t" {
+        while self
+            .standby
+            .sql(&format!("SELECT pg_last_wal_replay_lsn() >= '{written}'"))?
+            != "t"
+        {
             ensure!(
                 Instant::now() < deadline,
                 "the standby is still behind {written} after {PATIENCE:?}:\n{}",

@@ -23,9 +23,14 @@ impl PgBouncer {
     /// It is not installed, or does not come up within a minute; its log is shown.
     pub fn before(server: &PostgresServer, settings: &[&str]) -> Result<Self> {
         let port = Port::free()?;
-        let target = format!("host=127.0.0.1 port={} user={USER} password={}", server.port(), server.password());
+        let target = format!(
+            "host=127.0.0.1 port={} user={USER} password={}",
+            server.port(),
+            server.password()
+        );
         let config = format!(
-            "[databases]\n{DATABASE} = {target}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {}\nunix_socket_dir =\nauth_type = any\n{}\n",
+            "[databases]\n{DATABASE} = {target}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = \
+             {}\nunix_socket_dir =\nauth_type = any\n{}\n",
             port.number(),
             settings.join("\n")
         );

@@ -40,7 +40,8 @@ pub(super) struct Postgres {
     pub(super) origin: Origin,
 }
 
-/// A program that refuses to run as root: as `nobody` then, with root's right to reach every folder, be it the server's or its own.
+/// A program that refuses to run as root: as `nobody` then, with root's right to reach every folder, be it the server's
+/// or its own.
 pub(super) fn unprivileged(program: &Path) -> Command {
     if !geteuid().is_root() {
         return Command::new(program);
@@ -48,8 +49,14 @@ pub(super) fn unprivileged(program: &Path) -> Command {
     let mut command = Command::new("setpriv");
     // Without this bit, asking whether a file may be read would still get the answer for `nobody`.
     command.arg("--securebits=+no_setuid_fixup");
-    command.arg(format!("--reuid={NOBODY}")).arg(format!("--regid={NOBODY}"));
-    command.args(["--clear-groups", "--inh-caps=+dac_override", "--ambient-caps=+dac_override"]);
+    command
+        .arg(format!("--reuid={NOBODY}"))
+        .arg(format!("--regid={NOBODY}"));
+    command.args([
+        "--clear-groups",
+        "--inh-caps=+dac_override",
+        "--ambient-caps=+dac_override",
+    ]);
     command.arg(program);
     command
 }
@@ -72,8 +79,16 @@ impl Postgres {
 
     fn create(&self, folder: &Folder) -> Result<()> {
         let mut init = self.program("initdb");
-        init.arg("--pgdata").arg(folder.data()).args(["--username", ADMIN, "--auth=trust"]);
-        init.args(["--locale=C", "--encoding=UTF8", "--wal-segsize=1", "--no-sync", "--no-instructions"]);
+        init.arg("--pgdata")
+            .arg(folder.data())
+            .args(["--username", ADMIN, "--auth=trust"]);
+        init.args([
+            "--locale=C",
+            "--encoding=UTF8",
+            "--wal-segsize=1",
+            "--no-sync",
+            "--no-instructions",
+        ]);
         run(init, "")?;
         let statements = format!(
             "CREATE ROLE {USER} LOGIN PASSWORD '{}'\nCREATE DATABASE {DATABASE} OWNER {USER}\n",
@@ -88,7 +103,12 @@ impl Postgres {
         let mut backup = self.program("pg_basebackup");
         backup.arg("--pgdata").arg(folder.data()).arg("--host").arg(socket);
         backup.args(["--port", &port.to_string(), "--username", ADMIN]);
-        backup.args(["--write-recovery-conf", "--checkpoint=fast", "--wal-method=stream", "--no-sync"]);
+        backup.args([
+            "--write-recovery-conf",
+            "--checkpoint=fast",
+            "--wal-method=stream",
+            "--no-sync",
+        ]);
         run(backup, "")
     }
 }
@@ -117,7 +137,10 @@ impl Recipe for Postgres {
     fn command(&self, folder: &Folder) -> Result<Command> {
         let mut command = self.server(&[], folder);
         command.arg("-k").arg(folder.data());
-        command.args(["-c", &format!("hba_file={}", crate::server::text(&folder.file(ACCESS))?)]);
+        command.args([
+            "-c",
+            &format!("hba_file={}", crate::server::text(&folder.file(ACCESS))?),
+        ]);
         Ok(command)
     }
 
@@ -132,8 +155,12 @@ impl Recipe for Postgres {
         let Ok(text) = fs::read_to_string(&file) else { return };
         if let Some(memory) = text.lines().nth(6).and_then(|line| line.split_whitespace().nth(1)) {
             let mut remove = Command::new("ipcrm");
-            remove.args(["--shmem-id", memory]).stdin(Stdio::null()).stderr(Stdio::null());
-            // Without this program, and when the test itself is killed, a few bytes stay until the machine is started again.
+            remove
+                .args(["--shmem-id", memory])
+                .stdin(Stdio::null())
+                .stderr(Stdio::null());
+            // Without this program, and when the test itself is killed, a few bytes stay until the machine is started
+            // again.
             let _ = remove.status();
         }
         let _ = fs::remove_file(&file);
@@ -151,11 +178,19 @@ fn run(mut command: Command, input: &str) -> Result<()> {
         .stderr(Stdio::piped())
         .spawn()
         .with_context(|| format!("{what} could not be started"))?;
-    child.stdin.take().context("its input is piped")?.write_all(input.as_bytes())?;
+    child
+        .stdin
+        .take()
+        .context("its input is piped")?
+        .write_all(input.as_bytes())?;
     let output = child.wait_with_output()?;
     let said = [output.stdout, output.stderr].concat();
     let said = String::from_utf8_lossy(&said);
     // Alone, the server goes on after an error.
-    ensure!(output.status.success() && !said.contains("ERROR:"), "{what}: {}", said.trim());
+    ensure!(
+        output.status.success() && !said.contains("ERROR:"),
+        "{what}: {}",
+        said.trim()
+    );
     Ok(())
 }

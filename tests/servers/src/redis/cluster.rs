@@ -77,12 +77,18 @@ impl RedisCluster {
     /// # Errors
     /// No node runs or knows it.
     pub fn master_of(&self, key: &str) -> Result<&RedisServer> {
-        let asked = self.nodes.iter().find(|node| node.is_running()).context("no node runs")?;
+        let asked = self
+            .nodes
+            .iter()
+            .find(|node| node.is_running())
+            .context("no node runs")?;
         let slot: u16 = asked.cli(&["cluster", "keyslot", key])?.parse()?;
         let table = asked.cli(&["cluster", "nodes"])?;
-        let line = table
-            .lines()
-            .find(|line| line.contains("master") && !line.contains("fail") && slots(line).any(|(from, to)| (from..=to).contains(&slot)));
+        let line = table.lines().find(|line| {
+            line.contains("master")
+                && !line.contains("fail")
+                && slots(line).any(|(from, to)| (from..=to).contains(&slot))
+        });
         let port: u16 = line
             .and_then(|line| line.split([':', '@']).nth(1))
             .with_context(|| format!("slot {slot} has no master:\n{table}"))?
@@ -123,7 +129,13 @@ impl RedisCluster {
             master.cli(&["cluster", "set-config-epoch", &(index + 1).to_string()])?;
         }
         for (node, bus) in others.iter().zip(&self.buses[1..]) {
-            first.cli(&["cluster", "meet", "127.0.0.1", &node.port().to_string(), &bus.number().to_string()])?;
+            first.cli(&[
+                "cluster",
+                "meet",
+                "127.0.0.1",
+                &node.port().to_string(),
+                &bus.number().to_string(),
+            ])?;
         }
         let deadline = Instant::now() + PATIENCE;
         for (replica, master) in self.nodes[MASTERS..].iter().zip(&self.nodes) {

@@ -82,7 +82,10 @@ impl RedisServer {
                 .arg(&access.client.key);
         }
         cli.args(command);
-        let output = cli.stdin(Stdio::null()).output().context("redis-cli could not be started")?;
+        let output = cli
+            .stdin(Stdio::null())
+            .output()
+            .context("redis-cli could not be started")?;
         let answer = String::from_utf8_lossy(&output.stdout).trim().to_owned();
         ensure!(
             output.status.success(),
@@ -126,7 +129,8 @@ impl RedisBuilder {
         self
     }
 
-    /// TLS only, with a certificate of `authority` for `localhost` and `127.0.0.1`; clients need one too if `client_certificates`.
+    /// TLS only, with a certificate of `authority` for `localhost` and `127.0.0.1`; clients need one too if
+    /// `client_certificates`.
     #[must_use]
     pub fn tls(mut self, authority: &Authority, client_certificates: bool) -> Self {
         self.tls = Some((authority.clone(), client_certificates));
@@ -209,9 +213,15 @@ impl Redis {
         if self.role == Role::Server {
             all.extend([("appendonly", "yes"), ("save", "\"\"")]);
         }
-        all.extend(self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        all.extend(
+            self.settings
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str())),
+        );
         let settings = all.iter().map(|(name, value)| format!("{name} {value}\n"));
-        Ok(settings.chain(self.lines.iter().map(|line| format!("{line}\n"))).collect())
+        Ok(settings
+            .chain(self.lines.iter().map(|line| format!("{line}\n")))
+            .collect())
     }
 }
 
@@ -227,7 +237,8 @@ impl Recipe for Redis {
         let file = folder.data().join(CONFIGURATION);
         // Written once: the server itself may change it.
         if !file.exists() {
-            fs::write(&file, self.configuration(folder)?).with_context(|| format!("{} cannot be written", file.display()))?;
+            fs::write(&file, self.configuration(folder)?)
+                .with_context(|| format!("{} cannot be written", file.display()))?;
         }
         Ok(())
     }

@@ -37,7 +37,10 @@ impl RedisSentinel {
         for sentinel in &all.sentinels {
             while !sees_all(sentinel)? {
                 let view = sentinel.cli(&["sentinel", "master", SERVICE])?;
-                ensure!(Instant::now() < deadline, "the sentinels are not ready after {PATIENCE:?}:\n{view}");
+                ensure!(
+                    Instant::now() < deadline,
+                    "the sentinels are not ready after {PATIENCE:?}:\n{view}"
+                );
                 std::thread::sleep(GLANCE);
             }
         }
@@ -115,5 +118,8 @@ fn sees_all(sentinel: &RedisServer) -> Result<bool> {
     let lines: Vec<_> = view.lines().collect();
     let is = |name, value| lines.windows(2).any(|pair| pair == [name, value]);
     let replica = sentinel.cli(&["sentinel", "replicas", SERVICE])?;
-    Ok(is("flags", "master") && is("num-slaves", "1") && is("num-other-sentinels", "2") && replica.contains("master-link-status\nok"))
+    Ok(is("flags", "master")
+        && is("num-slaves", "1")
+        && is("num-other-sentinels", "2")
+        && replica.contains("master-link-status\nok"))
 }

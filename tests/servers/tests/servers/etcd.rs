@@ -118,7 +118,9 @@ fn only_its_users_may_do_anything() {
 /// Asks for the version over TLS.
 fn version(port: u16, authority: &Authority, client: Option<&Certificate>) -> std::io::Result<String> {
     let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(authority.ca()).unwrap()).unwrap();
+    roots
+        .add(CertificateDer::from_pem_file(authority.ca()).unwrap())
+        .unwrap();
     let config = ClientConfig::builder().with_root_certificates(roots);
     let config = match client {
         None => config.with_no_client_auth(),
@@ -148,7 +150,11 @@ fn tls_asks_for_a_certificate_of_the_authority() {
         assert!(version(server.port(), &authority, None).unwrap().contains("etcdserver"));
         version(server.port(), &stranger, None).unwrap_err();
         let server = builder.tls(&authority, true).user("alice", "secret").start().unwrap();
-        assert!(version(server.port(), &authority, Some(&own)).unwrap().contains("etcdserver"));
+        assert!(
+            version(server.port(), &authority, Some(&own))
+                .unwrap()
+                .contains("etcdserver")
+        );
         version(server.port(), &authority, None).unwrap_err();
         version(server.port(), &authority, Some(&stranger.client("node").unwrap())).unwrap_err();
         put(&server, Some(&login(&server, "alice", "secret").unwrap()), "value").unwrap();

@@ -20,7 +20,10 @@ fn ask(address: &str) -> std::io::Result<u16> {
 /// What formatting the data made up.
 fn identity(server: &KafkaServer) -> String {
     let text = std::fs::read_to_string(server.data_folder().join("meta.properties")).unwrap();
-    text.lines().find(|line| line.starts_with("directory.id=")).unwrap().to_owned()
+    text.lines()
+        .find(|line| line.starts_with("directory.id="))
+        .unwrap()
+        .to_owned()
 }
 
 #[test]

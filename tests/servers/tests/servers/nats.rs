@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use shardwright_servers::{Authority, NatsCluster, NatsServer};
 
-/// Sends a request over the plain protocol until it is answered, and gives the answer's text: nobody answers while a leader is elected.
+/// Sends a request over the plain protocol until it is answered, and gives the answer's text: nobody answers while a
+/// leader is elected.
 fn ask(server: &NatsServer, subject: &str, body: &str) -> String {
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
@@ -20,10 +21,15 @@ fn try_ask(server: &NatsServer, subject: &str, body: &str) -> std::io::Result<St
     let mut stream = TcpStream::connect(("127.0.0.1", server.port()))?;
     stream.set_read_timeout(Some(Duration::from_secs(2)))?;
     let length = body.len();
-    let request = format!("CONNECT {{\"verbose\":false}}\r\nSUB answer 1\r\nPUB {subject} answer {length}\r\n{body}\r\n");
+    let request =
+        format!("CONNECT {{\"verbose\":false}}\r\nSUB answer 1\r\nPUB {subject} answer {length}\r\n{body}\r\n");
     stream.write_all(request.as_bytes())?;
     let mut lines = BufReader::new(stream).lines();
-    while !lines.next().ok_or(ErrorKind::UnexpectedEof)??.starts_with("MSG answer ") {}
+    while !lines
+        .next()
+        .ok_or(ErrorKind::UnexpectedEof)??
+        .starts_with("MSG answer ")
+    {}
     lines.next().ok_or(ErrorKind::UnexpectedEof)?
 }
 

@@ -9,7 +9,11 @@ use shardwright_servers::{Authority, Certificate, PgBouncer, PostgresPair, Postg
 fn psql(url: &str, statement: &str) -> Result<String, String> {
     let mut psql = Command::new(tools::postgres().unwrap().join("psql"));
     psql.args(["--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--no-password"]);
-    let output = psql.args(["--command", statement, url]).stdin(Stdio::null()).output().unwrap();
+    let output = psql
+        .args(["--command", statement, url])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
     let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
     if output.status.success() {
         Ok(said.trim().to_owned())
@@ -27,7 +31,10 @@ fn identity(server: &PostgresServer) -> String {
 fn data_outlives_a_kill_and_a_stop_and_not_a_wipe() {
     let server = PostgresServer::start().unwrap();
     let url = server.url();
-    assert_eq!(url, format!("postgres://node:secret@127.0.0.1:{}/shardwright", server.port()));
+    assert_eq!(
+        url,
+        format!("postgres://node:secret@127.0.0.1:{}/shardwright", server.port())
+    );
     let first = identity(&server);
     psql(&url, "CREATE TABLE t (v int)").unwrap();
     // Somebody who does not leave, and holds a lock.
@@ -47,7 +54,11 @@ fn data_outlives_a_kill_and_a_stop_and_not_a_wipe() {
     idle.join().unwrap().unwrap_err();
     psql(&url, "SELECT 1").unwrap_err();
     server.start_again().unwrap();
-    assert!(server.log().contains("automatic recovery in progress"), "{}", server.log());
+    assert!(
+        server.log().contains("automatic recovery in progress"),
+        "{}",
+        server.log()
+    );
     for value in 0..100 {
         psql(&url, &format!("INSERT INTO t VALUES ({value})")).unwrap();
     }
@@ -72,7 +83,11 @@ fn a_stop_does_not_wait_for_clients() {
     let url = server.url();
     let idle = std::thread::spawn(move || psql(&url, "SELECT pg_sleep(600)"));
     let deadline = Instant::now() + Duration::from_secs(60);
-    while server.sql("SELECT count(*) FROM pg_stat_activity WHERE usename = 'node'").unwrap() == "0" {
+    while server
+        .sql("SELECT count(*) FROM pg_stat_activity WHERE usename = 'node'")
+        .unwrap()
+        == "0"
+    {
         assert!(Instant::now() < deadline, "the client does not come");
     }
     server.stop().unwrap();
@@ -121,7 +136,11 @@ fn passwords_are_asked_for_as_told() {
     // Nobody else comes from outside.
     psql(&server.url().replace("node", "postgres"), "SELECT 1").unwrap_err();
 
-    let server = PostgresServer::builder().md5().set("max_connections", "7").start().unwrap();
+    let server = PostgresServer::builder()
+        .md5()
+        .set("max_connections", "7")
+        .start()
+        .unwrap();
     assert_eq!(psql(&server.url(), "SHOW max_connections").unwrap(), "7");
     assert_eq!(server.sql(kept).unwrap(), "md5");
     psql(&server.url().replace("secret", "wrong"), "SELECT 1").unwrap_err();
@@ -138,7 +157,11 @@ fn tls_asks_for_a_certificate_of_the_authority() {
         let client = client.map_or_else(String::new, |own| {
             format!("&sslcert={}&sslkey={}", own.certificate.display(), own.key.display())
         });
-        format!("{}?sslmode=verify-full&sslrootcert={}{client}", server.url(), ca.display())
+        format!(
+            "{}?sslmode=verify-full&sslrootcert={}{client}",
+            server.url(),
+            ca.display()
+        )
     };
     let ssl = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
     let server = PostgresServer::builder().tls(&authority, false).start().unwrap();
@@ -159,7 +182,9 @@ fn a_promoted_standby_lacks_what_it_did_not_hear_of() {
     let pair = PostgresPair::start().unwrap();
     let (primary, standby) = (pair.primary(), pair.standby());
     let proxy = Proxy::to(primary.port()).unwrap();
-    let url = primary.url().replace(&primary.port().to_string(), &proxy.port().to_string());
+    let url = primary
+        .url()
+        .replace(&primary.port().to_string(), &proxy.port().to_string());
     psql(&url, "CREATE TABLE t (v int)").unwrap();
     psql(&url, "INSERT INTO t VALUES (1)").unwrap();
     pair.wait_until_whole().unwrap();
@@ -183,7 +208,9 @@ fn a_promoted_standby_lacks_what_it_did_not_hear_of() {
 fn a_pooler_leads_to_its_server() {
     let server = PostgresServer::start().unwrap();
     let pooler = PgBouncer::before(&server, &["pool_mode = transaction"]).unwrap();
-    let through = server.url().replace(&server.port().to_string(), &pooler.port().to_string());
+    let through = server
+        .url()
+        .replace(&server.port().to_string(), &pooler.port().to_string());
     assert_eq!(psql(&through, "SELECT 1 + 1").unwrap(), "2");
     pooler.stop().unwrap();
     psql(&through, "SELECT 1").unwrap_err();

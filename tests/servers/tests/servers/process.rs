@@ -15,7 +15,13 @@ const CHILD: &str = "SHARDWRIGHT_SERVERS_TEST_CHILD";
 fn a_killed_process_leaves_no_server() {
     if std::env::var_os(CHILD).is_some() {
         let (redis, postgres) = (RedisServer::start().unwrap(), PostgresServer::start().unwrap());
-        let say = |server: &Server| println!("\nserver {} {}", server.process_id().unwrap(), server.data_folder().display());
+        let say = |server: &Server| {
+            println!(
+                "\nserver {} {}",
+                server.process_id().unwrap(),
+                server.data_folder().display()
+            );
+        };
         say(&redis);
         say(&postgres);
         std::thread::park();
@@ -45,7 +51,10 @@ fn a_killed_process_leaves_no_server() {
     let deadline = Instant::now() + Duration::from_secs(60);
     for (process, folder) in &servers {
         while running(process) || Path::new(folder).exists() {
-            assert!(Instant::now() < deadline, "the server {process} or its data outlive their parent");
+            assert!(
+                Instant::now() < deadline,
+                "the server {process} or its data outlive their parent"
+            );
             std::thread::sleep(Duration::from_millis(10));
         }
     }

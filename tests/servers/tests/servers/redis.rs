@@ -61,7 +61,10 @@ fn settings_replace_the_default_ones() {
         .start()
         .unwrap();
     assert_eq!(server.cli(&["config", "get", "appendonly"]).unwrap(), "appendonly\nno");
-    assert_eq!(server.cli(&["config", "get", "maxmemory"]).unwrap(), "maxmemory\n10485760");
+    assert_eq!(
+        server.cli(&["config", "get", "maxmemory"]).unwrap(),
+        "maxmemory\n10485760"
+    );
     assert!(server.cli(&["acl", "list"]).unwrap().contains("user alice"));
 }
 
@@ -71,7 +74,10 @@ fn a_server_that_cannot_start_shows_its_log() {
         panic!("it started");
     };
     let text = format!("{error:#}");
-    assert!(text.contains("before it was ready") && text.contains("no-such-setting"), "{text}");
+    assert!(
+        text.contains("before it was ready") && text.contains("no-such-setting"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -95,7 +101,11 @@ fn a_cluster_replaces_a_master() {
     let heir = loop {
         match cluster.master_of("key") {
             Ok(heir) if heir.port() != port => break heir,
-            other => assert!(Instant::now() < deadline, "nobody took over: {:?}", other.map(|node| node.port())),
+            other => assert!(
+                Instant::now() < deadline,
+                "nobody took over: {:?}",
+                other.map(|node| node.port())
+            ),
         }
         std::thread::sleep(Duration::from_millis(50));
     };

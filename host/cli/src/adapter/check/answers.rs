@@ -61,7 +61,14 @@ impl Ground {
 
     /// A new lane of the store, on the way, with its connection made.
     async fn lane(&self, subject: &Subject) -> Result<Probe, Flaw> {
-        let mut lane = Probe::open(&subject.component(), self.through.clone(), &self.space, LanePurpose::Store, None).await?;
+        let mut lane = Probe::open(
+            &subject.component(),
+            self.through.clone(),
+            &self.space,
+            LanePurpose::Store,
+            None,
+        )
+        .await?;
         lane.get("warm").await?;
         Ok(lane)
     }
@@ -89,7 +96,9 @@ pub(super) async fn lost(subject: &Subject) -> Verdict {
         }
     }
     if trials == 0 {
-        return Err(Flaw::Skip("none of its connections could be led through the check".into()));
+        return Err(Flaw::Skip(
+            "none of its connections could be led through the check".into(),
+        ));
     }
     let reads = reads(subject, &ground).await?;
     Ok(format!(
@@ -105,7 +114,10 @@ pub(super) async fn halved(subject: &Subject) -> Verdict {
     let mut cut = 0;
     for write in [Write::Create, Write::Replace] {
         for pass in 0..EXCHANGES {
-            if trial(subject, &ground, write, Loss::HalfRequest, pass, &large).await?.is_none() {
+            if trial(subject, &ground, write, Loss::HalfRequest, pass, &large)
+                .await?
+                .is_none()
+            {
                 break;
             }
             cut += 1;
@@ -114,23 +126,39 @@ pub(super) async fn halved(subject: &Subject) -> Verdict {
     if cut == 0 {
         return Err(Flaw::Skip("none of its requests could be cut in two".into()));
     }
-    Ok(format!("{cut} requests were cut in two, and nothing of them was stored"))
+    Ok(format!(
+        "{cut} requests were cut in two, and nothing of them was stored"
+    ))
 }
 
 /// One write of which one exchange is lost. Whether it was done; nothing if the write has fewer exchanges.
-async fn trial(subject: &Subject, ground: &Ground, write: Write, loss: Loss, pass: u32, value: &[u8]) -> Result<Option<bool>, Flaw> {
+async fn trial(
+    subject: &Subject,
+    ground: &Ground,
+    write: Write,
+    loss: Loss,
+    pass: u32,
+    value: &[u8],
+) -> Result<Option<bool>, Flaw> {
     let (handle, key) = (&ground.handle, "k");
     let base = match write {
         Write::Create => {
             handle.delete(key, Expected::Any).await?;
             None
         }
-        Write::Replace | Write::Delete => Some(handle.put(key, Bytes::from_static(b"before"), Expected::Any).await?.revision),
+        Write::Replace | Write::Delete => Some(
+            handle
+                .put(key, Bytes::from_static(b"before"), Expected::Any)
+                .await?
+                .revision,
+        ),
     };
     let mut lane = ground.lane(subject).await?;
     let wanted = (!matches!(write, Write::Delete)).then_some(value);
     ground.way.lose(loss, pass);
-    let outcome = lane.write(key, wanted, base.map_or(Expected::Absent, Expected::Revision)).await;
+    let outcome = lane
+        .write(key, wanted, base.map_or(Expected::Absent, Expected::Revision))
+        .await;
     let lost = ground.way.heal();
     drop(lane);
     let seen = handle.get(key).await?.entry;
@@ -138,13 +166,18 @@ async fn trial(subject: &Subject, ground: &Ground, write: Write, loss: Loss, pas
     if !lost {
         return match outcome {
             Ok(_) if done => Ok(None),
-            other => Err(Flaw::Broken(format!("{write} answered {other:?}, and nothing was lost"))),
+            other => Err(Flaw::Broken(format!(
+                "{write} answered {other:?}, and nothing was lost"
+            ))),
         };
     }
     let what = match loss {
         Loss::HalfRequest => format!("the connection was cut in the middle of {write}"),
         Loss::Silence => format!("no answer came to {write}"),
-        _ => format!("the connection was cut between {write} and its answer, number {}", pass + 1),
+        _ => format!(
+            "the connection was cut between {write} and its answer, number {}",
+            pass + 1
+        ),
     };
     judge(&what, &outcome, done, wanted)?;
     // It may still happen, until another write stands in its place.
@@ -176,10 +209,18 @@ fn happened(seen: Option<&Entry<Bytes>>, base: Option<Revision>, wanted: Option<
 }
 
 /// Whether what the adapter said of a write is true, now that it is known whether it was done.
-fn judge(what: &str, outcome: &Result<Written, StoreError<Bytes>>, done: bool, wanted: Option<&[u8]>) -> Result<(), Flaw> {
+fn judge(
+    what: &str,
+    outcome: &Result<Written, StoreError<Bytes>>,
+    done: bool,
+    wanted: Option<&[u8]>,
+) -> Result<(), Flaw> {
     let broken = |why: String| Err(Flaw::Broken(format!("{what}: {why}")));
     match outcome {
-        Ok(written) if !done => broken(format!("it was acknowledged, as revision {}, and was not done", written.revision.0)),
+        Ok(written) if !done => broken(format!(
+            "it was acknowledged, as revision {}, and was not done",
+            written.revision.0
+        )),
         Ok(_) | Err(StoreError::Indeterminate(_)) => Ok(()),
         Err(StoreError::Conflict(found)) if found.as_ref().map(|entry| &*entry.value) == wanted && done => broken(
             "the adapter repeated it, and its own first write stood in the way. After a lost answer, say \
@@ -187,11 +228,13 @@ fn judge(what: &str, outcome: &Result<Written, StoreError<Bytes>>, done: bool, w
                 .into(),
         ),
         Err(StoreError::Conflict(_)) => broken("it was called a conflict, and nobody else writes there".into()),
-        Err(StoreError::HistoryLost(why)) => broken(format!("it was called a lost history, and only a connection was lost: {why}")),
+        Err(StoreError::HistoryLost(why)) => broken(format!(
+            "it was called a lost history, and only a connection was lost: {why}"
+        )),
         Err(StoreError::Unavailable(why)) if done => broken(format!(
             "it was reported as unavailable ({why}), which says that nothing was written and nothing will be; but it \
-             was done. Whatever may have been sent is \
-             `indeterminate`: a wrong `unavailable` is how locks are held twice"
+             was done. Whatever may have been sent is `indeterminate`: a wrong `unavailable` is how locks are held \
+             twice"
         )),
         Err(error) if done => broken(format!(
             "it was refused ({error}), which says that nothing was written; but it was done. Whatever may have been \
@@ -205,7 +248,10 @@ fn judge(what: &str, outcome: &Result<Written, StoreError<Bytes>>, done: bool, w
 async fn reads(subject: &Subject, ground: &Ground) -> Result<u32, Flaw> {
     for number in 0..LISTED {
         let value = Bytes::from(vec![b'x'; 1000]);
-        ground.handle.put(&format!("many/{number:03}"), value, Expected::Any).await?;
+        ground
+            .handle
+            .put(&format!("many/{number:03}"), value, Expected::Any)
+            .await?;
     }
     let mut broken_off = 0;
     for (loss, list) in [
@@ -220,16 +266,21 @@ async fn reads(subject: &Subject, ground: &Ground) -> Result<u32, Flaw> {
             let seen = if list {
                 lane.keys("many/").await.map(|keys| keys.len())
             } else {
-                lane.get("many/000").await.map(|entry| entry.map_or(0, |entry| entry.value.len()))
+                lane.get("many/000")
+                    .await
+                    .map(|entry| entry.map_or(0, |entry| entry.value.len()))
             };
             let lost = ground.way.heal();
-            let (what, all) = if list { ("a listing", LISTED) } else { ("a reading", 1000) };
+            let (what, all) = if list {
+                ("a listing", LISTED)
+            } else {
+                ("a reading", 1000)
+            };
             match seen {
                 Ok(seen) if seen != all => {
                     return Err(Flaw::Broken(format!(
                         "the connection was cut in the middle of the answer to {what}, and it came with {seen} of \
-                         {all}: the end of a connection was taken \
-                         for the end of the answer"
+                         {all}: the end of a connection was taken for the end of the answer"
                     )));
                 }
                 Ok(_) | Err(StoreError::Unavailable(_)) => {}

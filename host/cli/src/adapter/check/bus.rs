@@ -23,7 +23,14 @@ const SMALL: [(u64, usize); 2] = [(2_500, 16), (12_000, 16)];
 
 /// A lane that listens, of whatever history there is.
 async fn ear(subject: &Subject, space: &Namespace, topics: &[&str]) -> Result<Probe, Flaw> {
-    let mut lane = Probe::open(&subject.component(), subject.options.clone(), space, LanePurpose::Subscribe, None).await?;
+    let mut lane = Probe::open(
+        &subject.component(),
+        subject.options.clone(),
+        space,
+        LanePurpose::Subscribe,
+        None,
+    )
+    .await?;
     lane.subscribe(topics).await?;
     Ok(lane)
 }
@@ -45,8 +52,8 @@ pub(super) async fn topics(subject: &Subject) -> Verdict {
                     Delivery::Message { topic, .. } if !asked.contains(&&*topic) => {
                         return Err(Flaw::Broken(format!(
                             "a message to {topic:?} was delivered, and only {asked:?} were subscribed to. The host \
-                             ends a lane that does this, and quarantines an \
-                             adapter that goes on: filter by topic, and compare whole names, byte by byte"
+                             ends a lane that does this, and quarantines an adapter that goes on: filter by topic, \
+                             and compare whole names, byte by byte"
                         )));
                     }
                     Delivery::Message { payload, .. } if payload == "asked" => break 'come,
@@ -61,7 +68,9 @@ pub(super) async fn topics(subject: &Subject) -> Verdict {
                 }
             }
             if Instant::now() > until {
-                return Err(Flaw::Broken("a message to \"t\", which was subscribed to, has not come".into()));
+                return Err(Flaw::Broken(
+                    "a message to \"t\", which was subscribed to, has not come".into(),
+                ));
             }
         }
     }
@@ -101,7 +110,9 @@ async fn drain(lane: &mut Probe, handle: &AdapterCoordinator, count: u64) -> Res
             Ok(batch) => batch,
             // The host opens another lane, and tells a gap.
             Err(BusError::Unavailable(why)) => {
-                return Ok(format!("{received} came, then the lane ended, which is told as a gap: {why}"));
+                return Ok(format!(
+                    "{received} came, then the lane ended, which is told as a gap: {why}"
+                ));
             }
             Err(error) => return Err(error.into()),
         };
@@ -120,15 +131,19 @@ async fn drain(lane: &mut Probe, handle: &AdapterCoordinator, count: u64) -> Res
             };
             let text = String::from_utf8_lossy(&payload[..payload.len().min(24)]).into_owned();
             let number: Option<u64> = text.split(' ').next().and_then(|number| number.parse().ok());
-            let number = number.ok_or_else(|| Flaw::Broken(format!("a message came that nobody published: {text:?}")))?;
+            let number =
+                number.ok_or_else(|| Flaw::Broken(format!("a message came that nobody published: {text:?}")))?;
             if number < next {
-                return Err(Flaw::Broken(format!("message {number} came after message {}", next - 1)));
+                return Err(Flaw::Broken(format!(
+                    "message {number} came after message {}",
+                    next - 1
+                )));
             }
             if number > next && !gap {
                 return Err(Flaw::Broken(format!(
                     "messages {next} to {} were published while nobody called `next`, and are missing, and the \
-                     adapter told no gap: what comes between two calls is \
-                     kept, or a gap stands where it is missing. Its queue, or that of its backend, overflowed unseen",
+                     adapter told no gap: what comes between two calls is kept, or a gap stands where it is missing. \
+                     Its queue, or that of its backend, overflowed unseen",
                     number - 1
                 )));
             }
@@ -147,7 +162,14 @@ pub(super) async fn after(subject: &Subject) -> Verdict {
     let open = || AdapterCoordinator::open(subject.component(), subject.options.clone(), space.clone());
     let old = open().await?;
     let mut heard = ear(subject, &space, &["t"]).await?;
-    let mut speaks = Probe::open(&subject.component(), subject.options.clone(), &space, LanePurpose::Publish, None).await?;
+    let mut speaks = Probe::open(
+        &subject.component(),
+        subject.options.clone(),
+        &space,
+        LanePurpose::Publish,
+        None,
+    )
+    .await?;
     speaks.publish("t", b"old").await?;
     old.erase().await?;
     let new = open().await?;
@@ -179,7 +201,9 @@ pub(super) async fn after(subject: &Subject) -> Verdict {
         ));
     }
     let ended = if ended { "ended" } else { "stayed silent" };
-    Ok(format!("the older subscription {ended}, what the older lane published {said}"))
+    Ok(format!(
+        "the older subscription {ended}, what the older lane published {said}"
+    ))
 }
 
 /// What comes until `last` has, or the lane ends, or nothing comes for a while; whether it ended.

@@ -10,7 +10,12 @@ const PURPOSES: [LanePurpose; 3] = [LanePurpose::Store, LanePurpose::Publish, La
 /// A history that nobody ever began.
 const NEVER: &str = "0123456789abcdef0123456789abcdef";
 
-async fn lane(subject: &Subject, space: &Namespace, purpose: LanePurpose, history: Option<&str>) -> Result<Probe, ProbeError> {
+async fn lane(
+    subject: &Subject,
+    space: &Namespace,
+    purpose: LanePurpose,
+    history: Option<&str>,
+) -> Result<Probe, ProbeError> {
     Probe::open(&subject.component(), subject.options.clone(), space, purpose, history).await
 }
 
@@ -28,9 +33,8 @@ async fn refused(subject: &Subject, space: &Namespace, history: &str, why: &str)
             Ok(opened) => {
                 return Err(Flaw::Broken(format!(
                     "a lane ({purpose:?}) was opened with a history {why}, and it opened, as {}: it was made again \
-                     under the old name, or not looked for. Nodes that \
-                     were away go on as if nothing had been lost. With `context.history` given, make nothing, and \
-                     answer `history-lost`",
+                     under the old name, or not looked for. Nodes that were away go on as if nothing had been lost. \
+                     With `context.history` given, make nothing, and answer `history-lost`",
                     opened.history()
                 )));
             }
@@ -69,7 +73,13 @@ fn is_lost<T>(outcome: &Result<T, StoreError<Bytes>>) -> bool {
 
 /// Opens with histories that never were, that are gone, and that were followed by another.
 pub(super) async fn dead(subject: &Subject) -> Verdict {
-    refused(subject, &subject.scratch.space()?, NEVER, "of a namespace that never was").await?;
+    refused(
+        subject,
+        &subject.scratch.space()?,
+        NEVER,
+        "of a namespace that never was",
+    )
+    .await?;
     let space = subject.scratch.space()?;
     let handle = AdapterCoordinator::open(subject.component(), subject.options.clone(), space.clone()).await?;
     let before = handle.put("k", Bytes::from_static(b"v"), Expected::Absent).await?;
@@ -90,8 +100,8 @@ pub(super) async fn dead(subject: &Subject) -> Verdict {
     let mut new = lane(subject, &space, LanePurpose::Store, None).await?;
     if new.history() == history {
         return Err(Flaw::Broken(format!(
-            "the data were removed, and what was made in their place has the same history, {history}: take 128 \
-             random bits each time, and keep them beside the data"
+            "the data were removed, and what was made in their place has the same history, {history}: take 128 random \
+             bits each time, and keep them beside the data"
         )));
     }
     refused(subject, &space, &history, "that was followed by another").await?;
@@ -105,7 +115,9 @@ pub(super) async fn dead(subject: &Subject) -> Verdict {
     }
     let again = new.write("k", Some(b"new"), Expected::Absent).await?;
     if again.revision == Revision(0) {
-        return Err(Flaw::Broken("a write was given revision 0: revisions begin at 1".into()));
+        return Err(Flaw::Broken(
+            "a write was given revision 0: revisions begin at 1".into(),
+        ));
     }
     Ok(format!("{history} is over, {} has begun", new.history()))
 }

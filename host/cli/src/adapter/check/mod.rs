@@ -29,8 +29,8 @@ use way::Way;
 /// Arguments of `adapter check`.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-The suite is the one that Shardwright's own backends pass. It works in namespaces of its own, named suite-…, and removes them again. With \
---config-json, all that the adapter requires is granted.
+The suite is the one that Shardwright's own backends pass. It works in namespaces of its own, named suite-…, and \
+                        removes them again. With --config-json, all that the adapter requires is granted.
 
 Exit codes: 0 every promise is kept, 1 it could not be checked, 3 a promise is broken.")]
 pub(super) struct Check {
@@ -116,7 +116,9 @@ async fn disturbed(subject: &Subject) -> Vec<Row> {
         disturb: Some(way.disturb()),
         ..suite::Options::default()
     };
-    suite::run_some(&factory, options, |check| check == "reconnect").await.rows
+    suite::run_some(&factory, options, |check| check == "reconnect")
+        .await
+        .rows
 }
 
 /// The adapter, what it is opened with, and the cluster's secret.
@@ -139,7 +141,8 @@ fn section(coordinator: &CoordinatorConfig) -> anyhow::Result<&ComponentSection>
     match coordinator {
         CoordinatorConfig::Component(section) => Ok(section),
         other => bail!(
-            "its coordinator is of type \"{}\": name a configuration whose coordinator is of type \"component\", or use --config-json",
+            "its coordinator is of type \"{}\": name a configuration whose coordinator is of type \"component\", or \
+             use --config-json",
             other.kind()
         ),
     }

@@ -1,4 +1,5 @@
-//! What an adapter must be besides a coordinator: content with its grants, strict about its configuration, the same each time.
+//! What an adapter must be besides a coordinator: content with its grants, strict about its configuration, the same
+//! each time.
 
 use super::watched::Complaints;
 use super::{answers, bus, lives, work};
@@ -46,7 +47,14 @@ macro_rules! unexpected {
         }
     )*};
 }
-unexpected!(BusError, BrokerError, ProbeError, AdapterLoadError, RequiresError, anyhow::Error);
+unexpected!(
+    BusError,
+    BrokerError,
+    ProbeError,
+    AdapterLoadError,
+    RequiresError,
+    anyhow::Error
+);
 
 /// The adapter under test.
 pub(super) struct Subject {
@@ -98,10 +106,16 @@ impl Subject {
                 work::interrupted(self),
             )
             .await,
-            row("halved", "a write that is cut off on its way leaves nothing", answers::halved(self)).await,
+            row(
+                "halved",
+                "a write that is cut off on its way leaves nothing",
+                answers::halved(self),
+            )
+            .await,
             row(
                 "answer-lost",
-                "a write whose answer is lost is indeterminate unless nothing was written, and a reading whose answer breaks off is none",
+                "a write whose answer is lost is indeterminate unless nothing was written, and a reading whose answer \
+                 breaks off is none",
                 answers::lost(self),
             )
             .await,
@@ -135,7 +149,12 @@ impl Subject {
                 lives::dead(self),
             )
             .await,
-            row("history-bus", "no message passes from one history into another", bus::after(self)).await,
+            row(
+                "history-bus",
+                "no message passes from one history into another",
+                bus::after(self),
+            )
+            .await,
         ]
     }
 
@@ -173,7 +192,9 @@ impl Subject {
         };
         let (first, second) = (says(&one), says(&two));
         if first != second {
-            return Err(Flaw::Broken(format!("it described itself as {first:?}, then as {second:?}")));
+            return Err(Flaw::Broken(format!(
+                "it described itself as {first:?}, then as {second:?}"
+            )));
         }
         let (first, second) = (self.required().await?, two.requires(&self.options.config).await?);
         if first != second {
@@ -190,7 +211,12 @@ impl Subject {
         }
         for (grant, name) in required.iter().zip(&names) {
             let mut options = self.options.clone();
-            options.grants = options.grants.iter().filter(|granted| *granted != grant).cloned().collect();
+            options.grants = options
+                .grants
+                .iter()
+                .filter(|granted| *granted != grant)
+                .cloned()
+                .collect();
             match self.open(options).await {
                 Ok(_) => return Err(Flaw::Broken(format!("it opened without {name}"))),
                 Err(Flaw::Broken(why)) if why.contains(name) => {}
@@ -217,7 +243,11 @@ impl Subject {
             match AdapterCoordinator::open(self.component(), options, self.scratch.space()?).await {
                 Ok(_) => return Err(Flaw::Broken(format!("it opened with {what} for its configuration"))),
                 Err(BrokerError::Invalid(_)) => {}
-                Err(other) => return Err(Flaw::Broken(format!("with {what} for its configuration it failed with: {other}"))),
+                Err(other) => {
+                    return Err(Flaw::Broken(format!(
+                        "with {what} for its configuration it failed with: {other}"
+                    )));
+                }
             }
         }
         Ok("an unknown option, a list, and what is no JSON".into())

@@ -15,7 +15,12 @@ pub(super) struct Complaints(Arc<Mutex<BTreeSet<String>>>);
 impl Complaints {
     pub(super) fn all(&self) -> Vec<String> {
         // One insertion: sound at any moment.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .cloned()
+            .collect()
     }
 }
 
@@ -31,7 +36,11 @@ impl Drop for Watched {
         // That a backend is slow is not the adapter's fault.
         let faults = status.totals.faults.keys().any(|kind| *kind != FaultKind::Silent);
         let told = status.last_fault.filter(|_| faults).into_iter().chain(status.lost);
-        self.complaints.0.lock().unwrap_or_else(PoisonError::into_inner).extend(told);
+        self.complaints
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(told);
     }
 }
 
@@ -49,7 +58,13 @@ impl Store for Watched {
         self.inner.put(key, value, expected).await
     }
 
-    async fn put_heard(&self, key: &str, value: Bytes, expected: Expected, heard: StoreTime) -> Result<Written, StoreError<Bytes>> {
+    async fn put_heard(
+        &self,
+        key: &str,
+        value: Bytes,
+        expected: Expected,
+        heard: StoreTime,
+    ) -> Result<Written, StoreError<Bytes>> {
         self.inner.put_heard(key, value, expected, heard).await
     }
 

@@ -1,4 +1,5 @@
-//! Tests of the sandbox for which the adapter must work: with its grants alone, broken off, for long, and with a history that is over.
+//! Tests of the sandbox for which the adapter must work: with its grants alone, broken off, for long, and with a
+//! history that is over.
 
 use super::sandbox::{Flaw, Subject, Verdict};
 use bytes::Bytes;
@@ -67,7 +68,10 @@ pub(super) async fn interrupted(subject: &Subject) -> Verdict {
             )));
         }
         // It may still happen, until another write is in its place.
-        last = match handle.put("k", marker.clone(), Expected::Revision(entry.revision)).await {
+        last = match handle
+            .put("k", marker.clone(), Expected::Revision(entry.revision))
+            .await
+        {
             Ok(written) => written.revision,
             Err(StoreError::Conflict(Some(found))) if found.value == written => {
                 late += 1;
@@ -128,7 +132,13 @@ pub(super) async fn history(subject: &Subject) -> Verdict {
     old.put("k", Bytes::from_static(b"old"), Expected::Absent).await?;
     other.erase().await?;
     let new = open().await?;
-    let left: Vec<_> = new.list("", Revision(0)).await?.entries.into_iter().map(|(key, _)| key).collect();
+    let left: Vec<_> = new
+        .list("", Revision(0))
+        .await?
+        .entries
+        .into_iter()
+        .map(|(key, _)| key)
+        .collect();
     if !left.is_empty() {
         return Err(Flaw::Broken(format!("erase is incomplete: it left {left:?}")));
     }
@@ -146,7 +156,9 @@ pub(super) async fn history(subject: &Subject) -> Verdict {
                 } else {
                     format!("{write:?}")
                 };
-                return Err(Flaw::Broken(format!("{attempt} {what} of the older handle answered {seen}")));
+                return Err(Flaw::Broken(format!(
+                    "{attempt} {what} of the older handle answered {seen}"
+                )));
             }
         }
     }
@@ -177,7 +189,9 @@ async fn read_back(handle: &AdapterCoordinator) -> Result<Entry<Bytes>, Flaw> {
     loop {
         match handle.get("k").await {
             Ok(reading) => return reading.entry.ok_or_else(|| Flaw::Broken("the entry is gone".into())),
-            Err(StoreError::Unavailable(_)) if Instant::now() < until => tokio::time::sleep(Duration::from_millis(50)).await,
+            Err(StoreError::Unavailable(_)) if Instant::now() < until => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
             Err(error) => return Err(error.into()),
         }
     }

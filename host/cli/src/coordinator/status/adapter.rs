@@ -26,7 +26,12 @@ struct Seen {
 }
 
 /// Shows how the adapter of `section` is.
-pub(super) async fn run(config: &ClusterConfig, section: &ComponentSection, dir: Option<&Path>, format: Format) -> anyhow::Result<Exit> {
+pub(super) async fn run(
+    config: &ClusterConfig,
+    section: &ComponentSection,
+    dir: Option<&Path>,
+    format: Format,
+) -> anyhow::Result<Exit> {
     let seen: Vec<Seen> = dirs(config, dir).into_iter().map(look).collect::<anyhow::Result<_>>()?;
     let told = seen
         .iter()
@@ -38,18 +43,36 @@ pub(super) async fn run(config: &ClusterConfig, section: &ComponentSection, dir:
         notes.push("no node of this machine says anything: it was opened for this command, once".to_owned());
         let status = ask(config).await?;
         let well = is_well(&status);
-        show(&section.id, &[Row::new("-".into(), None, None, &status)], &notes, well, format)?;
+        show(
+            &section.id,
+            &[Row::new("-".into(), None, None, &status)],
+            &notes,
+            well,
+            format,
+        )?;
         return Ok(exit(well));
     }
-    let well = told.iter().all(|(_, report)| is_well(&report.adapter) && report.age() <= SILENT);
+    let well = told
+        .iter()
+        .all(|(_, report)| is_well(&report.adapter) && report.age() <= SILENT);
     let rows: Vec<_> = told
         .iter()
-        .map(|(seen, report)| Row::new(report.hostname.clone(), Some((seen, report)), report.node, &report.adapter))
+        .map(|(seen, report)| {
+            Row::new(
+                report.hostname.clone(),
+                Some((seen, report)),
+                report.node,
+                &report.adapter,
+            )
+        })
         .collect();
     for (seen, report) in &told {
         if let Some(loss) = &report.history_lost {
             let (host, at) = (plain(&report.hostname), Utc(StoreTime(loss.at)));
-            notes.push(format!("{host}: history was lost last at {at}: {}", plain(&loss.reason)));
+            notes.push(format!(
+                "{host}: history was lost last at {at}: {}",
+                plain(&loss.reason)
+            ));
         }
         if report.age() > SILENT {
             let (host, pid) = (&report.hostname, or_dash(seen.pid));
@@ -72,7 +95,12 @@ fn dirs(config: &ClusterConfig, dir: Option<&Path>) -> Vec<PathBuf> {
     let hosts = places::cluster_dir(&config.name).map(|dir| dir.join("hosts"));
     // Where nobody has run a node there is nothing to read.
     let entries = hosts.and_then(|hosts| std::fs::read_dir(hosts).ok());
-    let mut dirs: Vec<_> = entries.into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    let mut dirs: Vec<_> = entries
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+        .collect();
     dirs.sort();
     dirs
 }
@@ -91,7 +119,8 @@ fn look(dir: PathBuf) -> anyhow::Result<Seen> {
 fn notes(seen: &[Seen]) -> Vec<String> {
     let note = |seen: &Seen| match (&seen.report, seen.running) {
         (None, true) => Some(format!(
-            "process {} runs in {} and has said nothing yet: it has not opened its coordinator, runs on another one, or cannot write there",
+            "process {} runs in {} and has said nothing yet: it has not opened its coordinator, runs on another one, \
+             or cannot write there",
             or_dash(seen.pid),
             seen.dir.display()
         )),
@@ -112,7 +141,9 @@ async fn ask(config: &ClusterConfig) -> anyhow::Result<Value> {
         adapter.get(&Key::Meta.to_string()).await?;
         anyhow::Ok(adapter.status())
     });
-    let status = status.await.with_context(|| format!("no answer within {:?}", super::PATIENCE))??;
+    let status = status
+        .await
+        .with_context(|| format!("no answer within {:?}", super::PATIENCE))??;
     Ok(serde_json::to_value(status)?)
 }
 
@@ -134,7 +165,12 @@ struct Row<'a> {
 
 impl<'a> Row<'a> {
     fn new(host: String, from: Option<(&'a Seen, &'a Report)>, node: Option<u32>, status: &'a Value) -> Self {
-        Self { host, from, node, status }
+        Self {
+            host,
+            from,
+            node,
+            status,
+        }
     }
 
     fn text(&self, name: &str) -> String {
@@ -162,7 +198,11 @@ impl<'a> Row<'a> {
             .flatten()
             .map(|(kind, count)| format!("{kind} {count}"))
             .collect();
-        if faults.is_empty() { "-".into() } else { faults.join(", ") }
+        if faults.is_empty() {
+            "-".into()
+        } else {
+            faults.join(", ")
+        }
     }
 
     fn mebibytes(&self) -> String {
@@ -202,13 +242,19 @@ impl<'a> Row<'a> {
         say("cannot be reached", status["unreachable"].as_str());
         say("lost", status["lost"].as_str());
         say("last fault", status["lastFault"].as_str());
-        let refused = status["refused"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let refused = status["refused"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str);
         let refused = refused.collect::<Vec<_>>().join(", ");
         say(
             "asked for what it is not granted",
             Some(refused.as_str()).filter(|text| !text.is_empty()),
         );
-        let wait = status["retryInMs"].as_u64().filter(|_| status["state"] == "quarantined");
+        let wait = status["retryInMs"]
+            .as_u64()
+            .filter(|_| status["state"] == "quarantined");
         let wait = wait.map(|ms| format!("{} after this was written", seconds(Duration::from_millis(ms))));
         say("tried again", wait.as_deref());
         troubles
@@ -236,13 +282,24 @@ fn show(id: &str, rows: &[Row<'_>], notes: &[String], well: bool, format: Format
         "NODE", "HOSTNAME", "STATE", "FOR", "ADAPTER", "VERSION", "LOCATION", "LANES", "MEMORY", "FAULTS", "SAID",
     ];
     if wide {
-        header.extend(["PID", "CALLS", "PUBLISHED", "RECEIVED", "OPENED", "BUSY", "UPGRADES", "DIGEST"]);
+        header.extend([
+            "PID",
+            "CALLS",
+            "PUBLISHED",
+            "RECEIVED",
+            "OPENED",
+            "BUSY",
+            "UPGRADES",
+            "DIGEST",
+        ]);
     }
     let mut table = Table::new(&header);
     for row in rows {
         let mut cells = vec![or_dash(row.node), row.host.clone(), row.text("state"), row.since()];
         cells.extend(["name", "version", "location", "lanesOpen"].map(|name| row.text(name)));
-        let said = row.from.map_or_else(|| "now".to_owned(), |_| format!("{} ago", row.age()));
+        let said = row
+            .from
+            .map_or_else(|| "now".to_owned(), |_| format!("{} ago", row.age()));
         cells.extend([row.mebibytes(), row.faults(), said]);
         if wide {
             cells.push(or_dash(row.from.map(|(_, report)| report.pid)));
@@ -253,7 +310,11 @@ fn show(id: &str, rows: &[Row<'_>], notes: &[String], well: bool, format: Format
         table.row(cells);
     }
     table.print()?;
-    let told: Vec<_> = rows.iter().flat_map(Row::troubles).chain(notes.iter().cloned()).collect();
+    let told: Vec<_> = rows
+        .iter()
+        .flat_map(Row::troubles)
+        .chain(notes.iter().cloned())
+        .collect();
     if !told.is_empty() {
         line(&format!("\n{}", told.join("\n")))?;
     }

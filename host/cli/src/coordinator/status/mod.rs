@@ -22,10 +22,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Arguments of `coordinator status`.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-With an adapter, it shows what the nodes of this machine wrote in their state directories: that of the configuration, or those in the default \
-place. If no node runs here, it opens the coordinator itself once.
+With an adapter, it shows what the nodes of this machine wrote in their state directories: that of the configuration, \
+                        or those in the default place. If no node runs here, it opens the coordinator itself once.
 
-Exit codes: 0 it works, 1 it could not be asked, 3 it is not as it should be: quarantined, unreachable, lost, or its node is silent.")]
+Exit codes: 0 it works, 1 it could not be asked, 3 it is not as it should be: quarantined, unreachable, lost, or its \
+                        node is silent.")]
 pub(super) struct Status {
     #[command(flatten)]
     which: Which,

@@ -31,7 +31,10 @@ fn denied(error: &BrokerError, parts: &[&str]) {
 fn administer(server: &EtcdServer, method: &str, body: &str) {
     let token = server.call("auth/authenticate", None, r#"{"name":"root","password":"root"}"#);
     let token = token.expect("root is known");
-    let token = token.split("\"token\":\"").nth(1).and_then(|rest| rest.split('"').next());
+    let token = token
+        .split("\"token\":\"")
+        .nth(1)
+        .and_then(|rest| rest.split('"').next());
     server
         .call(method, token, body)
         .unwrap_or_else(|error| panic!("{method}: {error:#}"));
@@ -40,31 +43,57 @@ fn administer(server: &EtcdServer, method: &str, body: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_may_not_is_told_what_is_missing() {
     let server = EtcdServer::builder().user("node", SECRET).start().expect("a server");
-    denied(&refused(login(&server, "node", "wrong-password")).await, &["`user` and `password`"]);
-    denied(&refused(login(&server, "nobody", SECRET)).await, &["`user` and `password`"]);
-    denied(&refused(options(&[server.url()], "")).await, &["set `user` and `password`"]);
+    denied(
+        &refused(login(&server, "node", "wrong-password")).await,
+        &["`user` and `password`"],
+    );
+    denied(
+        &refused(login(&server, "nobody", SECRET)).await,
+        &["`user` and `password`"],
+    );
+    denied(
+        &refused(options(&[server.url()], "")).await,
+        &["set `user` and `password`"],
+    );
 
     // The documented permission is enough, and no other.
-    administer(&server, "auth/user/add", &format!(r#"{{"name":"less","password":{SECRET:?}}}"#));
+    administer(
+        &server,
+        "auth/user/add",
+        &format!(r#"{{"name":"less","password":{SECRET:?}}}"#),
+    );
     administer(&server, "auth/role/add", r#"{"name":"mail"}"#);
     // "shardwright/mail/" up to "shardwright/mail0".
     let keys = r#"{"permType":"READWRITE","key":"c2hhcmR3cmlnaHQvbWFpbC8=","range_end":"c2hhcmR3cmlnaHQvbWFpbDA="}"#;
-    administer(&server, "auth/role/grant", &format!(r#"{{"name":"mail","perm":{keys}}}"#));
+    administer(
+        &server,
+        "auth/role/grant",
+        &format!(r#"{{"name":"mail","perm":{keys}}}"#),
+    );
     administer(&server, "auth/user/grant", r#"{"user":"less","role":"mail"}"#);
     let less = login(&server, "less", SECRET);
     let other = super::AdapterCoordinator::open(etcd().await, less.clone(), fresh()).await;
-    denied(&other.expect_err("it may not"), &["readwrite on the prefix shardwright/t-"]);
+    denied(
+        &other.expect_err("it may not"),
+        &["readwrite on the prefix shardwright/t-"],
+    );
     let handle = open(&less, &Namespace::new("mail").expect("a namespace")).await;
     let mut subscription = handle.subscribe(&["t"]).await.expect("subscribed");
     let written = handle.put("k", VALUE, Expected::Absent).await.expect("written");
     handle.publish("t", VALUE).await.expect("published");
     subscription.next(1).await.expect("received");
-    handle.delete("k", Expected::Revision(written.revision)).await.expect("deleted");
+    handle
+        .delete("k", Expected::Revision(written.revision))
+        .await
+        .expect("deleted");
     handle.list("", Revision(0)).await.expect("listed");
 
     // Taken away, and given back.
     administer(&server, "auth/user/revoke", r#"{"name":"less","role":"mail"}"#);
-    for error in [handle.put("k", VALUE, Expected::Any).await.err(), handle.get("k").await.err()] {
+    for error in [
+        handle.put("k", VALUE, Expected::Any).await.err(),
+        handle.get("k").await.err(),
+    ] {
         assert!(
             matches!(&error, Some(StoreError::Denied(why)) if why.contains("shardwright/mail/")),
             "{error:?}"
@@ -80,14 +109,21 @@ async fn who_may_not_is_told_what_is_missing() {
 /// A token lives for a second here, and is renewed in the middle of a call.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_expired_is_renewed() {
-    let server = EtcdServer::builder().user("node", SECRET).flag("auth-token-ttl", "1").start();
+    let server = EtcdServer::builder()
+        .user("node", SECRET)
+        .flag("auth-token-ttl", "1")
+        .start();
     let server = server.expect("a server");
     let one_lane = AdapterOptions {
         lanes: 1,
         ..login(&server, "node", SECRET)
     };
     let handle = open(&one_lane, &fresh()).await;
-    let mut revision = handle.put("k", VALUE, Expected::Absent).await.expect("written").revision;
+    let mut revision = handle
+        .put("k", VALUE, Expected::Absent)
+        .await
+        .expect("written")
+        .revision;
     let opened = handle.status().totals.lanes_opened;
     // What is waited for is an event at the server: it forgets tokens that are older than a second, at its own pace.
     for _ in 0..2 {
@@ -107,9 +143,15 @@ async fn users_that_are_switched_on_later_are_asked_for() {
     let server = EtcdServer::start().expect("a server");
     let (with, without) = (login(&server, "root", SECRET), options(&[server.url()], ""));
     let (with, without) = (open(&with, &fresh()).await, open(&without, &fresh()).await);
-    with.put("k", VALUE, Expected::Absent).await.expect("nobody is asked yet");
+    with.put("k", VALUE, Expected::Absent)
+        .await
+        .expect("nobody is asked yet");
     server
-        .call("auth/user/add", None, &format!(r#"{{"name":"root","password":{SECRET:?}}}"#))
+        .call(
+            "auth/user/add",
+            None,
+            &format!(r#"{{"name":"root","password":{SECRET:?}}}"#),
+        )
         .expect("added");
     server.call("auth/role/add", None, r#"{"name":"root"}"#).expect("added");
     server
@@ -147,9 +189,18 @@ async fn tls_says_which_of_the_three_does_not_fit() {
     let (authority, stranger) = (Authority::new().expect("one"), Authority::new().expect("another"));
     let server = EtcdServer::builder().tls(&authority, true).start().expect("a server");
     let port = server.port();
-    let (own, foreign) = (authority.client("node").expect("ours"), stranger.client("node").expect("theirs"));
-    insecure(&refused(secured("localhost", port, &stranger, Some(&own))).await, "tls.ca");
-    insecure(&refused(secured("localhost", port, &authority, None)).await, "client certificate");
+    let (own, foreign) = (
+        authority.client("node").expect("ours"),
+        stranger.client("node").expect("theirs"),
+    );
+    insecure(
+        &refused(secured("localhost", port, &stranger, Some(&own))).await,
+        "tls.ca",
+    );
+    insecure(
+        &refused(secured("localhost", port, &authority, None)).await,
+        "client certificate",
+    );
     insecure(
         &refused(secured("localhost", port, &authority, Some(&foreign))).await,
         "client certificate",
@@ -204,7 +255,9 @@ async fn an_operator_is_told_how_it_is() {
     let findings = handle.examine().await;
     let verdict = |name: &str| {
         let found = findings.iter().find(|finding| finding.name == name);
-        found.unwrap_or_else(|| panic!("nothing about {name} in {findings:#?}")).verdict
+        found
+            .unwrap_or_else(|| panic!("nothing about {name} in {findings:#?}"))
+            .verdict
     };
     for (name, expected) in [
         ("version", Verdict::Good),

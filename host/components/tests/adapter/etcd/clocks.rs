@@ -21,7 +21,10 @@ struct Three {
 impl Three {
     fn start() -> Self {
         let cluster = EtcdCluster::start().expect("a cluster");
-        let proxies = cluster.nodes().map(|node| Proxy::to(node.port()).expect("a proxy")).collect();
+        let proxies = cluster
+            .nodes()
+            .map(|node| Proxy::to(node.port()).expect("a proxy"))
+            .collect();
         Self { cluster, proxies }
     }
 
@@ -43,7 +46,8 @@ async fn age(handle: &AdapterCoordinator, asked: u64) -> Result<(u64, u64), Stor
     Ok((reading.now.0.saturating_sub(entry.written.0), boottime() - asked))
 }
 
-/// The node that renews uses a right clock; one that comes later has only a wrong one, 6 s ahead. Its ages would be 6 s too large.
+/// The node that renews uses a right clock; one that comes later has only a wrong one, 6 s ahead. Its ages would be 6 s
+/// too large.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_node_that_reaches_only_a_clock_that_is_ahead_is_refused() {
     let three = Three::start();

@@ -18,7 +18,8 @@ fn members(cluster: &EtcdCluster) -> AdapterOptions {
     }
 }
 
-/// Four writers write while `fail` happens: nothing that was acknowledged is missing afterwards, and no revision was given twice.
+/// Four writers write while `fail` happens: nothing that was acknowledged is missing afterwards, and no revision was
+/// given twice.
 async fn nothing_is_lost(cluster: Arc<EtcdCluster>, fail: impl FnOnce(&EtcdCluster) + Send + 'static) {
     let (options, namespace) = (members(&cluster), fresh());
     let (stop, stopped) = watch::channel(false);
@@ -38,7 +39,9 @@ async fn nothing_is_lost(cluster: Arc<EtcdCluster>, fail: impl FnOnce(&EtcdClust
                         acknowledged.insert(key, written.revision);
                         progress.send_modify(|count| *count += 1);
                     }
-                    Err(StoreError::Unavailable(_) | StoreError::Indeterminate(_)) => tokio::time::sleep(Duration::from_millis(20)).await,
+                    Err(StoreError::Unavailable(_) | StoreError::Indeterminate(_)) => {
+                        tokio::time::sleep(Duration::from_millis(20)).await;
+                    }
                     Err(error) => panic!("{error}"),
                 }
             }
@@ -63,7 +66,11 @@ async fn nothing_is_lost(cluster: Arc<EtcdCluster>, fail: impl FnOnce(&EtcdClust
     }
     let reader = open(&options, &namespace).await;
     let listing = eventually("a listing", async || reader.list("", Revision(0)).await.ok()).await;
-    let found: BTreeMap<_, _> = listing.entries.iter().map(|(key, entry)| (key.as_str(), entry.revision)).collect();
+    let found: BTreeMap<_, _> = listing
+        .entries
+        .iter()
+        .map(|(key, entry)| (key.as_str(), entry.revision))
+        .collect();
     for (key, revision) in &acknowledged {
         assert_eq!(found.get(key.as_str()), Some(revision), "{key}");
     }
@@ -76,7 +83,10 @@ async fn nothing_is_lost(cluster: Arc<EtcdCluster>, fail: impl FnOnce(&EtcdClust
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_leader_is_killed_under_writes() {
     let cluster = Arc::new(EtcdCluster::start().expect("a cluster"));
-    nothing_is_lost(cluster, |cluster| cluster.leader().expect("a leader").kill().expect("killed")).await;
+    nothing_is_lost(cluster, |cluster| {
+        cluster.leader().expect("a leader").kill().expect("killed");
+    })
+    .await;
 }
 
 /// The member that everybody uses answers nothing any more, and keeps its connections.
@@ -97,9 +107,11 @@ async fn without_a_majority_nothing_is_written() {
     cluster.node(1).kill().expect("killed");
     cluster.node(2).kill().expect("killed");
     // Until it notices that it leads nobody, a write may still be under way; then it certainly is not.
-    let refused = eventually("a refusal", async || match handle.put("k", VALUE, Expected::Any).await {
-        Err(StoreError::Indeterminate(_)) => None,
-        other => Some(other),
+    let refused = eventually("a refusal", async || {
+        match handle.put("k", VALUE, Expected::Any).await {
+            Err(StoreError::Indeterminate(_)) => None,
+            other => Some(other),
+        }
     })
     .await;
     assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");

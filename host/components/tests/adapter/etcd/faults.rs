@@ -51,7 +51,9 @@ async fn a_server_that_is_killed_and_comes_back_with_its_data_goes_on() {
             number += 1;
             match one.put(&key, VALUE, Expected::Absent).await {
                 Ok(written) => acknowledged.push((key, written.revision)),
-                Err(StoreError::Unavailable(_) | StoreError::Indeterminate(_)) => tokio::time::sleep(Duration::from_millis(20)).await,
+                Err(StoreError::Unavailable(_) | StoreError::Indeterminate(_)) => {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
                 Err(error) => panic!("{error}"),
             }
         }
@@ -92,9 +94,11 @@ async fn a_server_that_comes_back_empty_has_lost_the_history() {
     server.kill().expect("killed");
     server.wipe().expect("wiped");
     server.start_again().expect("started");
-    let lost = eventually("an answer", async || match handle.put("k", VALUE, Expected::Any).await {
-        Err(StoreError::Unavailable(_)) => None,
-        other => Some(other),
+    let lost = eventually("an answer", async || {
+        match handle.put("k", VALUE, Expected::Any).await {
+            Err(StoreError::Unavailable(_)) => None,
+            other => Some(other),
+        }
     })
     .await;
     assert!(matches!(lost, Err(StoreError::HistoryLost(_))), "{lost:?}");
@@ -102,8 +106,14 @@ async fn a_server_that_comes_back_empty_has_lost_the_history() {
     assert!(new.list("", Revision(0)).await.expect("listed").entries.is_empty());
     new.put("k", VALUE, Expected::Absent).await.expect("written");
     for _ in 0..2 {
-        assert!(matches!(handle.get("k").await, Err(StoreError::HistoryLost(_))), "it is for good");
-        assert!(matches!(handle.delete("k", Expected::Any).await, Err(StoreError::HistoryLost(_))));
+        assert!(
+            matches!(handle.get("k").await, Err(StoreError::HistoryLost(_))),
+            "it is for good"
+        );
+        assert!(matches!(
+            handle.delete("k", Expected::Any).await,
+            Err(StoreError::HistoryLost(_))
+        ));
     }
     assert!(new.get("k").await.expect("read").entry.is_some());
 }
@@ -122,7 +132,10 @@ async fn a_namespace_of_which_a_part_is_gone_has_lost_the_history() {
             .call("kv/deleterange", None, &format!(r#"{{"key":{key:?}}}"#))
             .expect("deleted");
         let lost = handle.put("k", VALUE, Expected::Any).await;
-        assert!(matches!(lost, Err(StoreError::HistoryLost(_))), "without {part}: {lost:?}");
+        assert!(
+            matches!(lost, Err(StoreError::HistoryLost(_))),
+            "without {part}: {lost:?}"
+        );
         if part == "history" {
             let over = tokio::time::timeout(super::PATIENCE, async { while subscription.next(1).await.is_ok() {} });
             over.await.expect("the subscription ends");
@@ -189,14 +202,18 @@ async fn a_link_that_is_cut_for_a_while_is_made_again() {
     let handle = open(&at(proxy.port()), &namespace).await;
     let far = open(&at(server.port()), &namespace).await;
     let mut subscription = handle.subscribe(&[]).await.expect("subscribed");
-    far.publish("t", Bytes::from_static(b"before")).await.expect("published");
+    far.publish("t", Bytes::from_static(b"before"))
+        .await
+        .expect("published");
     assert_eq!(next(&mut *subscription).await, message("t", "before"));
     proxy.cut();
     let down = handle.get("k").await;
     assert!(matches!(down, Err(StoreError::Unavailable(_))), "{down:?}");
     let down = handle.put("k", VALUE, Expected::Any).await;
     assert!(matches!(down, Err(StoreError::Unavailable(_))), "{down:?}");
-    far.publish("t", Bytes::from_static(b"meanwhile")).await.expect("published");
+    far.publish("t", Bytes::from_static(b"meanwhile"))
+        .await
+        .expect("published");
     proxy.heal().expect("healed");
     eventually("the store", async || handle.get("k").await.ok()).await;
     assert_eq!(next(&mut *subscription).await, Delivery::Gap { lost: 0 });
@@ -211,7 +228,11 @@ async fn a_slow_link_is_only_slow() {
     proxy.delay(Duration::from_millis(100));
     let handle = open(&at(proxy.port()), &fresh()).await;
     let mut subscription = handle.subscribe(&["t"]).await.expect("subscribed");
-    let mut revision = handle.put("k", VALUE, Expected::Absent).await.expect("written").revision;
+    let mut revision = handle
+        .put("k", VALUE, Expected::Absent)
+        .await
+        .expect("written")
+        .revision;
     for _ in 0..3 {
         revision = handle
             .put("k", VALUE, Expected::Revision(revision))
@@ -241,7 +262,9 @@ async fn a_server_without_space_refuses_writes_and_reads_on() {
     })
     .await;
     // Some that are answered so were done.
-    let StoreError::Indeterminate(why) = full else { panic!("{full:?}") };
+    let StoreError::Indeterminate(why) = full else {
+        panic!("{full:?}")
+    };
     assert!(why.contains("space exceeded") && why.contains("defrag"), "{why}");
     let there = handle.get("k").await.expect("read").entry.expect("there");
     assert_eq!((there.revision, there.value), (written.revision, VALUE));
@@ -249,7 +272,8 @@ async fn a_server_without_space_refuses_writes_and_reads_on() {
     assert!(matches!(full, Err(BusError::Unavailable(_))), "{full:?}");
 }
 
-/// etcd says that there is no space of writes that it has done, too: many writers pass the check before any of them is applied.
+/// etcd says that there is no space of writes that it has done, too: many writers pass the check before any of them is
+/// applied.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_was_said_not_to_be_written_is_not_there() {
     let server = EtcdServer::builder()
@@ -264,7 +288,10 @@ async fn what_was_said_not_to_be_written_is_not_there() {
             let (mut certain, mut doubtful) = (Vec::new(), 0);
             for number in 0..20 {
                 let key = format!("w{writer}/{number}");
-                match handle.put(&key, Bytes::from(vec![7; 512 << 10]), Expected::Absent).await {
+                match handle
+                    .put(&key, Bytes::from(vec![7; 512 << 10]), Expected::Absent)
+                    .await
+                {
                     Ok(_) => {}
                     Err(StoreError::Indeterminate(_)) => doubtful += 1,
                     Err(_) => certain.push(key),
@@ -286,7 +313,8 @@ async fn what_was_said_not_to_be_written_is_not_there() {
     }
 }
 
-/// While others write and compact, listings stay whole and consistent, and watchers are given what they are due, or a gap.
+/// While others write and compact, listings stay whole and consistent, and watchers are given what they are due, or a
+/// gap.
 #[tokio::test(flavor = "multi_thread")]
 async fn compaction_disturbs_nobody() {
     let server = EtcdServer::start().expect("a server");
@@ -310,7 +338,10 @@ async fn compaction_disturbs_nobody() {
                 .put("k/0000", Bytes::from(number.to_string()), Expected::Any)
                 .await
                 .expect("written");
-            writer.publish("t", Bytes::from(number.to_string())).await.expect("published");
+            writer
+                .publish("t", Bytes::from(number.to_string()))
+                .await
+                .expect("published");
             let compact = format!(r#"{{"revision":"{}"}}"#, written.revision.0);
             server.call("kv/compaction", None, &compact).expect("compacted");
         }
@@ -338,11 +369,20 @@ async fn compaction_disturbs_nobody() {
 /// An operator allows less than the contract's limits.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_takes_less_says_so() {
-    let server = EtcdServer::builder().flag("max-request-bytes", "65536").start().expect("a server");
+    let server = EtcdServer::builder()
+        .flag("max-request-bytes", "65536")
+        .start()
+        .expect("a server");
     let handle = open(&options(&[server.url()], r#","prefix":"other.prefix""#), &fresh()).await;
     let refused = handle.put("k", Bytes::from(vec![0; 100_000]), Expected::Any).await;
-    assert!(matches!(refused, Err(StoreError::TooLarge { size: 100_000, .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(StoreError::TooLarge { size: 100_000, .. })),
+        "{refused:?}"
+    );
     let refused = handle.publish("t", Bytes::from(vec![0; 100_000])).await;
     assert!(matches!(refused, Err(BusError::TooLarge { .. })), "{refused:?}");
-    handle.put("k", Bytes::from(vec![0; 60_000]), Expected::Any).await.expect("written");
+    handle
+        .put("k", Bytes::from(vec![0; 60_000]), Expected::Any)
+        .await
+        .expect("written");
 }

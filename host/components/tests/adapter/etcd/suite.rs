@@ -16,7 +16,10 @@ const SOME: usize = 1_000;
 const FLOOD: u64 = 2_000;
 
 /// Runs the suite, with so many keys in a listing, and with `disturb` in the middle of one check.
-#[expect(clippy::print_stdout, reason = "the table is worth reading when a test is run by hand")]
+#[expect(
+    clippy::print_stdout,
+    reason = "the table is worth reading when a test is run by hand"
+)]
 async fn verify(options: AdapterOptions, keys: usize, disturb: impl Fn() + Clone + Send + Sync + 'static) {
     let component = etcd().await;
     let factory: &Factory = &move |namespace| {
@@ -65,7 +68,10 @@ async fn old_server_behind_a_link_that_is_cut() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn new_server_with_tls_and_users_that_is_killed() {
     let authority = Authority::new().expect("an authority");
-    let server = EtcdServer::builder().tls(&authority, false).user("node", "secret").start();
+    let server = EtcdServer::builder()
+        .tls(&authority, false)
+        .user("node", "secret")
+        .start();
     let server = Arc::new(server.expect("a server"));
     let secured = AdapterOptions {
         tls: Some(Tls {

@@ -19,14 +19,19 @@ async fn revisions_that_go_back_or_repeat_are_lost_history_for_good() {
             .position(|outcome| matches!(outcome, Some(StoreError::HistoryLost(_))));
         let lost = lost.unwrap_or_else(|| panic!("{name}: {outcomes:?}"));
         assert!(
-            outcomes[lost..].iter().all(|o| matches!(o, Some(StoreError::HistoryLost(_)))),
+            outcomes[lost..]
+                .iter()
+                .all(|o| matches!(o, Some(StoreError::HistoryLost(_)))),
             "{name}: {outcomes:?}"
         );
         assert_eq!(coordinator.status().state, AdapterState::Lost, "{name}");
     }
     let (coordinator, error) = read("lost").await;
     assert_eq!(error, StoreError::HistoryLost("gone".into()));
-    assert!(matches!(coordinator.list("", Revision(0)).await, Err(StoreError::HistoryLost(_))));
+    assert!(matches!(
+        coordinator.list("", Revision(0)).await,
+        Err(StoreError::HistoryLost(_))
+    ));
 }
 
 /// Another history under a lane that is replaced.
@@ -39,7 +44,10 @@ async fn another_history_is_lost_history() {
         "a second lane was opened in another history"
     );
     let error = coordinator.get("k").await.expect_err("nothing goes any more");
-    assert!(matches!(&error, StoreError::HistoryLost(why) if why.contains("history")), "{error}");
+    assert!(
+        matches!(&error, StoreError::HistoryLost(why) if why.contains("history")),
+        "{error}"
+    );
     assert!(refused("bad-history").await.to_string().contains("history"));
     assert!(refused("long-memo").await.to_string().contains("memo"));
 }
@@ -105,7 +113,11 @@ async fn a_flood_on_the_bus_ends_in_gaps_and_no_memory() {
     until(|| coordinator.status().totals.received > 20_000).await;
     let batch = subscription.next(usize::MAX).await.expect("a batch");
     assert!(batch.len() <= 1025, "{} deliveries waited", batch.len());
-    assert!(matches!(batch.last(), Some(Delivery::Gap { lost: 1.. })), "{:?}", batch.last());
+    assert!(
+        matches!(batch.last(), Some(Delivery::Gap { lost: 1.. })),
+        "{:?}",
+        batch.last()
+    );
     others_are_well().await;
     drop(subscription);
     let received = || coordinator.status().totals.received;

@@ -43,7 +43,10 @@ async fn what_was_not_sent_is_tried_by_another_lane() {
     let coordinator = open(&hostile().await, options).await.expect("it opens");
     coordinator.get("k").await.expect("read");
     tokio::time::sleep(Duration::from_millis(1100)).await;
-    coordinator.put("k", x(), Expected::Any).await.expect("written by another lane");
+    coordinator
+        .put("k", x(), Expected::Any)
+        .await
+        .expect("written by another lane");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -55,7 +58,10 @@ async fn who_computes_without_end_is_stopped() {
     );
     let coordinator = patient("spin").await.expect("it opens");
     let spinning = async {
-        let write = coordinator.put("k", x(), Expected::Any).await.expect_err("it never ends");
+        let write = coordinator
+            .put("k", x(), Expected::Any)
+            .await
+            .expect_err("it never ends");
         assert!(
             matches!(&write, StoreError::Indeterminate(why) if why.contains("computed")),
             "{write}"
@@ -118,7 +124,12 @@ async fn what_the_host_keeps_for_a_lane_counts_and_is_shown() {
     while coordinator.get("k").await.is_ok() {
         assert!(coordinator.status().memory <= 16 << 20);
     }
-    assert_eq!(counted(&coordinator, FaultKind::OutOfMemory), 1, "{:?}", coordinator.status());
+    assert_eq!(
+        counted(&coordinator, FaultKind::OutOfMemory),
+        1,
+        "{:?}",
+        coordinator.status()
+    );
     until(|| coordinator.status().memory == 0).await;
 }
 
@@ -127,11 +138,17 @@ async fn what_the_host_keeps_for_a_lane_counts_and_is_shown() {
 async fn a_leak_costs_a_lane_now_and_then_and_no_call() {
     let coordinator = opened("leak").await;
     for call in 0..60 {
-        coordinator.get("k").await.unwrap_or_else(|error| panic!("call {call}: {error}"));
+        coordinator
+            .get("k")
+            .await
+            .unwrap_or_else(|error| panic!("call {call}: {error}"));
         assert!(coordinator.status().memory <= 16 << 20);
     }
     let status = coordinator.status();
-    assert!(status.totals.faults.is_empty() && status.totals.calls == 60, "{status:?}");
+    assert!(
+        status.totals.faults.is_empty() && status.totals.calls == 60,
+        "{status:?}"
+    );
     assert!((6..=12).contains(&status.totals.lanes_opened), "{status:?}");
 }
 
@@ -142,7 +159,12 @@ async fn who_traps_now_and_then_is_replaced_and_who_always_traps_is_quarantined(
         let outcome = now_and_then.get("k").await;
         assert_eq!(outcome.is_err(), n % 3 == 0, "call {n}: {outcome:?}");
     }
-    assert_eq!(now_and_then.status().state, AdapterState::Running, "{:?}", now_and_then.status());
+    assert_eq!(
+        now_and_then.status().state,
+        AdapterState::Running,
+        "{:?}",
+        now_and_then.status()
+    );
 
     let always = opened("trap").await;
     let mut states = always.states();
@@ -157,14 +179,21 @@ async fn who_traps_now_and_then_is_replaced_and_who_always_traps_is_quarantined(
         !error.to_string().contains("hunter2") && error.to_string().contains("***"),
         "a panic tells no secret: {error}"
     );
-    assert!(error.to_string().contains("on purpose"), "a panic is not swallowed: {error}");
+    assert!(
+        error.to_string().contains("on purpose"),
+        "a panic is not swallowed: {error}"
+    );
     let faults = counted(&always, FaultKind::Trap);
     let refused = always.get("k").await.expect_err("quarantined");
     assert!(
         matches!(&refused, StoreError::Unavailable(why) if why.contains("quarantined") && why.contains("faults")),
         "{refused}"
     );
-    assert_eq!(counted(&always, FaultKind::Trap), faults, "nothing is started in quarantine");
+    assert_eq!(
+        counted(&always, FaultKind::Trap),
+        faults,
+        "nothing is started in quarantine"
+    );
     others_are_well().await;
 }
 

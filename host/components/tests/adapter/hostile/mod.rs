@@ -40,7 +40,9 @@ async fn opened(name: &str) -> AdapterCoordinator {
 }
 
 async fn refused(name: &str) -> BrokerError {
-    open(&hostile().await, misdeed(name)).await.expect_err("it does not open")
+    open(&hostile().await, misdeed(name))
+        .await
+        .expect_err("it does not open")
 }
 
 fn x() -> Bytes {

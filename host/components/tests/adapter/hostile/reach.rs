@@ -35,21 +35,38 @@ async fn nothing_is_reachable_that_was_not_granted() {
     let port = listener.local_addr().expect("bound").port();
     let granted = format!("tcp://127.0.0.1:{}", if port == 1 { 2 } else { port - 1 });
     for (name, at, names) in [
-        ("connect", format!("127.0.0.1:{port}"), format!("tcp://127.0.0.1:{port}")),
+        (
+            "connect",
+            format!("127.0.0.1:{port}"),
+            format!("tcp://127.0.0.1:{port}"),
+        ),
         ("connect", format!("localhost:{port}"), "tcp://localhost".to_owned()),
         ("connect", format!("[::ffff:127.0.0.1]:{port}"), "tcp://".to_owned()),
-        ("request", format!("127.0.0.1:{port}"), format!("http://127.0.0.1:{port}")),
-        ("request", format!("localhost:{port}"), format!("http://localhost:{port}")),
+        (
+            "request",
+            format!("127.0.0.1:{port}"),
+            format!("http://127.0.0.1:{port}"),
+        ),
+        (
+            "request",
+            format!("localhost:{port}"),
+            format!("http://localhost:{port}"),
+        ),
     ] {
         let config = format!("{{\"misdeed\": \"{name}\", \"at\": \"{at}\"}}");
-        let coordinator = open(&hostile().await, options(&config, &[&granted])).await.expect("it opens");
+        let coordinator = open(&hostile().await, options(&config, &[&granted]))
+            .await
+            .expect("it opens");
         let error = coordinator.get("k").await.expect_err("refused");
         assert!(
             matches!(&error, StoreError::Invalid(why) if why.contains("not granted") || why.contains("NotGranted")),
             "{at}: {error}"
         );
         let refused = coordinator.status().refused;
-        assert!(refused.iter().any(|grant| grant.starts_with(&names)), "{at}: {refused:?}");
+        assert!(
+            refused.iter().any(|grant| grant.starts_with(&names)),
+            "{at}: {refused:?}"
+        );
     }
     assert!(listener.accept().is_err(), "somebody came through");
     // And with the grant it is.
@@ -59,7 +76,10 @@ async fn nothing_is_reachable_that_was_not_granted() {
         .await
         .expect("it opens");
     let error = coordinator.get("k").await.expect_err("always");
-    assert!(matches!(&error, StoreError::Invalid(why) if why.contains("reached")), "{error}");
+    assert!(
+        matches!(&error, StoreError::Invalid(why) if why.contains("reached")),
+        "{error}"
+    );
     assert!(coordinator.status().refused.is_empty());
 }
 
@@ -72,7 +92,12 @@ async fn grants_that_are_missing_are_named_before_anything_runs() {
         text.contains("\"tcp://10.0.0.1:1\"") && text.contains("\"env:SECRET\"") && text.contains("allow"),
         "{text}"
     );
-    assert!(refused("want-nonsense").await.to_string().contains("\"everything\" is no grant"));
+    assert!(
+        refused("want-nonsense")
+            .await
+            .to_string()
+            .contains("\"everything\" is no grant")
+    );
     assert!(refused("refuse").await.to_string().contains("not to its liking"));
 }
 
@@ -94,7 +119,9 @@ async fn what_it_tells_holds_no_secret() {
     assert!(error.contains("the password *** is wrong"), "{error}");
     let options = misdeed("talk");
     assert!(!format!("{options:?}").contains("hunter2"));
-    open(&hostile().await, options).await.expect("ten thousand lines are no error");
+    open(&hostile().await, options)
+        .await
+        .expect("ten thousand lines are no error");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -23,7 +23,11 @@ fn with(server: &PostgresServer, from: &str, what: &str) -> AdapterOptions {
 async fn who_may_not_come_in_is_told_why() {
     let server = server();
     for (from, what, says) in [
-        ("\"secret\"", "\"other\"", "password authentication failed for user \"node\""),
+        (
+            "\"secret\"",
+            "\"other\"",
+            "password authentication failed for user \"node\"",
+        ),
         (", \"password\": \"secret\"", "", "set `password`"),
         ("\"node\"", "\"nobody\"", "\"nobody\""),
         ("\"shardwright\"", "\"nothing\"", "create the database"),
@@ -51,7 +55,10 @@ async fn who_may_not_come_in_is_told_why() {
     );
     server.stop().unwrap();
     let gone = refused(local(server.port())).await;
-    assert!(gone.is_transient() && gone.to_string().contains("cannot connect"), "{gone}");
+    assert!(
+        gone.is_transient() && gone.to_string().contains("cannot connect"),
+        "{gone}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -85,7 +92,9 @@ async fn a_user_who_may_create_nothing_uses_what_an_owner_has_made() {
         "{denied:?}"
     );
     server.sql("GRANT USAGE ON SCHEMA shardwright TO node").unwrap();
-    server.sql("GRANT SELECT ON ALL TABLES IN SCHEMA shardwright TO node").unwrap();
+    server
+        .sql("GRANT SELECT ON ALL TABLES IN SCHEMA shardwright TO node")
+        .unwrap();
     let denied = refused(options.clone()).await;
     assert!(
         matches!(&denied, BrokerError::Denied { why, .. } if why.contains("permission denied for the tables")),
@@ -95,7 +104,10 @@ async fn a_user_who_may_create_nothing_uses_what_an_owner_has_made() {
         .sql("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA shardwright TO node")
         .unwrap();
     let handle = open(&options, &fresh()).await;
-    handle.put("k", Bytes::from_static(b"v"), Expected::Absent).await.unwrap();
+    handle
+        .put("k", Bytes::from_static(b"v"), Expected::Absent)
+        .await
+        .unwrap();
     // Taken away and given back while it is in use.
     server.sql("REVOKE UPDATE ON shardwright.entries FROM node").unwrap();
     let denied = handle.put("k", Bytes::new(), Expected::Any).await;
@@ -159,7 +171,15 @@ async fn what_could_lose_writes_is_refused() {
         durability.verdict == Verdict::Good && durability.detail.contains("synchronous_commit on"),
         "{findings:?}"
     );
-    for name in ["version", "durability", "replication", "room", "clock", "tables", "round trip"] {
+    for name in [
+        "version",
+        "durability",
+        "replication",
+        "room",
+        "clock",
+        "tables",
+        "round trip",
+    ] {
         assert!(
             findings
                 .iter()
@@ -172,15 +192,20 @@ async fn what_could_lose_writes_is_refused() {
     let newer = AdapterCoordinator::open(adapter().await, options, namespace)
         .await
         .expect_err("refused");
-    assert!(matches!(&newer, BrokerError::Invalid(why) if why.contains("format 2")), "{newer:?}");
+    assert!(
+        matches!(&newer, BrokerError::Invalid(why) if why.contains("format 2")),
+        "{newer:?}"
+    );
 }
 
-/// As it is set up by default, it refuses the settings that a session begins with; told to ignore them, it hands out sessions without them.
+/// As it is set up by default, it refuses the settings that a session begins with; told to ignore them, it hands out
+/// sessions without them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pooler_is_named_and_refused() {
     let server = server();
-    let all = "ignore_startup_parameters = search_path, default_transaction_isolation, default_transaction_read_only, statement_timeout, lock_timeout, \
-               plan_cache_mode, enable_seqscan, enable_bitmapscan, max_parallel_workers_per_gather, jit, tcp_keepalives_idle, tcp_keepalives_interval, \
+    let all = "ignore_startup_parameters = search_path, default_transaction_isolation, default_transaction_read_only, \
+               statement_timeout, lock_timeout, plan_cache_mode, enable_seqscan, enable_bitmapscan, \
+               max_parallel_workers_per_gather, jit, tcp_keepalives_idle, tcp_keepalives_interval, \
                tcp_keepalives_count, tcp_user_timeout";
     for settings in [
         vec!["pool_mode = session"],
@@ -202,7 +227,10 @@ async fn a_pooler_is_named_and_refused() {
 async fn a_standby_is_not_used_until_it_is_promoted() {
     let pair = PostgresPair::start_with(settings()).unwrap();
     let standby = refused(local(pair.standby().port())).await;
-    assert!(standby.is_transient() && standby.to_string().contains("standby"), "{standby}");
+    assert!(
+        standby.is_transient() && standby.to_string().contains("standby"),
+        "{standby}"
+    );
     let handle = open(&local(pair.primary().port()), &fresh()).await;
     let replication = eventually("a replica is seen", async || {
         let findings = handle.examine().await;

@@ -30,7 +30,9 @@ async fn messages_of_many_parts_arrive_whole_and_in_order() {
     // Two publishers at once: what they send must not be mixed up.
     let send = async |bus: &shardwright_components::adapter::AdapterCoordinator, from: u8| {
         for number in 0..5 {
-            bus.publish("t", payload(from + number, MAX_MESSAGE + FRAME_ROOM)).await.unwrap();
+            bus.publish("t", payload(from + number, MAX_MESSAGE + FRAME_ROOM))
+                .await
+                .unwrap();
             bus.publish("t", payload(from + number, 10)).await.unwrap();
         }
     };
@@ -49,7 +51,11 @@ async fn messages_of_many_parts_arrive_whole_and_in_order() {
     };
     let (seen, (), ()) = tokio::join!(receive, send(&one, 0), send(&two, 100));
     for from in [0, 100] {
-        let its: Vec<_> = seen.iter().filter(|(byte, _)| (from..from + 100).contains(byte)).copied().collect();
+        let its: Vec<_> = seen
+            .iter()
+            .filter(|(byte, _)| (from..from + 100).contains(byte))
+            .copied()
+            .collect();
         let sent: Vec<_> = (0..5)
             .flat_map(|number| [(from + number, MAX_MESSAGE + FRAME_ROOM), (from + number, 10)])
             .collect();
@@ -63,11 +69,15 @@ async fn what_others_send_on_the_channel_disturbs_nobody() {
     let handle = open(&local(server.port()), &fresh()).await;
     let mut subscription = handle.subscribe(&[]).await.unwrap();
     let channel = server
-        .sql("SELECT DISTINCT substring(query FROM 'LISTEN \"(.*)\"') FROM pg_stat_activity WHERE query LIKE 'LISTEN %'")
+        .sql(
+            "SELECT DISTINCT substring(query FROM 'LISTEN \"(.*)\"') FROM pg_stat_activity WHERE query LIKE 'LISTEN %'",
+        )
         .unwrap();
     assert!(channel.starts_with("shardwright_"), "{channel}");
     for rubbish in ["", "hello", "t 1 ", "t 0 ***", "t 7 aGVsbG8", "ünsinn"] {
-        server.sql(&format!("SELECT pg_notify('{channel}', '{rubbish}')")).unwrap();
+        server
+            .sql(&format!("SELECT pg_notify('{channel}', '{rubbish}')"))
+            .unwrap();
     }
     handle.publish("t", Bytes::from_static(b"real")).await.unwrap();
     // A part that has no end may cost a gap, but no message.
@@ -89,7 +99,10 @@ async fn a_silent_server_is_noticed_by_who_listens() {
     let open = handle.status().lanes_open;
     server.pause().unwrap();
     // A question after five seconds of silence, and five more for the answer; other lanes are idle, and notice nothing.
-    eventually("the lane is given up", async || (handle.status().lanes_open < open).then_some(())).await;
+    eventually("the lane is given up", async || {
+        (handle.status().lanes_open < open).then_some(())
+    })
+    .await;
     server.resume().unwrap();
     let waiting = tokio::time::timeout(PATIENCE, subscription.next(1))
         .await

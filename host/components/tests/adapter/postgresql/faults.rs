@@ -46,7 +46,10 @@ async fn killed_during_writes() {
     }
     let goes_on = async || {
         let reached = progress.load(Ordering::Relaxed) + 50;
-        eventually("writes go on", async || (progress.load(Ordering::Relaxed) >= reached).then_some(())).await;
+        eventually("writes go on", async || {
+            (progress.load(Ordering::Relaxed) >= reached).then_some(())
+        })
+        .await;
     };
     for _ in 0..3 {
         goes_on().await;
@@ -68,7 +71,11 @@ async fn killed_during_writes() {
         told.len()
     );
     let listing = eventually("it is back", async || handle.list("", Revision(0)).await.ok()).await;
-    let stored: BTreeMap<_, _> = listing.entries.iter().map(|(key, entry)| (key.clone(), entry.revision)).collect();
+    let stored: BTreeMap<_, _> = listing
+        .entries
+        .iter()
+        .map(|(key, entry)| (key.clone(), entry.revision))
+        .collect();
     for (key, revision) in &told {
         assert_eq!(stored.get(key), Some(revision), "{key} was acknowledged");
     }
@@ -112,10 +119,12 @@ async fn a_connection_that_has_ended_is_noticed_before_a_write() {
             .sql("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE usename = 'node'")
             .unwrap();
         // At once, or by another lane; but never with an outcome that nobody knows.
-        eventually("it goes on", async || match handle.put("k", VALUE, Expected::Any).await {
-            Ok(written) => Some(written),
-            Err(StoreError::Unavailable(_)) => None,
-            Err(error) => panic!("{error:?}"),
+        eventually("it goes on", async || {
+            match handle.put("k", VALUE, Expected::Any).await {
+                Ok(written) => Some(written),
+                Err(StoreError::Unavailable(_)) => None,
+                Err(error) => panic!("{error:?}"),
+            }
         })
         .await;
     }
@@ -169,7 +178,11 @@ async fn a_writer_that_does_not_end_makes_others_unavailable() {
     );
     let holder = tokio::task::spawn_blocking(move || locked.sql(&lock));
     eventually("it is held", async || {
-        (server.sql("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'").unwrap() == "1").then_some(())
+        (server
+            .sql("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
+            .unwrap()
+            == "1")
+            .then_some(())
     })
     .await;
     let outcome = handle.put("k", VALUE, Expected::Any).await;
@@ -207,7 +220,11 @@ async fn standbys_that_do_not_confirm_leave_the_outcome_open() {
     let cancel = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
     let (outcome, ()) = tokio::join!(
         handle.put("k", VALUE, Expected::Revision(written.revision)),
-        eventually("the write waits", async || primary.sql(cancel).unwrap().contains('t').then_some(()))
+        eventually("the write waits", async || primary
+            .sql(cancel)
+            .unwrap()
+            .contains('t')
+            .then_some(()))
     );
     assert!(
         matches!(&outcome, Err(StoreError::Indeterminate(why)) if why.contains("standbys")),
@@ -219,8 +236,8 @@ async fn standbys_that_do_not_confirm_leave_the_outcome_open() {
     handle.put("l", VALUE, Expected::Absent).await.unwrap();
 }
 
-/// An error at the commit comes after the row that says it was written. One of PostgreSQL's own proves that it was not; one that a pooler tells of a server that
-/// it has lost proves nothing, whatever it is here.
+/// An error at the commit comes after the row that says it was written. One of PostgreSQL's own proves that it was not;
+/// one that a pooler tells of a server that it has lost proves nothing, whatever it is here.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn refused_at_the_commit() {
     let server = server();
@@ -228,10 +245,11 @@ async fn refused_at_the_commit() {
     let before = handle.put("k", VALUE, Expected::Absent).await.unwrap().revision;
     server
         .sql(
-            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
-             RAISE USING ERRCODE = (SELECT code FROM refusal), MESSAGE = 'on purpose'; END $$; \
-             CREATE TABLE refusal (code text); GRANT SELECT ON refusal TO node; ALTER FUNCTION refuse() SECURITY DEFINER SET search_path = public; \
-             CREATE CONSTRAINT TRIGGER refuse AFTER UPDATE ON shardwright.entries DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION refuse()",
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE USING ERRCODE = (SELECT code \
+             FROM refusal), MESSAGE = 'on purpose'; END $$; CREATE TABLE refusal (code text); GRANT SELECT ON refusal \
+             TO node; ALTER FUNCTION refuse() SECURITY DEFINER SET search_path = public; CREATE CONSTRAINT TRIGGER \
+             refuse AFTER UPDATE ON shardwright.entries DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION \
+             refuse()",
         )
         .unwrap();
     for (code, certain) in [
@@ -245,7 +263,9 @@ async fn refused_at_the_commit() {
         server
             .sql(&format!("DELETE FROM refusal; INSERT INTO refusal VALUES ('{code}')"))
             .unwrap();
-        let outcome = handle.put("k", Bytes::from_static(b"new"), Expected::Revision(before)).await;
+        let outcome = handle
+            .put("k", Bytes::from_static(b"new"), Expected::Revision(before))
+            .await;
         let doubtful = matches!(outcome, Err(StoreError::Indeterminate(_)));
         assert!(outcome.is_err() && doubtful != certain, "{code}: {outcome:?}");
         let entry = handle.get("k").await.unwrap().entry.unwrap();

@@ -21,7 +21,10 @@ async fn lost(handle: &AdapterCoordinator) -> String {
         handle.put("k", VALUE, Expected::Any).await,
         Err(StoreError::HistoryLost(_))
     ));
-    assert!(matches!(handle.list("", Revision(0)).await, Err(StoreError::HistoryLost(_))));
+    assert!(matches!(
+        handle.list("", Revision(0)).await,
+        Err(StoreError::HistoryLost(_))
+    ));
     why
 }
 
@@ -118,7 +121,10 @@ async fn a_standby_that_was_promoted() {
     proxy.lead_to(pair.standby().port());
     proxy.interrupt().unwrap();
     let why = lost(&handle).await;
-    assert!(why.contains("older timeline") || why.contains("has the history"), "{why}");
+    assert!(
+        why.contains("older timeline") || why.contains("has the history"),
+        "{why}"
+    );
     let next = open(&local(pair.standby().port()), &namespace).await;
     let reading = next.get("k").await.unwrap();
     assert_eq!(reading.entry.as_ref().map(|entry| entry.revision), Some(revision));
@@ -127,11 +133,15 @@ async fn a_standby_that_was_promoted() {
     assert!(token > last.revision, "{token:?} was given out before");
     // Once it is one history, it stays.
     let again = open(&local(pair.standby().port()), &namespace).await;
-    assert_eq!(again.get("k").await.unwrap().entry.map(|entry| entry.revision), Some(token));
+    assert_eq!(
+        again.get("k").await.unwrap().entry.map(|entry| entry.revision),
+        Some(token)
+    );
     next.get("k").await.unwrap();
 }
 
-/// The primary's clock was 6 s ahead of the standby's: after the promotion no stamp goes back, and nothing is older than it is.
+/// The primary's clock was 6 s ahead of the standby's: after the promotion no stamp goes back, and nothing is older
+/// than it is.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_standby_that_was_promoted_and_whose_clock_is_behind() {
     let pair = PostgresPair::start_with(settings()).unwrap();

@@ -41,7 +41,8 @@ fn server() -> PostgresServer {
 fn at(host: &str, port: u16, more: &str) -> AdapterOptions {
     let scheme = if more.contains("\"tls\": true") { "tls" } else { "tcp" };
     let config = format!(
-        "{{\"host\": \"{host}\", \"port\": {port}, \"database\": \"shardwright\", \"user\": \"node\", \"password\": \"secret\"{more}}}"
+        "{{\"host\": \"{host}\", \"port\": {port}, \"database\": \"shardwright\", \"user\": \"node\", \"password\": \
+         \"secret\"{more}}}"
     );
     AdapterOptions {
         grants: Grants::parse([format!("{scheme}://{host}:{port}").as_str()]).unwrap(),

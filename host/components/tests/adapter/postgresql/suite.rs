@@ -17,7 +17,10 @@ const MANY: usize = 10_000;
 const SOME: usize = 1_000;
 
 /// Runs the suite, with so many keys in a listing, and with `disturb` in the middle of one check.
-#[expect(clippy::print_stdout, reason = "the table is worth reading when a test is run by hand")]
+#[expect(
+    clippy::print_stdout,
+    reason = "the table is worth reading when a test is run by hand"
+)]
 async fn verify(options: AdapterOptions, keys: usize, disturb: impl Fn() + Clone + Send + Sync + 'static) {
     let component = adapter().await;
     let factory: &Factory = &move |namespace| {

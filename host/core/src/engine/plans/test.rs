@@ -38,7 +38,11 @@ fn wanted(row: &[u32], holder: u32, nodes: &[(u32, Fitness)]) -> u32 {
 #[test]
 fn the_first_owner_of_the_row_that_is_fit_acts() {
     assert_eq!(wanted(&[2, 1, 3], 3, &[(1, Fit), (2, Fit), (3, Fit)]), 2);
-    assert_eq!(wanted(&[2, 1, 3], 3, &[(1, Fit), (3, Fit)]), 1, "the first is not there");
+    assert_eq!(
+        wanted(&[2, 1, 3], 3, &[(1, Fit), (3, Fit)]),
+        1,
+        "the first is not there"
+    );
     assert_eq!(wanted(&[2, 1], 0, &[(1, Fit), (2, Leaving)]), 1);
 }
 
@@ -76,14 +80,20 @@ fn one_that_takes_new_shards_and_is_a_candidate_stands_in_best_one_who_stayed() 
     let second = stands_in(&nodes, None);
     assert_eq!([3, 4].map(|id| id == second), [3, 4].map(|id| id != first));
     nodes.get_mut(&second).expect("there").takes_new = false;
-    assert_eq!(stands_in(&nodes, None), 5, "it came back lately, and nobody else is left");
+    assert_eq!(
+        stands_in(&nodes, None),
+        5,
+        "it came back lately, and nobody else is left"
+    );
     assert_eq!(stands_in(&nodes, Some(&[3, 4])), 0, "and here it may not");
 }
 
 #[test]
 fn shards_without_owners_are_spread_over_those_who_stand_in() {
     let nodes = standing(&[(3, Fit), (4, Fit)]);
-    let threes = (0..100).filter(|&shard| who(&part(&[1], 0), 0, shard, None, &nodes) == 3).count();
+    let threes = (0..100)
+        .filter(|&shard| who(&part(&[1], 0), 0, shard, None, &nodes) == 3)
+        .count();
     assert!((30..70).contains(&threes), "{threes} of 100");
 }
 
@@ -114,8 +124,9 @@ fn a_part_is_vacated_when_it_names_nobody_and_all_that_live_have_read_that() {
         };
         (NodeId::new(n).expect("not 0"), state)
     };
-    let vacated =
-        |row: &[u32], sessions: [(NodeId, SessionState); 2]| is_vacated(Revision(7), &part(row, 0), &sessions.into_iter().collect());
+    let vacated = |row: &[u32], sessions: [(NodeId, SessionState); 2]| {
+        is_vacated(Revision(7), &part(row, 0), &sessions.into_iter().collect())
+    };
     assert!(vacated(&[0, 0], [node(1, 7, false), node(2, 3, true)]));
     assert!(!vacated(&[0, 1], [node(1, 7, false), node(2, 8, false)]));
     assert!(!vacated(&[0, 0], [node(1, 7, false), node(2, 6, false)]));

@@ -18,7 +18,11 @@ fn three_nodes_share_lose_one_and_take_it_back() {
 
     w.nodes.remove("h2");
     w.run(3_300);
-    assert_eq!(w.total(), 12, "a dead node's shards are taken over after its session has ended");
+    assert_eq!(
+        w.total(),
+        12,
+        "a dead node's shards are taken over after its session has ended"
+    );
     assert_eq!(w.asks, asks, "by the host's own repair");
     w.start("h2", 2);
     w.run(1_500);
@@ -56,8 +60,8 @@ fn shutdown_hands_over_at_once_and_keeps_the_id() {
     assert_eq!(w.total(), 10);
 }
 
-/// From the end of its session on: a hint and a look of the leader, a write of the plan, a hint and a look of the others. One step of this world is
-/// one trip to the store, or the way of one hint.
+/// From the end of its session on: a hint and a look of the leader, a write of the plan, a hint and a look of the
+/// others. One step of this world is one trip to the store, or the way of one hint.
 #[test]
 fn whoever_leaves_is_followed_within_three_trips_to_the_store() {
     for leaving in ["h1", "h2", "h3"] {
@@ -108,7 +112,10 @@ fn whoever_leads_names_its_successor_before_it_ends_its_session() {
                         ..
                     } => resigning.push(op),
                     Command::Store {
-                        request: Request::Put { key: Key::Session(_), .. },
+                        request:
+                            Request::Put {
+                                key: Key::Session(_), ..
+                            },
                         ..
                     } => ending += 1,
                     _ => {}
@@ -121,12 +128,21 @@ fn whoever_leads_names_its_successor_before_it_ends_its_session() {
             true => Ok(Answer::Written(Written { revision, now })),
             false => Err(StoreError::Unavailable("down".to_owned())),
         };
-        let commands = node.engine.handle(Event::Stored { op: resigning[0], outcome }, Instant(w.now));
+        let commands = node.engine.handle(
+            Event::Stored {
+                op: resigning[0],
+                outcome,
+            },
+            Instant(w.now),
+        );
         let ends = |command: &&Command| {
             matches!(
                 command,
                 Command::Store {
-                    request: Request::Put { key: Key::Session(_), .. },
+                    request: Request::Put {
+                        key: Key::Session(_),
+                        ..
+                    },
                     ..
                 }
             )
@@ -135,8 +151,9 @@ fn whoever_leads_names_its_successor_before_it_ends_its_session() {
     }
 }
 
-/// From the moment at which its session may be ended on: a look at it, its end, the plan, a hint, and a look of the others. One step of this
-/// world is one trip to the store, or the way of one hint. Without hints the others look when they renew.
+/// From the moment at which its session may be ended on: a look at it, its end, the plan, a hint, and a look of the
+/// others. One step of this world is one trip to the store, or the way of one hint. Without hints the others look when
+/// they renew.
 #[test]
 fn a_dead_nodes_shards_are_taken_over_five_trips_after_validity_and_margin() {
     let late = |dead: &str, phase: u64, deaf: bool| {
@@ -161,7 +178,10 @@ fn a_dead_nodes_shards_are_taken_over_five_trips_after_validity_and_margin() {
     for dead in ["h1", "h2", "h3"] {
         for phase in (0..timing().renew).step_by(50) {
             assert!(late(dead, phase, false) <= 5 * STEP, "{dead} at {phase}");
-            assert!(late(dead, phase, true) <= renew + 5 * STEP, "{dead} at {phase}, without hints");
+            assert!(
+                late(dead, phase, true) <= renew + 5 * STEP,
+                "{dead} at {phase}, without hints"
+            );
         }
     }
 }
@@ -181,7 +201,12 @@ fn what_is_told_of_gains_and_losses_has_their_facts() {
         _ => None,
     });
     let (shards, until) = told.expect("everything stops");
-    assert_eq!(shards, held.iter().map(|((_, shard), token)| (*shard, *token)).collect::<Vec<_>>());
+    assert_eq!(
+        shards,
+        held.iter()
+            .map(|((_, shard), token)| (*shard, *token))
+            .collect::<Vec<_>>()
+    );
     assert_eq!(until, deadline, "not when it woke up");
     assert!(commands.contains(&Command::Notice(Notice::Fenced { deadline })));
 }
@@ -199,7 +224,9 @@ fn a_second_live_instance_is_refused_and_harms_nobody() {
     w.run(3_000);
     let refusal = w.nodes["second"].left.clone().unwrap().unwrap_err().to_string();
     assert!(
-        refusal.contains("h1") && refusal.contains(&InstanceId(1).to_string()) && refusal.contains(&InstanceId(99).to_string()),
+        refusal.contains("h1")
+            && refusal.contains(&InstanceId(1).to_string())
+            && refusal.contains(&InstanceId(99).to_string()),
         "{refusal}"
     );
     assert_eq!(w.held("first"), 4);

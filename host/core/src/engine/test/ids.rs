@@ -42,7 +42,10 @@ fn the_id_of_a_node_that_is_away_is_kept_for_it() {
     wipe(&mut w);
     w.start("a-newcomer", 9);
     w.run(12_000);
-    assert_eq!([id(&w, "h2"), id(&w, "h3"), id(&w, "a-newcomer")], [Some(2), Some(3), Some(4)]);
+    assert_eq!(
+        [id(&w, "h2"), id(&w, "h3"), id(&w, "a-newcomer")],
+        [Some(2), Some(3), Some(4)]
+    );
     w.start("h1", 77);
     w.run(8_000);
     assert_eq!(id(&w, "h1"), Some(1), "though its state directory is lost, too");
@@ -62,7 +65,10 @@ fn an_id_that_was_free_for_anybody_is_not_kept() {
 #[test]
 fn a_cluster_that_stands_still_while_its_store_is_lost_keeps_its_ids() {
     let mut w = cluster();
-    let memory: Vec<Memory> = ["h1", "h2", "h3"].iter().map(|host| w.nodes[host].memory.clone()).collect();
+    let memory: Vec<Memory> = ["h1", "h2", "h3"]
+        .iter()
+        .map(|host| w.nodes[host].memory.clone())
+        .collect();
     assert_eq!(memory[2].former.as_ref().map(|f| f.id.get()), Some(3));
     assert_eq!(memory[0].ids.len(), 3, "everybody remembers everybody");
     w.nodes.clear();
@@ -89,7 +95,10 @@ fn a_store_lost_twice_keeps_the_ids_too() {
     }
     w.start("a-newcomer", 9);
     w.run(12_000);
-    assert_eq!([id(&w, "h2"), id(&w, "h3"), id(&w, "a-newcomer")], [Some(2), Some(3), Some(4)]);
+    assert_eq!(
+        [id(&w, "h2"), id(&w, "h3"), id(&w, "a-newcomer")],
+        [Some(2), Some(3), Some(4)]
+    );
 }
 
 /// The id belongs to `hostname`, as written `late` milliseconds from now.

@@ -1,4 +1,5 @@
-//! A store that may have lost a part of itself: who holds a shard goes on, and nothing moves until everybody has heard of it.
+//! A store that may have lost a part of itself: who holds a shard goes on, and nothing moves until everybody has heard
+//! of it.
 
 use super::*;
 

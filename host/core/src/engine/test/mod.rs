@@ -55,7 +55,10 @@ impl Store {
                 unsure_before: self.unsure_before,
             })),
             Request::List { prefix, since } => {
-                let entries = self.entries.iter().filter(|(k, e)| k.starts_with(prefix) && e.revision > since);
+                let entries = self
+                    .entries
+                    .iter()
+                    .filter(|(k, e)| k.starts_with(prefix) && e.revision > since);
                 let entries = entries.map(|(k, e)| (k.clone(), e.clone())).collect();
                 Ok(Answer::Listing(Listing {
                     entries,
@@ -171,7 +174,11 @@ fn role(name: &str, shards: u32, mode: Mode) -> RoleSpec {
     RoleSpec {
         name: name.to_owned(),
         shards,
-        replicas: if mode == Mode::All { Replicas::Every } else { Replicas::Count(2) },
+        replicas: if mode == Mode::All {
+            Replicas::Every
+        } else {
+            Replicas::Count(2)
+        },
         mode,
         policy: "native".to_owned(),
         config: "{}".to_owned(),
@@ -181,7 +188,10 @@ fn role(name: &str, shards: u32, mode: Mode) -> RoleSpec {
 
 impl World {
     fn new(roles: Vec<RoleSpec>) -> Self {
-        Self { roles, ..Self::default() }
+        Self {
+            roles,
+            ..Self::default()
+        }
     }
 
     fn start(&mut self, host: &'static str, instance: u128) {
@@ -248,7 +258,13 @@ impl World {
                 for command in node.engine.handle(event, now) {
                     match command {
                         Command::Store { op, request, heard } => {
-                            self.writes += u64::from(matches!(&request, Request::Put { key: Key::Plan { .. }, .. }));
+                            self.writes += u64::from(matches!(
+                                &request,
+                                Request::Put {
+                                    key: Key::Plan { .. },
+                                    ..
+                                }
+                            ));
                             let claim = matches!(&request, Request::Put { key: Key::Leader, .. });
                             self.claims += u64::from(claim);
                             let outcome = if self.trouble.lost {
@@ -270,7 +286,11 @@ impl World {
                             self.asks += 1;
                             let plan = native::assign(&snapshot);
                             self.planned.clone_from(&plan.owners);
-                            let answer = self.trouble.answer.clone().unwrap_or(crate::snapshot::Answer::Plan(plan));
+                            let answer = self
+                                .trouble
+                                .answer
+                                .clone()
+                                .unwrap_or(crate::snapshot::Answer::Plan(plan));
                             let answer = self.trouble.policy.map_or(Ok(answer), |how| Err(how.to_owned()));
                             node.inbox.push(Event::Answered { request, answer });
                         }
@@ -309,8 +329,16 @@ impl World {
     fn assert_exclusive(&self) {
         let mut seen = BTreeSet::new();
         for (host, node) in &self.nodes {
-            for key in node.held.keys().filter(|(role, _)| self.roles[*role].mode == Mode::Primary) {
-                assert!(seen.insert(*key), "two primaries of {key:?}, one of them {host}, at {}", self.now);
+            for key in node
+                .held
+                .keys()
+                .filter(|(role, _)| self.roles[*role].mode == Mode::Primary)
+            {
+                assert!(
+                    seen.insert(*key),
+                    "two primaries of {key:?}, one of them {host}, at {}",
+                    self.now
+                );
             }
         }
     }

@@ -22,7 +22,9 @@ fn cluster() -> World {
 fn order(w: &mut World, node: u32, drain: bool, cordon: bool) {
     let key = Key::Node(id(node));
     let entry = w.store.entries[&key.to_string()].clone();
-    let Value::Node(info) = entry.value else { panic!("an info") };
+    let Value::Node(info) = entry.value else {
+        panic!("an info")
+    };
     let info = NodeInfo {
         drain,
         cordon,

@@ -24,14 +24,20 @@ fn ended(w: &World) -> Vec<(&'static str, Notice)> {
 #[test]
 fn the_first_node_back_leaves_its_live_peers_alone() {
     let mut w = cluster();
-    let before: Vec<_> = ["h1", "h2", "h3"].iter().map(|host| w.nodes[host].held.clone()).collect();
+    let before: Vec<_> = ["h1", "h2", "h3"]
+        .iter()
+        .map(|host| w.nodes[host].held.clone())
+        .collect();
     w.trouble.down = true;
     w.run(20_000);
     assert_eq!(w.nodes["h1"].engine.deadline(), None, "all have stopped");
     w.trouble.down = false;
     w.run(10_000);
     assert_eq!(ended(&w), [], "everybody goes on under the session he had");
-    let after: Vec<_> = ["h1", "h2", "h3"].iter().map(|host| w.nodes[host].held.clone()).collect();
+    let after: Vec<_> = ["h1", "h2", "h3"]
+        .iter()
+        .map(|host| w.nodes[host].held.clone())
+        .collect();
     assert_eq!(before, after, "with the shards he had, under their tokens");
 }
 

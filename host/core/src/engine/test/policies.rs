@@ -14,7 +14,11 @@ fn cluster(shards: u32) -> World {
 }
 
 fn told<T>(w: &World, what: impl Fn(&Notice) -> Option<T>) -> Vec<T> {
-    w.nodes.values().flat_map(|node| &node.notices).filter_map(what).collect()
+    w.nodes
+        .values()
+        .flat_map(|node| &node.notices)
+        .filter_map(what)
+        .collect()
 }
 
 #[test]
@@ -43,7 +47,10 @@ fn a_policy_that_keeps_its_plan_is_not_asked_again_before_something_changes() {
     w.start("h3", 3);
     w.run(20_000);
     assert_eq!((w.asks - asks, w.held("h3")), (1, 0));
-    assert_eq!(told(&w, |notice| matches!(notice, Notice::PlanRefused { .. }).then_some(())), []);
+    assert_eq!(
+        told(&w, |notice| matches!(notice, Notice::PlanRefused { .. }).then_some(())),
+        []
+    );
     w.trouble.answer = None;
     w.start("h4", 4);
     w.run(5_000);

@@ -31,10 +31,18 @@ fn of_two_nodes_the_one_that_comes_back_with_other_settings_takes_nothing_away()
         let mut before = w.held("h2");
         for _ in 0..20_000 / STEP {
             w.run(STEP);
-            assert!(w.held("h2") >= before, "not even for a moment: {} of {before}", w.held("h2"));
+            assert!(
+                w.held("h2") >= before,
+                "not even for a moment: {} of {before}",
+                w.held("h2")
+            );
             before = w.held("h2");
         }
-        assert_eq!((w.held("h1"), w.held("h2")), (0, 4), "the other keeps its work, and does all of it");
+        assert_eq!(
+            (w.held("h1"), w.held("h2")),
+            (0, 4),
+            "the other keeps its work, and does all of it"
+        );
     }
 }
 
@@ -47,7 +55,11 @@ fn a_node_that_is_alone_never_differs_from_itself() {
     w.run(5_000);
     assert_eq!(w.held("h1"), 6);
     let differs = |notice: &Notice| matches!(notice, Notice::SettingsDiffer { .. } | Notice::PeerDiffers { .. });
-    assert!(!w.nodes["h1"].notices.iter().any(differs), "{:?}", w.nodes["h1"].notices);
+    assert!(
+        !w.nodes["h1"].notices.iter().any(differs),
+        "{:?}",
+        w.nodes["h1"].notices
+    );
 }
 
 /// The shards of the only role, as the text of shared settings in this world has them.
@@ -70,7 +82,9 @@ fn who_differs_is_told_once_with_the_settings_of_both_sides() {
         .notices
         .iter()
         .filter_map(|notice| match notice {
-            Notice::SettingsDiffer { from, mine, prevailing } => Some((from.clone(), shards_in(mine), shards_in(prevailing.as_ref()?))),
+            Notice::SettingsDiffer { from, mine, prevailing } => {
+                Some((from.clone(), shards_in(mine), shards_in(prevailing.as_ref()?)))
+            }
             Notice::PeerDiffers { node, .. } => panic!("{node} differs in nothing from what prevails"),
             _ => None,
         })
@@ -80,7 +94,11 @@ fn who_differs_is_told_once_with_the_settings_of_both_sides() {
         .notices
         .iter()
         .filter_map(|notice| match notice {
-            Notice::PeerDiffers { node, theirs, prevailing } => Some((*node, shards_in(theirs.as_ref()?), shards_in(prevailing.as_ref()?))),
+            Notice::PeerDiffers {
+                node,
+                theirs,
+                prevailing,
+            } => Some((*node, shards_in(theirs.as_ref()?), shards_in(prevailing.as_ref()?))),
             Notice::SettingsDiffer { .. } => panic!("it is the other that differs"),
             _ => None,
         })
@@ -143,7 +161,11 @@ fn a_cluster_that_is_started_anew_with_other_settings_has_no_false_alarm() {
 
 impl World {
     fn stored_settings(&self) -> usize {
-        self.store.entries.keys().filter(|key| key.starts_with("settings/")).count()
+        self.store
+            .entries
+            .keys()
+            .filter(|key| key.starts_with("settings/"))
+            .count()
     }
 }
 
@@ -161,7 +183,10 @@ fn settings_are_stored_once_and_removed_when_nobody_names_them() {
     w.run(30_000);
     assert_eq!(w.stored_settings(), 2, "a node names them");
     let renewals = 3 * 34;
-    assert!(w.store.revision - revision <= renewals, "nothing is written but renewals");
+    assert!(
+        w.store.revision - revision <= renewals,
+        "nothing is written but renewals"
+    );
     // It goes back to what the others have.
     w.nodes.get_mut("h1").unwrap().inbox.push(Event::Leave);
     w.run(200);

@@ -50,7 +50,8 @@ fn a_part_that_the_role_does_not_have_grants_nothing() {
     }
 }
 
-/// The shape is that of the role, and yet it is no plan of it: it is written anew, and nobody acts on what it has too much.
+/// The shape is that of the role, and yet it is no plan of it: it is written anew, and nobody acts on what it has too
+/// much.
 #[test]
 fn a_part_of_another_length_is_put_right() {
     for shards in [0, 3, 13] {

@@ -39,7 +39,11 @@ fn a_claim_of_leadership_that_fails_is_repeated_with_pauses() {
     w.run(6_000);
     let before = w.claims;
     w.run(1_000);
-    assert!((2..50).contains(&(w.claims - before)), "{} claims in 1 s", w.claims - before);
+    assert!(
+        (2..50).contains(&(w.claims - before)),
+        "{} claims in 1 s",
+        w.claims - before
+    );
     w.trouble.leaderless = false;
     w.run(1_000);
     assert_eq!(w.held("h1"), 12);
@@ -56,7 +60,11 @@ fn who_leaves_holds_its_session_until_its_work_has_stopped() {
     assert!(w.handled - before < 100, "{} events in 1 s", w.handled - before);
     w.run(8_000);
     assert_eq!(w.held("h2"), 6, "nobody takes over what has not stopped");
-    assert_eq!(w.nodes["h2"].engine.view().leader(), NodeId::new(2), "but somebody else leads");
+    assert_eq!(
+        w.nodes["h2"].engine.view().leader(),
+        NodeId::new(2),
+        "but somebody else leads"
+    );
     w.trouble.stubborn = false;
     tell(&mut w, "h1", Event::Stopped(crate::duty::StopId(1)));
     w.run(200);
@@ -89,7 +97,11 @@ fn what_a_node_says_of_itself_is_said_again_when_a_former_session_wrote_over_it(
     };
     (entry.revision, entry.value) = (revision, Value::Node(Arc::new(former)));
     w.run(2_500);
-    let node = w.nodes.values().find(|node| node.engine.id() == NodeId::new(1)).unwrap();
+    let node = w
+        .nodes
+        .values()
+        .find(|node| node.engine.id() == NodeId::new(1))
+        .unwrap();
     assert_eq!(
         node.engine.view().settings_of(NodeId::new(1).unwrap()),
         Some(node.engine.set.info.settings)
@@ -177,7 +189,12 @@ fn a_store_that_is_another_one_is_told_and_read_again_even_before_the_id_is_held
     }
     w.trouble.lost = true;
     w.run(1_000);
-    assert!(w.nodes["h1"].notices.iter().any(|n| matches!(n, Notice::HistoryLost { .. })));
+    assert!(
+        w.nodes["h1"]
+            .notices
+            .iter()
+            .any(|n| matches!(n, Notice::HistoryLost { .. }))
+    );
 }
 
 #[test]
@@ -189,7 +206,12 @@ fn two_hosts_with_one_static_id_are_told_apart() {
     let mut store = Store::default();
     let mut joins = [("a", 1), ("b", 2)].map(|(host, n)| {
         (
-            Join::start(who(host, n), timing(), SessionId::new(ProcessId(n), 1), Rules::default()),
+            Join::start(
+                who(host, n),
+                timing(),
+                SessionId::new(ProcessId(n), 1),
+                Rules::default(),
+            ),
             0,
         )
     });
@@ -239,7 +261,15 @@ fn an_id_that_somebody_else_lives_under_is_left_to_it() {
     let renew = || put(Key::Session(id), Value::Session(theirs.clone()));
     store.perform(renew(), 0).unwrap();
     store
-        .perform(put(Key::Id(id), Value::Id(IdOwner { hostname: "z".to_owned() })), 0)
+        .perform(
+            put(
+                Key::Id(id),
+                Value::Id(IdOwner {
+                    hostname: "z".to_owned(),
+                }),
+            ),
+            0,
+        )
         .unwrap();
     let who = Identity::new("z", InstanceId(1), ProcessId(1), 9);
     let (mut join, mut next) = Join::start(who, timing(), SessionId::new(ProcessId(1), 1), Rules::default());
@@ -273,7 +303,10 @@ fn a_store_that_lost_its_tail_is_noticed_even_if_its_counter_caught_up() {
     w.store.entries = old;
     w.run(5_000);
     for (host, node) in &w.nodes {
-        assert!(node.notices.iter().any(|n| matches!(n, Notice::HistoryLost { .. })), "{host}");
+        assert!(
+            node.notices.iter().any(|n| matches!(n, Notice::HistoryLost { .. })),
+            "{host}"
+        );
     }
 }
 
@@ -309,5 +342,8 @@ fn a_store_that_only_reads_is_down_once() {
     w.run(10_000);
     let health = |notice: &&Notice| matches!(notice, Notice::CoordinatorDown(_) | Notice::CoordinatorUp);
     let told: Vec<_> = w.nodes["h1"].notices.iter().filter(health).collect();
-    assert!(matches!(told[..], [Notice::CoordinatorDown(_), Notice::CoordinatorUp]), "{told:?}");
+    assert!(
+        matches!(told[..], [Notice::CoordinatorDown(_), Notice::CoordinatorUp]),
+        "{told:?}"
+    );
 }

@@ -50,7 +50,11 @@ fn who_joins_without_hindrance_has_nothing_to_say() {
     w.run(5_000);
     assert_eq!((waits(&w, "h1"), waits(&w, "h2")), (vec![], vec![]));
     let grace = |notice: &&Notice| matches!(notice, Notice::Grace { .. });
-    assert_eq!(w.nodes["h1"].notices.iter().filter(grace).count(), 1, "the store is new");
+    assert_eq!(
+        w.nodes["h1"].notices.iter().filter(grace).count(),
+        1,
+        "the store is new"
+    );
 }
 
 #[test]

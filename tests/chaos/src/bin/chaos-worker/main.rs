@@ -1,5 +1,5 @@
-//! A server that works on the shards of its node, as an embedder would: `chaos-worker node …`. And the end of a wire in another network namespace:
-//! `chaos-worker relay …`.
+//! A server that works on the shards of its node, as an embedder would: `chaos-worker node …`. And the end of a wire in
+//! another network namespace: `chaos-worker relay …`.
 
 mod act;
 mod journal;

@@ -1,4 +1,5 @@
-//! One end of a wire: what comes to a port of 127.0.0.1, in whatever network namespace this runs, is carried to an address.
+//! One end of a wire: what comes to a port of 127.0.0.1, in whatever network namespace this runs, is carried to an
+//! address.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
