@@ -96,9 +96,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         let unlisted = compare(&missed, &listed, |file| tries(&chosen, file))?;
         missed.retain(|name| unlisted.contains(&mutant(name)));
         if scope.modelled && !missed.is_empty() {
-            println!("{} missed by the tests of {}: the model is asked", missed.len(), scope.package);
+            println!(
+                "{} missed by the tests of {}: the model is asked",
+                missed.len(),
+                scope.package
+            );
             let output = output.join("model");
-            missed = tried(&mut modelled(&program, scope.package, &missed, arguments.jobs, &output), &output)?;
+            missed = tried(
+                &mut modelled(&program, scope.package, &missed, arguments.jobs, &output),
+                &output,
+            )?;
         }
         survivors.extend(missed);
     }
@@ -114,7 +121,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 }
 
 /// Those among `missed` that are not in the list; an error if the list has some of the files that `tried` names which were not missed.
-fn compare(missed: &[String], listed: &BTreeMap<Mutant, usize>, tried: impl Fn(&str) -> bool) -> Result<BTreeSet<Mutant>> {
+fn compare(
+    missed: &[String],
+    listed: &BTreeMap<Mutant, usize>,
+    tried: impl Fn(&str) -> bool,
+) -> Result<BTreeSet<Mutant>> {
     let mut counted: BTreeMap<Mutant, usize> = BTreeMap::new();
     for name in missed {
         *counted.entry(mutant(name)).or_default() += 1;
@@ -158,7 +169,11 @@ impl Scope {
 fn modelled(program: &Path, package: &str, names: &[String], jobs: u32, output: &Path) -> Command {
     let mut command = mutants(program, package, jobs, output);
     command.args(["--test-package", "shardwright-model", "--profile", "model"]);
-    command.args(names.iter().flat_map(|name| ["--re".to_owned(), format!("^{}$", literal(name))]));
+    command.args(
+        names
+            .iter()
+            .flat_map(|name| ["--re".to_owned(), format!("^{}$", literal(name))]),
+    );
     command
 }
 
@@ -182,7 +197,8 @@ fn mutants(program: &Path, package: &str, jobs: u32, output: &Path) -> Command {
 
 /// `text` as a regular expression that matches just it.
 fn literal(text: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || matches!(c, ' ' | '_' | '/' | ':' | '<' | '>' | '=' | ',' | '!' | '"' | '%');
+    let plain =
+        |c: char| c.is_alphanumeric() || matches!(c, ' ' | '_' | '/' | ':' | '<' | '>' | '=' | ',' | '!' | '"' | '%');
     text.chars()
         .flat_map(|c| (!plain(c)).then_some('\\').into_iter().chain([c]))
         .collect()
@@ -194,7 +210,10 @@ fn tried(command: &mut Command, output: &Path) -> Result<Vec<String>> {
     // 2: some were missed, 3: some timed out, which is being noticed.
     match child::status(command)?.code() {
         Some(0 | 2 | 3) => {}
-        _ => bail!("cargo-mutants could not try them: see {}", output.join("mutants.out").display()),
+        _ => bail!(
+            "cargo-mutants could not try them: see {}",
+            output.join("mutants.out").display()
+        ),
     }
     let missed = output.join("mutants.out/missed.txt");
     let missed = fs::read_to_string(&missed).with_context(|| format!("{} cannot be read", missed.display()))?;
@@ -225,7 +244,10 @@ fn read(list: &str) -> Result<BTreeMap<Mutant, usize>> {
         while lines.next_if(|line| line.starts_with(' ')).is_some() {
             why += 1;
         }
-        ensure!(why > 0, "{LIST}: say why `{line}` changes nothing, in an indented line below it");
+        ensure!(
+            why > 0,
+            "{LIST}: say why `{line}` changes nothing, in an indented line below it"
+        );
         let (file, change) = (file.to_owned(), change.to_owned());
         *listed.entry(Mutant { file, change }).or_default() += 1;
     }
@@ -246,7 +268,10 @@ mod test {
     fn the_list_of_the_project_is_well_formed() {
         let listed = read(include_str!("../../tests/mutants.txt")).unwrap();
         for Mutant { file, .. } in listed.keys() {
-            assert!(SCOPES.iter().any(|scope| scope.covers(Path::new(file))), "{file} is in no scope");
+            assert!(
+                SCOPES.iter().any(|scope| scope.covers(Path::new(file))),
+                "{file} is in no scope"
+            );
         }
     }
 
@@ -263,7 +288,11 @@ mod test {
         assert_eq!(compare(&twice, &listed(1), |_| true).unwrap().len(), 1);
         let error = compare(&twice[..1], &listed(2), |_| true).unwrap_err().to_string();
         assert!(error.contains("is listed 2 times and survives 1 times"), "{error}");
-        assert!(compare(&[], &listed(2), |file| file != "host/core/src/view.rs").unwrap().is_empty());
+        assert!(
+            compare(&[], &listed(2), |file| file != "host/core/src/view.rs")
+                .unwrap()
+                .is_empty()
+        );
     }
 
     #[test]

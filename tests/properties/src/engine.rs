@@ -79,7 +79,11 @@ fn role(name: &str, mode: Mode) -> RoleSpec {
     RoleSpec {
         name: name.to_owned(),
         shards: 3,
-        replicas: if mode == Mode::All { Replicas::Every } else { Replicas::Count(2) },
+        replicas: if mode == Mode::All {
+            Replicas::Every
+        } else {
+            Replicas::Count(2)
+        },
         mode,
         policy: "balanced".to_owned(),
         config: "{}".to_owned(),
@@ -96,7 +100,9 @@ pub(crate) fn engine(data: &[u8]) {
         if unstructured.is_empty() {
             break;
         }
-        let Ok(deed) = Deed::arbitrary(&mut unstructured) else { break };
+        let Ok(deed) = Deed::arbitrary(&mut unstructured) else {
+            break;
+        };
         world.happen(deed);
     }
     world.run(20);

@@ -38,15 +38,22 @@ const HIDDEN: &str = "hunter2-hunter2-x";
 
 /// An address is a section of a configuration that says nothing but where the coordinator is, or it is refused.
 pub fn address(data: &[u8]) {
-    let Some((&scheme, rest)) = data.split_first() else { return };
+    let Some((&scheme, rest)) = data.split_first() else {
+        return;
+    };
     let Ok(rest) = std::str::from_utf8(rest) else { return };
     let known = SCHEMES.get(usize::from(scheme));
     let text = known.map_or_else(|| rest.to_owned(), |scheme| format!("{scheme}://{rest}"));
-    let Ok(lines) = section(&text) else { return refused(&text) };
+    let Ok(lines) = section(&text) else {
+        return refused(&text);
+    };
     let said = DeTable::parse(&lines).unwrap_or_else(|error| panic!("{text}: {lines}{error}"));
     let said = said.get_ref();
     // No table, of which all that follows would be a part.
-    assert!(said.keys().all(|key| KEYS.contains(&&**key.get_ref())), "{text}: {lines}");
+    assert!(
+        said.keys().all(|key| KEYS.contains(&&**key.get_ref())),
+        "{text}: {lines}"
+    );
     let kind = said.get("type").and_then(|kind| kind.get_ref().as_str());
     // What stands in variables and files is nobody's to read here.
     if text.contains("%{") {
@@ -70,7 +77,9 @@ fn refused(text: &str) {
 
 /// The password in an address is shown nowhere, whatever breaks the address.
 pub fn password(data: &[u8]) {
-    let Some((&scheme, rest)) = data.split_first() else { return };
+    let Some((&scheme, rest)) = data.split_first() else {
+        return;
+    };
     let Ok(rest) = std::str::from_utf8(rest) else { return };
     // Nothing else must read like the password.
     let plain = rest.replace(char::is_control, "");

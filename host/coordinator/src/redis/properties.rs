@@ -9,7 +9,9 @@ use std::time::Duration;
 
 /// Whatever a server answers is an answer, a refusal with a reason, or no answer at all.
 pub fn answer(data: &[u8]) {
-    let Ok(value) = redis::parse_redis_value(data) else { return };
+    let Ok(value) = redis::parse_redis_value(data) else {
+        return;
+    };
     if let Ok(entries) = script::listing(value.clone()) {
         // A key and an entry take at least a byte each, and the header that every entry has.
         assert!(entries.len() <= data.len() / 17, "{} entries", entries.len());
@@ -35,7 +37,10 @@ pub fn address(data: &[u8]) {
     }
     let options = RedisOptions {
         topology: RedisTopology::Single,
-        urls: vec![Password::new(format!("redis://user:hunter2-x@{text}")), Password::new(text)],
+        urls: vec![
+            Password::new(format!("redis://user:hunter2-x@{text}")),
+            Password::new(text),
+        ],
         user: None,
         password: None,
         timeout: Duration::from_secs(1),
@@ -52,8 +57,14 @@ pub fn address(data: &[u8]) {
             Err(error) => assert!(!error.to_string().contains("hunter2"), "{error}"),
         }
     }
-    let from = Server::Tcp { host: "h".into(), port: 1 };
+    let from = Server::Tcp {
+        host: "h".into(),
+        port: 1,
+    };
     if let Some(Server::Tcp { port, .. }) = redirected(text, &from) {
-        assert!(text.rsplit(':').next().is_some_and(|last| last.parse() == Ok(port)), "{port}");
+        assert!(
+            text.rsplit(':').next().is_some_and(|last| last.parse() == Ok(port)),
+            "{port}"
+        );
     }
 }
