@@ -108,7 +108,8 @@ pub(crate) fn engine(data: &[u8]) {
     world.run(20);
 }
 
-/// Nothing that a state directory makes it remember brings a node to fall, neither in a new store nor in one that is lost under it.
+/// Nothing that a state directory makes it remember brings a node to fall, neither in a new store nor in one that is
+/// lost under it.
 pub(crate) fn memory(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let Some(memory) = shardwright::properties::memory(text) else {

@@ -1,4 +1,5 @@
-//! What must hold of whatever somebody gives as the address of a coordinator, for `tests/properties`: functions over bytes that somebody makes up.
+//! What must hold of whatever somebody gives as the address of a coordinator, for `tests/properties`: functions over
+//! bytes that somebody makes up.
 
 use super::text::decoded;
 use super::{coordinator, section};
