@@ -1,7 +1,8 @@
 //! Mutation testing: small changes of the code that decides, each of which some test must notice.
 //!
-//! Where the own tests of a crate miss a change, the exhaustive search and the simulation must see it. What nothing can see is listed in
-//! `tests/mutants.txt`, with the reason why it changes nothing; the list holds neither more nor less than what survives. See `docs/mutants.md`.
+//! Where the own tests of a crate miss a change, the exhaustive search and the simulation must see it. What nothing can
+//! see is listed in `tests/mutants.txt`, with the reason why it changes nothing; the list holds neither more nor less
+//! than what survives. See `docs/mutants.md`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -73,7 +74,8 @@ struct Mutant {
     change: String,
 }
 
-/// Tries every mutant of the files asked for; an error if one survives that is not listed, or if one is listed that does not survive.
+/// Tries every mutant of the files asked for; an error if one survives that is not listed, or if one is listed that does
+/// not survive.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let program = tools::cargo_command("mutants", CARGO_MUTANTS, true)?;
     let listed = read(&fs::read_to_string(LIST).with_context(|| format!("{LIST} cannot be read"))?)?;
@@ -120,7 +122,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// Those among `missed` that are not in the list; an error if the list has some of the files that `tried` names which were not missed.
+/// Those among `missed` that are not in the list; an error if the list has some of the files that `tried` names which
+/// were not missed.
 fn compare(
     missed: &[String],
     listed: &BTreeMap<Mutant, usize>,
@@ -229,7 +232,8 @@ fn mutant(name: &str) -> Mutant {
     }
 }
 
-/// The mutants that change nothing, and how many are called so: a line `FILE: CHANGE` for each, followed by indented lines that say why.
+/// The mutants that change nothing, and how many are called so: a line `FILE: CHANGE` for each, followed by indented
+/// lines that say why.
 fn read(list: &str) -> Result<BTreeMap<Mutant, usize>> {
     let mut listed = BTreeMap::new();
     let mut lines = list
