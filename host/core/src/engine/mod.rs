@@ -4,6 +4,7 @@
 //! ([`crate::duty`]), ends the sessions of the dead and, when it leads, asks policies and moves shards
 //! ([`crate::handoff`]).
 
+mod ending;
 mod entry;
 mod event;
 mod info;
