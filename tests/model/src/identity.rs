@@ -346,7 +346,7 @@ impl Model for Cluster {
                     }
                 }
                 Stage::Held(_) if process.lease.is_some_and(|lease| stands(&state.store, lease)) => {
-                    actions.push(Action::Renew(n))
+                    actions.push(Action::Renew(n));
                 }
                 Stage::Held(_) => actions.push(Action::Rejoin(n)),
                 Stage::Refused(_) => {}
