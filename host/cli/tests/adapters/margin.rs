@@ -50,7 +50,7 @@ fn a_rougher_version_does_not_take_over() {
     let refused = stage.hang_up("alpha", "adapter-refused").fields;
     let reason = refused["reason"].as_str().expect("a reason");
     assert!(
-        reason.contains(TOO_SMALL) && reason.contains("may be wrong by 2000 ms"),
+        reason.contains(TOO_SMALL) && reason.contains("may be wrong by 2 s"),
         "{reason}"
     );
     assert_eq!(refused["version"], BUILT, "{refused}");
