@@ -105,4 +105,6 @@ fn an_old_loss_concerns_nobody() {
     w.start("h2", 2);
     w.run(500);
     assert!(w.nodes["h2"].engine.id().is_some(), "the second need not wait at all");
+    let waits = |notice: &Notice| matches!(notice, Notice::Grace { .. });
+    assert_eq!(w.told("h2", waits), []);
 }

@@ -1,11 +1,18 @@
 //! Engines over a small store. Faults of many kinds at once are the simulation's business (`tests/model`).
 
 mod course;
+mod entry;
+mod farewell;
+mod fate;
 mod ids;
+mod info;
 mod loss;
 mod operator;
 mod outage;
+mod peers;
 mod policies;
+mod renewal;
+mod rest;
 mod settings;
 mod strange;
 mod trouble;
@@ -111,6 +118,11 @@ struct Node {
     left: Option<Result<(), Refusal>>,
     notices: Vec<Notice>,
     memory: Memory,
+    /// How often it was told to keep something.
+    remembered: u64,
+    /// The parts of which it has told a plan.
+    parts: BTreeSet<(usize, u32)>,
+    registries: Vec<Arc<[NodeRecord]>>,
 }
 
 #[derive(Default)]
@@ -129,6 +141,14 @@ struct World {
     handled: u64,
     /// Claims of leadership.
     claims: u64,
+    /// Every request, with its time and the host that sent it.
+    log: Vec<(u64, &'static str, Request)>,
+    travels: Vec<(u64, &'static str, fate::Travel)>,
+    /// Questions to policies that give no answer.
+    unanswered: Vec<(u64, usize, Box<crate::snapshot::Snapshot>)>,
+    /// Capacity and static id of the nodes that start from now on, if they are special.
+    capacity: Option<u32>,
+    static_id: Option<NodeId>,
     trouble: Trouble,
 }
 
@@ -153,6 +173,10 @@ struct Trouble {
     stubborn: bool,
     /// Hints are lost.
     deaf: bool,
+    /// Policies give no answer.
+    mute: bool,
+    /// What becomes of single requests.
+    fate: Option<fate::Rule>,
 }
 
 fn timing() -> Timing {
@@ -201,7 +225,7 @@ impl World {
     /// Starts a node whose state directory remembers this.
     fn start_with(&mut self, host: &'static str, instance: u128, memory: Memory) {
         let info = NodeInfo {
-            capacity: 100,
+            capacity: self.capacity.unwrap_or(100),
             coordinator: "test".to_owned(),
             ..NodeInfo::default()
         };
@@ -210,6 +234,7 @@ impl World {
             identity: Identity {
                 predecessors: self.processes.entry(instance).or_default().clone(),
                 former: memory.former.clone(),
+                static_id: self.static_id,
                 ..Identity::new(host, InstanceId(instance), ProcessId(self.now), 9)
             },
             seed,
@@ -232,6 +257,9 @@ impl World {
             left: None,
             notices: Vec::new(),
             memory: Memory::default(),
+            remembered: 0,
+            parts: BTreeSet::new(),
+            registries: Vec::new(),
         };
         self.processes.entry(instance).or_default().push(ProcessId(self.now));
         self.nodes.insert(host, node);
@@ -247,7 +275,9 @@ impl World {
     fn step(&mut self) {
         let now = Instant(self.now);
         let (mut hints, mut gained) = (Vec::new(), false);
-        for (host, node) in &mut self.nodes {
+        self.arrive();
+        let mut nodes = std::mem::take(&mut self.nodes);
+        for (&host, node) in &mut nodes {
             let mut events = std::mem::take(&mut node.inbox);
             if node.wake.is_some_and(|at| at <= now) {
                 node.wake = None;
@@ -257,33 +287,18 @@ impl World {
                 self.handled += 1;
                 for command in node.engine.handle(event, now) {
                     match command {
-                        Command::Store { op, request, heard } => {
-                            self.writes += u64::from(matches!(
-                                &request,
-                                Request::Put {
-                                    key: Key::Plan { .. },
-                                    ..
-                                }
-                            ));
-                            let claim = matches!(&request, Request::Put { key: Key::Leader, .. });
-                            self.claims += u64::from(claim);
-                            let outcome = if self.trouble.lost {
-                                Err(StoreError::HistoryLost("another file".to_owned()))
-                            } else if self.trouble.denied {
-                                Err(StoreError::Denied("no permission".to_owned()))
-                            } else if self.trouble.down
-                                || (self.trouble.leaderless && claim)
-                                || (self.trouble.read_only && matches!(request, Request::Put { .. }))
-                            {
-                                Err(StoreError::Unavailable("down".to_owned()))
-                            } else {
-                                self.store.serve(request, heard, self.now)
-                            };
-                            node.inbox.push(Event::Stored { op, outcome });
-                        }
-                        Command::Hint => hints.push(*host),
-                        Command::Ask { request, snapshot, .. } => {
+                        Command::Store { op, request, heard } => node.inbox.extend(self.ask(host, op, request, heard)),
+                        Command::Hint => hints.push(host),
+                        Command::Ask {
+                            request,
+                            role,
+                            snapshot,
+                        } => {
                             self.asks += 1;
+                            if self.trouble.mute {
+                                self.unanswered.push((request, role, snapshot));
+                                continue;
+                            }
                             let plan = native::assign(&snapshot);
                             self.planned.clone_from(&plan.owners);
                             let answer = self
@@ -309,12 +324,18 @@ impl World {
                         Command::Wake(at) => node.wake = Some(at),
                         Command::Notice(notice) => node.notices.push(notice),
                         Command::Left(result) => node.left = Some(result),
-                        Command::Remember(memory) => node.memory = (*memory).clone(),
-                        Command::Deadline(_) | Command::Plan { .. } | Command::Registry(_) => {}
+                        Command::Remember(memory) => {
+                            node.memory = (*memory).clone();
+                            node.remembered += 1;
+                        }
+                        Command::Plan { role, part, .. } => node.parts.extend([(role, part)]),
+                        Command::Registry(records) => node.registries.push(records),
+                        Command::Deadline(_) => {}
                     }
                 }
             }
         }
+        self.nodes = nodes;
         // A hint is for the others: who gives it knows already.
         for from in hints.into_iter().filter(|_| !self.trouble.deaf) {
             for (_, node) in self.nodes.iter_mut().filter(|(host, _)| **host != from) {

@@ -68,6 +68,14 @@ fn orders_are_told_by_the_node_concerned_and_by_the_leader_once() {
 }
 
 #[test]
+fn an_order_is_followed_as_soon_as_the_leader_has_seen_it() {
+    let mut w = cluster();
+    order(&mut w, 2, true, false);
+    w.run(200);
+    assert_eq!((w.held("h2"), w.total()), (0, 12));
+}
+
+#[test]
 fn one_that_leaves_and_one_that_crashes_are_told_apart() {
     let mut w = cluster();
     w.nodes.get_mut("h3").unwrap().inbox.push(Event::Leave);
@@ -152,11 +160,14 @@ fn what_cannot_be_written_is_tried_again_with_pauses() {
     let mut w = cluster();
     w.trouble.policy = Some("it trapped");
     order(&mut w, 2, true, false);
-    w.run(100);
     w.trouble.read_only = true;
-    let before = w.handled;
+    let (before, since) = (w.handled, w.now);
     w.run(1_500);
     assert!(w.handled - before < 300, "{} events in 1.5 s", w.handled - before);
+    let tries = w.sent("h1", since, |request| {
+        matches!(request, Request::Put { key: Key::Policies, .. })
+    });
+    assert!((5..=20).contains(&tries), "{tries} in 1.5 s");
     w.trouble.read_only = false;
     w.run(2_000);
     assert!(!written(&w).expect("written").failing.is_empty());

@@ -47,6 +47,8 @@ fn a_part_that_the_role_does_not_have_grants_nothing() {
         plant(&mut w, part, plan);
         w.run(3_000);
         assert_eq!((w.held("h1"), w.held("h2")), (one, two), "part {part}");
+        let told: BTreeSet<_> = w.nodes.values().flat_map(|node| &node.parts).collect();
+        assert_eq!(told, BTreeSet::from([&(0, 0)]), "part {part}");
     }
 }
 

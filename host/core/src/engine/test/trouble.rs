@@ -149,6 +149,10 @@ fn orders_for_a_former_owner_of_an_id_are_not_for_the_next() {
     w.run(6_000);
     assert_eq!(w.nodes["h9"].engine.id(), NodeId::new(1));
     assert_eq!(w.held("h9"), 4, "it is not drained");
+    let Value::Node(info) = &w.store.entries["nodes/1"].value else {
+        panic!("what a node says")
+    };
+    assert!(!info.drain);
 }
 
 #[test]
