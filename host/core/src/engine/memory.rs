@@ -130,7 +130,7 @@ impl Engine {
     /// written down at once, those of others later, when all that live have done the same.
     pub(super) fn reserve(&mut self, wait: u64, now: Instant) {
         // Not later: at half the wait, the simulation finds an id that goes to another host before it is written down.
-        let delay = wait / 2 - self.jitter(wait / 4).min(wait / 4) / 4;
+        let delay = wait / 2 - self.jitter(wait / 4) / 4;
         self.memory.due = Some(now.plus(delay));
         self.memory.busy = false;
         let who = &self.set.identity;

@@ -127,6 +127,16 @@ fn nobody_sees_a_fingerprint_before_the_settings_that_it_stands_for() {
         w.run(STEP);
         assert!(w.now < 6_000 && (has(&w, "settings/") || !has(&w, "nodes/")));
     }
+    let stores = |request: &Request| {
+        matches!(
+            request,
+            Request::Put {
+                key: Key::Settings(_),
+                ..
+            }
+        )
+    };
+    assert_eq!(w.sent("h1", 0, stores), 1);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Nodes whose settings differ: who acts, and what is said.
 
+use super::fate::{Fate, is_listing};
 use super::*;
 
 /// Two nodes at work with the same settings.
@@ -195,6 +196,12 @@ fn settings_are_stored_once_and_removed_when_nobody_names_them() {
     w.run(30_000);
     assert_eq!(w.stored_settings(), 1, "nobody has the others any more");
     assert_eq!(w.total(), 4);
+    let removals = w
+        .log
+        .iter()
+        .filter(|(_, _, request)| matches!(request, Request::Delete { .. }));
+    let by: Vec<_> = removals.map(|(_, host, _)| w.nodes[host].engine.is_leading()).collect();
+    assert_eq!(by, [true], "the leader has removed them, and nothing before");
 }
 
 #[test]
@@ -219,4 +226,54 @@ fn settings_too_long_to_be_stored_are_compared_all_the_same() {
     assert_eq!((w.held("h1"), w.held("h2")), (0, 4));
     let unknown = |notice: &Notice| matches!(notice, Notice::SettingsDiffer { prevailing: None, .. });
     assert!(w.nodes["h1"].notices.iter().any(unknown));
+}
+
+fn stores(request: &Request) -> bool {
+    matches!(
+        request,
+        Request::Put {
+            key: Key::Settings(_),
+            ..
+        }
+    )
+}
+
+#[test]
+fn who_differs_is_told_anew_when_its_settings_become_known_and_they_are_stored_with_pauses() {
+    let mut w = pair();
+    w.fate(|_, request| if stores(request) { Fate::Failed } else { Fate::Served });
+    comes_back_with_others(&mut w, "h1", 1, true);
+    let since = w.now;
+    w.run(5_000);
+    let tries = w.sent("h1", since, stores);
+    assert!((3..=6).contains(&tries), "{tries} in five seconds");
+    w.trouble.fate = None;
+    w.run(3_000);
+    let seen = w.nodes["h2"].notices.iter().filter_map(|notice| match notice {
+        Notice::PeerDiffers { theirs, prevailing, .. } => {
+            Some((theirs.as_deref().map(shards_in), prevailing.as_deref().map(shards_in)))
+        }
+        _ => None,
+    });
+    assert_eq!(seen.collect::<Vec<_>>(), [(None, Some("4")), (Some("6"), Some("4"))]);
+}
+
+#[test]
+fn of_two_that_store_the_same_settings_both_know_by_the_answer_that_they_are_stored() {
+    let mut w = World::new(vec![role("a", 4, Mode::Primary)]);
+    w.fate(|_, request| if stores(request) { Fate::Late(50) } else { Fate::Served });
+    w.start("h1", 1);
+    w.start("h2", 2);
+    while w.sent("h1", 0, stores) == 0 || w.sent("h2", 0, stores) == 0 {
+        w.run(STEP);
+    }
+    w.fate(|_, request| {
+        if is_listing(request) {
+            Fate::Failed
+        } else {
+            Fate::Served
+        }
+    });
+    w.run(4_000);
+    assert_eq!((w.sent("h1", 0, stores), w.sent("h2", 0, stores)), (1, 1));
 }

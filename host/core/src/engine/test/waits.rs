@@ -42,6 +42,21 @@ fn who_cannot_tell_its_own_session_from_that_of_a_copy_says_so() {
     assert_eq!(waits(&w, "h1"), [Awaited::Session(NodeId::new(1).unwrap())]);
 }
 
+/// Its first answers cannot be compared with any: the store's clock may just have stepped.
+#[test]
+fn who_starts_anew_watches_a_session_however_old_it_is_by_the_stores_clock() {
+    let mut w = World::new(vec![role("a", 4, Mode::Primary)]);
+    w.start("h1", 1);
+    w.run(5_000);
+    w.nodes.remove("h1");
+    w.run(10_000);
+    w.start("h1", 99);
+    w.run(timing().taker() - 100);
+    assert_eq!(w.nodes["h1"].engine.id(), None);
+    w.run(2_000);
+    assert!(w.nodes["h1"].engine.id().is_some());
+}
+
 #[test]
 fn who_joins_without_hindrance_has_nothing_to_say() {
     let mut w = World::new(vec![role("a", 4, Mode::Primary)]);
