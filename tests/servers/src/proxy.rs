@@ -1,5 +1,6 @@
 //! A way to a server that can be cut, slowed down, or made to swallow answers or to date them wrongly.
 
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener as Listener};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU16, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc as blocking};
@@ -39,6 +40,23 @@ struct Shared {
     delay_micros: AtomicU64,
     swallow: AtomicBool,
     date_seconds: AtomicI64,
+}
+
+/// For how long an address may stay in use that nobody uses any more.
+const LINGERS: Duration = Duration::from_secs(10);
+
+/// Listens there. A process that is being started meanwhile has a copy of every descriptor until it executes its
+/// program, so that a socket which was closed here listens for a moment longer.
+fn listen(address: SocketAddr) -> std::io::Result<Listener> {
+    let begun = std::time::Instant::now();
+    loop {
+        match Listener::bind(address) {
+            Err(error) if error.kind() == ErrorKind::AddrInUse && begun.elapsed() < LINGERS => {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            bound => return bound,
+        }
+    }
 }
 
 /// The task that accepts and forwards, while the way is open.
@@ -115,7 +133,7 @@ impl Proxy {
             return Ok(());
         }
         let runtime = self.runtime.as_ref().context("the proxy is gone")?;
-        let listener = Listener::bind((self.address, self.port()))?;
+        let listener = listen((self.address, self.port()).into())?;
         listener.set_nonblocking(true)?;
         let listener = {
             let _inside = runtime.enter();

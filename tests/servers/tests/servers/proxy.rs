@@ -1,7 +1,10 @@
 //! The proxy forwards, and cuts, delays and swallows as told.
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use shardwright_servers::Proxy;
@@ -11,10 +14,10 @@ fn echo() -> (u16, Receiver<Vec<u8>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let (heard, hears) = channel();
-    std::thread::spawn(move || {
+    thread::spawn(move || {
         for stream in listener.incoming() {
             let (mut stream, heard) = (stream.unwrap(), heard.clone());
-            std::thread::spawn(move || {
+            thread::spawn(move || {
                 let mut buffer = [0; 4096];
                 while let Ok(length @ 1..) = stream.read(&mut buffer) {
                     let _ = heard.send(buffer[..length].to_vec());
@@ -76,7 +79,7 @@ fn it_delays_each_way_and_takes_no_bandwidth() {
     proxy.delay(Duration::from_secs(1));
     let start = Instant::now();
     let mut reader = stream.try_clone().unwrap();
-    let reading = std::thread::spawn(move || {
+    let reading = thread::spawn(move || {
         let mut answers = vec![0; 1000];
         reader.read_exact(&mut answers).unwrap();
     });
@@ -138,13 +141,27 @@ fn it_leads_elsewhere_when_told() {
     assert_eq!((at_one.try_iter().count(), at_other.try_iter().count()), (2, 1));
 }
 
+/// Also while processes are started beside it: each has a copy of the listening socket until it executes its program.
 #[test]
 fn a_way_that_was_cut_is_open_again_at_once() {
     let (server, _) = echo();
     let proxy = Proxy::to(server).unwrap();
-    for _ in 0..300 {
-        let client = TcpStream::connect(("127.0.0.1", proxy.port())).unwrap();
-        proxy.interrupt().unwrap();
-        drop(client);
-    }
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::SeqCst) {
+                assert!(Command::new("true").status().unwrap().success());
+            }
+        });
+        for _ in 0..300 {
+            let client = TcpStream::connect(("127.0.0.1", proxy.port())).unwrap();
+            let open = proxy.interrupt();
+            if open.is_err() {
+                over.store(true, Ordering::SeqCst);
+            }
+            open.unwrap();
+            drop(client);
+        }
+        over.store(true, Ordering::SeqCst);
+    });
 }
