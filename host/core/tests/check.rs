@@ -1,50 +1,15 @@
 //! Every way in which a policy's plan can be wrong is found, and the native policy is never wrong.
 
+use crate::asked::{self, node};
 use proptest::prelude::*;
 use shardwright_core::check::{Violation, check};
 use shardwright_core::native;
-use shardwright_core::role::Mode;
 use shardwright_core::snapshot::*;
-
-fn node(id: u32, status: SnapshotStatus, capacity: u32) -> SnapshotNode {
-    SnapshotNode {
-        id,
-        hostname: format!("h{id}"),
-        status,
-        zone: String::new(),
-        labels: Vec::new(),
-        capacity,
-        joined: 0,
-        assigned: 0,
-    }
-}
 
 fn snapshot(shards: u32, replicas: u32) -> Snapshot {
     use SnapshotStatus::{Active, Away, Cordoned, Draining};
-    let nodes = [(1, Active), (2, Active), (3, Away), (4, Cordoned), (5, Draining)];
-    Snapshot {
-        epoch: 1,
-        now: 0,
-        seed: 1,
-        trigger: Trigger::Manual,
-        nodes: nodes
-            .into_iter()
-            .map(|(id, s)| node(id, s, 100))
-            .chain([node(6, Active, 0)])
-            .collect(),
-        role: SnapshotRole {
-            name: "r".to_owned(),
-            shards,
-            replicas,
-            mode: Mode::Primary,
-            candidates: Vec::new(),
-            candidate_ends: Vec::new(),
-            previous: Vec::new(),
-            holders: Vec::new(),
-            targets: Vec::new(),
-            loads: Vec::new(),
-        },
-    }
+    let nodes = [(1, Active), (2, Active), (3, Away), (4, Cordoned), (5, Draining)].map(|(id, s)| node(id, s, 100));
+    asked::snapshot(nodes.into_iter().chain([node(6, Active, 0)]), shards, replicas)
 }
 
 fn verdict(snapshot: &Snapshot, owners: &[u32]) -> Result<(), Violation> {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
+mod asked;
 mod check;
 mod clock;
 mod codec;

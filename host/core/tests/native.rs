@@ -1,39 +1,12 @@
 //! The host's own policy: fair shares, few moves, the operator's order, ties that spread.
 
+use crate::asked::{self, node};
 use shardwright_core::native::{affinity, assign};
-use shardwright_core::role::Mode;
-use shardwright_core::snapshot::{Snapshot, SnapshotNode, SnapshotRole, SnapshotStatus, Trigger};
+use shardwright_core::snapshot::{Snapshot, SnapshotStatus};
 
 fn snapshot(capacities: &[u32], shards: u32, replicas: u32) -> Snapshot {
-    let node = |(id, &capacity): (u32, &u32)| SnapshotNode {
-        id,
-        hostname: format!("host-{id}"),
-        status: SnapshotStatus::Active,
-        zone: String::new(),
-        labels: Vec::new(),
-        capacity,
-        joined: 0,
-        assigned: 0,
-    };
-    Snapshot {
-        epoch: 1,
-        now: 0,
-        seed: 1,
-        trigger: Trigger::Join,
-        nodes: (1..).zip(capacities).map(node).collect(),
-        role: SnapshotRole {
-            name: "r".to_owned(),
-            shards,
-            replicas,
-            mode: Mode::Primary,
-            candidates: Vec::new(),
-            candidate_ends: Vec::new(),
-            previous: Vec::new(),
-            holders: Vec::new(),
-            targets: Vec::new(),
-            loads: Vec::new(),
-        },
-    }
+    let active = |(id, &capacity): (u32, &u32)| node(id, SnapshotStatus::Active, capacity);
+    asked::snapshot((1..).zip(capacities).map(active), shards, replicas)
 }
 
 /// How many shards each of `nodes` nodes has as a primary.

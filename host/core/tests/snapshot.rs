@@ -1,41 +1,15 @@
 //! What a policy may be asked: a snapshot that contradicts itself is named by the field at fault.
 
-use shardwright_core::role::{MAX_SHARDS, Mode};
-use shardwright_core::snapshot::{Snapshot, SnapshotNode, SnapshotRole, SnapshotStatus, Trigger};
-
-fn node(id: u32) -> SnapshotNode {
-    SnapshotNode {
-        id,
-        hostname: format!("host-{id}"),
-        status: SnapshotStatus::Active,
-        zone: String::new(),
-        labels: Vec::new(),
-        capacity: 100,
-        joined: 0,
-        assigned: 0,
-    }
-}
+use crate::asked::{self, node};
+use shardwright_core::role::MAX_SHARDS;
+use shardwright_core::snapshot::{Snapshot, SnapshotRole, SnapshotStatus};
 
 fn snapshot(ids: &[u32], shards: u32, replicas: u32) -> Snapshot {
-    Snapshot {
-        epoch: 1,
-        now: 0,
-        seed: 1,
-        trigger: Trigger::Join,
-        nodes: ids.iter().copied().map(node).collect(),
-        role: SnapshotRole {
-            name: "r".to_owned(),
-            shards,
-            replicas,
-            mode: Mode::Primary,
-            candidates: Vec::new(),
-            candidate_ends: Vec::new(),
-            previous: Vec::new(),
-            holders: Vec::new(),
-            targets: Vec::new(),
-            loads: Vec::new(),
-        },
-    }
+    asked::snapshot(
+        ids.iter().map(|&id| node(id, SnapshotStatus::Active, 100)),
+        shards,
+        replicas,
+    )
 }
 
 /// What is wrong with three shards of two replicas on nodes 1 and 2 after `change`; empty if nothing is.
