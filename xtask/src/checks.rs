@@ -38,7 +38,7 @@ const STAGES: [Stage; 5] = [
         beside: &[],
     },
     Stage {
-        steps: &[Step::Fmt, Step::Clippy, Step::Build],
+        steps: &[Step::Fmt, Step::Build],
         beside: &[Step::Servers],
     },
     Stage {
@@ -51,7 +51,7 @@ const STAGES: [Stage; 5] = [
     },
     Stage {
         steps: &[Step::Model],
-        beside: &[Step::Doctest, Step::Docs],
+        beside: &[Step::Doctest],
     },
 ];
 

@@ -10,6 +10,7 @@
 //! - `up`: one server or cluster left running, with the configuration to use it
 //! - `tools`: what the commands need on a fresh machine, installed or asked for; `servers`, `languages` and `apt`
 //!   likewise
+//! - `lint`: what cargo calls instead of the compiler, so that Clippy and rustdoc see what is built
 //! - `child`: running another program, its output shown as it comes, or as `say` has it
 #![expect(clippy::print_stdout, reason = "these commands speak on standard output")]
 
@@ -26,6 +27,7 @@ mod lanes;
 mod languages;
 #[cfg(test)]
 mod ledger;
+mod lint;
 mod mutants;
 mod programs;
 mod say;
@@ -66,6 +68,9 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    if let Some(status) = lint::called() {
+        return status;
+    }
     match run(Command::parse()) {
         Ok(status) => status,
         Err(error) => {

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::harness::{self, Ended};
 use crate::tally::Tally;
-use crate::{child, say};
+use crate::{child, lint, say};
 
 /// A program that holds tests.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,23 +41,51 @@ pub(crate) struct Ran {
     pub(crate) output: String,
 }
 
-/// Builds the tests that `cargo test` with these arguments runs, and says where they are.
-pub(crate) fn build(arguments: &[&str]) -> Result<Vec<Program>> {
+/// What cargo built.
+pub(crate) struct Built {
+    pub(crate) programs: Vec<Program>,
+    /// How often the compiler, Clippy or rustdoc warned.
+    pub(crate) warnings: usize,
+}
+
+/// Builds the tests that `cargo test` with these arguments runs, says where they are, and shows every warning.
+pub(crate) fn build(arguments: &[&str]) -> Result<Built> {
     let mut cargo = child::cargo();
     cargo
-        .args(["test", "--no-run", "--message-format", "json-render-diagnostics"])
+        .args(["test", "--no-run", "--message-format", "json"])
         .args(arguments);
+    lint::watch(&mut cargo)?;
     let root = std::env::current_dir()?;
-    let mut programs = Vec::new();
-    child::read_lines(&mut cargo, |line| programs.extend(Program::read(line, &root)))?;
-    Ok(programs)
+    let mut built = Built {
+        programs: Vec::new(),
+        warnings: 0,
+    };
+    child::read_lines(&mut cargo, |line| {
+        let Ok(message) = serde_json::from_str::<Value>(line) else {
+            return;
+        };
+        built.programs.extend(Program::read(&message, &root));
+        if let Some(rendered) = message["message"]["rendered"].as_str() {
+            say::line(rendered);
+            built.warnings += usize::from(message["message"]["level"] == "warning");
+        }
+    })?;
+    Ok(built)
 }
 
 impl Program {
-    /// Reads a message of cargo about a program of tests in the workspace at `root`; any other line is none.
-    fn read(message: &str, root: &Path) -> Option<Self> {
-        let message: Value = serde_json::from_str(message).ok()?;
-        if message["reason"] != "compiler-artifact" || message["profile"]["test"] != true {
+    /// Reads a message of cargo about a program of tests in the workspace at `root`; any other is none. Benchmarks and
+    /// examples are built with them, to see that they can be.
+    fn read(message: &Value, root: &Path) -> Option<Self> {
+        let is = |kind: &str| {
+            let kinds = message["target"]["kind"].as_array();
+            kinds.is_some_and(|kinds| kinds.iter().any(|one| one == kind))
+        };
+        if message["reason"] != "compiler-artifact"
+            || message["profile"]["test"] != true
+            || is("bench")
+            || is("example")
+        {
             return None;
         }
         let package = Path::new(message["manifest_path"].as_str()?).parent()?;
@@ -71,7 +99,7 @@ impl Program {
             name: name.to_owned(),
             package: package.strip_prefix(root).unwrap_or(package).to_str()?.to_owned(),
             target: message["target"]["name"].as_str()?.to_owned(),
-            integration: message["target"]["kind"].as_array()?.iter().any(|kind| kind == "test"),
+            integration: is("test"),
             folder: package.to_owned(),
             executable: message["executable"].as_str()?.into(),
         })
@@ -204,7 +232,7 @@ mod test {
 
     #[test]
     fn the_messages_about_tests_are_read() {
-        let read = |message: &str| Program::read(message, Path::new("/w"));
+        let read = |message: &str| Program::read(&serde_json::from_str(message).unwrap(), Path::new("/w"));
         let program = read(MESSAGE).unwrap();
         assert_eq!(program.to_string(), "host/files reading");
         assert!(program.is(("host/files", "reading")) && !program.is(("host/core", "reading")));
@@ -217,7 +245,9 @@ mod test {
             None
         );
         assert_eq!(read(r#"{"reason":"build-finished","success":true}"#), None);
-        assert_eq!(read("Compiling"), None);
+        for other in ["bench", "example"] {
+            assert_eq!(read(&MESSAGE.replace(r#"["test"]"#, &format!(r#"["{other}"]"#))), None);
+        }
     }
 
     fn counts(passed: u64, failed: u64, ignored: u64) -> Option<Tally> {

@@ -8,9 +8,9 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use clap::ValueEnum;
 
-use crate::programs::{self, Program, Ran};
+use crate::programs::{self, Built, Program, Ran};
 use crate::tally::Tally;
-use crate::{chaos, child, guests, lanes, say, servers, tools};
+use crate::{chaos, child, guests, lanes, lint, say, servers, tools};
 
 /// The package of the model checker and the simulator. It runs optimised and apart from the rest: it builds a core
 /// whose rules can be dropped.
@@ -30,9 +30,7 @@ pub(crate) enum Step {
     Servers,
     /// The sources are formatted.
     Fmt,
-    /// Clippy and the compiler have no warning.
-    Clippy,
-    /// The tests are built.
+    /// The tests are built, and the compiler, Clippy and rustdoc have no warning.
     Build,
     /// Unit and integration tests.
     Test,
@@ -44,8 +42,6 @@ pub(crate) enum Step {
     Model,
     /// The examples in the documentation run.
     Doctest,
-    /// The documentation builds without a warning.
-    Docs,
     /// Licences, sources and versions of the dependencies.
     Deny,
     /// Known vulnerabilities of the dependencies.
@@ -97,33 +93,19 @@ impl Step {
             }
             Self::Servers => servers::present(servers::Tool::ALL, run.install)?,
             Self::Fmt => child::run(child::cargo().args(["fmt", "--all", "--check"]))?,
-            Self::Clippy => {
-                let mut clippy = child::cargo();
-                clippy
-                    .args(["clippy", "--workspace", "--all-targets"])
-                    .args(servers::FEATURES);
-                child::run(clippy.args(["--", "-D", "warnings"]))?;
-            }
-            Self::Build => {
-                programs::build(&all("--tests"))?;
-            }
+            Self::Build => no_warnings(&programs::build(&all("--all-targets"))?)?,
             Self::Test | Self::Measure => {
-                let mut programs = programs::build(&all("--tests"))?;
+                let mut programs = programs::build(&all("--all-targets"))?.programs;
                 programs.retain(|program| lanes::is_measuring(program) == (self == Self::Measure));
                 run.programs(programs, &[])?;
             }
             Self::Chaos => chaos::quick(&mut run.tally)?,
             Self::Model => {
-                let programs = programs::build(&["--profile", "model", "--package", MODEL, "--tests"])?;
-                run.programs(programs, &["--show-output"])?;
+                let built = programs::build(&["--profile", "model", "--package", MODEL, "--all-targets"])?;
+                no_warnings(&built)?;
+                run.programs(built.programs, &["--show-output"])?;
             }
             Self::Doctest => run.doctests()?,
-            Self::Docs => child::run(
-                child::cargo()
-                    .args(["doc", "--workspace", "--no-deps"])
-                    .args(servers::FEATURES)
-                    .env("RUSTDOCFLAGS", "-D warnings"),
-            )?,
             Self::Deny => {
                 let mut deny = deny(&tools::cargo_deny(run.install)?);
                 child::run(deny.args(["check", "bans", "licenses", "sources"]))?;
@@ -138,6 +120,12 @@ impl Step {
 /// What cargo is told to take this kind of tests of every package but the model.
 pub(crate) fn all(kind: &str) -> Vec<&str> {
     [&["--workspace", "--exclude", MODEL, kind], &servers::FEATURES[..]].concat()
+}
+
+/// The first of the promises about what was built; the others are tests.
+fn no_warnings(built: &Built) -> Result<()> {
+    ensure!(built.warnings == 0, "warnings: {}; see above", built.warnings);
+    Ok(())
 }
 
 impl Run {
@@ -164,6 +152,8 @@ impl Run {
     fn doctests(&mut self) -> Result<()> {
         let mut command = child::cargo();
         command.arg("test").args(all("--doc"));
+        // With what the other tests are built with, so that nothing is built again.
+        lint::watch(&mut command)?;
         if !self.fail_fast {
             command.arg("--no-fail-fast");
         }
