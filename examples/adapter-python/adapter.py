@@ -1,7 +1,8 @@
 """A coordinator adapter for the key-value server beside it (`server.py`). The pattern for one of your own.
 
-The contract, with every promise, is `wit/deps/coordinator.wit`. This file translates it into requests; `web.py` makes them. One instance of the
-component is one lane: it is opened once, makes one call at a time, and when its connection is gone the host opens another one.
+The contract, with every promise, is `wit/deps/coordinator.wit`. This file translates it into requests; `web.py` makes
+them. One instance of the component is one lane: it is opened once, makes one call at a time, and when its connection is
+gone the host opens another one.
 """
 
 import base64
@@ -111,7 +112,12 @@ class Lifecycle(exports.Lifecycle):
             finding("version", "good", answer["name"]),
             finding("durability", "good", "every write is on the disk before it is acknowledged")
             if kept
-            else finding("durability", "warning", "everything is in memory, and a restart loses it", "Start the server with --data FILE."),
+            else finding(
+                "durability",
+                "warning",
+                "everything is in memory, and a restart loses it",
+                "Start the server with --data FILE.",
+            ),
         ]
 
     def erase(self):
@@ -125,7 +131,10 @@ class Store(exports.Store):
 
     def list(self, prefix, since):
         answer = read("/entries", prefix=prefix, since=since)
-        entries = [store.Listed(e["key"], e["revision"], e["written"], base64.b64decode(e["value"])) for e in answer["entries"]]
+        entries = [
+            store.Listed(e["key"], e["revision"], e["written"], base64.b64decode(e["value"]))
+            for e in answer["entries"]
+        ]
         return store.Listing(entries, answer["revision"], answer["now"], 0)
 
     def put(self, key, value, expected):
@@ -156,7 +165,10 @@ class Subscription(bus.Subscription):
         self.position = answer["position"]
         if answer["lost"]:
             return [bus.Delivery_Gap(0)]
-        return [bus.Delivery_Message(bus.Message(m["topic"], base64.b64decode(m["payload"]))) for m in answer["messages"]]
+        return [
+            bus.Delivery_Message(bus.Message(m["topic"], base64.b64decode(m["payload"])))
+            for m in answer["messages"]
+        ]
 
 
 # Between the contract's words and those of the server.

@@ -1,8 +1,8 @@
-"""A key-value server over HTTP, for the adapter beside it to work with: revisions, compare-and-set, one clock, messages.
+"""A key-value server over HTTP, for the adapter beside it: revisions, compare-and-set, one clock, messages.
 
-It needs Python's standard library and nothing else. Everything is in memory; with `--data FILE` each write is on the disk before it is
-acknowledged, so that a restart loses nothing. Whoever starts it with a file that was restored from a copy adds `--new-history`, for then
-acknowledged writes may be missing, and those who rely on them must hear of it.
+It needs Python's standard library and nothing else. Everything is in memory; with `--data FILE` each write is on the
+disk before it is acknowledged, so that a restart loses nothing. Whoever starts it with a file that was restored from a
+copy adds `--new-history`, for then acknowledged writes may be missing, and those who rely on them must hear of it.
 
     GET    /v1/about                                               name, version, whether writes are kept
     GET    /v1/NAMESPACE                                           its history
@@ -15,9 +15,11 @@ acknowledged writes may be missing, and those who rely on them must hear of it.
     POST   /v1/NAMESPACE/messages?topic=T                          publishes the body
     GET    /v1/NAMESPACE/messages?after=POSITION&topic=T&max=N&wait=MILLISECONDS
 
-Requests with `history=H` are only answered if that is the namespace's. Answers are JSON, with values and payloads in base64.
+Requests with `history=H` are only answered if that is the namespace's. Answers are JSON, with values and payloads in
+base64.
 
-400 makes no sense, 401 the token is wrong, 404 no such namespace, 409 the expectation does not hold, 410 another history, 413 too large.
+400 makes no sense, 401 the token is wrong, 404 no such namespace, 409 the expectation does not hold, 410 another
+history, 413 too large.
 """
 
 import argparse
@@ -89,7 +91,8 @@ class Database:
                 space.history = secrets.token_hex(16) if new_history else space.history
                 write({"do": "make", "space": name, "history": space.history})
                 for key, (revision, written, value) in space.entries.items():
-                    write({"do": "put", "space": name, "key": key, "revision": revision, "time": written, "value": value})
+                    entry = {"key": key, "revision": revision, "time": written, "value": value}
+                    write({"do": "put", "space": name, **entry})
             file.flush()
             os.fsync(file.fileno())
         os.replace(fresh, path)
@@ -147,7 +150,9 @@ class Database:
 
     def list(self, space, prefix, since):
         found = [
-            {"key": key, **space.entry(key)} for key, entry in space.entries.items() if key.startswith(prefix) and entry[0] > since
+            {"key": key, **space.entry(key)}
+            for key, entry in space.entries.items()
+            if key.startswith(prefix) and entry[0] > since
         ]
         found.sort(key=lambda entry: entry["key"])
         return {"entries": found, "revision": self.revision, "now": self.now()}
@@ -236,7 +241,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
     do_GET = do_POST = do_PUT = do_DELETE = handle_any
 
     def body(self):
-        """What was sent along. A client that was cut off in the middle has asked for nothing: half a body must never be stored."""
+        """What was sent along.
+
+        A client that was cut off in the middle has asked for nothing: half a body must never be stored.
+        """
         left, parts = int(self.headers.get("content-length") or 0), []
         if "chunked" in self.headers.get("transfer-encoding", ""):
             while size := int(self.rfile.readline().split(b";")[0], 16):
@@ -303,11 +311,13 @@ class Server(http.server.ThreadingHTTPServer):
 
 
 def main():
-    arguments = argparse.ArgumentParser(description="A key-value server over HTTP, for the adapter beside it to work with.")
+    arguments = argparse.ArgumentParser(description="A key-value server over HTTP, for the adapter beside it.")
     arguments.add_argument("--host", default="127.0.0.1", help="address to listen on [%(default)s]")
-    arguments.add_argument("--port", type=int, default=8700, help="port to listen on, 0 for any that is free [%(default)s]")
+    arguments.add_argument("--port", type=int, default=8700, help="port to listen on, 0 for any free one [%(default)s]")
     arguments.add_argument("--data", metavar="FILE", help="keep everything in this file")
-    arguments.add_argument("--new-history", action="store_true", help="the file was restored: tell everybody that writes may be lost")
+    arguments.add_argument(
+        "--new-history", action="store_true", help="the file was restored: tell everybody that writes may be lost"
+    )
     arguments.add_argument("--token", help="refuse whoever does not send it")
     given = arguments.parse_args()
     server = Server((given.host, given.port), Handler)

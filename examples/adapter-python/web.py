@@ -1,6 +1,7 @@
-"""Requests over `wasi:http`, each with a deadline. The host keeps the connection open between them, and does TLS for `https`.
+"""Requests over `wasi:http`, each with a deadline. The host keeps the connection open in between, and does TLS.
 
-What matters to an adapter is not which of a hundred errors it was, but whether the server can have seen the request: see `Unsent` and `Lost`.
+What matters to an adapter is not which of a hundred errors it was, but whether the server can have seen the request:
+see `Unsent` and `Lost`.
 """
 
 import json
@@ -9,6 +10,13 @@ from componentize_py_types import Err
 from wit_world.imports import monotonic_clock, outgoing_handler, poll, streams, types
 
 CHUNK = 64 * 1024
+
+METHODS = {
+    "GET": types.Method_Get,
+    "POST": types.Method_Post,
+    "PUT": types.Method_Put,
+    "DELETE": types.Method_Delete,
+}
 
 # The host's words for failures that come before the request is sent.
 NOT_GRANTED = types.ErrorCode_HttpRequestDenied
@@ -81,8 +89,9 @@ class Server:
             raise Lost(f"{self.url} answers something that is no JSON: {error}") from None
 
     def send(self, method, path, body, milliseconds, deadline):
-        request = types.OutgoingRequest(types.Fields.from_list([("content-length", str(len(body)).encode()), *self.headers]))
-        request.set_method({"GET": types.Method_Get, "POST": types.Method_Post, "PUT": types.Method_Put, "DELETE": types.Method_Delete}[method]())
+        length = ("content-length", str(len(body)).encode())
+        request = types.OutgoingRequest(types.Fields.from_list([length, *self.headers]))
+        request.set_method(METHODS[method]())
         request.set_scheme(self.scheme)
         request.set_authority(self.authority)
         request.set_path_with_query(path)

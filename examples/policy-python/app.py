@@ -1,7 +1,7 @@
 """An assignment policy: shards go round the active nodes. The pattern for one of your own.
 
-The contract, with every rule that the host checks, is `wit/policy/0.1.0/policy.wit`. A policy imports nothing: no clock, no randomness. What it may
-depend on is in the snapshot, so every node gets the same answer.
+The contract, with every rule that the host checks, is `wit/policy/0.1.0/policy.wit`. A policy imports nothing: no
+clock, no randomness. What it may depend on is in the snapshot, so every node gets the same answer.
 """
 
 import json

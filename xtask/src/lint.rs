@@ -1,6 +1,7 @@
 //! What cargo calls instead of the compiler while it builds the tests: Clippy, which is the compiler with more lints,
 //! and after it rustdoc. So nothing is compiled once to be checked, once to be documented and once to be run, and
-//! warnings of all three come as those of the compiler do: once, and again whenever the package is built from the cache.
+//! warnings of all three come as those of the compiler do: once, and again whenever the package is built from the
+//! cache.
 
 use std::env;
 use std::ffi::OsString;

@@ -74,8 +74,8 @@ struct Mutant {
     change: String,
 }
 
-/// Tries every mutant of the files asked for; an error if one survives that is not listed, or if one is listed that does
-/// not survive.
+/// Tries every mutant of the files asked for; an error if one survives that is not listed, or if one is listed that
+/// does not survive.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let program = tools::cargo_command("mutants", CARGO_MUTANTS, true)?;
     let listed = read(&fs::read_to_string(LIST).with_context(|| format!("{LIST} cannot be read"))?)?;

@@ -226,9 +226,10 @@ mod test {
 
     use super::*;
 
-    const MESSAGE: &str = r#"{"reason":"compiler-artifact","package_id":"path+file:///w/host/files#shardwright-files@0.1.0",
-        "manifest_path":"/w/host/files/Cargo.toml","target":{"kind":["test"],"crate_types":["bin"],"name":"reading"},
-        "profile":{"opt_level":"0","test":true},"filenames":["/t/reading-96"],"executable":"/t/reading-96","fresh":true}"#;
+    const MESSAGE: &str = r#"{"reason":"compiler-artifact",
+        "package_id":"path+file:///w/host/files#shardwright-files@0.1.0","manifest_path":"/w/host/files/Cargo.toml",
+        "target":{"kind":["test"],"crate_types":["bin"],"name":"reading"},"profile":{"opt_level":"0","test":true},
+        "filenames":["/t/reading-96"],"executable":"/t/reading-96","fresh":true}"#;
 
     #[test]
     fn the_messages_about_tests_are_read() {

@@ -79,7 +79,8 @@ fn is_active(c: char) -> bool {
     // Besides control characters: ends of lines, marks and overrides of the direction of writing, and what is not seen
     // at all.
     c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+        || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+        || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// Rows of cells under a header, in aligned columns; columns of numbers are aligned to the right.

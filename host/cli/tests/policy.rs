@@ -7,7 +7,10 @@ use serde_json::{Value, json};
 use std::path::Path;
 
 fn snapshot() -> Value {
-    let node = |id: u32| json!({ "id": id, "hostname": format!("host-{id}"), "status": "active", "capacity": 100, "joined": 1 });
+    let node = |id: u32| {
+        let hostname = format!("host-{id}");
+        json!({ "id": id, "hostname": hostname, "status": "active", "capacity": 100, "joined": 1 })
+    };
     json!({
         "epoch": 1, "now": 1000, "seed": 7, "trigger": "leave",
         "nodes": [node(1), node(2), node(4)],

@@ -28,20 +28,22 @@ fn cases() -> Vec<PathBuf> {
     files
 }
 
-/// What follows `name` in the header of a case.
-fn header<'t>(text: &'t str, name: &str) -> Option<&'t str> {
+/// What follows `name` in the header of a case, on one line or on several.
+fn header(text: &str, name: &str) -> Option<String> {
     let lines = text.lines().take_while(|line| line.starts_with('#'));
-    lines
+    let found: Vec<_> = lines
         .filter_map(|line| line.strip_prefix(&format!("# {name}:")))
         .map(str::trim)
-        .next()
+        .collect();
+    (!found.is_empty()).then(|| found.join(" "))
 }
 
 /// The text of a case, with the variable that its header names taken from a file: tests cannot set variables.
 fn with_variable(text: &str, place: &Path) -> String {
-    let Some((name, value)) = header(text, "With").and_then(|with| with.split_once('=')) else {
+    let Some(with) = header(text, "With") else {
         return text.to_owned();
     };
+    let (name, value) = with.split_once('=').expect("NAME=value");
     std::fs::write(place, value).expect("written");
     text.replace(&format!("%{{env:{name}}}%"), &format!("%{{file:{}}}%", place.display()))
 }

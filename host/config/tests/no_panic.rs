@@ -162,23 +162,30 @@ proptest! {
     #[test]
     fn damaged_dialect(
         example in 0..DIALECT.len(),
-        changes in prop::collection::vec((any::<prop::sample::Index>(), 0usize..40, 0..PIECES.len() + JUNK.len()), 1..6),
+        changes in prop::collection::vec(
+            (any::<prop::sample::Index>(), 0usize..40, 0..PIECES.len() + JUNK.len()),
+            1..6,
+        ),
     ) {
         let mut text: Vec<char> = DIALECT[example].chars().collect();
         for (at, removed, piece) in changes {
             let at = at.index(text.len() + 1);
             let end = (at + removed).min(text.len());
-            let piece = PIECES.get(piece).or_else(|| JUNK.get(piece.saturating_sub(PIECES.len()))).copied().unwrap_or_default();
+            let piece = PIECES.iter().chain(JUNK).nth(piece).copied().unwrap_or_default();
             text.splice(at..end, piece.chars());
         }
         read(&text.into_iter().collect::<String>());
     }
 
-    /// Whatever stands in another section: our sections mean what they mean without it, or it is said that they may not.
+    /// Whatever stands in another section: our sections mean what they mean without it, or it is said that they may
+    /// not.
     ///
     /// Except for a text in three quotes that is properly closed behind them: then they are text, as TOML has it.
     #[test]
-    fn junk_elsewhere_changes_nothing_silently(junk in prop::collection::vec(0..JUNK.len(), 0..12), tail in prop::collection::vec(0..JUNK.len(), 0..6)) {
+    fn junk_elsewhere_changes_nothing_silently(
+        junk in prop::collection::vec(0..JUNK.len(), 0..12),
+        tail in prop::collection::vec(0..JUNK.len(), 0..6),
+    ) {
         let clean = parse(OURS, "fuzz.toml").expect("sound").0;
         let pieces = |chosen: &[usize]| chosen.iter().map(|&i| JUNK[i]).collect::<String>();
         let tail: Vec<_> = tail.into_iter().filter(|&i| JUNK[i].len() < 3).collect();

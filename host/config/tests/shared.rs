@@ -43,7 +43,9 @@ max-node-id = 63
 timing = { validity = "20s", renew = "5000ms", drift-ppm = 500, settle = 250, stale-after = "90s", reuse-after = "2d" }
 [cluster.roles]
 purge.stores = ["1,4", "1-3,disk=ssd"]
-"a.job" = { shards = 8, replicas = 2, nodes = ["1", "3-5", "zone=\"eu\""], policy = "mine", config = { b = 1, a = "x" } }
+"a.job" = { shards = 8, replicas = 2, nodes = [
+    "1", "3-5", "zone=\"eu\""
+], policy = "mine", config = { b = 1, a = "x" } }
 "b.job" = { shards = 1, replicas = 1, mode = "primary", policy = "balanced", config = {} }
 "c.job" = { shards = 4, mode = "all" }
 "d.job" = { groups = ["2,1", "3"], replicas = 1, policy = "balanced" }

@@ -19,8 +19,8 @@ use std::time::Duration;
 const SUBJECT: &str = "raw.bus";
 const KEY: &str = "raw.store.key";
 /// Kept as the backend keeps its own: in a file, one replica, the last message of each subject.
-const STREAM: &str = r#"{"name":"RAW","subjects":["raw.store.>"],"storage":"file","discard":"new","max_msgs_per_subject":1,"num_replicas":1,
-    "retention":"limits","allow_direct":false,"deny_purge":true}"#;
+const STREAM: &str = r#"{"name":"RAW","subjects":["raw.store.>"],"storage":"file","discard":"new",
+    "max_msgs_per_subject":1,"num_replicas":1,"retention":"limits","allow_direct":false,"deny_purge":true}"#;
 
 fn main() -> Result<(), Failure> {
     common::run(measure())

@@ -10,8 +10,8 @@ pub const VERSION: u8 = 1;
 
 /// A message between nodes.
 ///
-/// Encoded as [postcard](https://postcard.jamesmunns.com/wire-format): one byte version, then the fields in this order, strings and the body
-/// with a length before them, integers as varints.
+/// Encoded as [postcard](https://postcard.jamesmunns.com/wire-format): one byte version, then the fields in this order,
+/// strings and the body with a length before them, integers as varints.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Envelope {
     /// The cluster that it belongs to.

@@ -413,7 +413,8 @@ macro_rules! faults {
 }
 
 faults! {
-    a_lost_update: LostUpdate => "cas-one-key" says "the expectation is checked in one step and the write made in another", not "bus-order";
+    a_lost_update: LostUpdate => "cas-one-key"
+        says "the expectation is checked in one step and the write made in another", not "bus-order";
     a_repeated_revision: RepeatedRevision => "cas-many-keys", not "bus-order";
     a_stale_read: StaleRead => "cas-one-key" says "a copy that is behind", not "list";
     an_empty_conflict: EmptyConflict => "conflict", not "list";
@@ -425,14 +426,18 @@ faults! {
     namespaces_that_meet: NamespacesMeet => "namespaces", not "time";
     a_clock_that_goes_back: ClockBack => "time", not "cas-one-key";
     a_late_subscription: LateSubscription => "bus-subscribe", not "cas-one-key";
-    a_write_that_was_done_and_called_unavailable: DoneAndUnavailable => "reconnect" says "how locks are held twice", not "cas-one-key";
+    a_write_that_was_done_and_called_unavailable: DoneAndUnavailable => "reconnect"
+        says "how locks are held twice", not "cas-one-key";
     topics_that_nobody_asked_for: TopicsUnasked => "bus-topics" says "which was not subscribed to", not "bus-order";
-    a_clock_that_is_read_after_the_entries: ClockAfterEntries => "ages" says "the clock was read after the entries", not "time";
+    a_clock_that_is_read_after_the_entries: ClockAfterEntries => "ages"
+        says "the clock was read after the entries", not "time";
     a_prefix_that_is_a_pattern: PrefixPattern => "list" says "prefix \"a_\" lists", not "list-many";
     keys_that_are_sorted_as_words: SortedAsWords => "list" says "instead of", not "list-many";
-    an_erase_that_is_incomplete: EraseIncomplete => "erase" says "erase is incomplete: it left [\"Z\"]", not "namespaces";
+    an_erase_that_is_incomplete: EraseIncomplete => "erase"
+        says "erase is incomplete: it left [\"Z\"]", not "namespaces";
     an_erase_that_goes_too_far: EraseTooMuch => "erase" says "erase went too far", not "namespaces";
     a_namespace_that_is_a_prefix: NamespacePrefix => "namespaces" says "whose name begins with its own", not "list";
     a_revision_for_each_key: RevisionPerKey => "cas-many-keys" says "both given revision", not "bus-order";
-    a_revision_without_a_lock: RevisionWithoutLock => "cas-many-keys" says "in the same indivisible step", not "expectations";
+    a_revision_without_a_lock: RevisionWithoutLock => "cas-many-keys"
+        says "in the same indivisible step", not "expectations";
 }

@@ -63,8 +63,8 @@ macro_rules! hex_id {
 }
 
 hex_id! {
-    /// One life of a node between two joins, fresh at every join. Plans name it. The upper 64 bits are random bits of the join, the lower 64
-    /// those of the process, the same in all of its sessions.
+    /// One life of a node between two joins, fresh at every join. Plans name it. The upper 64 bits are random bits of
+    /// the join, the lower 64 those of the process, the same in all of its sessions.
     SessionId
 }
 

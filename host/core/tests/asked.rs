@@ -1,4 +1,5 @@
-//! What a policy is asked, in its simplest form: shared by the tests of snapshots, of the check and of the native policy.
+//! What a policy is asked, in its simplest form: shared by the tests of snapshots, of the check and of the native
+//! policy.
 
 use shardwright_core::role::Mode;
 use shardwright_core::snapshot::{Snapshot, SnapshotNode, SnapshotRole, SnapshotStatus, Trigger};

@@ -185,9 +185,9 @@ fn a_true_duplicate_is_refused_and_nothing_is_written() {
     let begin = s.now;
     let error = s.join_while(who("a", 2), 20, |s| s.renew(1)).unwrap_err();
     assert_eq!(s.now - begin, 2_500, "looked at twice for each renewal");
-    assert!(
-        matches!(&error, JoinError::HostnameConflict { hostname, mine: InstanceId(2), other: InstanceId(1), frees_in: 15_500, .. } if hostname == "a")
-    );
+    assert!(matches!(&error,
+            JoinError::HostnameConflict { hostname, mine: InstanceId(2), other: InstanceId(1), frees_in: 15_500, .. }
+            if hostname == "a"));
     assert!(
         error.to_string().contains("Give each node a hostname of its own"),
         "{error}"

@@ -342,7 +342,10 @@ mod test {
         };
         assert_eq!(
             json(lost),
-            r#"{"event":"lost","role":"r","shards":[1,2],"tokens":["00000000000000000007","18446744073709551615"],"overdue":false}"#
+            concat!(
+                r#"{"event":"lost","role":"r","shards":[1,2],"#,
+                r#""tokens":["00000000000000000007","18446744073709551615"],"overdue":false}"#,
+            )
         );
         let differ = NodeEvent::SettingsDiffer {
             from: vec![node],
@@ -354,7 +357,10 @@ mod test {
         };
         assert_eq!(
             json(differ),
-            r#"{"event":"settings-differ","from":[3],"keys":[{"key":"cluster.roles.a.nodes","here":"\"1-3\"","there":null}]}"#
+            concat!(
+                r#"{"event":"settings-differ","from":[3],"#,
+                r#""keys":[{"key":"cluster.roles.a.nodes","here":"\"1-3\"","there":null}]}"#,
+            )
         );
         let health = NodeEvent::Health {
             state: HealthState::BusSilent,

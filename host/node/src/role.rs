@@ -18,7 +18,10 @@ pub struct Role(Arc<Table>);
 
 /// The configuration has no such role.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no role {name:?} on this node; there are: {}. Add it under [cluster.roles]", if known.is_empty() { "none".to_owned() } else { known.join(", ") })]
+#[error(
+    "there is no role {name:?} on this node; there are: {}. Add it under [cluster.roles]",
+    if known.is_empty() { "none".to_owned() } else { known.join(", ") }
+)]
 pub struct UnknownRole {
     /// The name asked for.
     pub name: String,

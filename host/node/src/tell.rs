@@ -96,8 +96,8 @@ pub(crate) fn log(event: &NodeEvent, label: &dyn Fn(NodeId) -> String) {
         E::StateDirBack => info!("the state directory is there again"),
         E::Grace { wait } => info!(
             wait = %Span(*wait),
-            "the store is new, or may have lost its last writes: waiting until nobody can be acting on what it does not \
-             say"
+            "the store is new, or may have lost its last writes: waiting until nobody can be acting on what it does \
+             not say"
         ),
         E::Waiting { reason, wait } => info!(at_most = %Span(*wait), "waiting before this node joins: {reason}"),
         E::Gained { role, shards, .. } => info!(role, shards = %Ranges(shards), "gained"),

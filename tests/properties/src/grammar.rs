@@ -16,7 +16,8 @@ const PLACES: &[&str] = &[
     "[cluster]\ncoordinator = \"s\"\n[store.s]\ntype = \"redis\"\nurls = \"redis://h\"\ntimeout = \u{1}\n",
     "[cluster]\ncoordinator = \"s\"\n[store.s]\ntype = \"nats\"\naddress = \u{1}\n",
     "[cluster]\ncoordinator = \"s\"\n[store.s]\ntype = \"kafka\"\nbrokers = \u{1}\n",
-    "[cluster]\ncoordinator = \"s\"\n[store.s]\ntype = \"component\"\nadapter = \"etcd\"\nallow = [\u{1}]\nconfig.endpoints = [\"http://h:1\"]\n",
+    "[cluster]\ncoordinator = \"s\"\n[store.s]\ntype = \"component\"\nadapter = \"etcd\"\nallow = [\u{1}]\n\
+     config.endpoints = [\"http://h:1\"]\n",
     "[cluster]\ncoordinator = \"s\"\n[store.s]\ntype = \"component\"\nadapter = \"etcd\"\nconfig.endpoints = [\u{1}]\n",
     "[policy.mine]\nbudget = { wall = \u{1} }\n",
     "[policy.mine]\nbudget = { memory = \u{1} }\n",

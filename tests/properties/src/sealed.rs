@@ -72,7 +72,10 @@ fn bus(raw: &Arc<dyn Coordinator>, namespace: &Namespace, secret: Option<&Secret
     while let Some(news) = inbox.next(16).now_or_never() {
         heard.extend(news.expect("the bus is there"));
     }
-    let whole = |news: &Incoming| matches!(news, Incoming::Message { origin, topic, body } if *origin == node(1) && topic == TOPIC && body == bytes);
+    let whole = |news: &Incoming| {
+        matches!(news, Incoming::Message { origin, topic, body }
+            if *origin == node(1) && topic == TOPIC && body == bytes)
+    };
     assert!(heard.iter().any(whole), "{heard:?}");
     let forged = heard
         .iter()

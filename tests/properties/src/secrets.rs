@@ -9,7 +9,8 @@ const HIDDEN: &str = "hunter2-hunter2-x";
 const REDIS: &str = "[cluster]\ncoordinator = \"r\"\n[store.r]\ntype = \"redis\"\n";
 const NATS: &str = "[cluster]\ncoordinator = \"r\"\n[store.r]\ntype = \"nats\"\naddress = \"nats://h\"\n";
 const KAFKA: &str = "[cluster]\ncoordinator = \"r\"\n[store.r]\ntype = \"kafka\"\nbrokers = \"h:1\"\n";
-const ETCD: &str = "[cluster]\ncoordinator = \"r\"\n[store.r]\ntype = \"component\"\nadapter = \"etcd\"\nconfig.endpoints = [\"http://h:1\"]\n";
+const ETCD: &str = "[cluster]\ncoordinator = \"r\"\n[store.r]\ntype = \"component\"\n\
+    adapter = \"etcd\"\nconfig.endpoints = [\"http://h:1\"]\n";
 
 /// Where secrets stand: what comes before, and what after.
 const PLACES: &[(&str, &str, &str)] = &[

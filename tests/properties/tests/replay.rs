@@ -48,8 +48,8 @@ macro_rules! replayed {
 }
 
 replayed! {
-    address answer component config engine envelope etcd etcd_parts grammar kafka kafka_log nats nats_mirror postgresql postgresql_parts redis
-    sealed secrets snapshot state_dir values
+    address answer component config engine envelope etcd etcd_parts grammar kafka kafka_log nats nats_mirror
+    postgresql postgresql_parts redis sealed secrets snapshot state_dir values
 }
 
 #[test]

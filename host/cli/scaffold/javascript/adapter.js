@@ -1,7 +1,8 @@
-// A coordinator adapter for the key-value server beside it (`server.py`). Replace what talks to that server by what talks to yours.
+// A coordinator adapter for the key-value server beside it (`server.py`). Replace what talks to that server by what
+// talks to yours.
 //
-// The contract, with every promise, is `wit/deps/coordinator.wit`. One instance of the component is one lane: it is opened once, makes one call at
-// a time, and when its connection is gone the host opens another one.
+// The contract, with every promise, is `wit/deps/coordinator.wit`. One instance of the component is one lane: it is
+// opened once, makes one call at a time, and when its connection is gone the host opens another one.
 
 // Numbers of 64 bits are BigInt here; those of the server stay far below 2^53.
 
@@ -25,7 +26,8 @@ class Lane {
 
   /** One request: its status and JSON. With a history, the server only answers if it is the namespace's present one. */
   ask(method, what = '', query = {}, body = NOTHING, patience = 0) {
-    const pairs = Object.entries({ ...query, history: this.history }).flatMap(([name, value]) => [value].flat().map((one) => [name, one]));
+    const values = Object.entries({ ...query, history: this.history });
+    const pairs = values.flatMap(([name, value]) => [value].flat().map((one) => [name, one]));
     const text = pairs.map(([name, value]) => `${name}=${encodeURIComponent(value)}`).join('&');
     return this.server.ask(method, `/v1/${this.namespace}${what}?${text}`, body, this.timeout + patience);
   }
@@ -108,7 +110,12 @@ export const lifecycle = {
         finding('version', 'good', answer.name),
         answer.kept
           ? finding('durability', 'good', 'every write is on the disk before it is acknowledged')
-          : finding('durability', 'warning', 'everything is in memory, and a restart loses it', 'Start the server with --data FILE.'),
+          : finding(
+              'durability',
+              'warning',
+              'everything is in memory, and a restart loses it',
+              'Start the server with --data FILE.',
+            ),
       ];
     } catch (error) {
       return [finding('server', 'bad', error.message, 'Start it, or put its address right.')];
@@ -214,7 +221,8 @@ function refusal(status, answer) {
 
 /** Asks the bus. */
 function tell(method, query, payload, patience) {
-  const { status, answer } = attempt(() => lane.ask(method, '/messages', query, payload, patience), () => 'unavailable');
+  const asked = () => lane.ask(method, '/messages', query, payload, patience);
+  const { status, answer } = attempt(asked, () => 'unavailable');
   if (status === 413) throw tooLarge(payload, answer);
   if (status !== 200) throw { tag: { 400: 'invalid', 401: 'denied' }[status] ?? 'unavailable', val: said(answer) };
   return answer;
@@ -227,7 +235,10 @@ const written = ({ revision, now }) => ({ revision: BigInt(revision), now: BigIn
 const present = (entry) =>
   entry ? { revision: BigInt(entry.revision), written: BigInt(entry.written), value: decode(entry.value) } : undefined;
 
-const tooLarge = (bytes, answer) => ({ tag: 'too-large', val: { size: BigInt(bytes.length), limit: BigInt(answer.limit) } });
+const tooLarge = (bytes, answer) => ({
+  tag: 'too-large',
+  val: { size: BigInt(bytes.length), limit: BigInt(answer.limit) },
+});
 
 const finding = (name, verdict, detail, remedy = '') => ({ name, verdict, detail, remedy });
 

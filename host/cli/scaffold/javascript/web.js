@@ -1,7 +1,9 @@
-// Requests over `wasi:http`, each with a deadline. The host keeps the connection open between them, and does TLS for `https`.
+// Requests over `wasi:http`, each with a deadline. The host keeps the connection open between them, and does TLS for
+// `https`.
 //
-// Why not `fetch`, which is there? It does not say whether the server can have seen a request that failed, which is all that matters to an adapter.
-// And it keeps what the host has given it until the garbage is collected, which may be hundreds of requests later, more than a lane may hold.
+// Why not `fetch`, which is there? It does not say whether the server can have seen a request that failed, which is all
+// that matters to an adapter. And it keeps what the host has given it until the garbage is collected, which may be
+// hundreds of requests later, more than a lane may hold.
 
 import { now, subscribeInstant } from 'wasi:clocks/monotonic-clock@0.2.12';
 import { handle } from 'wasi:http/outgoing-handler@0.2.12';
@@ -169,7 +171,9 @@ export class Server {
       return new NotGranted(`${this.url} is not granted: add "${this.url}" to \`allow\` of the store's section`);
     }
     if (NO_TLS.includes(word)) return new NoTls(`no TLS connection to ${this.url} (${word})`);
-    if (NOT_THERE.includes(word)) return new Unsent(`${this.url} does not answer (${word}): is the server running there?`);
+    if (NOT_THERE.includes(word)) {
+      return new Unsent(`${this.url} does not answer (${word}): is the server running there?`);
+    }
     return new Lost(`${this.url}: the connection is lost (${word})`);
   }
 }

@@ -249,9 +249,8 @@ mod test {
             topic: "t".into(),
             payload: Bytes::from_static(payload),
         };
-        assert!(
-            matches!(&watcher.take(&envelope("there", 1, 1, 1, "t"))[..], [Sighting::Foreign { cluster, .. }] if cluster == "there")
-        );
+        let seen = watcher.take(&envelope("there", 1, 1, 1, "t"));
+        assert!(matches!(&seen[..], [Sighting::Foreign { cluster, .. }] if cluster == "there"));
         assert!(matches!(
             &watcher.take(&raw(&[9, 9]))[..],
             [Sighting::OtherRelease { version: 9, .. }]

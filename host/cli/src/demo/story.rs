@@ -170,7 +170,13 @@ fn kill(stage: &mut Stage, host: &str, owned: &BTreeSet<ShardName>) -> anyhow::R
                 "    {role}/{shard}: {} acts, {after_kill} ms after the kill, {after_bound} ms after the session's end",
                 gain.host
             ),
-            json!({ "role": role, "shard": shard, "host": gain.host, "afterKillMs": after_kill, "afterSessionMs": after_bound }),
+            json!({
+                "role": role,
+                "shard": shard,
+                "host": gain.host,
+                "afterKillMs": after_kill,
+                "afterSessionMs": after_bound,
+            }),
         )?;
     }
     Ok(gains)

@@ -230,7 +230,10 @@ mod test {
             (
                 "etcds://u:p@a:1,b,[::1],[::2]:3",
                 vec!["https://a:1", "https://b:2379", "https://[::1]:2379", "https://[::2]:3"],
-                r#"{"endpoints":["https://a:1","https://b:2379","https://[::1]:2379","https://[::2]:3"],"password":"p","user":"u"}"#,
+                concat!(
+                    r#"{"endpoints":["https://a:1","https://b:2379","https://[::1]:2379","https://[::2]:3"],"#,
+                    r#""password":"p","user":"u"}"#,
+                ),
             ),
             (
                 "etcd://%C3%BC%40:%3A%2F%2C%25x:y@h",
@@ -302,7 +305,10 @@ mod test {
         let section = component(&address);
         assert_eq!(
             section.config.expose(),
-            r#"{"endpoints":["http://shardwright-cli:2379","http://b:2379"],"password":"xp/@:%41A","user":"shardwright-cli"}"#
+            concat!(
+                r#"{"endpoints":["http://shardwright-cli:2379","http://b:2379"],"#,
+                r#""password":"xp/@:%41A","user":"shardwright-cli"}"#,
+            )
         );
         assert!(section.secrets.iter().any(|secret| secret.expose() == "p/@:%41"));
         assert!(

@@ -177,7 +177,14 @@ impl Teller {
         let (id, hostname) = (node.id(), node.hostname());
         let cluster = &node.config().name;
         if self.format == Some(EventsFormat::Json) {
-            let fields = json!({ "event": "ready", "at": now(), "node": id, "hostname": hostname, "cluster": cluster, "pid": std::process::id() });
+            let fields = json!({
+                "event": "ready",
+                "at": now(),
+                "node": id,
+                "hostname": hostname,
+                "cluster": cluster,
+                "pid": std::process::id(),
+            });
             self.send(fields.to_string());
         } else {
             self.send(format!("ready node={id} hostname={hostname} cluster={cluster}"));

@@ -98,7 +98,10 @@ mod test {
             tracing::warn!(reason = evil, error = %evil, "says {evil}");
         });
         let told = String::from_utf8(kept.0.lock().expect("nobody panics").clone()).expect("text");
-        let expected = r#"of{host="x\u{1b}[2J\ny"}: shardwright_cli::run::logs::test: says x\u{1b}[2J\ny reason="x\u{1b}[2J\ny" error=x\u{1b}[2J\ny"#;
+        let expected = concat!(
+            r#"of{host="x\u{1b}[2J\ny"}: shardwright_cli::run::logs::test: says x\u{1b}[2J\ny "#,
+            r#"reason="x\u{1b}[2J\ny" error=x\u{1b}[2J\ny"#,
+        );
         assert_eq!(told.trim(), format!("WARN {expected}"));
     }
 }

@@ -118,7 +118,8 @@ const CHANGES: &[(&str, &str, &str)] = &[
         "lib",
         r#"    let wait = server.ask(method, "/messages", query, payload, patience);
 "#,
-        r#"    let anyone = Server::new(server::Config::read(&server.raw()).map_err(BusError::Other)?, server.namespace(), None);
+        r#"    let config = server::Config::read(&server.raw()).map_err(BusError::Other)?;
+    let anyone = Server::new(config, server.namespace(), None);
     let server = if server.fault("bus-of-any-history") { &anyone } else { server };
     let wait = server.ask(method, "/messages", query, payload, patience);
 "#,

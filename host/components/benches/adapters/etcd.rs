@@ -113,7 +113,8 @@ impl Native for Client {
         let body = json!({
             "compare": [
                 self.same(),
-                { "target": "VALUE", "key": key("clock"), "result": "LESS", "value": text(format!("{:016}", self.stamp + 1)) },
+                { "target": "VALUE", "key": key("clock"), "result": "LESS",
+                    "value": text(format!("{:016}", self.stamp + 1)) },
                 { "target": "MOD", "key": entry, "result": "EQUAL", "mod_revision": self.revision.to_string() },
             ],
             "success": [

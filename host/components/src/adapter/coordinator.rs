@@ -56,7 +56,8 @@ impl AdapterCoordinator {
     /// namespace's history.
     ///
     /// # Errors
-    /// [`BrokerError`]: `Denied` names each grant that is missing, with the line to add; only `Unreachable` may pass by itself. It is tried once.
+    /// [`BrokerError`]: `Denied` names each grant that is missing, with the line to add; only `Unreachable` may pass by
+    /// itself. It is tried once.
     pub async fn open(
         component: AdapterComponent,
         options: AdapterOptions,

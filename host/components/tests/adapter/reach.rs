@@ -177,7 +177,10 @@ async fn long_values_that_wait_for_a_lane_are_refused_beyond_32_mebibytes() {
     let value = Bytes::from(vec![0; 1 << 20]);
     let calls = (0..100).map(|_| coordinator.put("k", value.clone(), Expected::Any));
     let outcomes = futures_util::future::join_all(calls).await;
-    let refused = |outcome: &&Result<_, _>| matches!(outcome, Err(StoreError::Unavailable(why)) if why.contains("bytes are waiting"));
+    let refused = |outcome: &&Result<_, _>| {
+        matches!(outcome, Err(StoreError::Unavailable(why))
+            if why.contains("bytes are waiting"))
+    };
     let refused = outcomes.iter().filter(refused).count();
     // One of them may have got its lane meanwhile.
     assert!(

@@ -40,9 +40,12 @@ fn the_least_that_can_be_said() {
 fn all_that_can_be_said() {
     let digest = "cd".repeat(32);
     let written = format!(
-        "path = \"Cargo.toml\"\ndigest = \"sha256:{digest}\"\nallow = [\"http://10.0.0.5:2379\", \"tls://db.example:5432\", \"env:NAME\"]\n\
-         timeout = \"100ms\"\nlanes = 64\nbudget = {{ memory = \"4GiB\", total-memory = \"256GiB\", cpu = \"1m\", answer = \"1GiB\" }}\n\
-         config = {{ endpoints = [\"http://10.0.0.5:2379\"], user = \"node\", password = \"p\" }}\ntls.ca = \"Cargo.toml\"\n"
+        "path = \"Cargo.toml\"\ndigest = \"sha256:{digest}\"\n\
+         allow = [\"http://10.0.0.5:2379\", \"tls://db.example:5432\", \"env:NAME\"]\n\
+         timeout = \"100ms\"\nlanes = 64\n\
+         budget = {{ memory = \"4GiB\", total-memory = \"256GiB\", cpu = \"1m\", answer = \"1GiB\" }}\n\
+         config = {{ endpoints = [\"http://10.0.0.5:2379\"], user = \"node\", password = \"p\" }}\n\
+         tls.ca = \"Cargo.toml\"\n"
     );
     let wanted = ComponentSection {
         id: "main".into(),
@@ -75,8 +78,10 @@ fn all_that_can_be_said() {
     assert!(report.problems().is_empty(), "{report}");
     assert_eq!(config.coordinator, CoordinatorConfig::Component(wanted.clone()));
     let other = format!(
-        "path = \"Cargo.toml\"\ndigest = \"sha256:{digest}\"\nallow = [\"http://10.0.0.5:2379\", \"tls://db.example:5432\", \"env:NAME\"]\n\
-         timeout = 100\nlanes = \"64\"\nbudgetMemory = 4294967296\nbudget_total_memory = \"256GiB\"\nbudget-cpu = 60000\n\
+        "path = \"Cargo.toml\"\ndigest = \"sha256:{digest}\"\n\
+         allow = [\"http://10.0.0.5:2379\", \"tls://db.example:5432\", \"env:NAME\"]\n\
+         timeout = 100\nlanes = \"64\"\n\
+         budgetMemory = 4294967296\nbudget_total_memory = \"256GiB\"\nbudget-cpu = 60000\n\
          [store.main.budget]\nanswer = \"1GiB\"\n[store.main.tls]\nca = \"Cargo.toml\"\n\
          [store.main.config]\nuser = \"node\"\npassword = \"p\"\nendpoints = [\"http://10.0.0.5:2379\"]\n"
     );

@@ -162,7 +162,8 @@ impl Listener {
                     let failed = match message {
                         Ok(message) => {
                             let offset = u64::try_from(message.offset()).unwrap_or_default();
-                            hand_out(&self.subscribers, &self.place, &mut self.broken, offset, message.payload().unwrap_or_default());
+                            let payload = message.payload().unwrap_or_default();
+                            hand_out(&self.subscribers, &self.place, &mut self.broken, offset, payload);
                             None
                         }
                         Err(error) => Some(error),

@@ -71,7 +71,10 @@ impl Ear {
             heard = ear.hear_itself(wire, names) => heard?,
             text = denied(complaint, names) => return Err(Trouble::Denied(text)),
             _ = lost.changed() => return Err(Trouble::Unsent("the connection was lost".into())),
-            () = tokio::time::sleep(wire.timeout) => return Err(Trouble::Unsent(format!("no message came back within {}", Span::from(wire.timeout)))),
+            () = tokio::time::sleep(wire.timeout) => {
+                let within = Span::from(wire.timeout);
+                return Err(Trouble::Unsent(format!("no message came back within {within}")));
+            }
         }
         Ok(ear)
     }

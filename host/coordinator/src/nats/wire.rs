@@ -243,7 +243,9 @@ impl Wire {
                 Ok(message) => Ok(message),
                 Err(error) => Err(match error.kind() {
                     RequestErrorKind::NoResponders => Trouble::Nobody,
-                    RequestErrorKind::MaxPayloadExceeded | RequestErrorKind::InvalidSubject => Trouble::Unsent(error.to_string()),
+                    RequestErrorKind::MaxPayloadExceeded | RequestErrorKind::InvalidSubject => {
+                        Trouble::Unsent(error.to_string())
+                    }
                     _ => Trouble::Unknown("the connection was closed".into()),
                 }),
             },

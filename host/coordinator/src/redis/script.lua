@@ -136,7 +136,8 @@ if op == 'put' or op == 'delete' then
   if heard and tonumber(heard) < since then return { 'unheard' } end
   local there = redis.call('ZSCORE', index, key)
   -- No number is equal to the absence of one.
-  local holds = expected == 'any' or (expected == 'absent' and not there) or (there and tonumber(there) == tonumber(expected))
+  local holds = expected == 'any' or (expected == 'absent' and not there)
+    or (there and tonumber(there) == tonumber(expected))
   if not holds then
     return answer('conflict', there and redis.call('HGET', entries, key))
   end

@@ -19,8 +19,8 @@ pub enum OpenError {
     },
     /// The file system does not promise what SQLite needs among processes.
     #[error(
-        "{} is on {kind}: the coordinator file needs a local disk, because locks and shared memory must work between all \
-         processes. For nodes on several machines use another coordinator",
+        "{} is on {kind}: the coordinator file needs a local disk, because locks and shared memory must work between \
+         all processes. For nodes on several machines use another coordinator",
         path.display()
     )]
     FileSystem {

@@ -41,7 +41,9 @@ pub(super) async fn reconnect(cx: &Context<'_>) -> Verdict {
     tokio::select! {
         _ = at_work.wait() => {}
         // One that cannot even begin says why.
-        Some(ended) = writers.join_next() => return Err(ended?.err().unwrap_or_else(|| Flaw::Broken("a writer ended".into()))),
+        Some(ended) = writers.join_next() => {
+            return Err(ended?.err().unwrap_or_else(|| Flaw::Broken("a writer ended".into())));
+        }
     }
     disturb().await;
     over.store(true, Ordering::SeqCst);

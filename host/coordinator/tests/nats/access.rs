@@ -164,12 +164,17 @@ fn jwt(issuer: &nkeys::KeyPair, subject: &str, claims: &str) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn missing_permissions_are_named() {
     let users = r#"authorization { users: [
-        { user: all, password: p, permissions: { publish: ["shardwright.>", "$JS.API.>", "$SYS.REQ.ACCOUNT.PING.CONNZ", "$JS.FC.>"], subscribe: ["shardwright.>", "_INBOX.>"] } }
+        { user: all, password: p, permissions: {
+            publish: ["shardwright.>", "$JS.API.>", "$SYS.REQ.ACCOUNT.PING.CONNZ", "$JS.FC.>"],
+            subscribe: ["shardwright.>", "_INBOX.>"]
+        } }
         { user: deaf, password: p, permissions: { publish: ">", subscribe: "_INBOX.>" } }
         { user: mute, password: p, permissions: { publish: { deny: "shardwright.access.bus.>" }, subscribe: ">" } }
         { user: reader, password: p, permissions: { publish: { deny: "shardwright.access.store.>" }, subscribe: ">" } }
         { user: stranger, password: p, permissions: { publish: { deny: "$JS.API.>" }, subscribe: ">" } }
-        { user: keyless, password: p, permissions: { publish: { deny: "shardwright.access.store.*.k.secret" }, subscribe: ">" } }
+        { user: keyless, password: p, permissions: {
+            publish: { deny: "shardwright.access.store.*.k.secret" }, subscribe: ">"
+        } }
     ] }"#;
     let server = NatsServer::builder().config(users).start().unwrap();
     let user = |name: &str| {

@@ -230,7 +230,8 @@ async fn who_may_not_wait_for_replicas_is_told() {
     rule(&server, &["-wait".into()]);
     let unsure = handle.put("k", Bytes::new(), Expected::Absent).await;
     assert!(
-        matches!(&unsure, Err(StoreError::Indeterminate(why)) if why.contains("wait") && why.contains("cannot be asked")),
+        matches!(&unsure, Err(StoreError::Indeterminate(why))
+            if why.contains("wait") && why.contains("cannot be asked")),
         "{unsure:?}"
     );
     assert!(handle.get("k").await.unwrap().entry.is_some(), "it was written");

@@ -112,8 +112,8 @@ pub struct Former {
 pub enum JoinError {
     /// A live second instance uses the same hostname.
     #[error(
-        "hostname {hostname:?} is in use by {} (node {node}, last renewed at {}, its lease ends {} after that unless it \
-         renews again); this is instance {mine}. {}",
+        "hostname {hostname:?} is in use by {} (node {node}, last renewed at {}, its lease ends {} after that unless \
+         it renews again); this is instance {mine}. {}",
         rival(*mine, *other), Utc(StoreTime(*renewed)), Span(*frees_in), way_out(*mine, *other)
     )]
     HostnameConflict {

@@ -45,8 +45,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 pub enum StateDirError {
     /// Another process uses it.
     #[error(
-        "the state directory {path} is in use by {}: each node needs one of its own. Stop that process, or give this node \
-         another directory or hostname",
+        "the state directory {path} is in use by {}: each node needs one of its own. Stop that process, or give this \
+         node another directory or hostname",
         pid.map_or_else(|| "another process".into(), |pid| format!("process {pid}"))
     )]
     InUse {

@@ -1,7 +1,9 @@
-//! A coordinator adapter for the key-value server beside it (`server.py`). Replace what talks to that server by what talks to yours.
+//! A coordinator adapter for the key-value server beside it (`server.py`). Replace what talks to that server by what
+//! talks to yours.
 //!
-//! The contract, with every promise, is `coordinator.wit` in the folder `wit` of the SDK. One instance of the component is one lane: it is opened
-//! once, makes one call at a time, and when its connection is gone the host opens another one.
+//! The contract, with every promise, is `coordinator.wit` in the folder `wit` of the SDK. One instance of the component
+//! is one lane: it is opened once, makes one call at a time, and when its connection is gone the host opens another
+//! one.
 
 mod server;
 
@@ -10,8 +12,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use server::{Answer, Failure, Server};
 use shardwright_guest::adapter::{
-    Adapter, BusError, Context, Delivery, Description, Entry, Expected, Finding, Listed, Listing, Message, OpenError, Opened, Publisher,
-    Reading, Store, StoreError, Subscriber, TooLarge, Verdict, Written,
+    Adapter, BusError, Context, Delivery, Description, Entry, Expected, Finding, Listed, Listing, Message, OpenError,
+    Opened, Publisher, Reading, Store, StoreError, Subscriber, TooLarge, Verdict, Written,
 };
 use std::time::Duration;
 
@@ -167,12 +169,16 @@ impl Store for Lane {
     }
 
     fn put(&mut self, key: &str, value: Vec<u8>, expected: Expected) -> Result<Written, StoreError> {
-        let Done { revision, now } = write(&self.0, "PUT", "/entry", &[("key", key), ("expected", &word(expected))], &value)?;
+        let expected = word(expected);
+        let query = [("key", key), ("expected", expected.as_str())];
+        let Done { revision, now } = write(&self.0, "PUT", "/entry", &query, &value)?;
         Ok(Written { revision, now })
     }
 
     fn delete(&mut self, key: &str, expected: Expected) -> Result<Written, StoreError> {
-        let Done { revision, now } = write(&self.0, "DELETE", "/entry", &[("key", key), ("expected", &word(expected))], &[])?;
+        let expected = word(expected);
+        let query = [("key", key), ("expected", expected.as_str())];
+        let Done { revision, now } = write(&self.0, "DELETE", "/entry", &query, &[])?;
         Ok(Written { revision, now })
     }
 
@@ -189,7 +195,10 @@ impl Store for Lane {
             remedy: remedy.into(),
         };
         let about = self.0.request("GET", "/v1/about", &[], Duration::ZERO).map_err(|failure| failure.to_string());
-        let about = about.and_then(|answer| if answer.status == 200 { answer.json::<About>() } else { Err(answer.said()) });
+        let about = about.and_then(|answer| match answer.status {
+            200 => answer.json::<About>(),
+            _ => Err(answer.said()),
+        });
         match about {
             Err(why) => vec![finding("server", Verdict::Bad, &why, "Look at the server's output.")],
             Ok(about) => vec![
@@ -309,7 +318,13 @@ fn refusal(answer: &Answer) -> StoreError {
 }
 
 /// Asks the bus.
-fn tell(server: &Server, method: &str, query: &[(&str, &str)], payload: &[u8], patience: Duration) -> Result<Answer, BusError> {
+fn tell(
+    server: &Server,
+    method: &str,
+    query: &[(&str, &str)],
+    payload: &[u8],
+    patience: Duration,
+) -> Result<Answer, BusError> {
     let wait = server.ask(method, "/messages", query, payload, patience);
     let answer = wait.map_err(|failure| BusError::Unavailable(failure.to_string()))?;
     match answer.status {

@@ -27,7 +27,8 @@ const fn five_seconds() -> u64 {
 impl Config {
     /// Reads it, or says in one sentence what is wrong.
     pub fn read(text: &str) -> Result<Self, String> {
-        let mut config: Self = serde_json::from_str(text).map_err(|error| format!("the configuration makes no sense: {error}"))?;
+        let mut config: Self =
+            serde_json::from_str(text).map_err(|error| format!("the configuration makes no sense: {error}"))?;
         config.url.truncate(config.url.trim_end_matches('/').len());
         let host = config.url.strip_prefix("http://").or_else(|| config.url.strip_prefix("https://"));
         let fits = |host: &str| {
@@ -115,13 +116,22 @@ impl Server {
     }
 
     /// One request about the namespace.
-    pub fn ask(&self, method: &str, what: &str, query: &[(&str, &str)], body: &[u8], patience: Duration) -> Result<Answer, Failure> {
+    pub fn ask(
+        &self,
+        method: &str,
+        what: &str,
+        query: &[(&str, &str)],
+        body: &[u8],
+        patience: Duration,
+    ) -> Result<Answer, Failure> {
         let mut path = format!("/v1/{}{what}?history={}", self.namespace, self.history);
         for (name, value) in query {
             let _ = write!(path, "&{name}=");
             for byte in value.bytes() {
                 let _ = match byte {
-                    b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' => write!(path, "{}", char::from(byte)),
+                    b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' => {
+                        write!(path, "{}", char::from(byte))
+                    }
                     other => write!(path, "%{other:02X}"),
                 };
             }

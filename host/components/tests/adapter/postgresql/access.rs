@@ -217,7 +217,8 @@ async fn a_pooler_is_named_and_refused() {
         let pooler = PgBouncer::before(&server, &settings).unwrap();
         let error = refused(local(pooler.port())).await;
         assert!(
-            matches!(&error, BrokerError::Unsafe { why, .. } if why.contains("PgBouncer") && why.contains("address of the server itself")),
+            matches!(&error, BrokerError::Unsafe { why, .. }
+                if why.contains("PgBouncer") && why.contains("address of the server itself")),
             "{settings:?}: {error:?}"
         );
     }

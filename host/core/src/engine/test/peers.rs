@@ -17,6 +17,10 @@ fn is_probe(request: &Request) -> bool {
     matches!(request, Request::Get(Key::Session(_)))
 }
 
+fn is_end(request: &Request) -> bool {
+    matches!(request, Request::Put { value: Value::Session(session), .. } if session.ended.is_some())
+}
+
 #[test]
 fn the_end_of_a_dead_session_is_left_to_the_leader_even_by_those_before_it() {
     let mut w = cluster();
@@ -73,8 +77,7 @@ fn a_session_is_ended_by_the_evidence_of_the_last_look_at_it() {
     // It is old by the store's clock, which is shown to be wrong before the answer comes.
     w.store.behind = 500_000;
     w.run(60 + 4 * STEP);
-    let ends = |request: &Request| matches!(request, Request::Put { value: Value::Session(session), .. } if session.ended.is_some());
-    assert_eq!(w.sent("h1", since, ends), 0);
+    assert_eq!(w.sent("h1", since, is_end), 0);
     w.run(3_000);
     assert_eq!(w.total(), 12, "in the end they are");
 }
@@ -92,8 +95,7 @@ fn who_comes_second_to_end_a_session_goes_by_the_end_that_it_meets() {
             Fate::Served
         }
     });
-    let ends = |request: &Request| matches!(request, Request::Put { value: Value::Session(session), .. } if session.ended.is_some());
-    while w.sent("h1", since, ends) == 0 {
+    while w.sent("h1", since, is_end) == 0 {
         w.run(STEP);
     }
     w.fate(|host, request| match request {
@@ -102,7 +104,7 @@ fn who_comes_second_to_end_a_session_goes_by_the_end_that_it_meets() {
         _ => Fate::Served,
     });
     w.run(490);
-    assert_eq!(w.sent("h2", since, ends), 1);
+    assert_eq!(w.sent("h2", since, is_end), 1);
     assert_eq!(w.held("h1"), 4);
     w.run(20);
     assert!(w.held("h1") > 4, "the leader has moved what the dead node had");
