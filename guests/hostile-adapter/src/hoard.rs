@@ -132,7 +132,9 @@ fn many<T>(make: impl Fn() -> T) -> String {
 /// Fields with almost as much in them as the host takes.
 fn filled() -> Option<Fields> {
     let fields = Fields::new();
-    (0..55).try_for_each(|n| fields.append(&format!("x-{n}"), &[b'x'; 1024])).ok()?;
+    (0..55)
+        .try_for_each(|n| fields.append(&format!("x-{n}"), &[b'x'; 1024]))
+        .ok()?;
     Some(fields)
 }
 

@@ -1,5 +1,5 @@
-//! A coordinator adapter that keeps everything in its own memory, or misbehaves as its configuration says: `{"misdeed": "…", "at": "host:port"}`. The tests and the
-//! benchmarks of the host run it.
+//! A coordinator adapter that keeps everything in its own memory, or misbehaves as its configuration says:
+//! `{"misdeed": "…", "at": "host:port"}`. The tests and the benchmarks of the host run it.
 #![allow(unsafe_code, reason = "some misdeeds need it")]
 
 mod hoard;
@@ -24,7 +24,10 @@ impl Adapter for Hostile {
             name: "hostile".into(),
             version: "0.1.0".into(),
             summary: "Keeps everything in its own memory, or misbehaves.".into(),
-            options: vec!["misdeed: the name of one".into(), "at: what it is done to, host:port".into()],
+            options: vec![
+                "misdeed: the name of one".into(),
+                "at: what it is done to, host:port".into(),
+            ],
         }
     }
 

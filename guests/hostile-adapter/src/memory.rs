@@ -1,8 +1,10 @@
-//! A store in one lane's own memory. Its revisions come from the clock, so that those of a lane's successor go on from there.
+//! A store in one lane's own memory. Its revisions come from the clock, so that those of a lane's successor go on from
+//! there.
 
 use crate::misdeed::Misdeed;
 use shardwright_guest::adapter::{
-    BusError, Deadline, Delivery, Entry, Expected, Listed, Listing, Publisher, Reading, Store, StoreError, Subscriber, Written,
+    BusError, Deadline, Delivery, Entry, Expected, Listed, Listing, Publisher, Reading, Store, StoreError, Subscriber,
+    Written,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -72,7 +72,11 @@ impl Misdeed {
 
     /// Its memo.
     pub fn memo(&self) -> String {
-        if self.is("long-memo") { "x".repeat(5000) } else { String::new() }
+        if self.is("long-memo") {
+            "x".repeat(5000)
+        } else {
+            String::new()
+        }
     }
 
     /// Before each call of the store.
@@ -97,7 +101,10 @@ impl Misdeed {
             "trap" => panic!("on purpose, and the password is hunter2"),
             "sockets" => {
                 let connections: Vec<_> = (0..1000).map(|_| self.connect()).collect();
-                return Err(StoreError::Invalid(format!("{} connections", connections.iter().flatten().count())));
+                return Err(StoreError::Invalid(format!(
+                    "{} connections",
+                    connections.iter().flatten().count()
+                )));
             }
             "connect" => {
                 let reached = self.connect().map(|_| "reached").map_err(|error| error.to_string());
@@ -111,7 +118,9 @@ impl Misdeed {
                     headers: &[],
                     body: &[],
                 };
-                let reached = request.send(Deadline::after(Duration::from_secs(1))).map(|answer| answer.status);
+                let reached = request
+                    .send(Deadline::after(Duration::from_secs(1)))
+                    .map(|answer| answer.status);
                 return Err(StoreError::Invalid(format!("{reached:?}")));
             }
             // Says it to another, and then that nothing was done.
@@ -155,7 +164,11 @@ impl Misdeed {
 
     /// The store's revision as it is told in readings.
     pub fn revision(&self, revision: u64) -> u64 {
-        if self.is("regress-read") && self.calls > 1 { 1 } else { revision }
+        if self.is("regress-read") && self.calls > 1 {
+            1
+        } else {
+            revision
+        }
     }
 
     /// What is made of a listing.
@@ -171,7 +184,9 @@ impl Misdeed {
             "twice" => vec![entry("a", vec![]), entry("a", vec![])],
             "elsewhere" => vec![entry("other/key", vec![])],
             // A gigabyte where there is none.
-            "beyond" => vec![entry("a", unsafe { Vec::from_raw_parts(8 as *mut u8, 1 << 30, 1 << 30) })],
+            "beyond" => vec![entry("a", unsafe {
+                Vec::from_raw_parts(8 as *mut u8, 1 << 30, 1 << 30)
+            })],
             // A gigabyte in a thousand times the same mebibyte: little here, much for a host that copies it.
             "echo" => {
                 let text = vec![b'x'; 1 << 20].leak();

@@ -1,4 +1,5 @@
-//! Reaching for what nobody granted: each way to the network that is none of an adapter's, and too much of those that are.
+//! Reaching for what nobody granted: each way to the network that is none of an adapter's, and too much of those that
+//! are.
 
 use shardwright_guest::adapter::{Deadline, http};
 use std::time::Duration;
@@ -81,7 +82,10 @@ fn address(first: u8) -> IpSocketAddress {
 
 fn datagrams() -> String {
     match create_udp_socket(IpAddressFamily::Ipv4) {
-        Ok(socket) => format!("a socket, bound: {:?}", socket.start_bind(&instance_network(), address(0))),
+        Ok(socket) => format!(
+            "a socket, bound: {:?}",
+            socket.start_bind(&instance_network(), address(0))
+        ),
         Err(error) => format!("no socket: {error:?}"),
     }
 }

@@ -50,7 +50,8 @@ impl Policy for Hostile {
             "huge" => vec![1; 4 << 20],
             // A list of a gigabyte where there is none.
             "beyond" => unsafe { Vec::from_raw_parts(8 as *mut u32, 1 << 28, 1 << 28) },
-            // A million reasons of a mebibyte each, all the same one: little here, a tebibyte for a host that copies them.
+            // A million reasons of a mebibyte each, all the same one: little here, a tebibyte for a host that copies
+            // them.
             "echo" => {
                 let reason = "x".repeat(1 << 20).leak();
                 let unplaced = (0..1 << 17).map(|shard| Unplaced {
@@ -64,7 +65,11 @@ impl Policy for Hostile {
             }
             "long-refusal" => return Err(PolicyError::Other("ä".repeat(200 << 10))),
             "long-error" => return Err(PolicyError::Other("x".repeat(8 << 20))),
-            "not-utf8" => return Err(PolicyError::Other(unsafe { String::from_utf8_unchecked(vec![0xff, 0xfe]) })),
+            "not-utf8" => {
+                return Err(PolicyError::Other(unsafe {
+                    String::from_utf8_unchecked(vec![0xff, 0xfe])
+                }));
+            }
             "invalid" => return Err(PolicyError::InvalidConfig("validate lied".into())),
             "unsatisfiable" => return Err(PolicyError::Unsatisfiable("never".into())),
             "keep" => return Ok(Answer::KeepPrevious),
@@ -95,14 +100,15 @@ fn forever() -> ! {
     }
 }
 
-/// Small frames: WebAssembly's own stack, which no program can see, is the first to overflow. What is done after the call keeps it from
-/// becoming a loop.
+/// Small frames: WebAssembly's own stack, which no program can see, is the first to overflow. What is done after the
+/// call keeps it from becoming a loop.
 #[expect(unconditional_recursion, reason = "that is the misdeed")]
 fn recurse(depth: u32) -> u32 {
     recurse(black_box(depth) + 1) ^ black_box(depth)
 }
 
-/// Large frames: what has an address lies on a stack that the compiler keeps in the guest's memory, and that one is the first to run over the edge.
+/// Large frames: what has an address lies on a stack that the compiler keeps in the guest's memory, and that one is the
+/// first to run over the edge.
 #[expect(unconditional_recursion, reason = "that is the misdeed")]
 fn recurse_in_memory(depth: u32) -> u32 {
     black_box(&mut [depth; 1024]);

@@ -3,8 +3,8 @@
 use crate::wire::{Frame, Reader};
 use shardwright_guest::adapter::net::{Connection, NetError};
 use shardwright_guest::adapter::{
-    BusError, Context, Deadline, Delivery, Entry, Expected, Listed, Listing, Message, OpenError, Opened, Publisher, Reading, Store,
-    StoreError, Subscriber, Written,
+    BusError, Context, Deadline, Delivery, Entry, Expected, Listed, Listing, Message, OpenError, Opened, Publisher,
+    Reading, Store, StoreError, Subscriber, Written,
 };
 use std::time::Duration;
 
@@ -37,8 +37,11 @@ pub(crate) struct Relay {
 pub(crate) fn connect(context: &Context) -> Result<(Relay, Opened), OpenError> {
     let at = crate::at(&context.config).map_err(OpenError::InvalidConfig)?;
     let (host, port) = at.rsplit_once(':').unwrap_or((&at, "0"));
-    let port = port.parse().map_err(|_| OpenError::InvalidConfig("`at` has no port".into()))?;
-    let connection = Connection::open(host, port, Deadline::after(PATIENCE)).map_err(|error| OpenError::Unreachable(error.to_string()))?;
+    let port = port
+        .parse()
+        .map_err(|_| OpenError::InvalidConfig("`at` has no port".into()))?;
+    let connection = Connection::open(host, port, Deadline::after(PATIENCE))
+        .map_err(|error| OpenError::Unreachable(error.to_string()))?;
     let mut relay = Relay {
         connection,
         come: Vec::new(),
@@ -143,7 +146,11 @@ fn entry(answer: &mut Reader) -> Option<Entry> {
 impl Store for Relay {
     fn uncertainty(&self) -> Duration {
         let said = Duration::from_millis(self.uncertainty);
-        if crate::version().ends_with('7') { said + ROUGH } else { said }
+        if crate::version().ends_with('7') {
+            said + ROUGH
+        } else {
+            said
+        }
     }
 
     fn get(&mut self, key: &str) -> Result<Reading, StoreError> {

@@ -1,8 +1,11 @@
-//! A coordinator adapter whose backend is a server that a test runs, `{"at": "host:port"}`: it passes every call on, and traps when the server tells it to. The tests of
-//! nodes on adapters patch `VERSION` in the component, and so have later versions of it: one whose version ends with 9 asks for the grant `env:MORE` too, one
-//! that ends with 8 writes whatever is expected, one that ends with 7 says that its times may be wrong by two seconds
-//! more.
-#![cfg_attr(not(target_arch = "wasm32"), allow(dead_code, reason = "only a component exports it"))]
+//! A coordinator adapter whose backend is a server that a test runs, `{"at": "host:port"}`: it passes every call on,
+//! and traps when the server tells it to. The tests of nodes on adapters patch `VERSION` in the component, and so have
+//! later versions of it: one whose version ends with 9 asks for the grant `env:MORE` too, one that ends with 8 writes
+//! whatever is expected, one that ends with 7 says that its times may be wrong by two seconds more.
+#![cfg_attr(
+    not(target_arch = "wasm32"),
+    allow(dead_code, reason = "only a component exports it")
+)]
 
 mod lanes;
 mod wire;
@@ -58,7 +61,9 @@ impl Adapter for RelayAdapter {
 /// The option `at`. It is no parser of JSON.
 fn at(config: &str) -> Result<String, String> {
     let found = config.split_once("\"at\"").and_then(|(_, rest)| rest.split('"').nth(1));
-    found.map(str::to_owned).ok_or_else(|| "`at` is missing: host:port".into())
+    found
+        .map(str::to_owned)
+        .ok_or_else(|| "`at` is missing: host:port".into())
 }
 
 shardwright_guest::export_adapter!(RelayAdapter);

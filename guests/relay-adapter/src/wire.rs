@@ -1,4 +1,5 @@
-//! What is sent: frames of a length and that many bytes, in which numbers are little-endian and texts have their length before them.
+//! What is sent: frames of a length and that many bytes, in which numbers are little-endian and texts have their length
+//! before them.
 
 /// Writes a frame.
 pub(crate) struct Frame(Vec<u8>);

@@ -1,10 +1,12 @@
-//! What an author of a Shardwright component writes against: of an assignment policy with the feature `policy`, which is on by default, and of a
-//! coordinator adapter with the feature `adapter` (and `default-features = false`), described in `adapter`. A component is one of the two.
+//! What an author of a Shardwright component writes against: of an assignment policy with the feature `policy`, which
+//! is on by default, and of a coordinator adapter with the feature `adapter` (and `default-features = false`),
+//! described in `adapter`. A component is one of the two.
 //!
 //! An assignment policy is a type that implements [`Policy`], handed to [`export!`](crate::export):
 //!
 //! ```
-//! use shardwright_guest::{Answer, Description, Policy, PolicyError, Proposal, Snapshot, SnapshotStatus, config, honours};
+//! use shardwright_guest::{Answer, Description, Policy, PolicyError, Proposal, Snapshot, SnapshotStatus, config,
+//! honours};
 //!
 //! /// Shard `i` goes to live node number `i`, round and round.
 //! struct RoundRobin;
@@ -24,8 +26,8 @@
 //!     }
 //!
 //!     fn assign(_config: &str, snapshot: &Snapshot) -> Result<Answer, PolicyError> {
-//!         let live: Vec<u32> = snapshot.nodes.iter().filter(|n| n.status == SnapshotStatus::Active && n.capacity > 0).map(|n| n.id).collect();
-//!         let mut plan = Proposal::empty(&snapshot.role);
+//!         let live: Vec<u32> = snapshot.nodes.iter().filter(|n| n.status == SnapshotStatus::Active && n.capacity >
+//!         0).map(|n| n.id).collect(); let mut plan = Proposal::empty(&snapshot.role);
 //!         for shard in 0..snapshot.role.shards {
 //!             let owners = live.iter().cycle().skip(shard as usize % live.len().max(1)).take(live.len());
 //!             plan.place(&snapshot.role, shard, owners.copied());
@@ -37,9 +39,10 @@
 //! shardwright_guest::export!(RoundRobin);
 //! ```
 //!
-//! The types are those of `wit/policy/0.1.0`, where each field is documented. They exist on every target, so a policy can be tested natively
-//! like any other Rust code. What helps with placing shards: [`quota`] for fair shares, [`rendezvous`] for choices that all nodes make alike,
-//! [`zone`] for spreading, [`Members`] for looking ids up. All of it is deterministic: the same on every machine, native or component.
+//! The types are those of `wit/policy/0.1.0`, where each field is documented. They exist on every target, so a policy
+//! can be tested natively like any other Rust code. What helps with placing shards: [`quota`] for fair shares,
+//! [`rendezvous`] for choices that all nodes make alike, [`zone`] for spreading, [`Members`] for looking ids up. All of
+//! it is deterministic: the same on every machine, native or component.
 
 #[cfg(feature = "adapter")]
 pub mod adapter;

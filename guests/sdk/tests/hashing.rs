@@ -40,7 +40,12 @@ fn the_chooser_agrees_with_the_definition() {
         let mut ranked: Vec<(f64, u32)> = nodes
             .iter()
             .filter(|node| node.weight > 0)
-            .map(|node| (cost(pair(mix(key), mix(99 ^ mix(u64::from(node.id)))), node.weight), node.id))
+            .map(|node| {
+                (
+                    cost(pair(mix(key), mix(99 ^ mix(u64::from(node.id)))), node.weight),
+                    node.id,
+                )
+            })
             .collect();
         ranked.sort_by(|a, b| a.0.total_cmp(&b.0));
         let best: Vec<u32> = ranked.iter().take(3).map(|&(_, id)| id).collect();

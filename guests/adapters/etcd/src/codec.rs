@@ -102,7 +102,10 @@ mod test {
         frame_entry(0x1a2_0000_0007, b"value", &mut text);
         assert_eq!(unbase64(&text).unwrap(), b"\x01\0\0\x01\xa2\0\0\0\x07value");
         let read = entry(&text, 5).unwrap();
-        assert_eq!((read.revision, read.written, &*read.value), (5, 0x1a2_0000_0007, &b"value"[..]));
+        assert_eq!(
+            (read.revision, read.written, &*read.value),
+            (5, 0x1a2_0000_0007, &b"value"[..])
+        );
         for bad in ["", "AQ==", "no base64", &base64(b"\x02\0\0\0\0\0\0\0\0v")] {
             assert!(entry(bad, 1).is_err(), "{bad:?}");
         }

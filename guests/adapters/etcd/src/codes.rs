@@ -55,8 +55,8 @@ impl Word {
 
 /// What is to be said about a refusal by the server at `url`.
 ///
-/// That nothing was done is believed of those refusals alone that etcd (3.4 to 3.6) raises before it proposes a request to its members, or by which they all refuse
-/// it before its first step:
+/// That nothing was done is believed of those refusals alone that etcd (3.4 to 3.6) raises before it proposes a request
+/// to its members, or by which they all refuse it before its first step:
 ///
 /// | refusal | raised |
 /// |---|---|
@@ -64,10 +64,10 @@ impl Word {
 /// | invalid auth token, invalid user ID or password | when the user is looked up, before proposing |
 /// | too many requests, request is too large | when it is about to be proposed |
 /// | other invalid arguments, unimplemented | when the request is checked, before proposing |
-/// | permission denied, user name is empty, auth store is old | by every member alike when it would apply it, before its first step |
+/// | permission denied, user name is empty, auth store is old | by every member alike, before its first step |
 ///
-/// `database space exceeded` is raised before proposing, by members that refuse to apply it, and *after it was applied*: one cannot tell. Neither
-/// can one of anything else, so it is doubtful.
+/// `database space exceeded` is raised before proposing, by members that refuse to apply it, and *after it was
+/// applied*: one cannot tell. Neither can one of anything else, so it is doubtful.
 fn meaning(code: i64, message: &str, url: &str) -> Refusal {
     let message: String = message.chars().take(300).collect();
     let has = |part: &str| message.contains(part);
@@ -79,13 +79,16 @@ fn meaning(code: i64, message: &str, url: &str) -> Refusal {
         3 | 12 => Refusal::Other(text),
         7 if has("permission denied") => Refusal::Denied(text),
         8 if has("space exceeded") => Refusal::Doubtful(format!(
-            "{text}; compact and defragment etcd, then disarm the alarm (etcdctl compact, defrag, alarm disarm), and set --auto-compaction-retention"
+            "{text}; compact and defragment etcd, then disarm the alarm (etcdctl compact, defrag, alarm disarm), and \
+             set --auto-compaction-retention"
         )),
         8 if has("too many requests") => Refusal::Unavailable(text),
         9 if has("authentication is not enabled") => Refusal::NoUsers(text),
         11 if has("compacted") => Refusal::Compacted(text),
         14 if has("etcdserver: no leader") || has("learner") || has("not capable") => Refusal::Unavailable(text),
-        15 => Refusal::Strange(format!("{text}: its data is damaged; see the alarms (etcdctl alarm list)")),
+        15 => Refusal::Strange(format!(
+            "{text}: its data is damaged; see the alarms (etcdctl alarm list)"
+        )),
         16 if has("invalid auth token") => Refusal::Unauthenticated(text),
         7 | 16 => Refusal::Barred(text),
         5 | 6 | 9 | 11 => Refusal::Strange(text),
@@ -102,7 +105,11 @@ pub(crate) fn refusal(url: &str, answer: &Answer) -> Refusal {
     }
     let mut text = format!("{url} answers with HTTP status {}", answer.status);
     let said = String::from_utf8_lossy(&answer.body);
-    if let Some(line) = said.lines().next().filter(|line| !line.is_empty() && !line.starts_with('<')) {
+    if let Some(line) = said
+        .lines()
+        .next()
+        .filter(|line| !line.is_empty() && !line.starts_with('<'))
+    {
         text = format!("{text}: {}", line.chars().take(200).collect::<String>());
     }
     match answer.status {
@@ -163,9 +170,12 @@ impl Refusal {
     pub(crate) fn written(self, size: usize) -> StoreError {
         match self {
             // Whatever the length of the answer to a write is: it was answered, so it may have been done.
-            Self::Doubtful(_) | Self::Barred(_) | Self::Strange(_) | Self::Compacted(_) | Self::NoUsers(_) | Self::TooLong => {
-                StoreError::Indeterminate(self.why())
-            }
+            Self::Doubtful(_)
+            | Self::Barred(_)
+            | Self::Strange(_)
+            | Self::Compacted(_)
+            | Self::NoUsers(_)
+            | Self::TooLong => StoreError::Indeterminate(self.why()),
             Self::TooLarge(_) => StoreError::TooLarge(too_large(size)),
             refusal => refusal.read(),
         }
@@ -234,7 +244,8 @@ mod test {
     /// As 3.4.23 and 3.6.16 answer.
     #[test]
     fn refusals_of_both_gateways_are_understood() {
-        let old = r#"{"error":"etcdserver: mvcc: required revision has been compacted","message":"etcdserver: mvcc: required revision has been compacted","code":11}"#;
+        let old = r#"{"error":"etcdserver: mvcc: required revision has been compacted",
+            "message":"etcdserver: mvcc: required revision has been compacted","code":11}"#;
         let new = r#"{"code":11,"message":"etcdserver: mvcc: required revision has been compacted"}"#;
         for body in [old, new] {
             assert!(matches!(meaning(400, body), Refusal::Compacted(_)), "{body}");
@@ -243,7 +254,10 @@ mod test {
             r#"{"grpc_code":14,"http_code":503,"message":"etcdserver: no leader","http_status":"Service Unavailable"}"#,
         )
         .unwrap();
-        assert_eq!(streamed.refusal("u"), Refusal::Unavailable("u: etcdserver: no leader".into()));
+        assert_eq!(
+            streamed.refusal("u"),
+            Refusal::Unavailable("u: etcdserver: no leader".into())
+        );
     }
 
     #[test]
@@ -257,19 +271,37 @@ mod test {
             "etcdserver: server stopped",
             "transport is closing",
         ] {
-            assert!(matches!(say(14, message).written(1), StoreError::Indeterminate(_)), "{message}");
-            assert!(matches!(say(14, message).read(), StoreError::Unavailable(_)), "{message}");
+            assert!(
+                matches!(say(14, message).written(1), StoreError::Indeterminate(_)),
+                "{message}"
+            );
+            assert!(
+                matches!(say(14, message).read(), StoreError::Unavailable(_)),
+                "{message}"
+            );
         }
         for code in [1, 2, 4, 10, 13] {
-            assert!(matches!(say(code, "x").written(1), StoreError::Indeterminate(_)), "{code}");
+            assert!(
+                matches!(say(code, "x").written(1), StoreError::Indeterminate(_)),
+                "{code}"
+            );
         }
-        assert!(matches!(meaning(502, "<html>").written(1), StoreError::Indeterminate(_)));
-        assert!(matches!(silence("u", Fault::TimedOut).written(1), StoreError::Indeterminate(_)));
+        assert!(matches!(
+            meaning(502, "<html>").written(1),
+            StoreError::Indeterminate(_)
+        ));
+        assert!(matches!(
+            silence("u", Fault::TimedOut).written(1),
+            StoreError::Indeterminate(_)
+        ));
         assert!(matches!(
             silence("u", Fault::Lost("x".into())).written(1),
             StoreError::Indeterminate(_)
         ));
-        assert!(matches!(say(14, "etcdserver: no leader").written(1), StoreError::Unavailable(_)));
+        assert!(matches!(
+            say(14, "etcdserver: no leader").written(1),
+            StoreError::Unavailable(_)
+        ));
         assert!(matches!(
             silence("u", Fault::Unreachable("x".into())).written(1),
             StoreError::Unavailable(_)
@@ -294,7 +326,10 @@ mod test {
             (12, "unknown method Txn"),
         ];
         for code in 1..=16 {
-            let messages = certain.iter().filter(|(of, _)| *of == code).map(|(_, message)| (*message, true));
+            let messages = certain
+                .iter()
+                .filter(|(of, _)| *of == code)
+                .map(|(_, message)| (*message, true));
             for (message, sure) in messages.chain([("etcdserver: anything else", matches!(code, 3 | 12))]) {
                 let told = meaning(503, &format!(r#"{{"code":{code},"message":"{message}"}}"#)).written(1);
                 let doubtful = matches!(told, StoreError::Indeterminate(_));
@@ -316,17 +351,27 @@ mod test {
 
     #[test]
     fn every_other_refusal_has_its_kind() {
-        let say = |code: i64, message: &str| meaning(400, &format!(r#"{{"code":{code},"message":"etcdserver: {message}"}}"#));
+        let say =
+            |code: i64, message: &str| meaning(400, &format!(r#"{{"code":{code},"message":"etcdserver: {message}"}}"#));
         let space = say(8, "mvcc: database space exceeded").why();
         assert!(space.contains("defrag"), "{space:?}");
-        assert!(matches!(say(8, "too many requests").written(1), StoreError::Unavailable(_)));
+        assert!(matches!(
+            say(8, "too many requests").written(1),
+            StoreError::Unavailable(_)
+        ));
         assert!(matches!(say(7, "permission denied").written(1), StoreError::Denied(_)));
         assert!(matches!(say(16, "invalid auth token"), Refusal::Unauthenticated(_)));
         assert!(matches!(say(3, "user name is empty"), Refusal::Unauthenticated(_)));
-        assert!(matches!(say(3, "revision of auth store is old"), Refusal::Unauthenticated(_)));
+        assert!(matches!(
+            say(3, "revision of auth store is old"),
+            Refusal::Unauthenticated(_)
+        ));
         assert!(matches!(say(9, "authentication is not enabled"), Refusal::NoUsers(_)));
         let wrong = say(3, "authentication failed, invalid user ID or password").opened();
-        assert!(matches!(&wrong, OpenError::Denied(why) if why.contains("`password`")), "{wrong:?}");
+        assert!(
+            matches!(&wrong, OpenError::Denied(why) if why.contains("`password`")),
+            "{wrong:?}"
+        );
         assert!(matches!(
             say(3, "request is too large").written(9),
             StoreError::TooLarge(TooLarge { size: 9, .. })

@@ -4,7 +4,8 @@ use serde_json::{Map, Value};
 
 /// The keys that there are, with a line for each.
 pub(crate) const OPTIONS: [&str; 4] = [
-    "endpoints: list of http://host:port or https://host:port, the members of one etcd cluster, in the same order on all nodes",
+    "endpoints: list of http://host:port or https://host:port, the members of one etcd cluster, in the same order on \
+     all nodes",
     "user: name of an etcd user; together with password",
     "password: the password of that user",
     "prefix: what all keys begin with, letters, digits and . _ - (default \"shardwright\")",
@@ -44,10 +45,11 @@ impl Config {
         let Value::Object(map) = value else {
             return Err("the configuration is no JSON object: write one with `endpoints`".into());
         };
-        if let Some(key) = map
-            .keys()
-            .find(|key| !OPTIONS.iter().any(|option| option.split(':').next() == Some(key.as_str())))
-        {
+        if let Some(key) = map.keys().find(|key| {
+            !OPTIONS
+                .iter()
+                .any(|option| option.split(':').next() == Some(key.as_str()))
+        }) {
             return Err(format!(
                 "there is no key `{}`: there are endpoints, user, password and prefix",
                 shorten(key)
@@ -79,7 +81,10 @@ fn endpoints(map: &Map<String, Value>) -> Result<Vec<String>, String> {
         None => return Err("`endpoints` is missing: name the members of the cluster, [\"http://host:2379\"]".into()),
     };
     if list.is_empty() || list.len() > ENDPOINTS {
-        return Err(format!("`endpoints` must name 1 to {ENDPOINTS} members, not {}", list.len()));
+        return Err(format!(
+            "`endpoints` must name 1 to {ENDPOINTS} members, not {}",
+            list.len()
+        ));
     }
     let mut found = Vec::with_capacity(list.len());
     for (at, one) in list.iter().enumerate() {
@@ -142,10 +147,15 @@ mod test {
 
     #[test]
     fn a_configuration_is_read_whole() {
-        let text = r#"{"endpoints": ["http://A:2379/", "https://[::1]:2380"], "user": "u", "password": "p", "prefix": "x.y"}"#;
+        let text =
+            r#"{"endpoints": ["http://A:2379/", "https://[::1]:2380"], "user": "u", "password": "p", "prefix": "x.y"}"#;
         let config = Config::parse(text).unwrap();
         assert_eq!(config.endpoints, ["http://a:2379", "https://[::1]:2380"]);
-        assert!(config.login.is_some_and(|login| login.user == "u" && login.password == "p"));
+        assert!(
+            config
+                .login
+                .is_some_and(|login| login.user == "u" && login.password == "p")
+        );
         assert_eq!(config.prefix, "x.y");
         let least = Config::parse(r#"{"endpoints":["http://127.0.0.1:1"]}"#).unwrap();
         assert!(least.login.is_none() && least.prefix == "shardwright");
@@ -181,7 +191,9 @@ mod test {
             (r#"{"endpoints":["http://h:1"],"password":hidden}"#.to_owned(), "column"),
         ];
         for (text, says) in cases {
-            let error = Config::parse(&text).err().unwrap_or_else(|| panic!("{text} was accepted"));
+            let error = Config::parse(&text)
+                .err()
+                .unwrap_or_else(|| panic!("{text} was accepted"));
             assert!(error.contains(says) && !error.contains("hidden"), "{text}: {error}");
         }
     }

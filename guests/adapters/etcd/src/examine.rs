@@ -66,7 +66,8 @@ pub(crate) fn examine<W: Wire>(store: &mut Store<W>) -> Vec<Finding> {
         ("store", trips),
     ];
     let look = |(name, look): (&str, Look<W>)| {
-        look(store, until).unwrap_or_else(|refusal| warning(name, refusal.why(), "see the message; without it this cannot be judged"))
+        look(store, until)
+            .unwrap_or_else(|refusal| warning(name, refusal.why(), "see the message; without it this cannot be judged"))
     };
     looks.into_iter().map(look).collect()
 }
@@ -83,13 +84,23 @@ fn judge_version(text: &str, url: &str) -> Finding {
     let detail = format!("etcd {text} at {url}");
     let mut parts = text.split(['.', '-', '+']).map_while(|part| part.parse::<u32>().ok());
     match (parts.next(), parts.next(), parts.next()) {
-        (Some(major), Some(minor), _) if [major, minor] < OLDEST => {
-            bad("version", detail, "upgrade to 3.5 or newer; 3.4 is the oldest that works")
-        }
+        (Some(major), Some(minor), _) if [major, minor] < OLDEST => bad(
+            "version",
+            detail,
+            "upgrade to 3.5 or newer; 3.4 is the oldest that works",
+        ),
         // etcd's own postmortem of 2022: what was acknowledged may be missing on a member that was killed.
-        (Some(3), Some(5), Some(0..=2)) => bad("version", detail, "upgrade: 3.5.0 to 3.5.2 may lose data when a member is killed"),
+        (Some(3), Some(5), Some(0..=2)) => bad(
+            "version",
+            detail,
+            "upgrade: 3.5.0 to 3.5.2 may lose data when a member is killed",
+        ),
         (Some(_), Some(_), _) => good("version", detail),
-        _ => warning("version", detail, "a version that cannot be read: 3.4 or newer is needed"),
+        _ => warning(
+            "version",
+            detail,
+            "a version that cannot be read: 3.4 or newer is needed",
+        ),
     }
 }
 
@@ -125,7 +136,11 @@ fn judge_members(voters: usize, learners: usize, configured: usize, answering: u
             "an even number bears no more failures than one less: take three or five",
         )
     } else if configured < voters {
-        warning("members", detail, "name all members in `endpoints`, so that any of them may fail")
+        warning(
+            "members",
+            detail,
+            "name all members in `endpoints`, so that any of them may fail",
+        )
     } else {
         good("members", format!("{detail}; {} may fail", (voters - 1) / 2))
     }
@@ -141,7 +156,8 @@ fn users<W: Wire>(store: &mut Store<W>, until: Moment) -> Result<Finding, Refusa
         Ok(()) => warning(
             "users",
             "everybody who reaches the cluster may change everything".into(),
-            "let the network alone reach it that needs it, or switch on users (etcdctl auth enable) and set `user` and `password`",
+            "let the network alone reach it that needs it, or switch on users (etcdctl auth enable) and set `user` and \
+             `password`",
         ),
         Err(_) if plain => warning(
             "users",
@@ -154,8 +170,11 @@ fn users<W: Wire>(store: &mut Store<W>, until: Moment) -> Result<Finding, Refusa
 
 /// Whether an endpoint is reached in plain text over a network.
 fn is_plain(url: &str) -> bool {
-    url.strip_prefix("http://")
-        .is_some_and(|host| !["127.", "localhost:", "[::1]"].iter().any(|local| host.starts_with(local)))
+    url.strip_prefix("http://").is_some_and(|host| {
+        !["127.", "localhost:", "[::1]"]
+            .iter()
+            .any(|local| host.starts_with(local))
+    })
 }
 
 fn clock<W: Wire>(store: &mut Store<W>, until: Moment) -> Result<Finding, Refusal> {
@@ -190,11 +209,15 @@ fn judge_clock(width: Duration, company: Company, ahead: u64) -> Finding {
         bad(
             "clock",
             detail,
-            "a clock was ahead: run NTP on all members, and wait until time has come so far; with several members nothing is done until then, with one \
-             no session is seen to end",
+            "a clock was ahead: run NTP on all members, and wait until time has come so far; with several members \
+             nothing is done until then, with one no session is seen to end",
         )
     } else if agree * 2 <= known {
-        bad("clock", detail, "no node may use this member's clock: run NTP on all members")
+        bad(
+            "clock",
+            detail,
+            "no node may use this member's clock: run NTP on all members",
+        )
     } else if apart > SAME {
         warning(
             "clock",
@@ -276,12 +299,16 @@ fn compaction<W: Wire>(store: &mut Store<W>, until: Moment) -> Result<Finding, R
     }
     let old = newest - KEPT;
     match gateway.ask("/v3/kv/range", Some(&read_at(old).alone()), SHORT, until) {
-        Err(Refusal::Compacted(_)) => Ok(good("compaction", format!("revision {newest}; {old} is compacted away"))),
+        Err(Refusal::Compacted(_)) => Ok(good(
+            "compaction",
+            format!("revision {newest}; {old} is compacted away"),
+        )),
         Err(refusal) => Err(refusal),
         Ok(_) => Ok(warning(
             "compaction",
             format!("revision {newest}, and {old} is still kept: it seems that nobody compacts"),
-            "every write and message is kept until then: set --auto-compaction-mode=periodic --auto-compaction-retention=1h",
+            "every write and message is kept until then: set --auto-compaction-mode=periodic \
+             --auto-compaction-retention=1h",
         )),
     }
 }

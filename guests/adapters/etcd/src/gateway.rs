@@ -8,13 +8,15 @@ use crate::wire::{Answer, Call, Fault, Moment, Stream, Wire};
 use serde::Deserialize;
 use std::time::Duration;
 
-/// A member that has lost its leader refuses, instead of waiting for one: then nothing was done. It also ends a watch that would be silent.
+/// A member that has lost its leader refuses, instead of waiting for one: then nothing was done. It also ends a watch
+/// that would be silent.
 const LEADER: (&str, &str) = ("grpc-metadata-hasleader", "true");
 /// The longest answer to a call that asks for little.
 pub(crate) const SHORT: usize = 256 * 1024;
 /// A second, and what it takes to see it end.
 pub(crate) const ONE_SECOND: Duration = Duration::from_millis(1100);
-/// Between two questions for the time, while a second may end any moment; when that moment is known to within [`FINE`], there is no rest between them.
+/// Between two questions for the time, while a second may end any moment; when that moment is known to within [`FINE`],
+/// there is no rest between them.
 const PACE: Duration = Duration::from_millis(2);
 const FINE: Duration = Duration::from_millis(30);
 /// So many seconds' ends are waited for in one call, at most.
@@ -48,8 +50,8 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// Whether an answer with this header can come from the cluster that is known: another id, or a member whose raft term went back, is one that was
-    /// made anew, from a backup perhaps.
+    /// Whether an answer with this header can come from the cluster that is known: another id, or a member whose raft
+    /// term went back, is one that was made anew, from a backup perhaps.
     ///
     /// # Errors
     /// `Lost`.
@@ -66,7 +68,8 @@ impl Identity {
         if let Some((_, was)) = self.terms.iter_mut().find(|(known, _)| *known == member) {
             if is < *was {
                 return Err(Refusal::Lost(format!(
-                    "{url}: raft term {is} of member {member:x} is below {was}: the cluster was made anew, perhaps from a backup"
+                    "{url}: raft term {is} of member {member:x} is below {was}: the cluster was made anew, perhaps \
+                     from a backup"
                 )));
             }
             *was = is;
@@ -156,13 +159,21 @@ impl<W: Wire> Gateway<W> {
     ///
     /// # Errors
     /// [`Refusal`].
-    pub(crate) fn ask(&mut self, path: &str, body: Option<&str>, limit: usize, until: Moment) -> Result<Answer, Refusal> {
+    pub(crate) fn ask(
+        &mut self,
+        path: &str,
+        body: Option<&str>,
+        limit: usize,
+        until: Moment,
+    ) -> Result<Answer, Refusal> {
         match self.once(path, body, limit, until) {
             Err(Refusal::Unauthenticated(_)) if self.login.is_some() => {
                 self.login(until)?;
                 self.once(path, body, limit, until)
             }
-            Err(Refusal::Unauthenticated(why)) => Err(Refusal::Denied(format!("{why}: it wants a user; set `user` and `password`"))),
+            Err(Refusal::Unauthenticated(why)) => Err(Refusal::Denied(format!(
+                "{why}: it wants a user; set `user` and `password`"
+            ))),
             answer => answer,
         }
     }
@@ -208,7 +219,8 @@ impl<W: Wire> Gateway<W> {
             .learn(header.member_id, answer.date.as_deref(), answer.sent, answer.received);
         match learnt {
             Learnt::Step(by) if by.unsigned_abs() >= STEP => {
-                self.wire.warn(&format!("the clock of {} was set by about {by} ms", self.url));
+                self.wire
+                    .warn(&format!("the clock of {} was set by about {by} ms", self.url));
             }
             _ => {}
         }
@@ -246,7 +258,8 @@ impl<W: Wire> Gateway<W> {
         Ok(())
     }
 
-    /// Narrows the bounds of the member's clock until they are `enough` or `patience` is over, by asking around the moment at which its second ends.
+    /// Narrows the bounds of the member's clock until they are `enough` or `patience` is over, by asking around the
+    /// moment at which its second ends.
     ///
     /// # Errors
     /// [`Refusal`]; nothing was written.
@@ -267,7 +280,8 @@ impl<W: Wire> Gateway<W> {
             if first > end {
                 return Ok(());
             }
-            // It must also be seen that it has not ended yet, or else a clock that is ahead of what is known would seem to be exactly so.
+            // It must also be seen that it has not ended yet, or else a clock that is ahead of what is known would seem
+            // to be exactly so.
             let early = first.minus(EARLY);
             if early > now {
                 self.wire.sleep(early);
@@ -342,7 +356,10 @@ mod test {
         let mut identity = Identity::default();
         assert!(identity.check(&header(1, 10, 5), "u").is_ok());
         identity.cluster = Some(1);
-        assert!(identity.check(&header(1, 11, 4), "u").is_ok(), "another member may be behind");
+        assert!(
+            identity.check(&header(1, 11, 4), "u").is_ok(),
+            "another member may be behind"
+        );
         assert!(identity.check(&header(1, 10, 6), "u").is_ok());
         assert_eq!(identity.term, 6);
         assert!(

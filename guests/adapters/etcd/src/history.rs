@@ -1,9 +1,10 @@
 //! The history: one life of the namespace's data.
 //!
-//! It is a random name in the key `history`, with the id of the cluster that it began in. It is lost with the data, so a cluster that was wiped has
-//! none. One that was restored from a backup has it too, but the backup does not have the cluster: its id is another, unless it is made with the same names and
-//! token, and its raft term begins anew. So the id is kept beside the name, and the term in the key `clock`, with each write; a term below it
-//! is a restored cluster. Then the next lane that belongs to no history begins a new one.
+//! It is a random name in the key `history`, with the id of the cluster that it began in. It is lost with the data, so
+//! a cluster that was wiped has none. One that was restored from a backup has it too, but the backup does not have the
+//! cluster: its id is another, unless it is made with the same names and token, and its raft term begins anew. So the
+//! id is kept beside the name, and the term in the key `clock`, with each write; a term below it is a restored cluster.
+//! Then the next lane that belongs to no history begins a new one.
 
 use crate::api::{Compare, Op, RangeOp, TxnAnswer, txn};
 use crate::clock::Clock;
@@ -104,10 +105,14 @@ pub(crate) fn open<W: Wire>(
     let lost = |why: String| Refusal::Lost(format!("{}: {why}", keys.root()));
     for _ in 0..TRIES {
         let found = confirmed(gateway, keys, until)?;
-        gateway.clock.saw(found.clock.map_or(0, |(time, _)| time), gateway.wire.now());
+        gateway
+            .clock
+            .saw(found.clock.map_or(0, |(time, _)| time), gateway.wire.now());
         let flaw = match (&found.history, wanted, found.restored()) {
             (Some((history, _)), None, None) => return Ok(enter(gateway, history.clone())),
-            (Some((history, _)), Some(wanted), None) if history.name == wanted => return Ok(enter(gateway, history.clone())),
+            (Some((history, _)), Some(wanted), None) if history.name == wanted => {
+                return Ok(enter(gateway, history.clone()));
+            }
             (None, Some(_), _) => return Err(lost("the key `history` is gone: the data was removed".into())),
             (Some((history, _)), Some(wanted), flaw) if history.name != wanted => {
                 let also = flaw.map(|flaw| format!("; {flaw}")).unwrap_or_default();
@@ -117,11 +122,14 @@ pub(crate) fn open<W: Wire>(
             (_, None, flaw) => flaw,
         };
         let until = gateway.after(BEGIN);
-        // Its first stamp is one that all others go on from. Where too few members answer to know, there is nobody yet whom it could harm.
+        // Its first stamp is one that all others go on from. Where too few members answer to know, there is nobody yet
+        // whom it could harm.
         vouch::look(gateway, keys, config, until)?;
         if let Some(history) = begin(gateway, keys, &found, until)? {
             if let Some(flaw) = flaw {
-                gateway.wire.warn(&format!("{}: {flaw}; a new history begins", keys.root()));
+                gateway
+                    .wire
+                    .warn(&format!("{}: {flaw}; a new history begins", keys.root()));
             }
             return Ok(enter(gateway, history));
         }
@@ -151,7 +159,10 @@ fn confirmed<W: Wire>(gateway: &mut Gateway<W>, keys: &Keys, until: Moment) -> R
 }
 
 fn look<W: Wire>(gateway: &mut Gateway<W>, keys: &Keys, until: Moment) -> Result<Found, Refusal> {
-    let (history, clock) = (Op::Range(RangeOp::one(&keys.history)), Op::Range(RangeOp::one(&keys.clock)));
+    let (history, clock) = (
+        Op::Range(RangeOp::one(&keys.history)),
+        Op::Range(RangeOp::one(&keys.clock)),
+    );
     let answer = gateway.ask("/v3/kv/txn", Some(&txn(&[], &[history, clock], &[])), SHORT, until)?;
     let read: TxnAnswer<'_> = gateway.read(&answer)?;
     let odd = |what: &str| {
@@ -160,12 +171,17 @@ fn look<W: Wire>(gateway: &mut Gateway<W>, keys: &Keys, until: Moment) -> Result
             keys.root()
         ))
     };
-    let stored = |at: usize| read.pair(at).map(|pair| (pair.value().unwrap_or_default(), pair.mod_revision));
+    let stored = |at: usize| {
+        read.pair(at)
+            .map(|pair| (pair.value().unwrap_or_default(), pair.mod_revision))
+    };
     let history = stored(0).map(|(value, revision)| History::parse(&value).map(|history| (history, revision)));
     let clock = stored(1).map(|(value, revision)| codec::read_clock(&value).map(|clock| (clock, revision)));
     let clock = clock.map(|clock| clock.ok_or_else(|| odd("clock"))).transpose()?;
     Ok(Found {
-        history: history.map(|history| history.ok_or_else(|| odd("history"))).transpose()?,
+        history: history
+            .map(|history| history.ok_or_else(|| odd("history")))
+            .transpose()?,
         clock: clock.map(|(clock, _)| clock),
         clock_revision: clock.map_or(0, |(_, revision)| revision),
         cluster: read.header.cluster_id,
@@ -174,7 +190,12 @@ fn look<W: Wire>(gateway: &mut Gateway<W>, keys: &Keys, until: Moment) -> Result
 }
 
 /// Begins a history over what was found; `None` if that is no longer there.
-fn begin<W: Wire>(gateway: &mut Gateway<W>, keys: &Keys, found: &Found, until: Moment) -> Result<Option<History>, Refusal> {
+fn begin<W: Wire>(
+    gateway: &mut Gateway<W>,
+    keys: &Keys,
+    found: &Found,
+    until: Moment,
+) -> Result<Option<History>, Refusal> {
     let history = History::of(&random()?, found.cluster);
     // A first stamp that is late by much of a second would let time stand still for so long.
     gateway.narrow(&keys.clock, ONE_SECOND, Clock::is_fair, until)?;
@@ -198,7 +219,8 @@ fn begin<W: Wire>(gateway: &mut Gateway<W>, keys: &Keys, found: &Found, until: M
 /// Without dates there is no time.
 pub(crate) fn undated(url: &str) -> Refusal {
     Refusal::Other(format!(
-        "{url} answers without a `Date`: something between removes it, or it is no etcd; connect to the members themselves"
+        "{url} answers without a `Date`: something between removes it, or it is no etcd; connect to the members \
+         themselves"
     ))
 }
 
@@ -239,7 +261,11 @@ mod test {
     fn a_restored_backup_is_known_by_cluster_or_term() {
         assert_eq!(found(Some(1), 1, Some(5), 5).restored(), None);
         assert_eq!(found(Some(1), 1, Some(5), 9).restored(), None);
-        assert_eq!(found(None, 1, Some(5), 2).restored(), None, "nothing is there that could be old");
+        assert_eq!(
+            found(None, 1, Some(5), 2).restored(),
+            None,
+            "nothing is there that could be old"
+        );
         for flaw in [
             found(Some(1), 2, Some(5), 5),
             found(Some(1), 1, Some(5), 2),

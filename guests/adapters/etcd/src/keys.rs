@@ -72,7 +72,10 @@ impl Keys {
 
     /// The key of the entry that is stored under `stored`.
     pub(crate) fn key_of<'a>(&self, stored: &'a [u8]) -> Option<&'a str> {
-        std::str::from_utf8(stored).ok()?.strip_prefix(&*self.root)?.strip_prefix("k/")
+        std::str::from_utf8(stored)
+            .ok()?
+            .strip_prefix(&*self.root)?
+            .strip_prefix("k/")
     }
 
     /// Where messages to `topic` go.
@@ -87,7 +90,10 @@ impl Keys {
 
     /// The topic of a message that is stored under `stored`.
     pub(crate) fn topic_of<'a>(&self, stored: &'a [u8]) -> Option<&'a str> {
-        std::str::from_utf8(stored).ok()?.strip_prefix(&*self.root)?.strip_prefix("bus/")
+        std::str::from_utf8(stored)
+            .ok()?
+            .strip_prefix(&*self.root)?
+            .strip_prefix("bus/")
     }
 
     /// Everything of the namespace.

@@ -67,7 +67,11 @@ impl<W: Wire> Lane<W> {
         let body = txn(&[self.history.compare(&self.keys)], &[], &[history]);
         let answer = self.txn(&body, LONG, until)?;
         let read = self.read(&answer)?;
-        if read.succeeded { Ok(()) } else { Err(self.changed(read.pair(0))) }
+        if read.succeeded {
+            Ok(())
+        } else {
+            Err(self.changed(read.pair(0)))
+        }
     }
 
     /// What it means that the history is not the one of this lane.

@@ -1,11 +1,13 @@
 //! `etcd`: nodes meet in an etcd cluster, spoken to through its JSON gateway.
 //!
-//! Every operation of the store is one transaction, over a connection of HTTP that the host keeps. The files, from the outside in:
+//! Every operation of the store is one transaction, over a connection of HTTP that the host keeps. The files, from the
+//! outside in:
 //!
-//! - `config`, `open`, `memo`: how a lane begins; `history` is what it must find, and `examine` what an operator should know.
+//! - `config`, `open`, `memo`: how a lane begins; `history` is what it must find, and `examine` what an operator should
+//!   know.
 //! - `store` and `list`: the store; `publish` and `listen`: the bus.
-//! - `lane` and `gateway`: one member of the cluster, as a lane speaks to it. `clock` makes a clock of the dates of its answers, and
-//!   `vouch` looks whether it may be used.
+//! - `lane` and `gateway`: one member of the cluster, as a lane speaks to it. `clock` makes a clock of the dates of its
+//!   answers, and `vouch` looks whether it may be used.
 //! - `api`, `codes`, `codec`, `keys`, `lines`: what is asked, what refusals mean, and how it is all written.
 //! - `wire`: what is needed of the world, and `host`: the world as the host makes it.
 //!

@@ -1,6 +1,7 @@
 //! Lines out of a stream of bytes that comes in pieces of any size.
 
-/// The longest line. etcd cuts an answer of a watch into fragments of at most 1.5 MiB, or one event; in base64 a third more.
+/// The longest line. etcd cuts an answer of a watch into fragments of at most 1.5 MiB, or one event; in base64 a third
+/// more.
 const LINE: usize = 8 * 1024 * 1024;
 
 /// What has come and was not taken.
@@ -35,7 +36,11 @@ impl Lines {
     pub(crate) fn next(&mut self) -> Result<Option<&[u8]>, Endless> {
         let Some(at) = self.bytes[self.seen..].iter().position(|b| *b == b'\n') else {
             self.seen = self.bytes.len();
-            return if self.seen - self.begin > LINE { Err(Endless) } else { Ok(None) };
+            return if self.seen - self.begin > LINE {
+                Err(Endless)
+            } else {
+                Ok(None)
+            };
         };
         let (begin, end) = (self.begin, self.seen + at);
         self.begin = end + 1;

@@ -13,8 +13,8 @@ const MOST: u64 = 512;
 /// What a page should have, in bytes of JSON, and what it may have.
 const PAGE: usize = 2 * 1024 * 1024;
 const LIMIT: usize = 12 * 1024 * 1024;
-/// The entries of the first page and of any, when a listing is begun again because its revision was compacted away: larger and larger, until one
-/// page is enough.
+/// The entries of the first page and of any, when a listing is begun again because its revision was compacted away:
+/// larger and larger, until one page is enough.
 const TRIES: [(u64, u64); 5] = [(FIRST, MOST), (64, MOST), (512, MOST), (4096, 4096), (32_768, 32_768)];
 
 /// The entries whose key begins with `prefix` and that were written after revision `since`.
@@ -95,7 +95,11 @@ fn listed(keys: &crate::keys::Keys, pair: &Pair<'_>) -> Result<Listed, Refusal> 
     let key = keys
         .key_of(&stored)
         .ok_or_else(|| Refusal::Doubtful("a listing with a key that was not asked for".into()))?;
-    let Entry { revision, written, value } = pair.entry().map_err(|flaw| odd(key, &flaw))?;
+    let Entry {
+        revision,
+        written,
+        value,
+    } = pair.entry().map_err(|flaw| odd(key, &flaw))?;
     Ok(Listed {
         key: key.to_owned(),
         revision,

@@ -1,7 +1,8 @@
 //! Listening: one stream with a watch for each topic, or one for all, and one for the history.
 //!
-//! etcd gives a watcher every change of a key, in order, even if the key was changed again since. If it cannot, because what is missing was compacted
-//! away, it ends the watch; then the subscription fails, the host subscribes again, and reports a gap.
+//! etcd gives a watcher every change of a key, in order, even if the key was changed again since. If it cannot, because
+//! what is missing was compacted away, it ends the watch; then the subscription fails, the host subscribes again, and
+//! reports a gap.
 
 use crate::api::{StreamAnswer, watch};
 use crate::codec;
@@ -66,7 +67,11 @@ impl Inbox {
     fn take(&mut self, url: &str) -> Result<(), Refusal> {
         let over = |why: &str| Refusal::Unavailable(format!("{url}: {why}"));
         loop {
-            let Some(line) = self.lines.next().map_err(|_| over("a line of the watch does not end"))? else {
+            let Some(line) = self
+                .lines
+                .next()
+                .map_err(|_| over("a line of the watch does not end"))?
+            else {
                 return Ok(());
             };
             if line.is_empty() {
@@ -84,7 +89,11 @@ impl Inbox {
                 }
                 let why = format!("{url}: the watch was refused: {}", result.cancel_reason);
                 let denied = result.cancel_reason.contains("permission denied");
-                return Err(if denied { Refusal::Denied(why) } else { Refusal::Unavailable(why) });
+                return Err(if denied {
+                    Refusal::Denied(why)
+                } else {
+                    Refusal::Unavailable(why)
+                });
             }
             self.begun += usize::from(result.created);
             for event in &result.events {
@@ -190,13 +199,19 @@ mod test {
 
     fn line(events: &[String]) -> String {
         format!(
-            r#"{{"result":{{"header":{{"cluster_id":"1","member_id":"2","revision":"2","raft_term":"2"}},"watch_id":"1","events":[{}]}}}}"#,
+            concat!(
+                r#"{{"result":{{"header":{{"cluster_id":"1","member_id":"2","revision":"2","raft_term":"2"}},"#,
+                r#""watch_id":"1","events":[{}]}}}}"#,
+            ),
             events.join(",")
         ) + "\n"
     }
 
     fn inbox(topics: &[&str]) -> Inbox {
-        Inbox::new(Keys::of("p", "ns"), topics.iter().map(|topic| (*topic).to_owned()).collect())
+        Inbox::new(
+            Keys::of("p", "ns"),
+            topics.iter().map(|topic| (*topic).to_owned()).collect(),
+        )
     }
 
     fn message(topic: &str, payload: &[u8]) -> Delivery {
@@ -253,7 +268,10 @@ mod test {
         let fed = |text: &str| feed(&mut inbox(&[]), &[text.as_bytes(), b"\n"]);
         let compacted = fed(r#"{"result":{"canceled":true,"compact_revision":"2"}}"#);
         assert!(matches!(compacted, Err(Refusal::Unavailable(why)) if why.contains("compacted")));
-        let denied = r#"{"result":{"created":true,"canceled":true,"watch_id":"-1","cancel_reason":"etcdserver: permission denied"}}"#;
+        let denied = concat!(
+            r#"{"result":{"created":true,"canceled":true,"watch_id":"-1","#,
+            r#""cancel_reason":"etcdserver: permission denied"}}"#,
+        );
         assert!(matches!(fed(denied), Err(Refusal::Denied(_))));
         let leader = fed(r#"{"error":{"grpc_code":14,"http_code":503,"message":"etcdserver: no leader"}}"#);
         assert!(matches!(leader, Err(Refusal::Unavailable(why)) if why.contains("no leader")));

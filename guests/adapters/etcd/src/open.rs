@@ -86,7 +86,8 @@ pub(crate) fn timed<W: Wire>(context: &Context, wire: impl Fn() -> W) -> Result<
     Err(OpenError::UnsafeBackend(untimely.join("; ")))
 }
 
-/// Whether the bounds of the clock are narrow enough to begin with; over a slow link, "as narrow as they can be had" may be too wide.
+/// Whether the bounds of the clock are narrow enough to begin with; over a slow link, "as narrow as they can be had"
+/// may be too wide.
 fn is_usable(clock: &Clock, now: Moment) -> bool {
     clock.is_fair(now) && clock.width(now) <= WIDE
 }
@@ -111,7 +112,9 @@ fn time<W: Wire>(open: &mut Open<W>, memo: &Memo) -> Result<(), OpenError> {
     let Lane { gateway, keys, .. } = &mut *lane;
     // Twice: a slow answer at the end of one second is followed by another second.
     for _ in 0..2 {
-        gateway.narrow(&keys.clock, ONE_SECOND, is_usable, until).map_err(Refusal::opened)?;
+        gateway
+            .narrow(&keys.clock, ONE_SECOND, is_usable, until)
+            .map_err(Refusal::opened)?;
     }
     let width = gateway.clock.width(gateway.wire.now());
     if width > WIDE {

@@ -1,4 +1,5 @@
-//! What must hold of whatever etcd, or an operator, says, for `tests/properties`: functions over bytes that somebody makes up.
+//! What must hold of whatever etcd, or an operator, says, for `tests/properties`: functions over bytes that somebody
+//! makes up.
 
 use crate::api::{Alarm, Members, RangeAnswer, Release, Status, StreamAnswer, Token, TxnAnswer};
 use crate::codec::{base64, clock, entry, frame_entry, message, read_clock};
@@ -87,15 +88,24 @@ impl Wire for Meddler {
             1 => answer.body = self.script.piece(),
             2 => answer.body.truncate(self.script.piece().len()),
             3 | 4 => {
-                let (at, to) = (self.script.byte().unwrap_or_default(), self.script.byte().unwrap_or_default());
+                let (at, to) = (
+                    self.script.byte().unwrap_or_default(),
+                    self.script.byte().unwrap_or_default(),
+                );
                 // Digits stay digits, mostly: numbers are what is believed.
-                if let Some(byte) = answer.body.iter_mut().filter(|byte| byte.is_ascii_digit()).nth(at.into()) {
+                if let Some(byte) = answer
+                    .body
+                    .iter_mut()
+                    .filter(|byte| byte.is_ascii_digit())
+                    .nth(at.into())
+                {
                     *byte = if to < 128 { b'0' + to % 10 } else { to };
                 }
             }
             5 => answer.date = Some(String::from_utf8_lossy(&self.script.piece()).into_owned()),
             6 => {
-                answer.status = [200, 400, 401, 403, 404, 429, 500, 503][usize::from(self.script.byte().unwrap_or_default() & 7)];
+                answer.status =
+                    [200, 400, 401, 403, 404, 429, 500, 503][usize::from(self.script.byte().unwrap_or_default() & 7)];
                 answer.body = self.script.piece();
             }
             7 => return Err(Fault::Lost("cut".into())),
@@ -160,7 +170,11 @@ fn store(mut store: Store<Meddler>) -> String {
 }
 
 fn publish(mut publisher: Publisher<Meddler>) -> String {
-    format!("{:?}{:?}", publisher.publish("t", vec![1]), publisher.publish("t", Vec::new()))
+    format!(
+        "{:?}{:?}",
+        publisher.publish("t", vec![1]),
+        publisher.publish("t", Vec::new())
+    )
 }
 
 fn listen(mut ear: Ear<Meddler>, most: usize) -> String {
@@ -184,8 +198,14 @@ pub fn parts(data: &[u8]) {
     drop(serde_json::from_slice::<RangeAnswer<'_>>(data));
     drop(serde_json::from_slice::<StreamAnswer<'_>>(data));
     drop(serde_json::from_slice::<Status>(data));
-    drop((serde_json::from_slice::<Members>(data), serde_json::from_slice::<Alarm>(data)));
-    drop((serde_json::from_slice::<Token>(data), serde_json::from_slice::<Release>(data)));
+    drop((
+        serde_json::from_slice::<Members>(data),
+        serde_json::from_slice::<Alarm>(data),
+    ));
+    drop((
+        serde_json::from_slice::<Token>(data),
+        serde_json::from_slice::<Release>(data),
+    ));
 
     let stored = base64(data);
     match entry(&stored, 7) {
@@ -234,7 +254,10 @@ pub fn config(data: &[u8]) {
                 let again = format!("{{\"endpoints\":{}}}", serde_json::json!(config.endpoints));
                 assert!(Config::parse(&again).is_ok_and(|again| again.endpoints == config.endpoints));
             }
-            Err(why) => assert!(!why.contains("hunter2") && (why.contains('`') || why.contains("JSON")), "{why}"),
+            Err(why) => assert!(
+                !why.contains("hunter2") && (why.contains('`') || why.contains("JSON")),
+                "{why}"
+            ),
         }
     }
 }

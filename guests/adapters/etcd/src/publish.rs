@@ -1,6 +1,7 @@
 //! Publishing: a message is the new value of its topic's key, put there in one transaction with a look at the history.
 //!
-//! Only the newest message of a topic stays. Those before it are history of etcd's, which watchers are given in order, and which goes with the next compaction.
+//! Only the newest message of a topic stays. Those before it are history of etcd's, which watchers are given in order,
+//! and which goes with the next compaction.
 
 use crate::api::{Op, RangeOp, txn};
 use crate::codes::Refusal;
@@ -34,7 +35,11 @@ impl<W: Wire> Publisher<W> {
         );
         let answer = lane.txn(&body, SHORT, until)?;
         let read = lane.read(&answer)?;
-        if read.succeeded { Ok(()) } else { Err(lane.changed(read.pair(0))) }
+        if read.succeeded {
+            Ok(())
+        } else {
+            Err(lane.changed(read.pair(0)))
+        }
     }
 }
 
@@ -46,6 +51,7 @@ impl<W: Wire> adapter::Publisher for Publisher<W> {
                 limit: MESSAGE as u64,
             }));
         }
-        self.send(topic, &payload).map_err(|refusal| refusal.published(payload.len()))
+        self.send(topic, &payload)
+            .map_err(|refusal| refusal.published(payload.len()))
     }
 }

@@ -66,7 +66,8 @@ impl<W: Wire> Store<W> {
         let (gateway, limit) = (&self.lane.gateway, UNCERTAINTY.as_millis());
         if u128::from(ahead) > limit && !std::mem::replace(&mut self.warned, true) {
             gateway.wire.warn(&format!(
-                "the stored time is {ahead} ms ahead of the clock of {}, and stands still for so long: was a clock set?",
+                "the stored time is {ahead} ms ahead of the clock of {}, and stands still for so long: was a clock \
+                 set?",
                 gateway.url()
             ));
         }
@@ -150,11 +151,23 @@ impl<W: Wire> Store<W> {
                 Compare::Written(&entry, revision(expected)),
             ];
             let change = value.map_or(Op::Delete(&entry, None), |value| Op::PutEntry(&entry, stamp, value));
-            let failure = [RangeOp::one(&keys.clock), RangeOp::one(&keys.history), RangeOp::one(&entry)].map(Op::Range);
+            let failure = [
+                RangeOp::one(&keys.clock),
+                RangeOp::one(&keys.history),
+                RangeOp::one(&entry),
+            ]
+            .map(Op::Range);
             // Whoever expects anything need not hear what is there.
             let asked = if matches!(expected, Expected::Any) { 2 } else { 3 };
-            let body = txn(&compares[..asked], &[change, Op::Put(&keys.clock, &time)], &failure[..asked]);
-            let answer = self.lane.txn(&body, LONG, until).map_err(|refusal| refusal.written(size))?;
+            let body = txn(
+                &compares[..asked],
+                &[change, Op::Put(&keys.clock, &time)],
+                &failure[..asked],
+            );
+            let answer = self
+                .lane
+                .txn(&body, LONG, until)
+                .map_err(|refusal| refusal.written(size))?;
             let read = self.lane.read(&answer).map_err(|refusal| refusal.written(size))?;
             if read.succeeded {
                 self.lane.gateway.clock.saw(stamp, now);
@@ -163,7 +176,10 @@ impl<W: Wire> Store<W> {
                     now: stamp,
                 });
             }
-            if read.pair(1).is_none_or(|found| found.text() != self.lane.history.record) {
+            if read
+                .pair(1)
+                .is_none_or(|found| found.text() != self.lane.history.record)
+            {
                 return Err(self.lane.changed(read.pair(1)).written(size));
             }
             let stored = self.saw(read.pair(0)).map_err(|refusal| refusal.written(size))?;
@@ -175,7 +191,9 @@ impl<W: Wire> Store<W> {
             };
             if !holds {
                 let found = found.map(crate::api::Pair::entry).transpose();
-                return Err(StoreError::Conflict(found.map_err(|flaw| odd(key, &flaw).written(size))?));
+                return Err(StoreError::Conflict(
+                    found.map_err(|flaw| odd(key, &flaw).written(size))?,
+                ));
             }
             if stored <= stamp {
                 return Err(StoreError::Other(format!(
@@ -260,7 +278,10 @@ impl<W: Wire> adapter::Store for Store<W> {
             &[Op::Delete(&all.from, Some(&all.to))],
             &[Op::Range(RangeOp::one(&keys.history))],
         );
-        let answer = self.lane.txn(&body, LONG, until).map_err(|refusal| refusal.written(0))?;
+        let answer = self
+            .lane
+            .txn(&body, LONG, until)
+            .map_err(|refusal| refusal.written(0))?;
         let read = self.lane.read(&answer).map_err(|refusal| refusal.written(0))?;
         if read.succeeded {
             Ok(())

@@ -1,7 +1,8 @@
-//! Whether a member's clock may be used: whenever a lane has another member, when its clock was set, and every minute or so.
+//! Whether a member's clock may be used: whenever a lane has another member, when its clock was set, and every minute
+//! or so.
 //!
-//! It may if it agrees with those of most members. Where too few of them answer to know, a lane that is opened watches for what others write: either their
-//! time is its own, or nobody is there whom it could harm.
+//! It may if it agrees with those of most members. Where too few of them answer to know, a lane that is opened watches
+//! for what others write: either their time is its own, or nobody is there whom it could harm.
 
 use crate::api::{Members, Op, RangeOp, txn};
 use crate::clock::{Clock, SKEW, UNCERTAINTY};
@@ -16,12 +17,14 @@ use std::time::Duration;
 
 /// How long a clock is believed that was vouched for.
 pub(crate) const PERIOD: Duration = Duration::from_secs(60);
-/// When it is looked at again if what is known of the others is growing old, and how long a call waits for one's next second.
+/// When it is looked at again if what is known of the others is growing old, and how long a call waits for one's next
+/// second.
 const SOON: Duration = Duration::from_secs(1);
 const BRIEF: Duration = Duration::from_millis(150);
 /// How long a further member may take to tell its time.
 const GLANCE: Duration = Duration::from_millis(700);
-/// How long it is watched for what others write, and how often that is looked at. The host waits for 5 s until a lane is open.
+/// How long it is watched for what others write, and how often that is looked at. The host waits for 5 s until a lane
+/// is open.
 const WATCH: Duration = Duration::from_millis(2_500);
 const GAZE: Duration = Duration::from_millis(25);
 /// Between two questions for their time.
@@ -42,7 +45,12 @@ pub(crate) enum Verdict {
 ///
 /// # Errors
 /// `Untimely`: it differs from those of so many that it may not be used.
-pub(crate) fn look<W: Wire>(gateway: &mut Gateway<W>, keys: &Keys, config: &Config, until: Moment) -> Result<Verdict, Refusal> {
+pub(crate) fn look<W: Wire>(
+    gateway: &mut Gateway<W>,
+    keys: &Keys,
+    config: &Config,
+    until: Moment,
+) -> Result<Verdict, Refusal> {
     let now = gateway.wire.now();
     if gateway.clock.vouched().is_some_and(|at| now.since(at) <= PERIOD) {
         return Ok(Verdict::Agrees);
@@ -59,7 +67,11 @@ pub(crate) fn look<W: Wire>(gateway: &mut Gateway<W>, keys: &Keys, config: &Conf
         }
     }
     let now = gateway.wire.now();
-    let again = if old { now.minus(PERIOD.saturating_sub(SOON)) } else { now };
+    let again = if old {
+        now.minus(PERIOD.saturating_sub(SOON))
+    } else {
+        now
+    };
     let company = gateway.clock.company(now);
     let (url, apart) = (gateway.url().to_owned(), company.apart.as_millis());
     let text = format!("{url}: the clocks of the members differ by {apart} ms");
@@ -72,7 +84,8 @@ pub(crate) fn look<W: Wire>(gateway: &mut Gateway<W>, keys: &Keys, config: &Conf
     } else if company.agree < company.known {
         let (agree, known) = (company.agree - 1, company.known - 1);
         Err(Refusal::Untimely(format!(
-            "{text}, and {agree} of {known} others agree with this one to {} ms: nothing is done by its clock; run NTP on all of them",
+            "{text}, and {agree} of {known} others agree with this one to {} ms: nothing is done by its clock; run NTP \
+             on all of them",
             SKEW.as_millis()
         )))
     } else {
@@ -91,7 +104,8 @@ pub(crate) fn look<W: Wire>(gateway: &mut Gateway<W>, keys: &Keys, config: &Conf
 pub(crate) fn watch<W: Wire>(lane: &mut Lane<W>, until: Moment) -> Result<(), Refusal> {
     let end = lane.gateway.after(WATCH).min(until);
     let two = u64::try_from(2 * SKEW.as_millis()).unwrap_or(u64::MAX);
-    // What was stored when it was looked at last, and how far that was behind all that others wrote since the beginning.
+    // What was stored when it was looked at last, and how far that was behind all that others wrote since the
+    // beginning.
     let (mut known, mut least) = (None, None::<u64>);
     loop {
         let clock = Op::Range(RangeOp::one(&lane.keys.clock));
@@ -99,8 +113,13 @@ pub(crate) fn watch<W: Wire>(lane: &mut Lane<W>, until: Moment) -> Result<(), Re
         let read = lane.read(&answer)?;
         let gateway = &mut lane.gateway;
         let found = read.pair(0);
-        let Some((stored, revision)) = found.and_then(|pair| Some((codec::read_clock(&pair.value()?)?.0, pair.mod_revision))) else {
-            return Err(Refusal::Unavailable(format!("{}: the key `clock` is gone", gateway.url())));
+        let Some((stored, revision)) =
+            found.and_then(|pair| Some((codec::read_clock(&pair.value()?)?.0, pair.mod_revision)))
+        else {
+            return Err(Refusal::Unavailable(format!(
+                "{}: the key `clock` is gone",
+                gateway.url()
+            )));
         };
         let sent = answer.sent;
         gateway.clock.saw(stored, answer.received);
@@ -109,13 +128,17 @@ pub(crate) fn watch<W: Wire>(lane: &mut Lane<W>, until: Moment) -> Result<(), Re
         match known {
             Some((before, _)) if before == revision => {}
             Some((_, at)) => least = Some(least.map_or(behind(at), |least| least.min(behind(at)))),
-            None => least = Some(behind(sent)).filter(|behind| *behind <= two && gateway.clock.lead(answer.received).is_none()),
+            None => {
+                least =
+                    Some(behind(sent)).filter(|behind| *behind <= two && gateway.clock.lead(answer.received).is_none());
+            }
         }
         let now = gateway.wire.now();
         match least {
             Some(least) if least > two && now >= end => {
                 return Err(Refusal::Untimely(format!(
-                    "the clock of {} is at least {least} ms ahead of that by which others write: nothing is done by it; run NTP on all members",
+                    "the clock of {} is at least {least} ms ahead of that by which others write: nothing is done by \
+                     it; run NTP on all members",
                     gateway.url()
                 )));
             }
@@ -131,13 +154,18 @@ pub(crate) fn watch<W: Wire>(lane: &mut Lane<W>, until: Moment) -> Result<(), Re
     Ok(())
 }
 
-/// Whether the stored time is one that a clock can have written which agrees with others. That of a single member may have been put back.
+/// Whether the stored time is one that a clock can have written which agrees with others. That of a single member may
+/// have been put back.
 ///
 /// # Errors
 /// `Untimely`: it is further ahead.
 pub(crate) fn caught_up<W: Wire>(lane: &mut Lane<W>, config: &Config) -> Result<(), Refusal> {
     let now = lane.gateway.wire.now();
-    let ahead = lane.gateway.clock.lead(now).map_or(0, |lead| lane.gateway.clock.ahead(now, lead));
+    let ahead = lane
+        .gateway
+        .clock
+        .lead(now)
+        .map_or(0, |lead| lane.gateway.clock.ahead(now, lead));
     if u128::from(ahead) <= UNCERTAINTY.as_millis() {
         return Ok(());
     }
@@ -150,7 +178,8 @@ pub(crate) fn caught_up<W: Wire>(lane: &mut Lane<W>, config: &Config) -> Result<
         return Ok(());
     }
     Err(Refusal::Untimely(format!(
-        "the stored time is {ahead} ms ahead of the clock of {}, so another member's is, or was: nothing is done until time has come so far",
+        "the stored time is {ahead} ms ahead of the clock of {}, so another member's is, or was: nothing is done until \
+         time has come so far",
         lane.gateway.url()
     )))
 }
@@ -206,8 +235,8 @@ pub(crate) fn compare<W: Wire>(gateway: &mut Gateway<W>, keys: &Keys, others: &m
     }
 }
 
-/// Adds what these members' last answers tell to what is known of their clocks, and asks once more where a second ends soon; true if it should be
-/// known better than that.
+/// Adds what these members' last answers tell to what is known of their clocks, and asks once more where a second ends
+/// soon; true if it should be known better than that.
 fn refresh<W: Wire>(gateway: &mut Gateway<W>, keys: &Keys, others: &mut Vec<Gateway<W>>, until: Moment) -> bool {
     let mut old = false;
     for other in others {

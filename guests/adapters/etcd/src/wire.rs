@@ -1,4 +1,5 @@
-//! What the adapter needs of the world: requests over HTTP, a clock, and rest. In a component it is the host's; in tests it is something else.
+//! What the adapter needs of the world: requests over HTTP, a clock, and rest. In a component it is the host's; in
+//! tests it is something else.
 
 use std::time::Duration;
 
@@ -9,12 +10,18 @@ pub struct Moment(pub(crate) u64);
 impl Moment {
     /// `wait` later.
     pub fn plus(self, wait: Duration) -> Self {
-        Self(self.0.saturating_add(u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX)))
+        Self(
+            self.0
+                .saturating_add(u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX)),
+        )
     }
 
     /// `wait` earlier.
     pub fn minus(self, wait: Duration) -> Self {
-        Self(self.0.saturating_sub(u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX)))
+        Self(
+            self.0
+                .saturating_sub(u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX)),
+        )
     }
 
     /// How long it is from `earlier` to this; nothing if it is not later.

@@ -22,7 +22,12 @@ pub(crate) struct Begun<W> {
 }
 
 /// Checks the server, and finds or begins the history.
-pub(crate) fn begin<W: Wire>(mut client: Client<W>, config: &Config, place: Place, context: &Context) -> Result<Begun<W>, OpenError> {
+pub(crate) fn begin<W: Wire>(
+    mut client: Client<W>,
+    config: &Config,
+    place: Place,
+    context: &Context,
+) -> Result<Begun<W>, OpenError> {
     check(&mut client, context.purpose, &place)?;
     let mut statements = vec![statement::open(&config.schema)];
     match context.purpose {
@@ -41,8 +46,8 @@ pub(crate) fn begin<W: Wire>(mut client: Client<W>, config: &Config, place: Plac
     let Found { history, began } = found.map_err(|failure| opening(failure, &place))?;
     let moved = (began.as_deref() == Some("moved")).then(|| {
         format!(
-            "the data of {} at {place} comes from another server, an older timeline or a backup, so acknowledged writes may be missing; it goes on as \
-             history {history}",
+            "the data of {} at {place} comes from another server, an older timeline or a backup, so acknowledged \
+             writes may be missing; it goes on as history {history}",
             context.namespace
         )
     });
@@ -80,7 +85,9 @@ fn check<W: Wire>(client: &mut Client<W>, purpose: Purpose, place: &Place) -> Re
     let unsafe_backend = |why: &str| Err(OpenError::UnsafeBackend(format!("{place} {why}")));
     if facts.version < OLDEST {
         let release = facts.version / 10_000;
-        return Err(OpenError::Other(format!("{place} is PostgreSQL {release}; 13 or newer is needed")));
+        return Err(OpenError::Other(format!(
+            "{place} is PostgreSQL {release}; 13 or newer is needed"
+        )));
     }
     if facts.standby {
         let why = format!("{place} is a standby, which can only be read; `host` must name the primary");
@@ -88,11 +95,14 @@ fn check<W: Wire>(client: &mut Client<W>, purpose: Purpose, place: &Place) -> Re
     }
     if !facts.fsync {
         return unsafe_backend(
-            "runs with `fsync` off: a crash of its machine loses or spoils what it acknowledged; set fsync = on in postgresql.conf",
+            "runs with `fsync` off: a crash of its machine loses or spoils what it acknowledged; set fsync = on in \
+             postgresql.conf",
         );
     }
     // A pooler may run each transaction in another session, where neither our settings nor our LISTEN hold.
-    let ours = client.process.is_some_and(|process| u64::try_from(process) == Ok(facts.process));
+    let ours = client
+        .process
+        .is_some_and(|process| u64::try_from(process) == Ok(facts.process));
     if !facts.isolated || !ours || facts.settings < SETTINGS.len() as u64 {
         return unsafe_backend(&format!("does not keep the session that we log in to: {POOLER}"));
     }
@@ -100,14 +110,17 @@ fn check<W: Wire>(client: &mut Client<W>, purpose: Purpose, place: &Place) -> Re
 }
 
 fn facts<W: Wire>(client: &mut Client<W>, purpose: Purpose) -> Result<Facts, Failure> {
-    // A notification needs no disk. A write waits for it, whatever the role is set to, and for standbys as long as they are set to matter.
+    // A notification needs no disk. A write waits for it, whatever the role is set to, and for standbys as long as they
+    // are set to matter.
     let commit = match purpose {
-        Purpose::Store => "CASE WHEN current_setting('synchronous_commit') = 'remote_apply' THEN 'remote_apply' ELSE 'on' END",
+        Purpose::Store => {
+            "CASE WHEN current_setting('synchronous_commit') = 'remote_apply' THEN 'remote_apply' ELSE 'on' END"
+        }
         Purpose::Publish | Purpose::Subscribe => "'off'",
     };
     // Settings that not every release has.
-    let newer =
-        "(SELECT count(set_config(s.name, '0', false)) FROM pg_settings s WHERE s.name IN ('idle_session_timeout', 'transaction_timeout'))";
+    let newer = "(SELECT count(set_config(s.name, '0', false)) FROM pg_settings s \
+        WHERE s.name IN ('idle_session_timeout', 'transaction_timeout'))";
     let names: Vec<_> = SETTINGS.iter().map(|(name, _)| format!("'{name}'")).collect();
     let kept = format!(
         "(SELECT count(*) FROM pg_settings s WHERE s.source IN ('client', 'session') AND s.name IN ({}))",
@@ -115,7 +128,8 @@ fn facts<W: Wire>(client: &mut Client<W>, purpose: Purpose) -> Result<Facts, Fai
     );
     let text = format!(
         "SELECT current_setting('server_version_num')::int, pg_is_in_recovery(), current_setting('fsync') = 'on', \
-         current_setting('transaction_isolation') = 'read committed', pg_backend_pid(), {kept}, set_config('synchronous_commit', {commit}, false), {newer}"
+         current_setting('transaction_isolation') = 'read committed', pg_backend_pid(), {kept}, \
+         set_config('synchronous_commit', {commit}, false), {newer}"
     );
     let mut found = None;
     client.prepare(&Statement {
@@ -145,7 +159,12 @@ struct Found {
 }
 
 /// Prepares all statements and asks for the history, in one round trip.
-fn history<W: Wire>(client: &mut Client<W>, statements: &[Statement], namespace: &str, fresh: &str) -> Result<Found, Failure> {
+fn history<W: Wire>(
+    client: &mut Client<W>,
+    statements: &[Statement],
+    namespace: &str,
+    fresh: &str,
+) -> Result<Found, Failure> {
     for statement in statements {
         client.prepare(statement)?;
     }

@@ -127,7 +127,8 @@ impl<W: Wire> Client<W> {
         sent.map_err(|error| self.cut(error))
     }
 
-    /// Takes in what the server said of itself since the last answer: a connection that has ended is found before anything is sent over it.
+    /// Takes in what the server said of itself since the last answer: a connection that has ended is found before
+    /// anything is sent over it.
     fn settle(&mut self) -> Result<(), Failure> {
         if let Some(why) = &self.broken {
             return Err(Failure::Unsent(why.clone()));
@@ -156,7 +157,9 @@ impl<W: Wire> Client<W> {
         loop {
             let message = self.message(PATIENCE).map_err(Failure::Lost)?;
             match message {
-                Some(Message::DataRow(body)) => row(&mut Cells::of(&body)).map_err(|why| Failure::Lost(self.give_up(why)))?,
+                Some(Message::DataRow(body)) => {
+                    row(&mut Cells::of(&body)).map_err(|why| Failure::Lost(self.give_up(why)))?;
+                }
                 Some(
                     Message::BindComplete
                     | Message::ParseComplete
@@ -167,7 +170,8 @@ impl<W: Wire> Client<W> {
                     | Message::RowDescription(_),
                 ) => {}
                 Some(Message::ErrorResponse(body)) => {
-                    let told = Refusal::parse(body.fields()).ok_or_else(|| Failure::Lost(self.give_up("an error that makes no sense")))?;
+                    let told = Refusal::parse(body.fields())
+                        .ok_or_else(|| Failure::Lost(self.give_up("an error that makes no sense")))?;
                     if told.fatal {
                         self.give_up(told.to_string());
                         return Err(Failure::Refused(told));
@@ -177,7 +181,11 @@ impl<W: Wire> Client<W> {
                 Some(Message::ReadyForQuery(body)) if body.status() == b'I' => break,
                 Some(Message::NoticeResponse(body)) => unconfirmed |= refusal::unconfirmed(&body),
                 Some(message) => drop(self.between(message).map_err(Failure::Lost)?),
-                None => return Err(Failure::Lost(self.give_up(format!("no answer for {} s", PATIENCE.as_secs())))),
+                None => {
+                    return Err(Failure::Lost(
+                        self.give_up(format!("no answer for {} s", PATIENCE.as_secs())),
+                    ));
+                }
             }
         }
         match refusal {
@@ -239,7 +247,9 @@ impl<W: Wire> Client<W> {
             return Err(why.clone());
         }
         match Header::parse(&self.incoming) {
-            Ok(Some(header)) if header.len() > LONGEST => Err(self.give_up(format!("a message of {} bytes from the server", header.len()))),
+            Ok(Some(header)) if header.len() > LONGEST => {
+                Err(self.give_up(format!("a message of {} bytes from the server", header.len())))
+            }
             Ok(_) => match Message::parse(&mut self.incoming) {
                 Ok(message) => Ok(message),
                 Err(error) => Err(self.give_up(format!("what answers does not speak as PostgreSQL does: {error}"))),

@@ -52,7 +52,8 @@ impl Config {
         };
         match given.keys().next() {
             Some(unknown) => Err(format!(
-                "{unknown:?} is no option of this adapter; there are host, port, database, user, password, tls and schema"
+                "{unknown:?} is no option of this adapter; there are host, port, database, user, password, tls and \
+                 schema"
             )),
             None => Ok(config),
         }
@@ -103,7 +104,9 @@ fn port(value: Option<Value>) -> Result<u16, String> {
 /// A name, an IPv4 address, or an IPv6 address, which gets its brackets.
 fn host(text: &str) -> Result<String, String> {
     if text.starts_with('/') {
-        return Err("\"host\" is the path of a socket, which an adapter cannot reach; give a name or an address".into());
+        return Err(
+            "\"host\" is the path of a socket, which an adapter cannot reach; give a name or an address".into(),
+        );
     }
     if text.contains("://") || text.contains('/') || text.contains('@') {
         return Err("\"host\" must be a name or an address alone, without a scheme, a path or a user".into());
@@ -124,9 +127,13 @@ fn host(text: &str) -> Result<String, String> {
 
 /// A schema's name, which needs no quotes in SQL and none of PostgreSQL's own.
 fn schema(text: Option<String>) -> Result<String, String> {
-    let Some(text) = text else { return Ok("shardwright".into()) };
+    let Some(text) = text else {
+        return Ok("shardwright".into());
+    };
     let first = text.bytes().next().is_some_and(|b| b.is_ascii_lowercase() || b == b'_');
-    let rest = text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+    let rest = text
+        .bytes()
+        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
     if !first || !rest || text.len() > 63 {
         return Err(format!(
             "\"schema\" is {text:?}; it must be 1 to 63 of a-z, 0-9 and _, and not begin with a digit"
@@ -151,10 +158,14 @@ mod test {
         );
         assert_eq!(config.grant(), "tcp://db.example.org:5432");
         let config = Config::parse(
-            r#"{"host": "::1", "port": 6000, "database": "d", "user": "u", "password": "hush", "tls": true, "schema": "mail_2"}"#,
+            r#"{"host": "::1", "port": 6000, "database": "d", "user": "u", "password": "hush", "tls": true,
+                "schema": "mail_2"}"#,
         );
         let config = config.unwrap();
-        assert_eq!((config.grant().as_str(), config.schema.as_str()), ("tls://[::1]:6000", "mail_2"));
+        assert_eq!(
+            (config.grant().as_str(), config.schema.as_str()),
+            ("tls://[::1]:6000", "mail_2")
+        );
         assert!(!format!("{config:?}").contains("hush"));
     }
 
@@ -183,15 +194,27 @@ mod test {
             (r#"{"host": "a", "port": 65536}"#, "\"port\""),
             (r#"{"host": "a"}"#, "\"database\" is missing"),
             (r#"{"host": "a", "database": "d"}"#, "\"user\" is missing"),
-            (r#"{"host": "a", "database": "d", "user": "u", "password": 1}"#, "\"password\""),
+            (
+                r#"{"host": "a", "database": "d", "user": "u", "password": 1}"#,
+                "\"password\"",
+            ),
             (r#"{"host": "a", "database": "d", "user": "u\u0000"}"#, "zero byte"),
-            (r#"{"host": "a", "database": "d", "user": "u", "tls": "yes"}"#, "\"tls\""),
-            (r#"{"host": "a", "database": "d", "user": "u", "schema": "My"}"#, "\"schema\""),
+            (
+                r#"{"host": "a", "database": "d", "user": "u", "tls": "yes"}"#,
+                "\"tls\"",
+            ),
+            (
+                r#"{"host": "a", "database": "d", "user": "u", "schema": "My"}"#,
+                "\"schema\"",
+            ),
             (
                 r#"{"host": "a", "database": "d", "user": "u", "schema": "pg_catalog"}"#,
                 "belongs to PostgreSQL",
             ),
-            (r#"{"host": "a", "database": "d", "user": "u", "prot": 1}"#, "\"prot\" is no option"),
+            (
+                r#"{"host": "a", "database": "d", "user": "u", "prot": 1}"#,
+                "\"prot\" is no option",
+            ),
         ] {
             let error = Config::parse(wrong).expect_err(wrong);
             assert!(error.contains(says), "{wrong}: {error}");

@@ -16,7 +16,12 @@ const ROUNDS: usize = 7;
 /// What is found; what cannot be found out is left out, or is a finding itself.
 pub(crate) fn examine<W: Wire>(space: &mut Space<W>) -> Vec<Finding> {
     let mut findings = match settings(&mut space.client) {
-        Ok(settings) => vec![version(&settings), durability(&settings), replication(&settings), room(&settings)],
+        Ok(settings) => vec![
+            version(&settings),
+            durability(&settings),
+            replication(&settings),
+            room(&settings),
+        ],
         Err(failure) => return vec![unknown("server", &failure)],
     };
     findings.push(match clock(&mut space.client, &space.place) {
@@ -49,10 +54,11 @@ struct Settings {
 }
 
 fn settings<W: Wire>(client: &mut Client<W>) -> Result<Settings, Failure> {
-    let text = "SELECT current_setting('server_version'), current_setting('synchronous_commit'), current_setting('full_page_writes') = 'on', \
-        current_setting('synchronous_standby_names'), (SELECT count(*) FROM pg_stat_replication), \
-        (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'), current_setting('max_connections')::int, \
-        floor(pg_notification_queue_usage() * 100)::bigint";
+    let text = "SELECT current_setting('server_version'), current_setting('synchronous_commit'), \
+        current_setting('full_page_writes') = 'on', current_setting('synchronous_standby_names'), \
+        (SELECT count(*) FROM pg_stat_replication), \
+        (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'), \
+        current_setting('max_connections')::int, floor(pg_notification_queue_usage() * 100)::bigint";
     let mut found = None;
     once(client, text, &[], |row| {
         found = Some(Settings {
@@ -117,13 +123,15 @@ fn replication(settings: &Settings) -> Finding {
         return good("replication", "none: the data is as safe as this server's disk".into());
     }
     let detail = format!("{replicas} replicas are connected, and no write waits for them");
-    let remedy = "set synchronous_standby_names, or promoting one of them may lose what was acknowledged; that would be noticed, and nodes would stop and join anew";
+    let remedy = "set synchronous_standby_names, or promoting one of them may lose what was acknowledged; that would \
+        be noticed, and nodes would stop and join anew";
     warning("replication", detail, remedy)
 }
 
 /// The time of the store does not go back, so it stands still while the server's clock is behind it.
 fn clock<W: Wire>(client: &mut Client<W>, place: &Place) -> Result<Finding, Failure> {
-    let text = "SELECT greatest(0, coalesce(max(e.written), 0) - floor(date_part('epoch', clock_timestamp()) * 1000)::bigint) \
+    let text = "SELECT greatest(0, \
+        coalesce(max(e.written), 0) - floor(date_part('epoch', clock_timestamp()) * 1000)::bigint) \
         FROM shardwright.entries e WHERE e.namespace = $1";
     let mut behind = 0;
     once(
@@ -148,11 +156,15 @@ fn clock<W: Wire>(client: &mut Client<W>, place: &Place) -> Result<Finding, Fail
 
 fn room(settings: &Settings) -> Finding {
     let Settings {
-        connections, most, queue, ..
+        connections,
+        most,
+        queue,
+        ..
     } = settings;
     let detail = format!("{connections} of {most} connections are in use, and {queue} % of the queue of notifications");
     if *queue >= 10 {
-        let remedy = "find who listens without reading, or keeps a transaction open: pg_stat_activity, state \"idle in transaction\"";
+        let remedy = "find who listens without reading, or keeps a transaction open: pg_stat_activity, state \"idle in \
+            transaction\"";
         return warning("room", detail, remedy);
     }
     if connections * 10 >= most * 9 {
@@ -183,7 +195,10 @@ fn tables<W: Wire>(client: &mut Client<W>, schema: &str) -> Result<Finding, Fail
             "look whether somebody has dropped it",
         ));
     };
-    let detail = format!("{live} entries of all clusters and {dead} old versions in {} KiB", size / 1024);
+    let detail = format!(
+        "{live} entries of all clusters and {dead} old versions in {} KiB",
+        size / 1024
+    );
     if !vacuum {
         let remedy = "set autovacuum = on and track_counts = on, or old versions stay for ever";
         return Ok(Finding {
@@ -192,7 +207,8 @@ fn tables<W: Wire>(client: &mut Client<W>, schema: &str) -> Result<Finding, Fail
         });
     }
     if dead > 20_000 + 10 * live {
-        let remedy = "end the transaction that keeps them: the oldest in pg_stat_activity, pg_prepared_xacts or pg_replication_slots";
+        let remedy = "end the transaction that keeps them: the oldest in pg_stat_activity, pg_prepared_xacts or \
+            pg_replication_slots";
         return Ok(warning("tables", detail, remedy));
     }
     Ok(good("tables", detail))
@@ -232,5 +248,9 @@ fn unknown(name: &str, failure: &Failure) -> Finding {
         Failure::Unsent(why) | Failure::Lost(why) => why.clone(),
         Failure::Refused(refusal) => refusal.to_string(),
     };
-    warning(name, format!("could not be looked at: {why}"), "see what the server's log says")
+    warning(
+        name,
+        format!("could not be looked at: {why}"),
+        "see what the server's log says",
+    )
 }

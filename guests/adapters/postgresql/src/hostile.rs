@@ -26,7 +26,11 @@ fn store(answers: &[Vec<u8>]) -> Space<Script> {
     all.extend_from_slice(answers);
     // Without it the connection would be closed before the last question.
     all.push(Vec::new());
-    Space::new(lane(all, Purpose::Store, PLAIN).map_err(|error| error.to_string()).unwrap())
+    Space::new(
+        lane(all, Purpose::Store, PLAIN)
+            .map_err(|error| error.to_string())
+            .unwrap(),
+    )
 }
 
 fn put(answer: &[Vec<u8>]) -> Result<u64, StoreError> {
@@ -57,7 +61,10 @@ fn a_write_counts_when_the_server_is_ready_again() {
         vec![b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()],
         vec![],
     ] {
-        assert!(matches!(put(&unclear), Err(StoreError::Indeterminate(_))), "{unclear:?}");
+        assert!(
+            matches!(put(&unclear), Err(StoreError::Indeterminate(_))),
+            "{unclear:?}"
+        );
     }
     // The commit itself may fail, after the row was shown.
     let failed = put(&[written(), done, error("ERROR", "53100"), ready()]);
@@ -69,7 +76,11 @@ fn what_ended_before_a_write_was_sent_leaves_nothing_written() {
     let mut all = opening();
     all[2].extend(error("FATAL", "57P01"));
     all.push(Vec::new());
-    let mut space = Space::new(lane(all, Purpose::Store, PLAIN).map_err(|error| error.to_string()).unwrap());
+    let mut space = Space::new(
+        lane(all, Purpose::Store, PLAIN)
+            .map_err(|error| error.to_string())
+            .unwrap(),
+    );
     for _ in 0..2 {
         let outcome = space.put("k", vec![1], Expected::Any);
         assert!(
@@ -83,8 +94,14 @@ fn what_ended_before_a_write_was_sent_leaves_nothing_written() {
 #[test]
 fn a_lane_that_was_confused_stays_useless() {
     let mut space = store(&[message(b'?', b""), [written(), ready()].concat()]);
-    assert!(matches!(space.put("k", vec![1], Expected::Any), Err(StoreError::Indeterminate(_))));
-    assert!(matches!(space.put("k", vec![1], Expected::Any), Err(StoreError::Unavailable(_))));
+    assert!(matches!(
+        space.put("k", vec![1], Expected::Any),
+        Err(StoreError::Indeterminate(_))
+    ));
+    assert!(matches!(
+        space.put("k", vec![1], Expected::Any),
+        Err(StoreError::Unavailable(_))
+    ));
     assert!(matches!(space.get("k"), Err(StoreError::Unavailable(_))));
 }
 
@@ -103,7 +120,10 @@ fn a_lost_history_stays_lost() {
     let gone = [row(&[Some(&number(3)), None, None, None]), ready()].concat();
     let mut space = store(&[gone, [written(), ready()].concat()]);
     for _ in 0..2 {
-        assert!(matches!(space.put("k", vec![1], Expected::Any), Err(StoreError::HistoryLost(_))));
+        assert!(matches!(
+            space.put("k", vec![1], Expected::Any),
+            Err(StoreError::HistoryLost(_))
+        ));
     }
 }
 
@@ -122,7 +142,10 @@ fn passwords_do_not_cross_a_plain_connection_by_themselves() {
         );
         // Over TLS, which the host does, it is sent; then this script ends.
         let tls = PLAIN.replace('}', ", \"tls\": true}");
-        assert!(matches!(refused(vec![message(b'R', &asked)], &tls), OpenError::Unreachable(_)));
+        assert!(matches!(
+            refused(vec![message(b'R', &asked)], &tls),
+            OpenError::Unreachable(_)
+        ));
     }
     let none = r#"{"host": "h", "database": "d", "user": "u"}"#;
     let scram = message(b'R', b"\0\0\0\x0aSCRAM-SHA-256\0\0");
@@ -199,8 +222,19 @@ fn conversation() -> Vec<Vec<u8>> {
         Some(b"value"),
     ];
     // Who listens takes this for the answer to that, and for what was heard then.
-    let notes = ["t 1 aGVsbG8", "t 0 aGVsbG8", "what is this", "t 3 AA", "t 0 "].map(note).concat();
-    all.push([message(b'2', b""), row(&entry), message(b'C', b"SELECT 1\0"), ready(), notes].concat());
+    let notes = ["t 1 aGVsbG8", "t 0 aGVsbG8", "what is this", "t 3 AA", "t 0 "]
+        .map(note)
+        .concat();
+    all.push(
+        [
+            message(b'2', b""),
+            row(&entry),
+            message(b'C', b"SELECT 1\0"),
+            ready(),
+            notes,
+        ]
+        .concat(),
+    );
     let state: [Option<&[u8]>; 5] = [None, Some(&number(9)), Some(&number(8)), None, Some(&number(0))];
     let listed: [Option<&[u8]>; 5] = [Some(b"key"), Some(&number(7)), Some(&number(6)), Some(b"value"), None];
     all.push(

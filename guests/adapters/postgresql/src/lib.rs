@@ -1,8 +1,8 @@
 //! A coordinator adapter for PostgreSQL: the store is two tables and a function, the bus is `LISTEN` and `NOTIFY`.
 //!
-//! [`docs/postgresql.md`](../../../../docs/postgresql.md) says how each promise of the contract is kept. From below: `wire` carries bytes, `client`
-//! messages and answers, `login` begins a session, `begin` checks the server and finds the history; `store`, `publisher` and `subscriber` are the
-//! three kinds of lanes.
+//! [`docs/postgresql.md`](../../../../docs/postgresql.md) says how each promise of the contract is kept. From below:
+//! `wire` carries bytes, `client` messages and answers, `login` begins a session, `begin` checks the server and finds
+//! the history; `store`, `publisher` and `subscriber` are the three kinds of lanes.
 
 mod begin;
 mod client;

@@ -59,7 +59,10 @@ impl Place {
 
     /// The beginning of a sentence about what was refused.
     pub(crate) fn who(&self) -> String {
-        format!("user {:?} on database {:?} of PostgreSQL at {}", self.user, self.database, self.at)
+        format!(
+            "user {:?} on database {:?} of PostgreSQL at {}",
+            self.user, self.database, self.at
+        )
     }
 }
 
@@ -114,7 +117,10 @@ impl<W: Wire> Login<'_, W> {
             }
             Some(Message::AuthenticationOk | Message::ParameterStatus(_) | Message::NoticeResponse(_)) => Ok(true),
             Some(Message::AuthenticationSasl(body)) => {
-                let known = body.mechanisms().any(|mechanism| Ok(mechanism == SCRAM_SHA_256)).unwrap_or(false);
+                let known = body
+                    .mechanisms()
+                    .any(|mechanism| Ok(mechanism == SCRAM_SHA_256))
+                    .unwrap_or(false);
                 if !known {
                     return Err(self.denied("the server offers no SCRAM-SHA-256"));
                 }
@@ -125,7 +131,9 @@ impl<W: Wire> Login<'_, W> {
                 self.answer(written)
             }
             Some(Message::AuthenticationSaslContinue(body)) => {
-                let Some(scram) = &mut self.scram else { return Err(self.strange()) };
+                let Some(scram) = &mut self.scram else {
+                    return Err(self.strange());
+                };
                 if let Err(error) = scram.update(body.data()) {
                     return Err(self.denied(&format!("the server's part of SCRAM-SHA-256 does not fit: {error}")));
                 }
@@ -154,7 +162,9 @@ impl<W: Wire> Login<'_, W> {
                 | Message::AuthenticationSspi
                 | Message::AuthenticationKerberosV5
                 | Message::AuthenticationScmCredential,
-            ) => Err(self.denied("the server wants a kind of login that an adapter cannot do; set scram-sha-256 in pg_hba.conf")),
+            ) => Err(self.denied(
+                "the server wants a kind of login that an adapter cannot do; set scram-sha-256 in pg_hba.conf",
+            )),
             Some(_) => Err(self.strange()),
         }
     }
@@ -163,8 +173,8 @@ impl<W: Wire> Login<'_, W> {
     fn bare(&mut self, how: &str, make: impl FnOnce(&str, &str) -> String) -> Result<bool, OpenError> {
         if !self.config.tls {
             return Err(self.denied(&format!(
-                "the server wants the password {how}, which is not sent over a plain connection; set `tls` to true, or scram-sha-256 in pg_hba.conf and \
-                 password_encryption, and set the password anew"
+                "the server wants the password {how}, which is not sent over a plain connection; set `tls` to true, or \
+                 scram-sha-256 in pg_hba.conf and password_encryption, and set the password anew"
             )));
         }
         let password = make(&self.config.user, self.password()?);
@@ -195,6 +205,9 @@ impl<W: Wire> Login<'_, W> {
     }
 
     fn strange(&self) -> OpenError {
-        OpenError::Other(format!("what answers at {} does not log in as PostgreSQL does", self.place.at))
+        OpenError::Other(format!(
+            "what answers at {} does not log in as PostgreSQL does",
+            self.place.at
+        ))
     }
 }

@@ -1,7 +1,7 @@
 //! Messages as notifications: a topic, how many parts follow, and a part of the message as text.
 //!
-//! A notification carries at most 7999 bytes of text. What is larger goes in several, sent in one transaction, so that nothing comes between them
-//! and whoever listens hears all of them or none.
+//! A notification carries at most 7999 bytes of text. What is larger goes in several, sent in one transaction, so that
+//! nothing comes between them and whoever listens hears all of them or none.
 
 use data_encoding::BASE64_NOPAD;
 use sha2::{Digest, Sha256};
@@ -77,17 +77,25 @@ pub(crate) struct Parts {
 
 impl Parts {
     pub(crate) fn hear(&mut self, payload: &str) -> Heard {
-        let Some(part) = Part::parse(payload) else { return Heard::Strange };
+        let Some(part) = Part::parse(payload) else {
+            return Heard::Strange;
+        };
         if !self.topics.is_empty() && !self.topics.iter().any(|topic| topic == part.topic) {
             // Nothing comes between the parts of a message.
-            return if self.begun.take().is_some() { Heard::Gap } else { Heard::Nothing };
+            return if self.begun.take().is_some() {
+                Heard::Gap
+            } else {
+                Heard::Nothing
+            };
         }
         let Ok(bytes) = BASE64_NOPAD.decode(part.text.as_bytes()) else {
             return Heard::Strange;
         };
         let payload = match self.begun.take() {
             None => bytes,
-            Some((topic, mut payload, left)) if topic == part.topic && left == part.left + 1 && payload.len() < LARGEST => {
+            Some((topic, mut payload, left))
+                if topic == part.topic && left == part.left + 1 && payload.len() < LARGEST =>
+            {
                 payload.extend_from_slice(&bytes);
                 payload
             }
@@ -116,7 +124,10 @@ mod test {
     fn a_channel_is_an_identifier_of_one_history() {
         let name = channel("shardwright", "mail", "h");
         assert!(
-            name.len() <= 63 && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_'),
+            name.len() <= 63
+                && name
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_'),
             "{name}"
         );
         // Fixed: nodes of all releases of this format meet there.

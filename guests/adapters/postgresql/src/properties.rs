@@ -1,13 +1,16 @@
-//! What must hold of whatever a server or an operator says, for `tests/properties`: functions over bytes that somebody makes up.
+//! What must hold of whatever a server or an operator says, for `tests/properties`: functions over bytes that somebody
+//! makes up.
 
 use crate::config::Config;
 use crate::note::{Heard, Parts, encode};
 use crate::script::{opening, use_all};
 
-/// Whatever a server says, in whatever pieces, every call ends. The pieces are what it says after each that it is sent, behind what a true one says
-/// until the lane is open, or also instead of that.
+/// Whatever a server says, in whatever pieces, every call ends. The pieces are what it says after each that it is sent,
+/// behind what a true one says until the lane is open, or also instead of that.
 pub fn server(data: &[u8]) {
-    let Some((&how, mut rest)) = data.split_first() else { return };
+    let Some((&how, mut rest)) = data.split_first() else {
+        return;
+    };
     let honest = if how & 1 == 0 { opening() } else { Vec::new() };
     let mut answers = honest;
     while let Some((size, after)) = rest.split_first_chunk::<2>() {

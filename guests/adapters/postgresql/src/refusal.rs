@@ -6,8 +6,8 @@ use shardwright_guest::adapter::{BusError, OpenError, StoreError};
 use std::fmt;
 
 /// What to say of whatever is not the server itself.
-pub(crate) const POOLER: &str =
-    "this is a pooler (PgBouncer, say), behind which neither settings nor LISTEN hold; give the address of the server itself";
+pub(crate) const POOLER: &str = "this is a pooler (PgBouncer, say), behind which neither settings nor LISTEN hold; \
+    give the address of the server itself";
 
 /// The longest text of the server that is repeated.
 const LONGEST: usize = 300;
@@ -83,24 +83,27 @@ impl Refusal {
         }
     }
 
-    /// Whether it proves that the transaction in which it was raised has changed nothing. A call is one transaction, and PostgreSQL raises no
-    /// plain error once that is committed: what goes wrong then is a warning (standbys that do not confirm), ends the session, or ends the server. But not every
-    /// error is PostgreSQL's own.
+    /// Whether it proves that the transaction in which it was raised has changed nothing. A call is one transaction,
+    /// and PostgreSQL raises no plain error once that is committed: what goes wrong then is a warning (standbys that do
+    /// not confirm), ends the session, or ends the server. But not every error is PostgreSQL's own.
     ///
     /// | SQLSTATE | because |
     /// |---|---|
-    /// | 0A to 2F, 34 to 44, 53 to 55 | raised while a statement is looked at or run, or by a check at its commit: all of it is rolled back |
+    /// | 0A to 2F, 34 to 44, 53 to 55 | raised before, while a statement is run, or by a check at its commit |
     /// | 40003 | no: the server itself does not know |
-    /// | 57014 | a statement that is cancelled is rolled back; cancelled while it waits for standbys, it is committed, with a warning |
+    /// | 57014 | what is cancelled is rolled back; while it waits for standbys, it is committed, with a warning |
     /// | 58030 | reading or writing a table failed; where that happens to the log, the server ends |
     /// | F0, P0, SW | a function of ours, or a trigger |
-    /// | 08, 57P, 58, XX and all others | no: connections, shutdowns and what cannot be are told by poolers, too, of a server that they have lost |
+    /// | 08, 57P, 58, XX, all others | no: poolers, too, say these, of a server that they have lost |
     fn proves_nothing_was_done(&self) -> bool {
         match (self.class(), self.code.as_str()) {
             (_, "40003") => false,
             (_, "57014" | "58030") => true,
             ("0A" | "20" | "21" | "22" | "23" | "24" | "25" | "26" | "27" | "28" | "2B" | "2D" | "2F", _) => true,
-            ("34" | "38" | "39" | "3B" | "3D" | "3F" | "40" | "42" | "44" | "53" | "54" | "55" | "F0" | "P0" | "SW", _) => true,
+            (
+                "34" | "38" | "39" | "3B" | "3D" | "3F" | "40" | "42" | "44" | "53" | "54" | "55" | "F0" | "P0" | "SW",
+                _,
+            ) => true,
             _ => false,
         }
     }
@@ -112,8 +115,11 @@ impl Refusal {
             _ if writes && (self.fatal || !self.proves_nothing_was_done()) => StoreError::Indeterminate(text),
             _ if self.fatal => StoreError::Unavailable(text),
             _ if self.missing() => StoreError::HistoryLost(format!("the tables of the coordinator are gone: {text}")),
-            (_, "42501") => StoreError::Denied(format!("{text}; grant the user what guests/adapters/postgresql/schema.sql names")),
-            // A standby, somebody else's lock, no room, shutting down, a disk. 23505 is a second writer that our lock did not keep out.
+            (_, "42501") => StoreError::Denied(format!(
+                "{text}; grant the user what guests/adapters/postgresql/schema.sql names"
+            )),
+            // A standby, somebody else's lock, no room, shutting down, a disk. 23505 is a second writer that our lock
+            // did not keep out.
             ("08" | "25" | "40" | "53" | "55" | "57" | "58", _) | (_, "23505") => {
                 StoreError::Unavailable(format!("nothing was written: {text}"))
             }
@@ -164,7 +170,9 @@ mod test {
     #[test]
     fn a_login_that_fails_says_which_kind_of_failure_it_is() {
         let kind = |code| refusal(code).opening("user \"node\"");
-        assert!(matches!(kind("28P01"), OpenError::Denied(why) if why.contains("password") && why.contains("user \"node\"")));
+        assert!(
+            matches!(kind("28P01"), OpenError::Denied(why) if why.contains("password") && why.contains("user \"node\""))
+        );
         assert!(matches!(kind("28000"), OpenError::Denied(why) if why.contains("pg_hba.conf")));
         assert!(matches!(kind("3D000"), OpenError::Denied(why) if why.contains("create the database")));
         assert!(matches!(kind("42501"), OpenError::Denied(why) if why.contains("schema.sql")));
@@ -185,30 +193,54 @@ mod test {
 
     #[test]
     fn only_a_plain_error_proves_that_nothing_was_written() {
-        for code in ["53100", "53200", "57014", "55P03", "40001", "40P01", "25006", "23505", "58030"] {
-            assert!(matches!(refusal(code).storing(true), StoreError::Unavailable(_)), "{code}");
-            assert!(matches!(refusal(code).storing(false), StoreError::Unavailable(_)), "{code}");
+        for code in [
+            "53100", "53200", "57014", "55P03", "40001", "40P01", "25006", "23505", "58030",
+        ] {
+            assert!(
+                matches!(refusal(code).storing(true), StoreError::Unavailable(_)),
+                "{code}"
+            );
+            assert!(
+                matches!(refusal(code).storing(false), StoreError::Unavailable(_)),
+                "{code}"
+            );
             let fatal = Refusal {
                 fatal: true,
                 ..refusal(code)
             };
-            assert!(matches!(fatal.clone().storing(true), StoreError::Indeterminate(_)), "{code}");
+            assert!(
+                matches!(fatal.clone().storing(true), StoreError::Indeterminate(_)),
+                "{code}"
+            );
             assert!(matches!(fatal.storing(false), StoreError::Unavailable(_)), "{code}");
         }
         for code in [
-            "08000", "08006", "08007", "08P01", "40003", "57000", "57P01", "57P02", "57P03", "57P05", "58000", "58P01", "XX000", "XX001",
-            "01000", "02000", "03000", "72000", "HV000", "", "ü", "XXUUU",
+            "08000", "08006", "08007", "08P01", "40003", "57000", "57P01", "57P02", "57P03", "57P05", "58000", "58P01",
+            "XX000", "XX001", "01000", "02000", "03000", "72000", "HV000", "", "ü", "XXUUU",
         ] {
-            assert!(matches!(refusal(code).storing(true), StoreError::Indeterminate(_)), "{code}");
-            assert!(!matches!(refusal(code).storing(false), StoreError::Indeterminate(_)), "{code}");
+            assert!(
+                matches!(refusal(code).storing(true), StoreError::Indeterminate(_)),
+                "{code}"
+            );
+            assert!(
+                !matches!(refusal(code).storing(false), StoreError::Indeterminate(_)),
+                "{code}"
+            );
         }
         for code in [
-            "0A000", "21000", "22001", "23514", "25P02", "26000", "40002", "42501", "53100", "54000", "55000", "P0001", "SW002",
+            "0A000", "21000", "22001", "23514", "25P02", "26000", "40002", "42501", "53100", "54000", "55000", "P0001",
+            "SW002",
         ] {
-            assert!(!matches!(refusal(code).storing(true), StoreError::Indeterminate(_)), "{code}");
+            assert!(
+                !matches!(refusal(code).storing(true), StoreError::Indeterminate(_)),
+                "{code}"
+            );
         }
         for code in ["42P01", "42883", "3F000"] {
-            assert!(matches!(refusal(code).storing(true), StoreError::HistoryLost(_)), "{code}");
+            assert!(
+                matches!(refusal(code).storing(true), StoreError::HistoryLost(_)),
+                "{code}"
+            );
         }
         assert!(matches!(refusal("42501").storing(true), StoreError::Denied(_)));
         assert!(matches!(refusal("22021").storing(true), StoreError::Invalid(_)));

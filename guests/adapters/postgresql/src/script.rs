@@ -54,7 +54,10 @@ pub(crate) fn message(tag: u8, body: &[u8]) -> Vec<u8> {
 }
 
 pub(crate) fn row(cells: &[Option<&[u8]>]) -> Vec<u8> {
-    let mut body = u16::try_from(cells.len()).expect("a sound script").to_be_bytes().to_vec();
+    let mut body = u16::try_from(cells.len())
+        .expect("a sound script")
+        .to_be_bytes()
+        .to_vec();
     for cell in cells {
         body.extend(
             cell.map_or(-1, |cell| i32::try_from(cell.len()).expect("a sound script"))

@@ -37,12 +37,13 @@ impl Value<'_> {
     }
 }
 
-/// The state of the store, as of the statement's one snapshot, for $1 a namespace and $2 its history. The clock is read before the snapshot is taken, or
-/// an entry that somebody renews in between would seem older than it is.
+/// The state of the store, as of the statement's one snapshot, for $1 a namespace and $2 its history. The clock is read
+/// before the snapshot is taken, or an entry that somebody renews in between would seem older than it is.
 const STATE: &str = "SELECT greatest(n.revision, t.revision) AS revision, \
     greatest(n.time, t.written, floor(date_part('epoch', now()) * 1000)::bigint) AS now, n.unsure_before \
     FROM shardwright.namespaces n LEFT JOIN LATERAL \
-    (SELECT l.revision, l.written FROM shardwright.entries l WHERE l.namespace = $1 ORDER BY l.revision DESC LIMIT 1) t ON true \
+    (SELECT l.revision, l.written FROM shardwright.entries l \
+    WHERE l.namespace = $1 ORDER BY l.revision DESC LIMIT 1) t ON true \
     WHERE n.namespace = $1 AND n.history = $2";
 
 /// The history of a namespace, for every lane.
@@ -57,10 +58,12 @@ pub(crate) fn of_store(schema: &str) -> [Statement; 5] {
         "SELECT s.revision, s.now, s.unsure_before, e.revision, e.written, e.value FROM ({STATE}) s \
          LEFT JOIN shardwright.entries e ON e.namespace = $1 AND e.key = $3 AND e.value IS NOT NULL"
     );
-    // The first row is the state, the others are the entries. News are found by their revisions, so the prefix is put such that no index knows it.
+    // The first row is the state, the others are the entries. News are found by their revisions, so the prefix is put
+    // such that no index knows it.
     let list = |which: &str| {
         format!(
-            "WITH s AS MATERIALIZED ({STATE}) SELECT NULL::text, s.revision, s.now, NULL::bytea, s.unsure_before FROM s UNION ALL \
+            "WITH s AS MATERIALIZED ({STATE}) \
+             SELECT NULL::text, s.revision, s.now, NULL::bytea, s.unsure_before FROM s UNION ALL \
              (SELECT e.key, e.revision, e.written, e.value, NULL FROM s, shardwright.entries e \
              WHERE e.namespace = $1 AND {which} AND e.value IS NOT NULL ORDER BY e.key)"
         )

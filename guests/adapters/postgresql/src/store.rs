@@ -6,7 +6,9 @@ use crate::login::Place;
 use crate::row::Cells;
 use crate::statement::Value;
 use crate::wire::Wire;
-use shardwright_guest::adapter::{Entry, Expected, Finding, Listed, Listing, Reading, Store, StoreError, TooLarge, Written};
+use shardwright_guest::adapter::{
+    Entry, Expected, Finding, Listed, Listing, Reading, Store, StoreError, TooLarge, Written,
+};
 
 /// The largest value: what the contract promises to store, and what it adds around that.
 const LARGEST: usize = 1024 * 1024 + 64;
@@ -37,17 +39,24 @@ impl<W: Wire> Space<W> {
     }
 
     /// One execution of a statement about this namespace and history.
-    fn ask(&mut self, name: &str, values: &[Value<'_>], row: impl FnMut(&mut Cells<'_>) -> Result<(), String>) -> Result<(), StoreError> {
+    fn ask(
+        &mut self,
+        name: &str,
+        values: &[Value<'_>],
+        row: impl FnMut(&mut Cells<'_>) -> Result<(), String>,
+    ) -> Result<(), StoreError> {
         if let Some(why) = &self.lost {
             return Err(StoreError::HistoryLost(why.clone()));
         }
         let mut all = vec![Value::Text(&self.place.namespace), Value::Text(&self.history)];
         all.extend_from_slice(values);
         let writes = matches!(name, "write" | "erase");
-        self.client.ask(name, &all, row).map_err(|failure| match failing(failure, writes) {
-            StoreError::HistoryLost(why) => self.lose(why),
-            error => error,
-        })
+        self.client
+            .ask(name, &all, row)
+            .map_err(|failure| match failing(failure, writes) {
+                StoreError::HistoryLost(why) => self.lose(why),
+                error => error,
+            })
     }
 
     fn lose(&mut self, why: String) -> StoreError {
@@ -57,13 +66,19 @@ impl<W: Wire> Space<W> {
     /// There is no row for this namespace and history.
     fn gone(&mut self) -> StoreError {
         let Self { place, history, .. } = self;
-        let why = format!("the namespace {} at {place} has no longer the history {history}", place.namespace);
+        let why = format!(
+            "the namespace {} at {place} has no longer the history {history}",
+            place.namespace
+        );
         self.lose(why)
     }
 
     /// The answer made no sense, so the next would not either.
     fn strange(&mut self, writes: bool) -> StoreError {
-        failing(Failure::Lost(self.client.give_up("the server's answer makes no sense")), writes)
+        failing(
+            Failure::Lost(self.client.give_up("the server's answer makes no sense")),
+            writes,
+        )
     }
 
     /// The time to tell: never one before another.
@@ -77,7 +92,10 @@ impl<W: Wire> Space<W> {
             Expected::Any => -1,
             Expected::Absent => 0,
             // Nothing has a revision of 0, which would mean absence here.
-            Expected::Revision(revision) => i64::try_from(revision).ok().filter(|revision| *revision > 0).unwrap_or(i64::MAX),
+            Expected::Revision(revision) => i64::try_from(revision)
+                .ok()
+                .filter(|revision| *revision > 0)
+                .unwrap_or(i64::MAX),
         };
         let value = value.map_or(Value::Null, Value::Bytes);
         let mut answer = None;
@@ -184,7 +202,10 @@ impl<W: Wire + 'static> Store for Space<W> {
             let (key, value) = (Cells::there(key)?, Cells::there(value)?);
             size += key.len() + value.len();
             if size > LISTED {
-                return Err(format!("the entries of one listing have more than {} MiB", LISTED / (1024 * 1024)));
+                return Err(format!(
+                    "the entries of one listing have more than {} MiB",
+                    LISTED / (1024 * 1024)
+                ));
             }
             listing.entries.push(Listed {
                 key: key.to_owned(),

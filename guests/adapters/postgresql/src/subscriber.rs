@@ -71,7 +71,9 @@ impl<W: Wire> Ear<W> {
                     if self.client.more(Duration::ZERO)? {
                         return Ok(self.heard());
                     }
-                    return Err(self.client.give_up(format!("no sign of life for {} s", SILENCE.as_secs())));
+                    return Err(self
+                        .client
+                        .give_up(format!("no sign of life for {} s", SILENCE.as_secs())));
                 }
                 frontend::sync(self.client.outgoing());
                 self.client.push()?;
@@ -118,7 +120,10 @@ impl<W: Wire + 'static> Subscriber for Ear<W> {
                     }
                     Heard::Gap => deliveries.push(Delivery::Gap(0)),
                     Heard::Nothing => {}
-                    Heard::Strange => crate::warn(&format!("somebody else notifies on the channel {}: left out", self.channel)),
+                    Heard::Strange => crate::warn(&format!(
+                        "somebody else notifies on the channel {}: left out",
+                        self.channel
+                    )),
                 }
             }
             if !deliveries.is_empty() || !self.wait(end).map_err(BusError::Unavailable)? {

@@ -62,17 +62,24 @@ fn cut(error: NetError) -> Cut {
 /// A connection to the server, secured if the configuration says so.
 pub(crate) fn connect(config: &Config) -> Result<Connection, OpenError> {
     let deadline = Deadline::after(CONNECT);
-    let mut connection = Connection::open(&config.host, config.port, deadline).map_err(|error| refused(config, error))?;
+    let mut connection =
+        Connection::open(&config.host, config.port, deadline).map_err(|error| refused(config, error))?;
     if !config.tls {
         return Ok(connection);
     }
     let mut request = BytesMut::new();
     frontend::ssl_request(&mut request);
-    connection.write(&request, deadline).map_err(|error| refused(config, error))?;
+    connection
+        .write(&request, deadline)
+        .map_err(|error| refused(config, error))?;
     let mut answer = Vec::new();
-    connection.read(&mut answer, deadline).map_err(|error| refused(config, error))?;
+    connection
+        .read(&mut answer, deadline)
+        .map_err(|error| refused(config, error))?;
     match answer[..] {
-        [b'S'] => connection.secure(&config.host, config.port).map_err(|error| refused(config, error)),
+        [b'S'] => connection
+            .secure(&config.host, config.port)
+            .map_err(|error| refused(config, error)),
         [b'N', ..] => Err(OpenError::Tls(format!(
             "the server at {} offers no TLS: set `ssl = on` and its certificate in postgresql.conf, or `tls` to false",
             config.grant()
@@ -91,6 +98,8 @@ fn refused(config: &Config, error: NetError) -> OpenError {
         NetError::Tls(why) => OpenError::Tls(why),
         NetError::NotGranted(why) => OpenError::Denied(why),
         NetError::TimedOut => OpenError::Unreachable(format!("PostgreSQL at {at} gives no answer")),
-        NetError::Unreachable(why) | NetError::Lost(why) => OpenError::Unreachable(format!("PostgreSQL at {at} cannot be reached: {why}")),
+        NetError::Unreachable(why) | NetError::Lost(why) => {
+            OpenError::Unreachable(format!("PostgreSQL at {at} cannot be reached: {why}"))
+        }
     }
 }

@@ -23,7 +23,10 @@ fn wanted(table: &Table, cast: &Cast, full: u32, shard: u32) -> u32 {
 }
 
 fn full(cast: &Cast) -> u32 {
-    cast.members.iter().filter(|member| member.standing == Standing::Full).count() as u32
+    cast.members
+        .iter()
+        .filter(|member| member.standing == Standing::Full)
+        .count() as u32
 }
 
 /// How many places each member should hold, and how that was rounded.
@@ -32,7 +35,9 @@ fn quotas(table: &Table, cast: &Cast) -> (Vec<u32>, Vec<Odd>) {
     let places: u64 = if full >= table.width() {
         u64::from(table.shards()) * u64::from(table.width())
     } else {
-        (0..table.shards()).map(|shard| u64::from(wanted(table, cast, full, shard))).sum()
+        (0..table.shards())
+            .map(|shard| u64::from(wanted(table, cast, full, shard)))
+            .sum()
     };
     let fixed = |at: usize| cast.members[at].standing == Standing::Fixed;
     let kept: u64 = (0..cast.members.len())
@@ -41,8 +46,16 @@ fn quotas(table: &Table, cast: &Cast) -> (Vec<u32>, Vec<Odd>) {
         .sum();
     let claims: Vec<Claim> = (cast.members.iter().zip(&table.held))
         .map(|(member, &held)| Claim {
-            weight: if member.standing == Standing::Fixed { 0 } else { member.weight },
-            cap: if member.standing == Standing::Full { table.shards() } else { held },
+            weight: if member.standing == Standing::Fixed {
+                0
+            } else {
+                member.weight
+            },
+            cap: if member.standing == Standing::Full {
+                table.shards()
+            } else {
+                held
+            },
             held,
             tie: member.tie,
         })
@@ -153,8 +166,8 @@ impl Room {
         room
     }
 
-    /// Whether `member` can take a place more; if it cannot, but its share was rounded down, it is made to at the cost of one of its zone whose
-    /// share was rounded up and who has a place left.
+    /// Whether `member` can take a place more; if it cannot, but its share was rounded down, it is made to at the cost
+    /// of one of its zone whose share was rounded up and who has a place left.
     fn make(&mut self, cast: &Cast, member: u32) -> bool {
         let (at, zone) = (member as usize, cast.zone(member) as usize);
         if self.left[at] > 0 {
@@ -194,8 +207,8 @@ impl Room {
         }
     }
 
-    /// A member with room for a place in a row whose other owners are `row`: of the zone with most room among those that the row has too
-    /// few of. With `spread`, only of such a zone.
+    /// A member with room for a place in a row whose other owners are `row`: of the zone with most room among those
+    /// that the row has too few of. With `spread`, only of such a zone.
     fn pick(&self, cast: &Cast, row: &[u32], hash: u64, spread: bool) -> Option<u32> {
         if self.open.len() == 1 {
             return self.among(0, row, hash);
@@ -203,7 +216,11 @@ impl Room {
         let crowded = |zone: usize| row.iter().filter(|&&m| cast.zone(m) as usize == zone).count() as u32 >= self.limit;
         let ranked = (0..self.open.len()).filter_map(|zone| {
             let crowded = crowded(zone);
-            let member = if spread && crowded { None } else { self.among(zone, row, hash) };
+            let member = if spread && crowded {
+                None
+            } else {
+                self.among(zone, row, hash)
+            };
             Some(((crowded, std::cmp::Reverse(self.zone_left[zone])), member?))
         });
         ranked.min_by_key(|&(rank, _)| rank).map(|(_, member)| member)
@@ -214,7 +231,11 @@ impl Room {
         let open = &self.open[zone];
         let next = |hash: u64| {
             // From a place that the hash says, onwards: one more step than the row has owners is enough.
-            let start = if open.is_empty() { 0 } else { hash::below(hash, open.len()) };
+            let start = if open.is_empty() {
+                0
+            } else {
+                hash::below(hash, open.len())
+            };
             open[start..]
                 .iter()
                 .chain(&open[..start])
@@ -255,11 +276,11 @@ fn fill_empty(table: &mut Table, cast: &Cast, room: &mut Room) {
     }
 }
 
-/// Gives `shard` an owner by rearranging what was given out just now, so that nothing else moves. `filled` are the rows that were filled
-/// before, each with the number of owners that stayed. False if there is no such way.
+/// Gives `shard` an owner by rearranging what was given out just now, so that nothing else moves. `filled` are the rows
+/// that were filled before, each with the number of owners that stayed. False if there is no such way.
 ///
-/// A search in breadth for the shortest chain: a member comes to `shard` from a row that it was given, another comes to that row, and so on
-/// to one that can take a place more.
+/// A search in breadth for the shortest chain: a member comes to `shard` from a row that it was given, another comes to
+/// that row, and so on to one that can take a place more.
 fn rearrange(table: &mut Table, cast: &Cast, room: &mut Room, filled: &[(u32, u32)], shard: u32) -> bool {
     let members = 0..cast.members.len() as u32;
     let mut given = vec![Vec::new(); cast.members.len()];
@@ -303,14 +324,16 @@ fn rearrange(table: &mut Table, cast: &Cast, room: &mut Room, filled: &[(u32, u3
 /// The member with the least load that `shard` lacks: where quotas cannot be met, cover comes first.
 fn least(table: &Table, cast: &Cast, shard: u32) -> Option<u32> {
     let row = table.row(shard);
-    let load = |m: u32| (u64::from(table.held[m as usize]) + 1) * (1 << 24) / u64::from(cast.members[m as usize].weight);
+    let load =
+        |m: u32| (u64::from(table.held[m as usize]) + 1) * (1 << 24) / u64::from(cast.members[m as usize].weight);
     (0..cast.members.len() as u32)
         .filter(|&m| cast.gains(m) && !row.contains(&m))
         .min_by_key(|&m| (load(m), cast.members[m as usize].tie))
 }
 
-/// A way to give `shard` an owner, although all members below their quota own it already: another shard whose owner `moved` can come here and be
-/// replaced there by a member `below` its quota. Answers the other shard, `below` and `moved`. `leaving` is about to leave `shard`.
+/// A way to give `shard` an owner, although all members below their quota own it already: another shard whose owner
+/// `moved` can come here and be replaced there by a member `below` its quota. Answers the other shard, `below` and
+/// `moved`. `leaving` is about to leave `shard`.
 fn detour(table: &Table, cast: &Cast, room: &Room, shard: u32, leaving: u32) -> Option<(u32, u32, u32)> {
     let row = table.row(shard);
     let start = hash::below(hash::mix(cast.seed ^ u64::from(shard)), table.shards() as usize) as u32;

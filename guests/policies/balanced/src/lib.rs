@@ -1,24 +1,27 @@
 //! `balanced`: every node carries its share, and as little as possible moves.
 //!
-//! *Sticky quota.* A node's quota is its share of all owner places by capacity, in whole numbers; equal nodes differ by one at most, in places and
-//! in primaries. What a node has, it keeps up to its quota; what is missing goes to nodes below theirs, chosen by hash. So a node that leaves
-//! moves its own shards only, one that joins takes its share and nothing else moves, and a balanced plan is answered by itself.
+//! *Sticky quota.* A node's quota is its share of all owner places by capacity, in whole numbers; equal nodes differ by
+//! one at most, in places and in primaries. What a node has, it keeps up to its quota; what is missing goes to nodes
+//! below theirs, chosen by hash. So a node that leaves moves its own shards only, one that joins takes its share and
+//! nothing else moves, and a balanced plan is answered by itself.
 //!
-//! Limits. Balance comes before few moves: where those below their quota own the very shards that lost an owner, a detour moves one place more for
-//! each. That is rare, and then cannot be avoided; only next to a cordoned node is there, in some ten thousand cases, a detour too many. From
-//! an odd start (previous owners at random, statuses, zones and candidates mixed) a plan may take a few rounds until it is answered by itself:
-//! never more than four in the tests.
+//! Limits. Balance comes before few moves: where those below their quota own the very shards that lost an owner, a
+//! detour moves one place more for each. That is rare, and then cannot be avoided; only next to a cordoned node is
+//! there, in some ten thousand cases, a detour too many. From an odd start (previous owners at random, statuses, zones
+//! and candidates mixed) a plan may take a few rounds until it is answered by itself: never more than four in the
+//! tests.
 //!
-//! - Away nodes count: they keep their place and quota, and get nothing new. Cordoned nodes keep what they have and get nothing new. Draining nodes
-//!   and those of capacity 0 have nothing.
+//! - Away nodes count: they keep their place and quota, and get nothing new. Cordoned nodes keep what they have and get
+//!   nothing new. Draining nodes and those of capacity 0 have nothing.
 //! - A shard that is moving counts as its target's.
-//! - Owners of a shard are spread over zones as evenly as the quotas allow; a row that is not is mended by exchanging places.
+//! - Owners of a shard are spread over zones as evenly as the quotas allow; a row that is not is mended by exchanging
+//!   places.
 //! - In mode `primary`, primaries are balanced by letting owners of a shard change roles: nothing moves for it.
-//! - Where each shard has candidates of its own, quotas may be impossible: each shard gets its least loaded candidates, and then single moves
-//!   even the load out until none helps. Every shard that has a candidate is owned.
+//! - Where each shard has candidates of its own, quotas may be impossible: each shard gets its least loaded candidates,
+//!   and then single moves even the load out until none helps. Every shard that has a candidate is owned.
 //!
-//! The files: `table` holds the rows, `fill` meets the quotas, `listed` does the same under candidate lists, `spread` mends zones,
-//! `primaries` balances who acts.
+//! The files: `table` holds the rows, `fill` meets the quotas, `listed` does the same under candidate lists, `spread`
+//! mends zones, `primaries` balances who acts.
 
 mod fill;
 mod listed;

@@ -1,4 +1,5 @@
-//! Where each shard has candidates of its own: no quota, but the least loaded candidate, and single moves that even the load out.
+//! Where each shard has candidates of its own: no quota, but the least loaded candidate, and single moves that even the
+//! load out.
 
 use crate::member::Cast;
 use crate::spread::excess;
@@ -24,7 +25,8 @@ pub(crate) fn fill(table: &mut Table, cast: &Cast, role: &SnapshotRole) {
     for (shard, candidates) in (0..).zip(&candidates) {
         while table.row(shard).len() < table.width() as usize {
             let row = table.row(shard);
-            let crowded = |m: u32| row.iter().filter(|&&other| cast.zone(other) == cast.zone(m)).count() as u32 >= limit;
+            let crowded =
+                |m: u32| row.iter().filter(|&&other| cast.zone(other) == cast.zone(m)).count() as u32 >= limit;
             let key = hash::mix(cast.seed ^ u64::from(shard));
             let rank = |m: u32| {
                 (
@@ -33,7 +35,12 @@ pub(crate) fn fill(table: &mut Table, cast: &Cast, role: &SnapshotRole) {
                     hash::pair(key, cast.members[m as usize].tie),
                 )
             };
-            let Some(least) = candidates.iter().copied().filter(|m| !row.contains(m)).min_by_key(|&m| rank(m)) else {
+            let Some(least) = candidates
+                .iter()
+                .copied()
+                .filter(|m| !row.contains(m))
+                .min_by_key(|&m| rank(m))
+            else {
                 break;
             };
             table.add(shard, least);
@@ -51,7 +58,8 @@ fn load(cast: &Cast, member: u32, held: u32) -> u64 {
     (u64::from(held) << 32) / u64::from(cast.members[member as usize].weight)
 }
 
-/// Moves a place of `shard` from a higher to a lower load, if one remains lower even after that and no zone gets more crowded.
+/// Moves a place of `shard` from a higher to a lower load, if one remains lower even after that and no zone gets more
+/// crowded.
 fn ease(table: &mut Table, cast: &Cast, limit: u32, shard: u32, candidates: &[u32]) -> bool {
     let row = table.row(shard);
     let now = excess(cast, row, limit);

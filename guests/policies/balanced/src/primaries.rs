@@ -40,7 +40,11 @@ fn shares(table: &Table, cast: &Cast, count: &[u32]) -> Vec<Share> {
         .sum();
     let claims: Vec<quota::Claim> = (cast.members.iter().zip(count).zip(&table.held))
         .map(|((member, &count), &held)| quota::Claim {
-            weight: if member.standing == Standing::Fixed { 0 } else { member.weight },
+            weight: if member.standing == Standing::Fixed {
+                0
+            } else {
+                member.weight
+            },
             cap: if member.standing == Standing::Full { held } else { count },
             held: count,
             tie: member.tie,
@@ -55,8 +59,8 @@ fn shares(table: &Table, cast: &Cast, count: &[u32]) -> Vec<Share> {
     shares
 }
 
-/// Chooses a primary for a shard that lost its own: a standby that was there before, if one is below its share; or else the owner that is
-/// furthest below.
+/// Chooses a primary for a shard that lost its own: a standby that was there before, if one is below its share; or else
+/// the owner that is furthest below.
 fn appoint(table: &mut Table, cast: &Cast, shares: &[Share], count: &mut [u32], shard: u32, kept: usize) {
     let row = table.row(shard);
     let rank = |&(place, &member): &(usize, &u32)| {
@@ -107,7 +111,8 @@ impl<'a> Exchange<'a> {
             // What is left below has to come from those that are within their share, but above its lower bound.
             while (0..self.count.len()).any(|m| self.count[m] < self.shares[m].low) {
                 let spare = |m: &u32| {
-                    self.count[*m as usize] > self.shares[*m as usize].low && self.cast.members[*m as usize].standing != Standing::Fixed
+                    self.count[*m as usize] > self.shares[*m as usize].low
+                        && self.cast.members[*m as usize].standing != Standing::Fixed
                 };
                 let givers: Vec<u32> = (0..self.count.len() as u32).filter(spare).collect();
                 if !self.pass(&givers, |this, m| this.count[m] < this.shares[m].low) {
@@ -125,7 +130,8 @@ impl<'a> Exchange<'a> {
         self.count[member as usize] > self.shares[member as usize].high
     }
 
-    /// Finds the shortest chain from one of `givers` to a member that `takes`, and passes one role along it. False if there is none.
+    /// Finds the shortest chain from one of `givers` to a member that `takes`, and passes one role along it. False if
+    /// there is none.
     fn pass(&mut self, givers: &[u32], takes: impl Fn(&Self, usize) -> bool) -> bool {
         // By which shard, from whom, a member was reached.
         let mut from: Vec<Option<(u32, u32)>> = vec![None; self.count.len()];

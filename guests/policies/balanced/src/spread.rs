@@ -4,8 +4,8 @@ use crate::member::Cast;
 use crate::table::{NOBODY, Table};
 use shardwright_guest::{hash, zone};
 
-/// How many crowded rows, and how many others, are tried as partners of a crowded row. Where zones are too unequal for the quotas, most
-/// rows stay crowded, and this bounds the search.
+/// How many crowded rows, and how many others, are tried as partners of a crowded row. Where zones are too unequal for
+/// the quotas, most rows stay crowded, and this bounds the search.
 const TRIES: usize = 32;
 
 /// Exchanges places until no exchange that is tried makes rows less crowded.
@@ -23,7 +23,12 @@ pub(crate) fn mend(table: &mut Table, cast: &Cast) {
         let mut mended = false;
         for (at, &shard) in crowded.iter().enumerate() {
             let hash = hash::mix(cast.seed ^ u64::from(shard));
-            let fellows = crowded.iter().cycle().skip(at + 1).take(crowded.len().min(TRIES)).copied();
+            let fellows = crowded
+                .iter()
+                .cycle()
+                .skip(at + 1)
+                .take(crowded.len().min(TRIES))
+                .copied();
             let anyone = (0..TRIES as u64).map(|i| hash::below(hash::mix(hash ^ i), table.shards() as usize) as u32);
             let exchange = fellows
                 .chain(anyone)
@@ -60,7 +65,11 @@ fn exchange(table: &Table, cast: &Cast, limit: u32, shard: u32, other: u32) -> O
     if shard == other || now == 0 {
         return None;
     }
-    let with = |row: &[u32], from: u32, to: u32| row.iter().map(|&m| if m == from { to } else { m }).collect::<Vec<u32>>();
+    let with = |row: &[u32], from: u32, to: u32| {
+        row.iter()
+            .map(|&m| if m == from { to } else { m })
+            .collect::<Vec<u32>>()
+    };
     for &mine in row.iter().filter(|&&m| cast.gains(m) && !there.contains(&m)) {
         for &theirs in there
             .iter()

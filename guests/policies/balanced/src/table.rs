@@ -19,7 +19,8 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// The rows of the previous plan, as far as their owners are still there; a shard on the move counts as its target's.
+    /// The rows of the previous plan, as far as their owners are still there; a shard on the move counts as its
+    /// target's.
     pub(crate) fn keep(role: &SnapshotRole, cast: &Cast) -> Self {
         let (shards, width) = (role.shards as usize, role.replicas as usize);
         let mut table = Self {

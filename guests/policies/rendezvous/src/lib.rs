@@ -1,8 +1,9 @@
 //! `rendezvous`: the owners of a shard follow from the nodes alone, whatever the previous plan was.
 //!
-//! Weighted rendezvous hashing: each node gets its share of the shards on average, a node that leaves moves its own shards only, and two clusters
-//! with the same nodes and seed agree. Owners of a shard are spread over zones first. With few shards the shares are uneven, by the nature of
-//! hashing: prefer `balanced` unless independence of history matters.
+//! Weighted rendezvous hashing: each node gets its share of the shards on average, a node that leaves moves its own
+//! shards only, and two clusters with the same nodes and seed agree. Owners of a shard are spread over zones first.
+//! With few shards the shares are uneven, by the nature of hashing: prefer `balanced` unless independence of history
+//! matters.
 //!
 //! It costs one hash for each shard and node.
 
@@ -65,7 +66,11 @@ impl Policy for Rendezvous {
             let start = shard as usize * width;
             let had = role.previous.get(start..start + width).unwrap_or_default();
             let owners = chooser.choose(u64::from(shard), width + cordoned.len());
-            plan.place(role, shard, owners.filter(|id| !cordoned.contains(id) || had.contains(id)));
+            plan.place(
+                role,
+                shard,
+                owners.filter(|id| !cordoned.contains(id) || had.contains(id)),
+            );
         }
         Ok(Answer::Plan(
             plan.explained(role, |_| "no node that may own it can take shards".into()),

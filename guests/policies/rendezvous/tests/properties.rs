@@ -14,25 +14,32 @@ fn assign(snapshot: &Snapshot) -> Proposal {
 }
 
 fn weighted() -> impl Strategy<Value = Snapshot> {
-    (prop::collection::vec(0u32..300, 1..20), 1u32..100, 1u32..5, any::<u64>()).prop_map(|(capacities, shards, replicas, seed)| {
-        let mut made = snapshot(
-            shards,
-            replicas,
-            (1..).zip(capacities).map(|(id, capacity)| {
-                let mut n = node(id);
-                n.capacity = capacity;
-                n
-            }),
-        );
-        made.seed = seed;
-        made
-    })
+    (
+        prop::collection::vec(0u32..300, 1..20),
+        1u32..100,
+        1u32..5,
+        any::<u64>(),
+    )
+        .prop_map(|(capacities, shards, replicas, seed)| {
+            let mut made = snapshot(
+                shards,
+                replicas,
+                (1..).zip(capacities).map(|(id, capacity)| {
+                    let mut n = node(id);
+                    n.capacity = capacity;
+                    n
+                }),
+            );
+            made.seed = seed;
+            made
+        })
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// One that leaves moves its own places only, and when it is back everything is as it was; history does not matter, nor does order.
+    /// One that leaves moves its own places only, and when it is back everything is as it was; history does not matter,
+    /// nor does order.
     #[test]
     fn leave_and_return(snapshot in weighted(), who in any::<prop::sample::Index>()) {
         let before = assign(&snapshot);
@@ -54,7 +61,12 @@ proptest! {
     /// Owners of a shard share a zone only if there are fewer zones than owners.
     #[test]
     fn zones(zones in 1u32..5, per_zone in 1u32..4, replicas in 1u32..6, seed: u64) {
-        let mut made = snapshot(50, replicas, (0..zones * per_zone).map(|i| { let mut n = node(i + 1); n.zone = format!("z{}", i % zones); n }));
+        let nodes = (0..zones * per_zone).map(|i| {
+            let mut n = node(i + 1);
+            n.zone = format!("z{}", i % zones);
+            n
+        });
+        let mut made = snapshot(50, replicas, nodes);
         made.seed = seed;
         let limit = replicas.min(zones * per_zone).div_ceil(zones) as usize;
         for row in assign(&made).owners.chunks_exact(replicas as usize) {
@@ -93,6 +105,9 @@ fn shares_follow_capacity() {
     for ((has, _), capacity) in loads(&made, &assign(&made)).into_iter().zip(capacities) {
         let exact = 40_000.0 * f64::from(capacity) / 1000.0;
         // Five standard deviations of a binomial.
-        assert!((f64::from(has) - exact).abs() < 5.0 * exact.sqrt(), "{has} instead of {exact}");
+        assert!(
+            (f64::from(has) - exact).abs() < 5.0 * exact.sqrt(),
+            "{has} instead of {exact}"
+        );
     }
 }

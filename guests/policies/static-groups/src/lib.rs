@@ -1,10 +1,13 @@
 //! `static-groups`: the owners of a shard are the nodes that the configuration lists for it, in that order.
 //!
-//! The first is the primary, the others stand by; in mode `all` each of them acts. A node that is away for less than the rejoin delay keeps
-//! its place; one that is gone for longer, or is being drained, or has capacity 0, is passed over; a cordoned one is passed over for shards
-//! that it did not have. Without a list, every node is a candidate, in order of id.
+//! The first is the primary, the others stand by; in mode `all` each of them acts. A node that is away for less than
+//! the rejoin delay keeps its place; one that is gone for longer, or is being drained, or has capacity 0, is passed
+//! over; a cordoned one is passed over for shards that it did not have. Without a list, every node is a candidate, in
+//! order of id.
 
-use shardwright_guest::{Answer, Description, Members, Policy, PolicyError, Proposal, Snapshot, SnapshotStatus, config, honours};
+use shardwright_guest::{
+    Answer, Description, Members, Policy, PolicyError, Proposal, Snapshot, SnapshotStatus, config, honours,
+};
 
 /// The policy.
 pub struct StaticGroups;
@@ -57,7 +60,9 @@ impl Policy for StaticGroups {
             }
             plan.place(role, shard, owners);
         }
-        Ok(Answer::Plan(plan.explained(role, |shard| reason(role.candidates_of(shard)))))
+        Ok(Answer::Plan(
+            plan.explained(role, |shard| reason(role.candidates_of(shard))),
+        ))
     }
 }
 

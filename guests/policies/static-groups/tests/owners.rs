@@ -25,7 +25,11 @@ fn owners_are_the_listed_nodes_in_their_order() {
     assert_eq!(assign(&groups()).owners, [1, 4, 2, 3, 5, 6]);
     let mut turned = groups();
     turned.role.candidates = vec![4, 1, 3, 2, 6, 5];
-    assert_eq!(assign(&turned).owners, [4, 1, 3, 2, 6, 5], "the order of the list, not of the ids");
+    assert_eq!(
+        assign(&turned).owners,
+        [4, 1, 3, 2, 6, 5],
+        "the order of the list, not of the ids"
+    );
 }
 
 #[test]

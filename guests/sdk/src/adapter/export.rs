@@ -1,6 +1,8 @@
 //! From the traits to what the component exports.
 
-use super::{Adapter, BusError, Context, Delivery, OpenError, Opened, Publisher, Purpose, Store, StoreError, Subscriber};
+use super::{
+    Adapter, BusError, Context, Delivery, OpenError, Opened, Publisher, Purpose, Store, StoreError, Subscriber,
+};
 use std::cell::RefCell;
 use std::time::Duration;
 
@@ -15,14 +17,19 @@ pub enum Lane<A: Adapter> {
 
 /// Calls `f` with this instance's lane. One call runs at a time, so it is never borrowed twice.
 #[doc(hidden)]
-pub fn with_lane<A: Adapter, T>(cell: &'static std::thread::LocalKey<RefCell<Lane<A>>>, f: impl FnOnce(&mut Lane<A>) -> T) -> T {
+pub fn with_lane<A: Adapter, T>(
+    cell: &'static std::thread::LocalKey<RefCell<Lane<A>>>,
+    f: impl FnOnce(&mut Lane<A>) -> T,
+) -> T {
     cell.with(|lane| f(&mut lane.borrow_mut()))
 }
 
 impl<A: Adapter> Lane<A> {
     pub fn open(&mut self, context: &Context) -> Result<Opened, OpenError> {
         if !matches!(self, Self::Closed) {
-            return Err(OpenError::Other("this lane is open already: the host opens a lane once".into()));
+            return Err(OpenError::Other(
+                "this lane is open already: the host opens a lane once".into(),
+            ));
         }
         let (lane, opened) = match context.purpose {
             Purpose::Store => A::open_store(context).map(|(lane, opened)| (Self::Store(lane), opened)),
@@ -78,7 +85,8 @@ impl<A: Adapter> Lane<A> {
     }
 }
 
-/// Makes an [`Adapter`](crate::adapter::Adapter) the one that the component exports. Once in a crate; natively it does nothing.
+/// Makes an [`Adapter`](crate::adapter::Adapter) the one that the component exports. Once in a crate; natively it does
+/// nothing.
 #[macro_export]
 macro_rules! export_adapter {
     ($adapter:ty) => {
@@ -107,7 +115,9 @@ macro_rules! export_adapter {
                     <$adapter as Adapter>::requires(&config)
                 }
 
-                fn open(context: lifecycle::Context) -> ::core::result::Result<lifecycle::Opened, lifecycle::OpenError> {
+                fn open(
+                    context: lifecycle::Context,
+                ) -> ::core::result::Result<lifecycle::Opened, lifecycle::OpenError> {
                     with_lane(&LANE, |lane| lane.open(&context))
                 }
 
@@ -125,7 +135,10 @@ macro_rules! export_adapter {
                     with_lane(&LANE, |lane| lane.store(|store| store.get(&key)))
                 }
 
-                fn list(prefix: ::std::string::String, since: u64) -> ::core::result::Result<store::Listing, store::StoreError> {
+                fn list(
+                    prefix: ::std::string::String,
+                    since: u64,
+                ) -> ::core::result::Result<store::Listing, store::StoreError> {
                     with_lane(&LANE, |lane| lane.store(|store| store.list(&prefix, since)))
                 }
 
@@ -154,17 +167,26 @@ macro_rules! export_adapter {
             impl bus::Guest for Exported {
                 type Subscription = Ear;
 
-                fn publish(topic: ::std::string::String, payload: ::std::vec::Vec<u8>) -> ::core::result::Result<(), bus::BusError> {
+                fn publish(
+                    topic: ::std::string::String,
+                    payload: ::std::vec::Vec<u8>,
+                ) -> ::core::result::Result<(), bus::BusError> {
                     with_lane(&LANE, |lane| lane.publish(&topic, payload))
                 }
 
-                fn subscribe(topics: ::std::vec::Vec<::std::string::String>) -> ::core::result::Result<bus::Subscription, bus::BusError> {
+                fn subscribe(
+                    topics: ::std::vec::Vec<::std::string::String>,
+                ) -> ::core::result::Result<bus::Subscription, bus::BusError> {
                     with_lane(&LANE, |lane| lane.subscribe(topics)).map(|()| bus::Subscription::new(Ear))
                 }
             }
 
             impl bus::GuestSubscription for Ear {
-                fn next(&self, max: u32, timeout: u32) -> ::core::result::Result<::std::vec::Vec<bus::Delivery>, bus::BusError> {
+                fn next(
+                    &self,
+                    max: u32,
+                    timeout: u32,
+                ) -> ::core::result::Result<::std::vec::Vec<bus::Delivery>, bus::BusError> {
                     with_lane(&LANE, |lane| lane.next(max, timeout))
                 }
             }

@@ -1,9 +1,11 @@
-//! Requests over HTTP, each with a deadline. The host keeps the connection of a lane open between them, and does TLS for `https`.
+//! Requests over HTTP, each with a deadline. The host keeps the connection of a lane open between them, and does TLS
+//! for `https`.
 
 use super::Deadline;
 use wasip2::http::outgoing_handler::handle;
 use wasip2::http::types::{
-    ErrorCode, Fields, FutureIncomingResponse, IncomingBody, IncomingResponse, Method, OutgoingBody, OutgoingRequest, Scheme,
+    ErrorCode, Fields, FutureIncomingResponse, IncomingBody, IncomingResponse, Method, OutgoingBody, OutgoingRequest,
+    Scheme,
 };
 use wasip2::io::streams::{InputStream, StreamError};
 
@@ -38,7 +40,9 @@ impl HttpError {
 impl std::fmt::Display for HttpError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Unreachable(why) | Self::NotGranted(why) | Self::Tls(why) | Self::Invalid(why) | Self::Lost(why) => f.write_str(why),
+            Self::Unreachable(why) | Self::NotGranted(why) | Self::Tls(why) | Self::Invalid(why) | Self::Lost(why) => {
+                f.write_str(why)
+            }
             Self::TimedOut => f.write_str("no answer in time"),
         }
     }
@@ -121,10 +125,15 @@ impl Request<'_> {
         };
         request.set_method(&method).map_err(|()| invalid("the method"))?;
         request.set_scheme(Some(&scheme)).map_err(|()| invalid("the scheme"))?;
-        request.set_authority(Some(authority)).map_err(|()| invalid("the host"))?;
-        request.set_path_with_query(Some(path)).map_err(|()| invalid("the path"))?;
+        request
+            .set_authority(Some(authority))
+            .map_err(|()| invalid("the host"))?;
+        request
+            .set_path_with_query(Some(path))
+            .map_err(|()| invalid("the path"))?;
         let body = request.body().map_err(|()| invalid("the body"))?;
-        // No options: they would only be hints, since this side looks at its own deadline, and Wasmtime 48 never frees them.
+        // No options: they would only be hints, since this side looks at its own deadline, and Wasmtime 48 never frees
+        // them.
         let future = handle(request, None).map_err(|code| explain(code, self.url))?;
         self.write(body, deadline)?;
         Ok(future)
@@ -132,7 +141,9 @@ impl Request<'_> {
 
     fn write(&self, body: OutgoingBody, deadline: Deadline) -> Result<(), HttpError> {
         if !self.body.is_empty() {
-            let stream = body.write().map_err(|()| HttpError::Lost("the host takes no body".into()))?;
+            let stream = body
+                .write()
+                .map_err(|()| HttpError::Lost("the host takes no body".into()))?;
             let mut rest = self.body;
             while !rest.is_empty() {
                 match stream.check_write() {
@@ -198,7 +209,10 @@ impl Body {
                 }
                 Err(StreamError::Closed) => return Ok(0),
                 Err(StreamError::LastOperationFailed(error)) => {
-                    return Err(HttpError::Lost(format!("the answer broke off: {}", error.to_debug_string())));
+                    return Err(HttpError::Lost(format!(
+                        "the answer broke off: {}",
+                        error.to_debug_string()
+                    )));
                 }
             }
         }
@@ -223,13 +237,19 @@ impl Body {
 fn explain(code: ErrorCode, url: &str) -> HttpError {
     let server = url.split('/').take(3).collect::<Vec<_>>().join("/");
     match code {
-        ErrorCode::HttpRequestDenied => HttpError::NotGranted(format!("{server} is not granted: add \"{server}\" to `allow`")),
-        ErrorCode::DnsError(_) | ErrorCode::DnsTimeout => HttpError::Unreachable(format!("{server}: there is no such name")),
+        ErrorCode::HttpRequestDenied => {
+            HttpError::NotGranted(format!("{server} is not granted: add \"{server}\" to `allow`"))
+        }
+        ErrorCode::DnsError(_) | ErrorCode::DnsTimeout => {
+            HttpError::Unreachable(format!("{server}: there is no such name"))
+        }
         ErrorCode::DestinationNotFound
         | ErrorCode::DestinationUnavailable
         | ErrorCode::ConnectionRefused
         | ErrorCode::ConnectionTimeout
-        | ErrorCode::ConnectionLimitReached => HttpError::Unreachable(format!("{server} does not answer ({})", word(&code))),
+        | ErrorCode::ConnectionLimitReached => {
+            HttpError::Unreachable(format!("{server} does not answer ({})", word(&code)))
+        }
         ErrorCode::TlsProtocolError | ErrorCode::TlsCertificateError | ErrorCode::TlsAlertReceived(_) => {
             HttpError::Tls(format!("no TLS connection to {server} ({})", word(&code)))
         }

@@ -1,14 +1,16 @@
-//! The side of coordinator adapters: what `wit/coordinator/0.1.0` asks of one, as traits, and connections through `wasi:sockets` and `wasi:http`.
+//! The side of coordinator adapters: what `wit/coordinator/0.1.0` asks of one, as traits, and connections through
+//! `wasi:sockets` and `wasi:http`.
 //!
-//! An adapter is a type that implements [`Adapter`], handed to [`export_adapter!`](crate::export_adapter). It names three more, one for each purpose
-//! of a lane: a [`Store`], a [`Publisher`] and a [`Subscriber`]. One instance of the component is one lane and has exactly one of them, so each may keep
-//! what it likes: a connection, above all.
+//! An adapter is a type that implements [`Adapter`], handed to [`export_adapter!`](crate::export_adapter). It names
+//! three more, one for each purpose of a lane: a [`Store`], a [`Publisher`] and a [`Subscriber`]. One instance of the
+//! component is one lane and has exactly one of them, so each may keep what it likes: a connection, above all.
 //!
-//! Nothing here reconnects, retries or runs in the background. When a connection is gone, return [`StoreError::Unavailable`] if
-//! nothing can have been written and [`StoreError::Indeterminate`] if something may have been: the host opens another lane.
+//! Nothing here reconnects, retries or runs in the background. When a connection is gone, return
+//! [`StoreError::Unavailable`] if nothing can have been written and [`StoreError::Indeterminate`] if something may have
+//! been: the host opens another lane.
 //!
-//! The types are those of the WIT, where each is documented. They exist on every target, so that what an adapter computes can be tested natively; only
-//! what connects ([`net`], [`http`], [`time`]) works in a component alone.
+//! The types are those of the WIT, where each is documented. They exist on every target, so that what an adapter
+//! computes can be tested natively; only what connects ([`net`], [`http`], [`time`]) works in a component alone.
 
 #[doc(hidden)]
 #[allow(unsafe_code, missing_docs, clippy::all, reason = "generated from the WIT")]
@@ -43,8 +45,12 @@ pub mod net;
 pub mod time;
 
 pub use bindings::exports::shardwright::coordinator::bus::{BusError, Delivery, Message};
-pub use bindings::exports::shardwright::coordinator::lifecycle::{Context, Description, Finding, OpenError, Opened, Purpose, Verdict};
-pub use bindings::exports::shardwright::coordinator::store::{Entry, Expected, Listed, Listing, Reading, StoreError, TooLarge, Written};
+pub use bindings::exports::shardwright::coordinator::lifecycle::{
+    Context, Description, Finding, OpenError, Opened, Purpose, Verdict,
+};
+pub use bindings::exports::shardwright::coordinator::store::{
+    Entry, Expected, Listed, Listing, Reading, StoreError, TooLarge, Written,
+};
 #[doc(hidden)]
 pub use export::{Lane, with_lane};
 pub use time::Deadline;
@@ -88,7 +94,8 @@ pub trait Adapter: 'static {
     fn open_subscriber(context: &Context) -> Result<(Self::Subscriber, Opened), OpenError>;
 }
 
-/// A lane of the store. See `interface store` of the WIT: order, idempotency, revisions, time, and what each error promises.
+/// A lane of the store. See `interface store` of the WIT: order, idempotency, revisions, time, and what each error
+/// promises.
 pub trait Store: 'static {
     /// The entry under `key`.
     ///
@@ -96,7 +103,8 @@ pub trait Store: 'static {
     /// [`StoreError`], but no conflict, indeterminate or too-large.
     fn get(&mut self, key: &str) -> Result<Reading, StoreError>;
 
-    /// The entries whose key begins with `prefix` and whose revision is above `since`, sorted by key: one consistent state.
+    /// The entries whose key begins with `prefix` and whose revision is above `since`, sorted by key: one consistent
+    /// state.
     ///
     /// # Errors
     /// As [`Store::get`].
@@ -114,8 +122,8 @@ pub trait Store: 'static {
     /// [`StoreError`].
     fn delete(&mut self, key: &str, expected: Expected) -> Result<Written, StoreError>;
 
-    /// By how much an age, `now` less `written`, may be too large at most: see `interface clock` of the WIT. A cluster with a smaller `timing.margin` is
-    /// refused.
+    /// By how much an age, `now` less `written`, may be too large at most: see `interface clock` of the WIT. A cluster
+    /// with a smaller `timing.margin` is refused.
     fn uncertainty(&self) -> Duration {
         Duration::from_millis(10)
     }

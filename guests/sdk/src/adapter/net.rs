@@ -5,7 +5,9 @@ use super::tls_bindings::shardwright::tls::client::{TlsError, secure};
 use wasip2::io::streams::{InputStream, OutputStream, StreamError};
 use wasip2::sockets::instance_network::instance_network;
 use wasip2::sockets::ip_name_lookup::resolve_addresses;
-use wasip2::sockets::network::{ErrorCode, IpAddress, IpAddressFamily, IpSocketAddress, Ipv4SocketAddress, Ipv6SocketAddress};
+use wasip2::sockets::network::{
+    ErrorCode, IpAddress, IpAddressFamily, IpSocketAddress, Ipv4SocketAddress, Ipv6SocketAddress,
+};
 use wasip2::sockets::tcp::TcpSocket;
 use wasip2::sockets::tcp_create_socket::create_tcp_socket;
 
@@ -48,7 +50,8 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Connects to `host`, a name or an address, at `port`. The host of this component resolves the name; every address of it is tried, in order.
+    /// Connects to `host`, a name or an address, at `port`. The host of this component resolves the name; every address
+    /// of it is tried, in order.
     ///
     /// # Errors
     /// [`NetError`]; never `Tls` or `Lost`.
@@ -82,7 +85,11 @@ impl Connection {
         }
     }
 
-    fn to(network: &wasip2::sockets::network::Network, address: IpSocketAddress, deadline: Deadline) -> Result<Self, Option<ErrorCode>> {
+    fn to(
+        network: &wasip2::sockets::network::Network,
+        address: IpSocketAddress,
+        deadline: Deadline,
+    ) -> Result<Self, Option<ErrorCode>> {
         let family = match address {
             IpSocketAddress::Ipv4(_) => IpAddressFamily::Ipv4,
             IpSocketAddress::Ipv6(_) => IpAddressFamily::Ipv6,
@@ -103,8 +110,8 @@ impl Connection {
         }
     }
 
-    /// Has the host secure this connection, which leads to `host` at `port`: TLS with the authority, certificate and key that the operator has set for
-    /// it, none of which this component sees. Needs the grant `tls://host:port`.
+    /// Has the host secure this connection, which leads to `host` at `port`: TLS with the authority, certificate and
+    /// key that the operator has set for it, none of which this component sees. Needs the grant `tls://host:port`.
     ///
     /// # Errors
     /// [`NetError`]; the connection is gone.
@@ -171,8 +178,9 @@ impl Connection {
         }
     }
 
-    /// Appends what has already come to `into`, at most one chunk, and returns how many bytes that were: none, if nothing has. A connection that the other
-    /// side has closed meanwhile is noticed here, before anything is sent over it.
+    /// Appends what has already come to `into`, at most one chunk, and returns how many bytes that were: none, if
+    /// nothing has. A connection that the other side has closed meanwhile is noticed here, before anything is sent over
+    /// it.
     ///
     /// # Errors
     /// `Lost`, also when the other side has closed.

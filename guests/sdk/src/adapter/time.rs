@@ -30,7 +30,10 @@ impl Deadline {
     /// `wait` later than this.
     #[must_use]
     pub fn plus(self, wait: Duration) -> Self {
-        Self(self.0.saturating_add(u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX)))
+        Self(
+            self.0
+                .saturating_add(u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX)),
+        )
     }
 
     /// How long it is from `earlier` to this; nothing if it is not later.

@@ -13,7 +13,8 @@ pub mod bindings {
     });
 }
 pub use bindings::exports::shardwright::policy::assignment::{
-    Answer, Description, Mode, PolicyError, Proposal, Snapshot, SnapshotNode, SnapshotRole, SnapshotStatus, Trigger, Unplaced,
+    Answer, Description, Mode, PolicyError, Proposal, Snapshot, SnapshotNode, SnapshotRole, SnapshotStatus, Trigger,
+    Unplaced,
 };
 
 pub mod config;
@@ -74,7 +75,8 @@ macro_rules! export {
                     snapshot: $crate::Snapshot,
                 ) -> ::core::result::Result<$crate::Answer, $crate::PolicyError> {
                     let answer = <$policy as $crate::Policy>::assign(&config, &snapshot);
-                    // The instance ends with this call: giving back thousands of strings one by one would be for nothing.
+                    // The instance ends with this call: giving back thousands of strings one by one would be for
+                    // nothing.
                     ::core::mem::forget(snapshot);
                     answer
                 }

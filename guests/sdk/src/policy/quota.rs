@@ -40,8 +40,8 @@ impl Share {
 
 /// Divides `total` by weight. Nobody takes more than its cap; what it cannot take goes to the others.
 ///
-/// The answer has one share for each claim, in order. Together the lower bounds are at most `total`, and the upper bounds at least `total`
-/// unless all caps together are less.
+/// The answer has one share for each claim, in order. Together the lower bounds are at most `total`, and the upper
+/// bounds at least `total` unless all caps together are less.
 #[must_use]
 pub fn shares(total: u64, claims: &[Claim]) -> Vec<Share> {
     let mut shares = vec![Share::default(); claims.len()];
@@ -78,14 +78,22 @@ pub fn shares(total: u64, claims: &[Claim]) -> Vec<Share> {
 
 /// Divides `total` into whole numbers, each the lower or upper bound of its [share](shares).
 ///
-/// The odd ones stay with those who hold one already; then by largest remainder. So what is already fair does not change.
+/// The odd ones stay with those who hold one already; then by largest remainder. So what is already fair does not
+/// change.
 #[must_use]
 pub fn sticky(total: u64, claims: &[Claim]) -> Vec<u32> {
     let shares = shares(total, claims);
     let mut quotas: Vec<u32> = shares.iter().map(|share| share.low).collect();
     let given: u64 = quotas.iter().map(|&q| u64::from(q)).sum();
     let mut odd: Vec<usize> = (0..claims.len()).filter(|&i| shares[i].cut > 0).collect();
-    odd.sort_unstable_by_key(|&i| Reverse((claims[i].held > shares[i].low, shares[i].cut, claims[i].held, claims[i].tie)));
+    odd.sort_unstable_by_key(|&i| {
+        Reverse((
+            claims[i].held > shares[i].low,
+            shares[i].cut,
+            claims[i].held,
+            claims[i].tie,
+        ))
+    });
     for &i in odd.iter().take((total - given) as usize) {
         quotas[i] += 1;
     }

@@ -1,7 +1,8 @@
 //! Weighted rendezvous hashing: every key ranks the nodes, and a node's place in it depends on that node and key alone.
 //!
-//! Node `n` of weight `w` costs key `k` −ln(h(k, n)) / w, h evenly spread in (0, 1); the cheapest wins. So a node is first for its share of the
-//! keys, and when it leaves, nothing moves but its own. The logarithm comes from `libm`, in software, so all machines agree to the last bit.
+//! Node `n` of weight `w` costs key `k` −ln(h(k, n)) / w, h evenly spread in (0, 1); the cheapest wins. So a node is
+//! first for its share of the keys, and when it leaves, nothing moves but its own. The logarithm comes from `libm`, in
+//! software, so all machines agree to the last bit.
 
 use crate::hash::{mix, pair};
 
@@ -26,8 +27,8 @@ pub fn cost(hash: u64, weight: u32) -> f64 {
 
 /// Chooses owners for many keys among the same nodes.
 ///
-/// Costs one hash for each node and key. Logarithms are rare: within nodes of one weight and zone, a higher hash is a lower cost, so only the
-/// best few of each such class are compared by it.
+/// Costs one hash for each node and key. Logarithms are rare: within nodes of one weight and zone, a higher hash is a
+/// lower cost, so only the best few of each such class are compared by it.
 #[derive(Clone, Debug)]
 pub struct Chooser {
     /// Nodes of one weight and zone each.
@@ -64,7 +65,10 @@ impl Chooser {
             .map(|same| Class {
                 weight: same[0].weight,
                 zone: same[0].zone,
-                nodes: same.iter().map(|node| (mix(seed ^ mix(u64::from(node.id))), node.id)).collect(),
+                nodes: same
+                    .iter()
+                    .map(|node| (mix(seed ^ mix(u64::from(node.id))), node.id))
+                    .collect(),
             })
             .collect();
         let zones = classes.chunk_by(|a, b| a.zone == b.zone).count() as u32;
@@ -76,8 +80,8 @@ impl Chooser {
         }
     }
 
-    /// The `count` best nodes for `key`, best first, spread over zones: no zone has two before every zone has one, and so on.
-    /// Fewer if there are fewer.
+    /// The `count` best nodes for `key`, best first, spread over zones: no zone has two before every zone has one, and
+    /// so on. Fewer if there are fewer.
     pub fn choose(&mut self, key: u64, count: usize) -> impl Iterator<Item = u32> + '_ {
         let key = mix(key);
         self.ranked.clear();
@@ -90,7 +94,8 @@ impl Chooser {
             });
             self.ranked.extend(ranked);
         }
-        self.ranked.sort_unstable_by(|a, b| a.cost.total_cmp(&b.cost).then(a.id.cmp(&b.id)));
+        self.ranked
+            .sort_unstable_by(|a, b| a.cost.total_cmp(&b.cost).then(a.id.cmp(&b.id)));
         let chosen = self.spread(count);
         self.ranked[..chosen].iter().map(|ranked| ranked.id)
     }
@@ -107,7 +112,8 @@ impl Chooser {
             let rest = chosen;
             for at in rest..self.ranked.len() {
                 let zone = self.ranked[at].zone;
-                if chosen < count && self.ranked[..chosen].iter().filter(|other| other.zone == zone).count() < per_zone {
+                if chosen < count && self.ranked[..chosen].iter().filter(|other| other.zone == zone).count() < per_zone
+                {
                     // Keeps the order of those not chosen.
                     self.ranked[chosen..=at].rotate_right(1);
                     chosen += 1;
@@ -119,8 +125,8 @@ impl Chooser {
     }
 }
 
-/// Nodes that are hashed before any of them is compared with the best: most blocks hold none of these, and a loop of few instructions costs a
-/// component more than native code.
+/// Nodes that are hashed before any of them is compared with the best: most blocks hold none of these, and a loop of
+/// few instructions costs a component more than native code.
 const BLOCK: usize = 8;
 
 /// The `count` highest hashes of `key` with one of `nodes`, highest first.

@@ -104,7 +104,8 @@ pub fn loads(snapshot: &Snapshot, plan: &Proposal) -> Vec<(u32, u32)> {
     loads
 }
 
-/// How many places of `after` have an owner that the same shard had not before: what has to move. Change of roles does not count.
+/// How many places of `after` have an owner that the same shard had not before: what has to move. Change of roles does
+/// not count.
 #[must_use]
 pub fn moves(before: &[u32], after: &[u32], replicas: u32) -> usize {
     let width = replicas.max(1) as usize;

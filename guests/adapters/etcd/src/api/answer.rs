@@ -193,7 +193,8 @@ fn number<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
             Ok(number)
         }
         fn visit_str<E: de::Error>(self, text: &str) -> Result<u64, E> {
-            text.parse().map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))
+            text.parse()
+                .map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))
         }
     }
     from.deserialize_any(Number)
@@ -205,19 +206,42 @@ mod test {
     use proptest::prelude::*;
 
     /// As 3.4.23 answers; 3.6.16 does the same.
-    const TXN: &str = r#"{"header":{"cluster_id":"10144879847569953045","member_id":"12428976124636271536","revision":"2","raft_term":"2"},"responses":[{"response_range":{"header":{"revision":"2"},"kvs":[{"key":"YQ==","create_revision":"2","mod_revision":"2","version":"1","value":"AQAAAAAAAAAHYg=="}],"count":"1"}},{"response_put":{"header":{"revision":"2"}}},{"response_range":{"header":{"revision":"2"}}}]}"#;
+    const TXN: &str = concat!(
+        r#"{"header":{"cluster_id":"10144879847569953045","member_id":"12428976124636271536","revision":"2","#,
+        r#""raft_term":"2"},"responses":[{"response_range":{"header":{"revision":"2"},"kvs":[{"key":"YQ==","#,
+        r#""create_revision":"2","mod_revision":"2","version":"1","value":"AQAAAAAAAAAHYg=="}],"count":"1"}},"#,
+        r#"{"response_put":{"header":{"revision":"2"}}},{"response_range":{"header":{"revision":"2"}}}]}"#,
+    );
     const WATCH: [&str; 4] = [
-        r#"{"result":{"header":{"cluster_id":"1","member_id":"2","revision":"2","raft_term":"2"},"watch_id":"1","created":true}}"#,
-        r#"{"result":{"header":{"cluster_id":"1","member_id":"2","revision":"3","raft_term":"2"},"events":[{"kv":{"key":"YQ==","create_revision":"2","mod_revision":"2","version":"1","value":"Yg=="}},{"type":"DELETE","kv":{"key":"YQ==","mod_revision":"3"}}]}}"#,
-        r#"{"result":{"header":{"cluster_id":"1","member_id":"2","raft_term":"2"},"canceled":true,"compact_revision":"2"}}"#,
-        r#"{"error":{"grpc_code":14,"http_code":503,"message":"etcdserver: no leader","http_status":"Service Unavailable"}}"#,
+        concat!(
+            r#"{"result":{"header":{"cluster_id":"1","member_id":"2","revision":"2","raft_term":"2"},"#,
+            r#""watch_id":"1","created":true}}"#,
+        ),
+        concat!(
+            r#"{"result":{"header":{"cluster_id":"1","member_id":"2","revision":"3","raft_term":"2"},"events":["#,
+            r#"{"kv":{"key":"YQ==","create_revision":"2","mod_revision":"2","version":"1","value":"Yg=="}},"#,
+            r#"{"type":"DELETE","kv":{"key":"YQ==","mod_revision":"3"}}]}}"#,
+        ),
+        concat!(
+            r#"{"result":{"header":{"cluster_id":"1","member_id":"2","raft_term":"2"},"canceled":true,"#,
+            r#""compact_revision":"2"}}"#,
+        ),
+        concat!(
+            r#"{"error":{"grpc_code":14,"http_code":503,"message":"etcdserver: no leader","#,
+            r#""http_status":"Service Unavailable"}}"#,
+        ),
     ];
 
     #[test]
     fn a_transaction_is_read() {
         let answer: TxnAnswer<'_> = serde_json::from_str(TXN).unwrap();
-        assert_eq!((answer.header.cluster_id, answer.header.revision), (10_144_879_847_569_953_045, 2));
-        assert!(!answer.succeeded && answer.range(1).is_none() && answer.pair(2).is_none() && answer.range(3).is_none());
+        assert_eq!(
+            (answer.header.cluster_id, answer.header.revision),
+            (10_144_879_847_569_953_045, 2)
+        );
+        assert!(
+            !answer.succeeded && answer.range(1).is_none() && answer.pair(2).is_none() && answer.range(3).is_none()
+        );
         let pair = answer.pair(0).unwrap();
         assert!(matches!(pair.key, Cow::Borrowed(_)), "nothing is copied");
         let entry = pair.entry().unwrap();
@@ -232,7 +256,10 @@ mod test {
         let lines: Vec<StreamAnswer<'_>> = WATCH.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert!(lines[0].result.as_ref().is_some_and(|line| line.created));
         let events = &lines[1].result.as_ref().unwrap().events;
-        assert_eq!((&*events[0].kind, &*events[1].kind, events[1].kv.mod_revision), ("", "DELETE", 3));
+        assert_eq!(
+            (&*events[0].kind, &*events[1].kind, events[1].kv.mod_revision),
+            ("", "DELETE", 3)
+        );
         assert!(
             lines[2]
                 .result
@@ -245,7 +272,8 @@ mod test {
     #[test]
     fn a_member_is_read() {
         let status: Status = serde_json::from_str(
-            r#"{"header":{"member_id":"7"},"version":"3.6.16","dbSize":"20480","leader":"7","dbSizeInUse":"16384","dbSizeQuota":"2147483648","downgradeInfo":{}}"#,
+            r#"{"header":{"member_id":"7"},"version":"3.6.16","dbSize":"20480","leader":"7","dbSizeInUse":"16384",
+                "dbSizeQuota":"2147483648","downgradeInfo":{}}"#,
         )
         .unwrap();
         assert_eq!(
@@ -253,9 +281,14 @@ mod test {
             (7, 20_480, 16_384, 2_147_483_648)
         );
         let members: Members =
-            serde_json::from_str(r#"{"members":[{"ID":"7","name":"n","peerURLs":["x"]},{"ID":"8","isLearner":true}]}"#).unwrap();
+            serde_json::from_str(r#"{"members":[{"ID":"7","name":"n","peerURLs":["x"]},{"ID":"8","isLearner":true}]}"#)
+                .unwrap();
         assert_eq!(
-            members.members.iter().map(|member| member.is_learner).collect::<Vec<_>>(),
+            members
+                .members
+                .iter()
+                .map(|member| member.is_learner)
+                .collect::<Vec<_>>(),
             [false, true]
         );
     }

@@ -80,10 +80,16 @@ fn list<T>(body: &mut String, items: &[T], write: fn(&mut String, &T)) {
 fn compare(body: &mut String, compare: &Compare<'_>) {
     let _ = match compare {
         Compare::Is(key, value) => {
-            write!(body, r#"{{"target":"VALUE","key":"{key}","result":"EQUAL","value":"{value}"}}"#)
+            write!(
+                body,
+                r#"{{"target":"VALUE","key":"{key}","result":"EQUAL","value":"{value}"}}"#
+            )
         }
         Compare::Less(key, value) => {
-            write!(body, r#"{{"target":"VALUE","key":"{key}","result":"LESS","value":"{value}"}}"#)
+            write!(
+                body,
+                r#"{{"target":"VALUE","key":"{key}","result":"LESS","value":"{value}"}}"#
+            )
         }
         Compare::Written(key, revision) => {
             write!(
@@ -114,7 +120,10 @@ fn op(body: &mut String, op: &Op<'_>) {
             write!(body, r#""}}}}"#)
         }
         Op::Delete(key, None) => write!(body, r#"{{"request_delete_range":{{"key":"{key}"}}}}"#),
-        Op::Delete(key, Some(to)) => write!(body, r#"{{"request_delete_range":{{"key":"{key}","range_end":"{to}"}}}}"#),
+        Op::Delete(key, Some(to)) => write!(
+            body,
+            r#"{{"request_delete_range":{{"key":"{key}","range_end":"{to}"}}}}"#
+        ),
     };
 }
 

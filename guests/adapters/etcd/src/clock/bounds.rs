@@ -25,14 +25,17 @@ fn drift(age: Duration) -> i64 {
 }
 
 impl Bounds {
-    /// What an answer tells that was dated `seconds` after the epoch, to a request sent at `sent`, and received at `received`. The server read
-    /// its clock between the two, and cut it off to whole seconds.
+    /// What an answer tells that was dated `seconds` after the epoch, to a request sent at `sent`, and received at
+    /// `received`. The server read its clock between the two, and cut it off to whole seconds.
     pub(super) fn of(seconds: i64, sent: Moment, received: Moment) -> Self {
         let date = seconds.saturating_mul(SECOND);
         let spread = drift(received.since(sent));
         Self {
             low: date.saturating_sub(signed(received)).saturating_sub(spread),
-            high: date.saturating_add(SECOND).saturating_sub(signed(sent)).saturating_add(spread),
+            high: date
+                .saturating_add(SECOND)
+                .saturating_sub(signed(sent))
+                .saturating_add(spread),
             at: received,
         }
     }
@@ -85,7 +88,8 @@ impl Bounds {
         nanos.unsigned_abs().div_ceil(1_000_000)
     }
 
-    /// The first and the last moment at which the server's clock may come to its next whole second. The first may have passed.
+    /// The first and the last moment at which the server's clock may come to its next whole second. The first may have
+    /// passed.
     pub(super) fn flip(self, now: Moment) -> (Moment, Moment) {
         let Self { low, high, .. } = self.at(now);
         let next = (signed(now).saturating_add(low).div_euclid(SECOND) + 1).saturating_mul(SECOND);
@@ -110,7 +114,11 @@ mod test {
     #[test]
     fn one_answer_bounds_the_difference_by_a_second_and_its_round_trip() {
         let bounds = Bounds::of(100, Moment(40_000 * MS), Moment(40_010 * MS));
-        assert_eq!(bounds.earliest(Moment(40_010 * MS)), 99_999, "100 s, less the drift of the trip");
+        assert_eq!(
+            bounds.earliest(Moment(40_010 * MS)),
+            99_999,
+            "100 s, less the drift of the trip"
+        );
         assert_eq!(bounds.latest(Moment(40_010 * MS)), 101_011);
         assert_eq!(bounds.width(Moment(40_010 * MS)).as_millis(), 1010);
     }

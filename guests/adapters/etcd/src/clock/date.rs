@@ -1,6 +1,8 @@
 //! The date of an HTTP answer: `Sat, 28 Nov 2026 11:25:03 GMT`, the one form that servers may write.
 
-const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const MONTHS: [&str; 12] = [
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+];
 
 /// Seconds since the Unix epoch; `None` if `text` is no date of this form from 1970 to 2199.
 pub(super) fn parse(text: &str) -> Option<i64> {
@@ -31,7 +33,11 @@ fn number(text: &str, least: i64, most: i64) -> Option<i64> {
 
 /// Days from the Unix epoch to this day of the Gregorian calendar, whose years are counted from March.
 fn days(year: i64, month: i64, day: i64) -> i64 {
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let (year, month) = if month > 2 {
+        (year, month - 3)
+    } else {
+        (year - 1, month + 9)
+    };
     year * 365 + year / 4 - year / 100 + year / 400 + (month * 153 + 2) / 5 + day - 1 - 719_468
 }
 

@@ -1,44 +1,52 @@
 //! The store's clock, made of the dates of etcd's answers.
 //!
-//! etcd tells no time in its API, but each of its answers over HTTP has a `Date`: the clock of the member that answers, in whole seconds. An answer
-//! bounds the difference between that clock and the local one ([`Bounds`]); two answers with a second's boundary between them bound it by the time
-//! between them, a few milliseconds. The bounds of many answers are intersected, and widen with age, since clocks drift. If they contradict each
-//! other, the server's clock was set, and everything begins anew.
+//! etcd tells no time in its API, but each of its answers over HTTP has a `Date`: the clock of the member that answers,
+//! in whole seconds. An answer bounds the difference between that clock and the local one ([`Bounds`]); two answers
+//! with a second's boundary between them bound it by the time between them, a few milliseconds. The bounds of many
+//! answers are intersected, and widen with age, since clocks drift. If they contradict each other, the server's clock
+//! was set, and everything begins anew.
 //!
 //! ## Why ages are safe, and time does not go back
 //!
 //! Let S be the member's clock.
 //!
-//! - A *stamp*, which is stored with an entry, is an upper bound of S at the moment of stamping, rounded up, and never below any stamp before it: the
-//!   write compares the key `clock`, stores its stamp there, and is made again with what is there if that is later.
-//! - A *reading* of the time is what is in `clock`, or an upper bound of S at the moment of asking, rounded down, if that is later; and then it is given
-//!   only once S has certainly come so far, for which a few milliseconds may have to be waited.
+//! - A *stamp*, which is stored with an entry, is an upper bound of S at the moment of stamping, rounded up, and never
+//!   below any stamp before it: the write compares the key `clock`, stores its stamp there, and is made again with what
+//!   is there if that is later.
+//! - A *reading* of the time is what is in `clock`, or an upper bound of S at the moment of asking, rounded down, if
+//!   that is later; and then it is given only once S has certainly come so far, for which a few milliseconds may have
+//!   to be waited.
 //!
-//! So no reading is later than S or some stamp, and an age, a reading less a stamp, is at most the time since the moment of stamping, plus the width of
-//! the bounds and the rounding: some milliseconds. The moment of stamping is after the moment at which the engine asked for the write, which is what a
-//! holder counts from.
+//! So no reading is later than S or some stamp, and an age, a reading less a stamp, is at most the time since the
+//! moment of stamping, plus the width of the bounds and the rounding: some milliseconds. The moment of stamping is
+//! after the moment at which the engine asked for the write, which is what a holder counts from.
 //!
-//! And what is asked for after a reading or a stamp was given never gets an earlier one, whoever asks: a reading that was given is at most S by then, or is
-//! in `clock`; whoever asks later takes an upper bound of S, and no less than `clock`.
+//! And what is asked for after a reading or a stamp was given never gets an earlier one, whoever asks: a reading that
+//! was given is at most S by then, or is in `clock`; whoever asks later takes an upper bound of S, and no less than
+//! `clock`.
 //!
 //! ## Several members, several clocks
 //!
-//! Members have clocks of their own. Their bounds are kept apart and one at a time is used, so an age may be wrong by what two of them differ. Three rules keep
-//! that below [`UNCERTAINTY`]:
+//! Members have clocks of their own. Their bounds are kept apart and one at a time is used, so an age may be wrong by
+//! what two of them differ. Three rules keep that below [`UNCERTAINTY`]:
 //!
-//! - A clock is used if it agrees with those of most members: it differs from each of them by [`SKEW`] at most. Two clocks of which that is true have one
-//!   in common, so they differ by twice that. `vouch` looks, whenever a lane has another member, when a clock was set, and every minute or so.
-//! - What `clock` was seen with grows with the local clock, a little slower. No stamp is below that, so whoever uses the slower of two clocks stamps by the
-//!   faster one from when it has seen it, and not only by what that one wrote last.
-//! - A stored time that is further ahead than two clocks may be was written by a clock that agrees with no other: the lane is refused until time has come so far.
+//! - A clock is used if it agrees with those of most members: it differs from each of them by [`SKEW`] at most. Two
+//!   clocks of which that is true have one in common, so they differ by twice that. `vouch` looks, whenever a lane has
+//!   another member, when a clock was set, and every minute or so.
+//! - What `clock` was seen with grows with the local clock, a little slower. No stamp is below that, so whoever uses
+//!   the slower of two clocks stamps by the faster one from when it has seen it, and not only by what that one wrote
+//!   last.
+//! - A stored time that is further ahead than two clocks may be was written by a clock that agrees with no other: the
+//!   lane is refused until time has come so far.
 //!
-//! A clock that is set by a second or more is noticed with the next answer; by less, with the next look at the end of a second, which a lane
-//! in use takes every minute or so: until then ages are wrong by what it was set. If it then agrees with the others no longer, it is not used any more. The
-//! clock of a single member is followed. Set forward, ages jump; the engine notices it in the answers and trusts no age for a while. Set back, time stands
-//! still until it has caught up: ages are too small, which is safe.
+//! A clock that is set by a second or more is noticed with the next answer; by less, with the next look at the end of a
+//! second, which a lane in use takes every minute or so: until then ages are wrong by what it was set. If it then
+//! agrees with the others no longer, it is not used any more. The clock of a single member is followed. Set forward,
+//! ages jump; the engine notices it in the answers and trusts no age for a while. Set back, time stands still until it
+//! has caught up: ages are too small, which is safe.
 //!
-//! A lease's time to live would be a clock too, the leader's. But it also comes in whole seconds, it begins anew with each leader, so that
-//! all nodes would have to agree on its beginning, and it costs a request of its own.
+//! A lease's time to live would be a clock too, the leader's. But it also comes in whole seconds, it begins anew with
+//! each leader, so that all nodes would have to agree on its beginning, and it costs a request of its own.
 
 mod bounds;
 mod date;
@@ -48,10 +56,12 @@ pub(crate) use bounds::Bounds;
 use crate::wire::Moment;
 use std::time::Duration;
 
-/// Stamps are rounded up to a multiple of this, in milliseconds, and readings down: lanes whose bounds differ by less mostly give the same stamp, where
-/// otherwise the one with the lower bound would have to write again each time; and seldom has to be waited for a reading.
+/// Stamps are rounded up to a multiple of this, in milliseconds, and readings down: lanes whose bounds differ by less
+/// mostly give the same stamp, where otherwise the one with the lower bound would have to write again each time; and
+/// seldom has to be waited for a reading.
 const GRAIN: u64 = 8;
-/// The longest that is waited for a reading. Bounds that are wider come from an etcd far away, whose times may then seem to go back by so much.
+/// The longest that is waited for a reading. Bounds that are wider come from an etcd far away, whose times may then
+/// seem to go back by so much.
 const WAIT: Duration = Duration::from_millis(50);
 /// Narrow enough.
 const NARROW: Duration = Duration::from_millis(5);
@@ -63,11 +73,13 @@ const RECENT: Duration = Duration::from_millis(200);
 const MEMBERS: usize = 8;
 /// The most by which the clock of a member may certainly differ from that of another with which it agrees.
 pub(crate) const SKEW: Duration = Duration::from_millis(150);
-/// The most by which an age may be too large: two clocks that agree with a third one; the width of what is known of all three, and what they drift in a minute.
+/// The most by which an age may be too large: two clocks that agree with a third one; the width of what is known of all
+/// three, and what they drift in a minute.
 pub(crate) const UNCERTAINTY: Duration = Duration::from_millis(500);
 /// The same where there is one clock: what is known of it, the grain, and what it is slewed.
 const ALONE: Duration = Duration::from_millis(50);
-/// What was seen grows by so much less than the local clock, so that no member's clock is slower: twice what [`Bounds`] allow, as one part in so many.
+/// What was seen grows by so much less than the local clock, so that no member's clock is slower: twice what [`Bounds`]
+/// allow, as one part in so many.
 const SLOWER: u64 = 5_000;
 /// Stored times that are so far ahead of the member's clock are another clock's, and not only a wider bound.
 const LEAD: u64 = 64;
@@ -234,8 +246,8 @@ impl Clock {
         self.lead(now).unwrap_or(own)
     }
 
-    /// What to call the time in an answer that came with `stored` in the key `clock`, to what was asked when [`Clock::asked`] said `asked`; and how
-    /// long to wait before it may be given.
+    /// What to call the time in an answer that came with `stored` in the key `clock`, to what was asked when
+    /// [`Clock::asked`] said `asked`; and how long to wait before it may be given.
     pub(crate) fn reading(&self, now: Moment, stored: u64, asked: u64) -> (u64, Duration) {
         let earliest = self.bounds().map_or(0, |bounds| bounds.earliest(now));
         let earliest = self.lead(now).unwrap_or(earliest);
@@ -251,12 +263,14 @@ impl Clock {
 
     /// How far the member's clock was certainly ahead of `stored` at that moment, in milliseconds.
     pub(crate) fn behind(&self, at: Moment, stored: u64) -> u64 {
-        self.bounds().map_or(0, |bounds| bounds.earliest(at).saturating_sub(stored))
+        self.bounds()
+            .map_or(0, |bounds| bounds.earliest(at).saturating_sub(stored))
     }
 
     /// How far the stored time is certainly ahead of the member's clock, in milliseconds.
     pub(crate) fn ahead(&self, now: Moment, stored: u64) -> u64 {
-        self.bounds().map_or(0, |bounds| stored.saturating_sub(bounds.latest(now) + GRAIN))
+        self.bounds()
+            .map_or(0, |bounds| stored.saturating_sub(bounds.latest(now) + GRAIN))
     }
 
     /// How far the bounds are apart.
@@ -349,7 +363,11 @@ impl Clock {
             let met = bounds.meet(known.bounds);
             known.bounds = met.unwrap_or_else(|_| {
                 // It was set in between: what is newer counts, and nobody has vouched for that.
-                let newer = if bounds.at > known.bounds.at { bounds } else { known.bounds };
+                let newer = if bounds.at > known.bounds.at {
+                    bounds
+                } else {
+                    known.bounds
+                };
                 (known.recent, known.since, known.vouched) = (newer, newer.at, None);
                 newer
             });
@@ -370,15 +388,25 @@ impl Clock {
         self.members.iter().map(member).collect()
     }
 
-    /// Takes over the memo of an earlier lane. What cannot be is left out, and so is what a clock that was set since no longer fits.
+    /// Takes over the memo of an earlier lane. What cannot be is left out, and so is what a clock that was set since no
+    /// longer fits.
     pub(crate) fn remember(&mut self, memo: &[Remembered], now: Moment) {
         for &(id, low, high, at, vouched) in memo.iter().take(MEMBERS) {
-            let bounds = Bounds { low, high, at: Moment(at) };
+            let bounds = Bounds {
+                low,
+                high,
+                at: Moment(at),
+            };
             if low > high || bounds.at > now || Moment(vouched) > now {
                 continue;
             }
             let fits = self.adopt_member(id, bounds);
-            if let Some(known) = self.members.iter_mut().find(|known| known.id == id).filter(|_| fits && vouched > 0) {
+            if let Some(known) = self
+                .members
+                .iter_mut()
+                .find(|known| known.id == id)
+                .filter(|_| fits && vouched > 0)
+            {
                 known.vouched = Some(Moment(vouched));
             }
         }

@@ -45,13 +45,20 @@ impl Keyspace {
     }
 
     fn header(&self) -> Value {
-        json!({ "cluster_id": "1", "member_id": (self.member + 2).to_string(), "revision": self.revision.to_string(), "raft_term": "2" })
+        json!({
+            "cluster_id": "1",
+            "member_id": (self.member + 2).to_string(),
+            "revision": self.revision.to_string(),
+            "raft_term": "2",
+        })
     }
 
     /// What is there under `key` at `revision`.
     fn at(&self, key: &[u8], revision: u64) -> Option<&Version> {
         let versions = self.versions.get(key)?;
-        versions.iter().find(|version| version.from <= revision && revision < version.to)
+        versions
+            .iter()
+            .find(|version| version.from <= revision && revision < version.to)
     }
 
     fn holds(&self, compare: &Value) -> bool {
@@ -122,7 +129,8 @@ impl Keyspace {
             at if at < self.compacted => {
                 return Err((
                     400,
-                    json!({ "code": 11, "message": "etcdserver: mvcc: required revision has been compacted" }).to_string(),
+                    json!({ "code": 11, "message": "etcdserver: mvcc: required revision has been compacted" })
+                        .to_string(),
                 ));
             }
             at => at,
@@ -138,7 +146,11 @@ impl Keyspace {
                 more = true;
                 break;
             }
-            kvs.push(json!({ "key": base64(&key), "mod_revision": version.from.to_string(), "value": base64(&version.value) }));
+            kvs.push(json!({
+                "key": base64(&key),
+                "mod_revision": version.from.to_string(),
+                "value": base64(&version.value),
+            }));
         }
         Ok(json!({ "kvs": kvs, "more": more }))
     }

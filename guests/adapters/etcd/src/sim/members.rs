@@ -7,7 +7,8 @@ use crate::store::Store;
 use proptest::prelude::*;
 use shardwright_guest::adapter::{Context, Expected, OpenError, Purpose, Store as _, StoreError};
 
-/// A machine's lane of the store, as its host keeps it: dropped when it answers *unavailable*, and opened again with the last memo.
+/// A machine's lane of the store, as its host keeps it: dropped when it answers *unavailable*, and opened again with
+/// the last memo.
 struct Host {
     machine: Machine,
     endpoints: String,
@@ -53,7 +54,8 @@ impl Host {
 
     /// The stamp of a write.
     fn put(&mut self) -> Result<u64, String> {
-        self.call(|store| store.put("k", Vec::new(), Expected::Any)).map(|put| put.now)
+        self.call(|store| store.put("k", Vec::new(), Expected::Any))
+            .map(|put| put.now)
     }
 
     /// The age of what is there.
@@ -135,7 +137,12 @@ fn play(seed: u64, rates: [i64; 3], offsets: [i64; 3], steps: &[Step]) -> usize 
             Step::Drop(at) => hosts[at].lane = None,
             Step::Restart(at) => (hosts[at].lane, hosts[at].memo) = (None, String::new()),
             Step::Fail(at) => (0..3).for_each(|member| first.world.borrow_mut().members[member].down = member == at),
-            Step::AllUp => first.world.borrow_mut().members.iter_mut().for_each(|member| member.down = false),
+            Step::AllUp => first
+                .world
+                .borrow_mut()
+                .members
+                .iter_mut()
+                .for_each(|member| member.down = false),
             Step::Set(member, by) => first.world.borrow_mut().members[member].offset += by * 1_000_000,
             Step::Put(at) => {
                 let asked = ms(&first);
@@ -149,7 +156,10 @@ fn play(seed: u64, rates: [i64; 3], offsets: [i64; 3], steps: &[Step]) -> usize 
                     told += 1;
                     let most = ms(&first) - asked;
                     let uncertain = u64::try_from(UNCERTAINTY.as_millis()).unwrap();
-                    assert!(age <= most + most / 5_000 + uncertain, "an age of {age} ms after {most} ms");
+                    assert!(
+                        age <= most + most / 5_000 + uncertain,
+                        "an age of {age} ms after {most} ms"
+                    );
                 }
             }
         }
@@ -160,7 +170,8 @@ fn play(seed: u64, rates: [i64; 3], offsets: [i64; 3], steps: &[Step]) -> usize 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// However much the members' clocks differ, and whichever of them fail: no age is larger than it is by more than what is declared.
+    /// However much the members' clocks differ, and whichever of them fail: no age is larger than it is by more than
+    /// what is declared.
     #[test]
     fn no_age_is_too_large(
         seed: u64,
@@ -171,8 +182,9 @@ proptest! {
         play(seed, rates, offsets, &steps);
     }
 
-    /// Nor where a member's clock is set while it is used: by two seconds or more it is noticed with the next answer, whatever passed since it was
-    /// looked at. Where those of most members are set within minutes, in ways of their own, none of them is the right one.
+    /// Nor where a member's clock is set while it is used: by two seconds or more it is noticed with the next answer,
+    /// whatever passed since it was looked at. Where those of most members are set within minutes, in ways of their
+    /// own, none of them is the right one.
     #[test]
     fn no_age_is_too_large_when_a_clock_is_set(
         seed: u64,
@@ -233,14 +245,18 @@ fn a_clock_that_is_set_under_a_lane_is_given_up() {
         first.world.borrow_mut().members[0].offset = by * 1_000_000;
         // The call in which it is noticed may be lost, and nothing else.
         let noticed = hosts[0].age();
-        assert!(noticed.as_ref().is_ok_and(|age| *age < 500) || noticed.is_err(), "{noticed:?}");
+        assert!(
+            noticed.as_ref().is_ok_and(|age| *age < 500) || noticed.is_err(),
+            "{noticed:?}"
+        );
         hosts[0].put().unwrap();
         assert_ne!(hosts[0].member(), "http://h0:1", "{by} ms");
         assert!(hosts[1].age().unwrap() < 500);
     }
 }
 
-/// The clock that a machine used is known for a while after the member is gone: of two that are left, one agrees with it.
+/// The clock that a machine used is known for a while after the member is gone: of two that are left, one agrees with
+/// it.
 #[test]
 fn a_member_that_failed_still_vouches_for_others() {
     let (first, mut hosts) = world(3, [0, 0, 0], 1);

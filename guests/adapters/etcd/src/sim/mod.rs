@@ -1,7 +1,11 @@
-//! A simulated world: an etcd of one member or several, and machines, each with a clock of its own rate, that reach it over a network of any delay.
+//! A simulated world: an etcd of one member or several, and machines, each with a clock of its own rate, that reach it
+//! over a network of any delay.
 
 #![allow(clippy::unwrap_used, reason = "a test and a fuzz target may")]
-#![cfg_attr(not(test), allow(dead_code, reason = "the fuzzer plays in a part of the world that is for tests"))]
+#![cfg_attr(
+    not(test),
+    allow(dead_code, reason = "the fuzzer plays in a part of the world that is for tests")
+)]
 
 mod keyspace;
 #[cfg(test)]
@@ -182,7 +186,10 @@ impl Wire for Machine {
         world.travel();
         world.requests += 1;
         // `http://h0:1`, and so on.
-        let host = call.url.strip_prefix("http://h").and_then(|rest| rest.split(':').next());
+        let host = call
+            .url
+            .strip_prefix("http://h")
+            .and_then(|rest| rest.split(':').next());
         let member: usize = host.unwrap().parse().unwrap();
         if world.members[member].down || self.cut.contains(&member) {
             return Err(Fault::Unreachable("refused".into()));
@@ -198,7 +205,9 @@ impl Wire for Machine {
         let path = call.url.rsplit("/v3/").next().unwrap();
         let (status, body) = {
             let members = world.members.len();
-            world.keyspace.answer(path, call.body.unwrap_or_default(), member, members)
+            world
+                .keyspace
+                .answer(path, call.body.unwrap_or_default(), member, members)
         };
         let date = http_date(world.clock(member) / 1_000_000_000);
         world.travel();

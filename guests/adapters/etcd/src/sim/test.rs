@@ -90,7 +90,11 @@ fn play(seed: u64, rates: [i64; 4], way: u64, steps: &[Step]) {
                 let asked = true_ms(&first);
                 let put = lanes[at].0.put("k", vec![at as u8], Expected::Any).unwrap();
                 assert!(put.now >= stamped, "a stamp of {} after {stamped}", put.now);
-                assert!(put.now >= latest || set > 0 || way > 4, "a stamp of {} after {latest}", put.now);
+                assert!(
+                    put.now >= latest || set > 0 || way > 4,
+                    "a stamp of {} after {latest}",
+                    put.now
+                );
                 (stamped, latest) = (put.now, put.now);
                 written = Some((put.revision, put.now, asked, true_ms(&first)));
             }
@@ -105,12 +109,19 @@ fn play(seed: u64, rates: [i64; 4], way: u64, steps: &[Step]) {
                 };
                 assert!(read.now >= stamp, "an entry of {stamp} is younger than {}", read.now);
                 if set == 0 {
-                    assert!(read.now >= latest || way > 4, "a reading of {} after {latest}", read.now);
+                    assert!(
+                        read.now >= latest || way > 4,
+                        "a reading of {} after {latest}",
+                        read.now
+                    );
                     latest = latest.max(read.now);
                 }
                 let age = read.now - stamp;
                 let (most, least) = (answered - put_asked, asked - put_answered);
-                assert!(age <= most + most / 5_000 + TOLERANCE + set, "an age of {age} ms after {most} ms");
+                assert!(
+                    age <= most + most / 5_000 + TOLERANCE + set,
+                    "an age of {age} ms after {most} ms"
+                );
                 assert!(
                     age + least / 5_000 + TOLERANCE + 8 * way + set >= least,
                     "an age of {age} ms after {least} ms"
@@ -123,7 +134,8 @@ fn play(seed: u64, rates: [i64; 4], way: u64, steps: &[Step]) {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Machines and server drift, the network is slow now and then, and between calls anything from nothing to an hour passes.
+    /// Machines and server drift, the network is slow now and then, and between calls anything from nothing to an hour
+    /// passes.
     #[test]
     fn ages_are_never_too_large_and_hardly_too_small(
         seed: u64,
@@ -157,8 +169,11 @@ proptest! {
                 }
             };
             let done = read.as_ref().is_some_and(|entry| entry.value == [value]);
+            let as_said = |revision, written| {
+                read.as_ref().is_some_and(|entry| (entry.revision, entry.written) == (revision, written))
+            };
             match put {
-                Ok(put) => prop_assert!(done && read.as_ref().is_some_and(|entry| entry.revision == put.revision && entry.written == put.now)),
+                Ok(put) => prop_assert!(done && as_said(put.revision, put.now)),
                 // Before the write, a question for the time may be lost as well.
                 Err(StoreError::Unavailable(_)) => prop_assert!(!done),
                 Err(StoreError::Indeterminate(_)) => {}
@@ -191,7 +206,11 @@ fn a_clock_that_is_slewed_is_followed() {
         machine.world.borrow_mut().time += 2_000 * MS;
         let put = store.put("k", Vec::new(), Expected::Any).unwrap();
         let server = machine.world.borrow().server() / MS;
-        assert!(put.now + 60 > server && put.now < server + 60, "stamped {} at {server}", put.now);
+        assert!(
+            put.now + 60 > server && put.now < server + 60,
+            "stamped {} at {server}",
+            put.now
+        );
         assert!(store.lane.gateway.clock.width(machine.now()).as_millis() <= 25);
     }
 }
@@ -214,7 +233,9 @@ fn a_listing_goes_page_by_page() {
     let machine = Machine::first(1);
     let (mut store, _) = open(&machine, "");
     for i in 0..1500 {
-        store.put(&format!("k/{i:04}"), vec![b'x'; 300], Expected::Absent).unwrap();
+        store
+            .put(&format!("k/{i:04}"), vec![b'x'; 300], Expected::Absent)
+            .unwrap();
     }
     let last = store.put("z", Vec::new(), Expected::Absent).unwrap();
     let before = machine.world.borrow().requests;
@@ -273,7 +294,10 @@ fn what_was_erased_is_lost_for_good() {
     one.put("k", Vec::new(), Expected::Absent).unwrap();
     two.erase().unwrap();
     for _ in 0..2 {
-        assert!(matches!(one.put("k", Vec::new(), Expected::Any), Err(StoreError::HistoryLost(_))));
+        assert!(matches!(
+            one.put("k", Vec::new(), Expected::Any),
+            Err(StoreError::HistoryLost(_))
+        ));
         assert!(matches!(one.get("k"), Err(StoreError::HistoryLost(_))));
         // A new history is another one, and nothing for this lane.
         let (mut new, _) = open(&machine, "");
