@@ -1,0 +1,121 @@
+//! No line of a text file of this project has more than 120 columns.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// In characters.
+const COLUMNS: usize = 120;
+
+/// What git ignores, as `.gitignore` has it: paths from the root, or how they begin.
+const NOT_COMMITTED: [&str; 5] = [".git", "target", "fuzz/target", "fuzz/artifacts", "fuzz/coverage"];
+
+/// What cannot be broken: how its path begins or ends, and why.
+const UNBREAKABLE: [(&str, &str); 5] = [
+    (".json", "a text of JSON has no second line"),
+    ("xtask/etcd/go.sum", "Go writes it"),
+    ("fuzz/corpus/", "it is input, byte by byte"),
+    ("wit/wasi/", "it is as WASI has published it"),
+    (
+        "host/config/tests/several-problems.txt",
+        "it is what the program prints",
+    ),
+];
+
+fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+}
+
+/// Every file below `folder`, by its path from the root. What a link names is found where it is.
+fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(root().join(folder)).expect("a folder") {
+        let entry = entry.expect("an entry");
+        let path = folder.join(entry.file_name());
+        let name = path.to_string_lossy();
+        let kind = entry.file_type().expect("a kind");
+        if NOT_COMMITTED.iter().any(|start| is_or_begins(&name, start)) {
+            continue;
+        }
+        if kind.is_dir() {
+            files(&path, found);
+        } else if kind.is_file() {
+            found.push(path);
+        }
+    }
+}
+
+/// `target`, `target/…` and `target-2`, not `targets`.
+fn is_or_begins(path: &str, start: &str) -> bool {
+    let rest = path.strip_prefix(start);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '-']))
+}
+
+/// Whether the line could be shorter: an address alone could not.
+fn is_too_long(line: &str) -> bool {
+    let words = line
+        .split_whitespace()
+        .filter(|word| word.contains(char::is_alphanumeric));
+    line.chars().count() > COLUMNS && !matches!(words.collect::<Vec<_>>()[..], [word] if word.contains("://"))
+}
+
+/// `path:line: columns` of each line that is too long.
+fn too_long() -> Vec<String> {
+    let mut paths = Vec::new();
+    files(Path::new(""), &mut paths);
+    paths.sort();
+    let mut texts = 0;
+    let mut found = Vec::new();
+    for path in paths {
+        // What is no text has no columns.
+        let Ok(text) = fs::read_to_string(root().join(&path)) else {
+            continue;
+        };
+        texts += 1;
+        for (at, line) in text.lines().enumerate().filter(|(_, line)| is_too_long(line)) {
+            found.push(format!(
+                "{}:{}: {} columns",
+                path.display(),
+                at + 1,
+                line.chars().count()
+            ));
+        }
+    }
+    assert!(texts > 500, "only {texts} texts are found");
+    found
+}
+
+fn is_unbreakable(found: &str, (place, _): (&str, &str)) -> bool {
+    let path = found.split(':').next().unwrap_or_default();
+    path.starts_with(place) || path.ends_with(place)
+}
+
+#[test]
+fn no_line_is_too_long() {
+    let mut found = too_long();
+    found.retain(|line| !UNBREAKABLE.iter().any(|&place| is_unbreakable(line, place)));
+    assert!(
+        found.is_empty(),
+        "more than {COLUMNS} columns:\n{}\nBreak the line: `cargo fmt --all` does it for code, a text in code goes on \
+         after `\\` at the end of a line. In a table, use fewer words, or make it a list.",
+        found.join("\n")
+    );
+}
+
+#[test]
+fn no_exception_is_needless() {
+    let found = too_long();
+    for (place, why) in UNBREAKABLE {
+        assert!(
+            found.iter().any(|line| is_unbreakable(line, (place, why))),
+            "{place} ({why}) has no line that is too long: take it out of the list"
+        );
+    }
+}
+
+#[test]
+fn columns_are_characters() {
+    let long = "ü".repeat(COLUMNS - 2);
+    assert!(!is_too_long(&format!("{long} b")) && is_too_long(&format!("{long}  b")));
+    let address = format!("https://example.org/{long}");
+    assert!(!is_too_long(&format!("  /// - {address}")));
+    assert!(is_too_long(&format!("see {address}")) && is_too_long(&long.replace("ü", "üü")));
+}
