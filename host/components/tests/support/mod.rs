@@ -44,7 +44,7 @@ pub(crate) fn hostile() -> &'static [u8] {
         wit_component::ComponentEncoder::default()
             .validate(true)
             .module(&module)
-            .and_then(|encoder| encoder.encode())
+            .and_then(|mut encoder| encoder.encode())
             .expect("it encodes")
     })
 }
