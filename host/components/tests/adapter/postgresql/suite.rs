@@ -3,10 +3,10 @@
 use super::{adapter, at, fresh, local, open, server, settings};
 use bytes::Bytes;
 use shardwright_components::adapter::{AdapterCoordinator, AdapterOptions};
+use shardwright_coordinator::Store;
 use shardwright_coordinator::broker::{Pem, Tls};
 use shardwright_coordinator::limits::{FRAME_ROOM, MAX_VALUE};
 use shardwright_coordinator::suite::{Options, disturbance, factory, run};
-use shardwright_coordinator::Store;
 use shardwright_core::store::{Expected, Revision, StoreError};
 use shardwright_servers::{Authority, Proxy};
 use std::sync::Arc;
