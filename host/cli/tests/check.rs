@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{command, run};
+use common::{command, run, run_as};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -236,12 +236,7 @@ fn run_tells_what_check_warns_of() {
     run(&["check", path.to_str().expect("UTF-8")])
         .code(0)
         .says("no-coordinator");
-    let mut command = command();
-    command
-        .args(["run", "--config"])
-        .arg(&path)
-        .env("SHARDWRIGHT_HOSTNAME", "warned");
-    common::Answer::from(command.output().expect("it runs"))
+    run_as("warned", &path)
         .code(1)
         .says("no-coordinator")
         .says("absent.wasm");

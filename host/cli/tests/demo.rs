@@ -6,7 +6,8 @@ use common::{Answer, command, is_running};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
-use std::process::Stdio;
+use std::path::Path;
+use std::process::{Child, Stdio};
 use std::time::Instant;
 
 fn steps(text: &str) -> Vec<Value> {
@@ -68,34 +69,44 @@ fn it_shows_a_takeover_and_every_check_holds() {
     }
 }
 
+/// Starts a demonstration with two nodes, whose files are in `folder`.
+fn start(folder: &Path) -> Child {
+    let mut command = command();
+    command
+        .args(["demo", "-o", "json", "--nodes", "2"])
+        .env("TMPDIR", folder);
+    command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it runs")
+}
+
+/// Reads what it tells until its end, calling `joined` whenever a node has joined; returns the nodes' processes.
+fn follow(child: &mut Child, joined: impl Fn(&mut Child)) -> Vec<u32> {
+    let out = BufReader::new(child.stdout.take().expect("a pipe"));
+    let mut pids = Vec::new();
+    for line in out.lines().map_while(Result::ok) {
+        let step: Value = serde_json::from_str(&line).expect("JSON");
+        if step["step"] == "start" {
+            pids.push(u32::try_from(step["pid"].as_u64().expect("a number")).expect("small"));
+        }
+        if step["step"] == "joined" {
+            joined(child);
+        }
+    }
+    pids
+}
+
 #[test]
 fn broken_off_it_leaves_nothing_behind() {
     for signal in [Signal::INT, Signal::TERM] {
         let temp = tempfile::tempdir().expect("a folder");
-        let mut child = command()
-            .args(["demo", "-o", "json", "--nodes", "2"])
-            .env("TMPDIR", temp.path())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("it runs");
-        let mut pids = Vec::new();
-        for line in BufReader::new(child.stdout.take().expect("a pipe"))
-            .lines()
-            .map_while(Result::ok)
-        {
-            let step: Value = serde_json::from_str(&line).expect("JSON");
-            if step["step"] == "start" {
-                pids.push(u32::try_from(step["pid"].as_u64().expect("a number")).expect("small"));
-            }
-            if step["step"] == "joined" {
-                let pid = i32::try_from(child.id())
-                    .ok()
-                    .and_then(Pid::from_raw)
-                    .expect("a process");
-                kill_process(pid, signal).expect("it lives");
-            }
-        }
+        let mut child = start(temp.path());
+        let pids = follow(&mut child, |child| {
+            let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+            kill_process(pid.expect("a process"), signal).expect("it lives");
+        });
         let answer = Answer::from(child.wait_with_output().expect("it ends"))
             .code(1)
             .says("interrupted");
@@ -112,25 +123,8 @@ fn broken_off_it_leaves_nothing_behind() {
 #[test]
 fn a_demonstration_that_is_killed_takes_its_nodes_along() {
     let temp = tempfile::tempdir().expect("a folder");
-    let mut child = command()
-        .args(["demo", "-o", "json", "--nodes", "2"])
-        .env("TMPDIR", temp.path())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("it runs");
-    let mut pids = Vec::new();
-    for line in BufReader::new(child.stdout.take().expect("a pipe"))
-        .lines()
-        .map_while(Result::ok)
-    {
-        let step: Value = serde_json::from_str(&line).expect("JSON");
-        if step["step"] == "start" {
-            pids.push(u32::try_from(step["pid"].as_u64().expect("a number")).expect("small"));
-        }
-        if step["step"] == "joined" {
-            child.kill().expect("killed");
-        }
-    }
+    let mut child = start(temp.path());
+    let pids = follow(&mut child, |child| child.kill().expect("killed"));
     child.wait().expect("reaped");
     let end = Instant::now() + common::LIMIT;
     // They are nobody's children now, so nothing tells of their end: look until it has come.

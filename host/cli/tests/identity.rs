@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Cluster, LIMIT, SETTINGS, command, holders};
+use common::{Cluster, LIMIT, SETTINGS, holders, run_as};
 use rustix::process::Signal;
 use std::path::{Path, PathBuf};
 
@@ -60,13 +60,7 @@ fn a_copy_of_a_state_directory_that_cannot_be_told_from_it_is_refused_while_the_
     copy_instance(&state(&cluster, "alpha"), &state(&cluster, "twin"));
     let before = cluster.told.len();
     let config = cluster.yard.config("twin").expect("written");
-    let twin = command()
-        .args(["run", "--config"])
-        .arg(config)
-        .env("SHARDWRIGHT_HOSTNAME", "alpha")
-        .output()
-        .expect("it runs");
-    common::Answer::from(twin)
+    run_as("alpha", &config)
         .code(1)
         .says("copy of this node's state directory");
     assert_eq!(holders(&cluster.told, "fts-indexing").len(), 9);
@@ -119,13 +113,7 @@ fn a_stated_id_goes_to_the_next_host_when_the_session_is_over() {
     cluster.start("pod-d");
     cluster.ready("pod-d");
     let config = cluster.yard.config("pod-e").expect("written");
-    let second = command()
-        .args(["run", "--config"])
-        .arg(config)
-        .env("SHARDWRIGHT_HOSTNAME", "pod-e")
-        .output()
-        .expect("it runs");
-    common::Answer::from(second)
+    run_as("pod-e", &config)
         .code(1)
         .says("pod-d")
         .says("cluster.node-id = 7");

@@ -1,228 +1,13 @@
-//! Clusters of real processes, looked at and ordered about by the operator's commands.
+//! Clusters of real processes that leave, die, come twice, or lose their store.
 
 mod common;
 
-use common::{Answer, Cluster, LIMIT, SETTINGS, command, holders, run};
+use common::{Answer, Cluster, LIMIT, SETTINGS, command, holders, run_as};
 use rustix::process::Signal;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
 const HOSTS: [&str; 3] = ["alpha", "bravo", "charlie"];
-
-#[test]
-fn nodes_roles_and_owners_of_a_living_cluster() {
-    let cluster = Cluster::of(&HOSTS);
-
-    let nodes = cluster.ask(&["nodes", "-o", "json"]).code(0).json();
-    let nodes = nodes.as_array().expect("an array");
-    assert_eq!(nodes.len(), 3);
-    for node in nodes {
-        let keys: BTreeSet<_> = node
-            .as_object()
-            .expect("an object")
-            .keys()
-            .map(String::as_str)
-            .collect();
-        assert_eq!(
-            keys,
-            BTreeSet::from(["nodeId", "hostname", "lastRenewal", "status"]),
-            "exactly what operators know"
-        );
-        assert!((1..=3).contains(&node["nodeId"].as_u64().expect("a number")));
-        assert_eq!(node["status"], "active");
-        let time = node["lastRenewal"].as_str().expect("a text");
-        assert!(
-            time.len() == 20 && time.starts_with("20") && time.ends_with('Z'),
-            "{time}"
-        );
-    }
-    let all = cluster.ask(&["nodes", "-o", "json", "--all"]).code(0).json();
-    assert_eq!(
-        all.as_array()
-            .expect("an array")
-            .iter()
-            .filter(|node| node["leader"] == true)
-            .count(),
-        1
-    );
-    cluster
-        .ask(&["nodes"])
-        .code(0)
-        .says("HOSTNAME")
-        .says("charlie")
-        .says("leader");
-    cluster.ask(&["nodes", "-o", "wide"]).code(0).says("CAPACITY");
-
-    let roles = cluster
-        .ask_until(&["roles", "-o", "json"], |answer| answer.code == Some(0))
-        .json();
-    let role = |name: &str| {
-        roles
-            .as_array()
-            .expect("an array")
-            .iter()
-            .find(|role| role["role"] == name)
-            .expect("a role")
-            .clone()
-    };
-    assert_eq!(
-        (
-            role("fts-indexing")["held"].as_u64(),
-            role("fts-indexing")["mode"].as_str()
-        ),
-        (Some(9), Some("primary"))
-    );
-    assert_eq!(role("fts-indexing")["policy"], "balanced");
-    let everywhere = cluster.ask_until(&["roles", "show", "purge.accounts", "-o", "json"], |answer| {
-        answer.code == Some(0)
-            && answer.json()["shards"][0]["standbys"]
-                .as_array()
-                .is_some_and(|others| others.len() == 2)
-    });
-    assert_eq!(everywhere.json()["mode"], "all");
-
-    let shown = cluster
-        .ask(&["roles", "show", "fts-indexing", "-o", "json"])
-        .code(0)
-        .json();
-    let shards = shown["shards"].as_array().expect("a list");
-    assert_eq!(shards.len(), 9);
-    for shard in shards {
-        assert_eq!(shard["state"], "held");
-        let token = shard["token"].as_str().expect("a text");
-        assert!(
-            token.len() == 20 && token.parse::<u64>().is_ok_and(|token| token > 1 << 40),
-            "{shard}"
-        );
-        assert_eq!(
-            shard["standbys"].as_array().map(Vec::len),
-            Some(1),
-            "two owners: {shard}"
-        );
-        assert!(
-            !shard["standbys"]
-                .as_array()
-                .expect("a list")
-                .contains(&shard["primary"])
-        );
-    }
-    cluster
-        .ask(&["roles", "show", "fts-indexing"])
-        .code(0)
-        .says("STANDBYS")
-        .says("alpha");
-    cluster
-        .ask(&["roles", "show", "nosuch"])
-        .code(1)
-        .says("nosuch")
-        .says("fts-indexing");
-
-    // 191179 % 9 = 1; the node's own word on who has it agrees.
-    let owner = cluster
-        .ask(&["owner", "fts-indexing", "191179", "-o", "json"])
-        .code(0)
-        .json();
-    assert_eq!(owner["shard"], 1);
-    assert_eq!(owner["primary"], shards[1]["primary"]);
-    assert_eq!(owner["token"], shards[1]["token"]);
-    let text = cluster
-        .ask(&["owner", "fts-indexing", "191179", "--text", "-o", "json"])
-        .code(0)
-        .json();
-    assert_eq!(text["shard"], shardwright_core::shard::shard_of("191179", 9));
-    cluster
-        .ask(&["owner", "fts-indexing", "example.org"])
-        .code(0)
-        .says("(text)")
-        .says("token");
-
-    // The same without a configuration.
-    let store = cluster.yard.store();
-    let args = [
-        "--store",
-        store.to_str().expect("UTF-8"),
-        "--cluster",
-        "test",
-        "-o",
-        "json",
-    ];
-    assert_eq!(
-        run(&[&["nodes"], &args[..]].concat())
-            .code(0)
-            .json()
-            .as_array()
-            .map(Vec::len),
-        Some(3)
-    );
-    assert_eq!(
-        run(&[&["roles", "show", "fts-indexing"], &args[..]].concat())
-            .code(0)
-            .json()["shards"],
-        shown["shards"]
-    );
-    run(&["nodes", "--store", args[1], "--cluster", "nosuch"])
-        .code(1)
-        .says("nosuch")
-        .says("--cluster");
-}
-
-#[test]
-fn nothing_to_look_at_is_said_plainly_and_nothing_is_made() {
-    let dir = tempfile::tempdir().expect("a folder");
-    let store = dir.path().join("none.db");
-    run(&["nodes", "--store", store.to_str().expect("UTF-8")])
-        .code(1)
-        .says("none.db")
-        .says("shardwright run");
-    assert!(!store.exists());
-    let nowhere = command()
-        .arg("nodes")
-        .current_dir(dir.path())
-        .output()
-        .expect("it runs");
-    common::Answer::from(nowhere).code(1).says("--config").says("--store");
-    run(&["nodes", "drain", "0"]).code(2);
-}
-
-#[test]
-fn drain_empties_a_node_and_undrain_lets_it_work_again() {
-    let mut cluster = Cluster::of(&HOSTS);
-    let id = cluster.ready("bravo").fields["node"].to_string();
-    let held = |cluster: &Cluster| {
-        holders(&cluster.told, "fts-indexing")
-            .values()
-            .filter(|host| *host == "bravo")
-            .count()
-    };
-    assert_eq!(held(&cluster), 3);
-
-    cluster
-        .ask(&["nodes", "drain", &id])
-        .code(0)
-        .says("bravo")
-        .says("draining");
-    cluster.ask(&["nodes", "drain", &id]).code(0).says("already");
-    cluster.until("bravo to be empty", |told| {
-        let held = holders(told, "fts-indexing");
-        (held.len() == 9 && held.values().all(|host| host != "bravo")).then_some(())
-    });
-    cluster.ask_until(&["nodes"], |answer| answer.out.contains("drained"));
-    cluster.ask(&["nodes", "undrain", &id]).code(0).says("no more");
-    cluster.shared(&HOSTS);
-
-    cluster.ask(&["nodes", "cordon", &id]).code(0).says("cordoned");
-    cluster.ask(&["nodes"]).code(0).says("cordoned");
-    cluster.ask(&["nodes", "uncordon", &id]).code(0);
-    cluster
-        .ask(&["nodes", "drain", "77"])
-        .code(1)
-        .says("there is no node 77");
-    cluster
-        .ask(&["nodes", "forget", &id])
-        .code(1)
-        .says("alive")
-        .says("SIGTERM");
-}
 
 #[test]
 fn sigterm_hands_over_at_once_and_the_node_can_be_forgotten() {
@@ -354,23 +139,11 @@ fn sigkill_is_taken_over_and_no_shard_has_two_owners() {
 fn a_second_node_of_the_same_name_is_refused_and_harms_nobody() {
     let mut cluster = Cluster::of(&["alpha"]);
     let config = cluster.yard.config("twin").expect("written");
-    let twin = command()
-        .args(["run", "--config"])
-        .arg(config)
-        .env("SHARDWRIGHT_HOSTNAME", "alpha")
-        .output()
-        .expect("it runs");
-    common::Answer::from(twin).code(1).says("alpha").says("instance");
+    run_as("alpha", &config).code(1).says("alpha").says("instance");
     // The same state directory is refused before the store is asked.
     let config = cluster.yard.config("alpha").expect("written");
-    let same = command()
-        .args(["run", "--config"])
-        .arg(config)
-        .env("SHARDWRIGHT_HOSTNAME", "alpha")
-        .output()
-        .expect("it runs");
     let pid = cluster.node("alpha").pid();
-    common::Answer::from(same).code(1).says("in use").says(&pid.to_string());
+    run_as("alpha", &config).code(1).says("in use").says(&pid.to_string());
     assert_eq!(holders(&cluster.told, "fts-indexing").len(), 9);
     assert!(common::is_running(pid));
 }
@@ -400,7 +173,7 @@ fn two_clusters_share_a_file_without_meeting() {
         "ids are each cluster's own"
     );
     assert!(lines.any(|line| line.starts_with("gained ")), "events as text");
-    let other = common::Answer::from(
+    let other = Answer::from(
         command()
             .args(["nodes", "-o", "json", "--config"])
             .arg(&config)
@@ -444,7 +217,7 @@ fn a_wrong_secret_is_named() {
                 .env("SHARDWRIGHT_HOSTNAME", "bravo")
                 .output()
                 .expect("it runs");
-            let answer = common::Answer::from(output).code(1).says(&format!("cluster.{cause}"));
+            let answer = Answer::from(output).code(1).says(&format!("cluster.{cause}"));
             assert!(
                 !answer.err.contains("of these nodes") && !answer.err.contains("some other"),
                 "{answer:?}"
@@ -490,34 +263,4 @@ fn a_store_that_is_removed_is_noticed_and_the_cluster_comes_back() {
     };
     assert!(gained("alpha") > Some(lost_at));
     cluster.shared(&["alpha", "bravo"]);
-}
-
-#[test]
-fn colours_only_on_a_terminal() {
-    let cluster = Cluster::of(&["alpha"]);
-    assert!(!cluster.ask(&["nodes"]).code(0).out.contains('\x1b'));
-}
-
-/// Roles that nobody has mentioned do not exist.
-#[test]
-fn a_cluster_with_one_role_of_its_own_shows_one_role() {
-    let mut cluster = Cluster::new(&SETTINGS.replace("fts-indexing", "nightly"));
-    cluster.start("alpha");
-    cluster.ready("alpha");
-    let held = |answer: &Answer| answer.code == Some(0) && answer.json()[0]["held"] == 9;
-    let roles = cluster.ask_until(&["roles", "-o", "json"], held).json();
-    let names: Vec<_> = roles
-        .as_array()
-        .expect("an array")
-        .iter()
-        .map(|role| &role["role"])
-        .collect();
-    assert_eq!(names, ["nightly"]);
-    cluster
-        .ask_until(&["status"], |answer| answer.code == Some(0))
-        .says("9 in 1 role: 9 held");
-    cluster
-        .ask(&["roles", "show", "purge.accounts"])
-        .code(1)
-        .says("purge.accounts");
 }

@@ -2,9 +2,9 @@
 
 mod common;
 
+use common::schema::validate;
 use common::{run, run_with_input};
 use serde_json::{Value, json};
-use std::path::Path;
 
 fn snapshot() -> Value {
     let node = |id: u32| {
@@ -19,23 +19,6 @@ fn snapshot() -> Value {
             "previous": [1, 2, 1, 3, 2, 3, 2, 1, 3, 1, 3, 2]
         }
     })
-}
-
-fn validate(schema: &str, value: &Value) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../docs/schema")
-        .join(schema);
-    let schema: Value = serde_json::from_str(&std::fs::read_to_string(path).expect("a schema")).expect("JSON");
-    let mut schemas = boon::Schemas::new();
-    let mut compiler = boon::Compiler::new();
-    let name = schema["$id"].as_str().expect("an $id").to_owned();
-    compiler.add_resource(&name, schema).expect("a schema");
-    let index = compiler
-        .compile(&name, &mut schemas)
-        .expect("a schema of the draft that it names");
-    schemas
-        .validate(value, index)
-        .unwrap_or_else(|error| panic!("{error:#}\n{value:#}"));
 }
 
 fn assign(policy: &str, snapshot: &Value) -> common::Answer {

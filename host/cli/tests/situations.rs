@@ -3,7 +3,7 @@
 mod common;
 
 use common::handoffs::{CALM, followed_at_once};
-use common::{Answer, Cluster, LIMIT, SETTINGS, command, is_running, run};
+use common::{Answer, Cluster, LIMIT, SETTINGS, command, is_running, run, run_as};
 use rustix::process::Signal;
 use serde_json::Value;
 use shardwright_cli::process::{Told, Yard};
@@ -62,13 +62,7 @@ fn names_that_differ_in_case_or_by_a_dot_are_one_host() {
     let mut cluster = Cluster::of(&["mail-1"]);
     for (n, name) in ["MAIL-1", "Mail-1."].into_iter().enumerate() {
         let config = cluster.yard.config(&format!("twin-{n}")).expect("written");
-        let twin = command()
-            .args(["run", "--config"])
-            .arg(config)
-            .env("SHARDWRIGHT_HOSTNAME", name)
-            .output()
-            .expect("it runs");
-        let answer = Answer::from(twin)
+        let answer = run_as(name, &config)
             .code(1)
             .says("\"mail-1\"")
             .says("last renewed at 20")

@@ -53,6 +53,17 @@ async fn until(inbox: &mut Inbox, last: &Incoming) -> Vec<Incoming> {
     all
 }
 
+/// So many messages of node 2 to `t` are missing.
+fn missing(lost: u64) -> Incoming {
+    Incoming::Resync {
+        reason: Resync::Missing {
+            origin: id(2),
+            topic: "t".into(),
+            lost,
+        },
+    }
+}
+
 #[tokio::test]
 async fn messages_arrive_with_their_origin() {
     let broker = MemoryBroker::new();
@@ -85,17 +96,10 @@ async fn a_hole_in_the_numbers_is_told_once_and_in_its_place() {
     for (sequence, body) in [(5, "first"), (6, "next"), (9, "later"), (10, "end")] {
         send(&broker, 2, 7, sequence, body).await;
     }
-    let missing = Incoming::Resync {
-        reason: Resync::Missing {
-            origin: id(2),
-            topic: "t".into(),
-            lost: 2,
-        },
-    };
     let expected = [
         message(2, "first"),
         message(2, "next"),
-        missing,
+        missing(2),
         message(2, "later"),
         message(2, "end"),
     ];
@@ -118,18 +122,11 @@ async fn a_new_life_begins_at_one_and_an_old_one_is_not_heard() {
     ] {
         send(&broker, 2, token, sequence, body).await;
     }
-    let missing = Incoming::Resync {
-        reason: Resync::Missing {
-            origin: id(2),
-            topic: "t".into(),
-            lost: 2,
-        },
-    };
     let expected = [
         message(2, "old"),
         message(2, "new"),
         message(2, "on"),
-        missing,
+        missing(2),
         message(2, "third"),
     ];
     assert_eq!(until(&mut inbox, &message(2, "third")).await, expected);

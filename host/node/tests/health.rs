@@ -3,8 +3,8 @@
 mod common;
 
 use common::wire::{Faults, Wire};
-use common::{Cluster, PATIENCE, TIMING, event, held, until};
-use shardwright::{EventStream, HealthState, Message, Messages, Node, NodeEvent};
+use common::{Cluster, PATIENCE, TIMING, event, greeted, held, next, until};
+use shardwright::{EventStream, HealthState, Message, Node, NodeEvent};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -21,11 +21,6 @@ async fn becomes(events: &mut EventStream, wanted: HealthState) {
         _ => None,
     })
     .await;
-}
-
-async fn next(messages: &mut Messages) -> Message {
-    let next = tokio::time::timeout(PATIENCE, messages.next()).await.expect("in time");
-    next.expect("the node runs")
 }
 
 /// With the default durations: however busy the machine is, nothing is late.
@@ -71,18 +66,7 @@ async fn subscriptions_that_fall_silent_are_made_anew() {
         matches!(next(&mut messages).await, Message::Resync { .. }),
         "something was missed"
     );
-    let hello = loop {
-        // One that falls into a second renewal is lost, and told.
-        b.publish("t", "hello").await.expect("sent");
-        match next(&mut messages).await {
-            Message::Resync { .. } => {}
-            received => break received,
-        }
-    };
-    assert!(
-        matches!(hello, Message::Received { ref body, .. } if body == "hello"),
-        "{hello:?}"
-    );
+    greeted(&b, &mut messages).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -103,17 +87,7 @@ async fn a_backend_that_closes_and_comes_back_is_subscribed_again() {
     faults.closed.store(false, Ordering::SeqCst);
     becomes(&mut events, HealthState::Fine).await;
     let mut messages = reading.await.expect("the seam is told");
-    let hello = loop {
-        b.publish("t", "hello").await.expect("sent");
-        match next(&mut messages).await {
-            Message::Resync { .. } => {}
-            received => break received,
-        }
-    };
-    assert!(
-        matches!(hello, Message::Received { ref body, .. } if body == "hello"),
-        "{hello:?}"
-    );
+    greeted(&b, &mut messages).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

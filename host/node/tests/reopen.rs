@@ -2,8 +2,8 @@
 
 mod common;
 
-use common::{PATIENCE, TIMING, event, until, work};
-use shardwright::{Message, Node, NodeEvent};
+use common::{TIMING, greeted, joins_anew, next, until, work};
+use shardwright::{Message, Node};
 use std::path::PathBuf;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -31,32 +31,12 @@ async fn a_node_goes_on_with_the_store_that_is_there_now() {
         }
     }
     for events in [&mut events, &mut others] {
-        event("it notices", events, |event| {
-            matches!(event, NodeEvent::HistoryLost { .. }).then_some(())
-        })
-        .await;
-        event("it joins again", events, |event| {
-            matches!(event, NodeEvent::Joined { .. }).then_some(())
-        })
-        .await;
+        joins_anew(events).await;
     }
     until("all is done again", &[&a, &b], || {
         work(&a).shards().count() + work(&b).shards().count() == 4
     })
     .await;
-    let next = async |messages: &mut shardwright::Messages| {
-        tokio::time::timeout(PATIENCE, messages.next()).await.expect("in time")
-    };
-    assert!(matches!(next(&mut messages).await, Some(Message::Resync { .. })));
-    let received = loop {
-        b.publish("t", "hello").await.expect("sent");
-        match next(&mut messages).await {
-            Some(Message::Resync { .. }) => {}
-            received => break received,
-        }
-    };
-    assert!(
-        matches!(received, Some(Message::Received { from, .. }) if from == b.id()),
-        "{received:?}"
-    );
+    assert!(matches!(next(&mut messages).await, Message::Resync { .. }));
+    greeted(&b, &mut messages).await;
 }

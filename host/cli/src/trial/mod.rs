@@ -12,8 +12,8 @@ use crate::stop::Stop;
 use anyhow::{Context, bail};
 use latency::Latency;
 use serde_json::{Value, json};
-use shardwright_coordinator::suite::{self, BoxFuture, Options, Outcome, Row, SuiteReport};
-use shardwright_coordinator::{Coordinator, Namespace};
+use shardwright_coordinator::Namespace;
+use shardwright_coordinator::suite::{self, Opening, Options, Outcome, Row, SuiteReport};
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 use std::time::Duration;
@@ -76,7 +76,7 @@ pub(crate) async fn examine(scratch: Arc<Scratch>, quick: bool) -> anyhow::Resul
     // Whoever is not there, or does not let us in, is no failed check.
     let near = scratch.open(&own).await?;
     let opener = scratch.clone();
-    let factory = move |space: Namespace| -> BoxFuture<'static, Result<Arc<dyn Coordinator>, String>> {
+    let factory = move |space: Namespace| -> Opening {
         let scratch = opener.clone();
         Box::pin(async move { scratch.open(&space).await.map_err(|error| format!("{error:#}")) })
     };

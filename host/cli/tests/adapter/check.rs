@@ -1,23 +1,13 @@
 //! `adapter check`: good adapters pass, in every language, and bad ones do not.
 
 use crate::common::{Answer, run};
-use crate::workshop::{built, config, run_in};
+use crate::workshop::{built, config, quickly, run_in};
 use serde_json::Value;
 use shardwright_servers::ExampleServer;
 use std::path::Path;
 
 fn check(adapter: &Path, url: &str) -> Answer {
-    let adapter = adapter.to_str().expect("UTF-8");
-    run(&[
-        "adapter",
-        "check",
-        adapter,
-        "--quick",
-        "-o",
-        "json",
-        "--config-json",
-        &config(url),
-    ])
+    quickly(adapter, &config(url))
 }
 
 fn failed(found: &Value) -> Vec<&str> {

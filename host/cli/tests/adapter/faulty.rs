@@ -4,8 +4,7 @@
 //! One component has all faults; its configuration says which. It is what `adapter new` makes, changed in the places
 //! where a newcomer goes wrong.
 
-use crate::common::run;
-use crate::workshop::run_in;
+use crate::workshop::{quickly, run_in};
 use serde_json::{Value, json};
 use shardwright_servers::ExampleServer;
 use std::path::PathBuf;
@@ -159,19 +158,8 @@ fn faulty() -> PathBuf {
 /// What `adapter check` finds out about the adapter with this fault.
 fn check(fault: Option<&str>) -> Value {
     let server = ExampleServer::forgetful(&[]).expect("a server");
-    let adapter = faulty();
     let config = json!({ "url": server.url(), "fault": fault, "timeout-ms": 2000 }).to_string();
-    let adapter = adapter.to_str().expect("UTF-8");
-    let found = run(&[
-        "adapter",
-        "check",
-        adapter,
-        "--quick",
-        "-o",
-        "json",
-        "--config-json",
-        &config,
-    ]);
+    let found = quickly(&faulty(), &config);
     assert_eq!(found.code, Some(if fault.is_some() { 3 } else { 0 }), "{found:?}");
     found.json()
 }

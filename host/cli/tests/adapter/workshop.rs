@@ -1,7 +1,7 @@
 //! Adapters in temporary folders, and the programs that build them.
 
-use crate::common::{Answer, command};
-use shardwright_servers::{languages, tools};
+use crate::common::{Answer, command, run, with_cargo};
+use shardwright_servers::languages;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -26,22 +26,8 @@ pub(crate) fn path() -> OsString {
 /// The binary, run in `folder`, with everything that builds components.
 pub(crate) fn shardwright(folder: &Path) -> Command {
     let mut command = command();
-    // One folder for whatever Rust compiles here, so that it is compiled once.
-    let target = tools::folder().with_file_name("adapters");
-    command
-        .current_dir(folder)
-        .env("PATH", path())
-        .env("CARGO_TARGET_DIR", target);
-    // Only cargo itself may say how it was called.
-    for name in [
-        "CARGO",
-        "RUSTC",
-        "RUSTFLAGS",
-        "CARGO_ENCODED_RUSTFLAGS",
-        "CARGO_BUILD_TARGET",
-    ] {
-        command.env_remove(name);
-    }
+    command.current_dir(folder).env("PATH", path());
+    with_cargo(&mut command);
     command
 }
 
@@ -65,6 +51,21 @@ pub(crate) fn built(lang: &str) -> PathBuf {
             .says("sha256:");
     }
     component
+}
+
+/// What `adapter check --quick` says of this component with this configuration, as JSON.
+pub(crate) fn quickly(adapter: &Path, config: &str) -> Answer {
+    let adapter = adapter.to_str().expect("UTF-8");
+    run(&[
+        "adapter",
+        "check",
+        adapter,
+        "--quick",
+        "-o",
+        "json",
+        "--config-json",
+        config,
+    ])
 }
 
 /// The configuration of the adapters that are made here.

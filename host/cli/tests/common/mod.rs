@@ -2,11 +2,13 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 pub(crate) mod handoffs;
+pub(crate) mod schema;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 pub(crate) use shardwright_cli::process::Told;
 use shardwright_cli::process::{NodeProcess, Yard};
+use shardwright_servers::tools;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -43,6 +45,20 @@ pub(crate) fn command() -> Command {
     }
     command.stdin(Stdio::null());
     command
+}
+
+/// For a command that builds Rust: it compiles whatever it needs once, and only cargo itself says how cargo was called.
+pub(crate) fn with_cargo(command: &mut Command) {
+    command.env("CARGO_TARGET_DIR", tools::folder().with_file_name("adapters"));
+    for name in [
+        "CARGO",
+        "RUSTC",
+        "RUSTFLAGS",
+        "CARGO_ENCODED_RUSTFLAGS",
+        "CARGO_BUILD_TARGET",
+    ] {
+        command.env_remove(name);
+    }
 }
 
 /// What one run of the binary came to.
@@ -87,6 +103,16 @@ impl Answer {
 
 pub(crate) fn run(args: &[&str]) -> Answer {
     command().args(args).output().expect("the binary runs").into()
+}
+
+/// Runs the node of this configuration under a hostname until it ends: it is refused.
+pub(crate) fn run_as(host: &str, config: &Path) -> Answer {
+    let mut command = command();
+    command
+        .args(["run", "--config"])
+        .arg(config)
+        .env("SHARDWRIGHT_HOSTNAME", host);
+    command.output().expect("it runs").into()
 }
 
 pub(crate) fn run_with_input(args: &[&str], input: &str) -> Answer {

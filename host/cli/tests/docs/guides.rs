@@ -1,9 +1,8 @@
 //! Documents with a few commands each.
 
 use crate::blocks::of;
-use crate::common::binary;
+use crate::common::{binary, with_cargo};
 use crate::shell::Shell;
-use shardwright_servers::tools;
 use std::path::Path;
 use std::process::Command;
 
@@ -13,20 +12,8 @@ pub(crate) fn bash() -> Command {
     let bin = Path::new(binary()).parent().expect("a folder").to_owned();
     let path = std::env::var_os("PATH").unwrap_or_default();
     let path = std::env::join_paths(std::iter::once(bin).chain(std::env::split_paths(&path)));
-    // One folder for whatever is compiled here, so that it is compiled once.
-    let target = tools::folder().with_file_name("adapters");
-    bash.env("PATH", path.expect("a path")).env("CARGO_TARGET_DIR", target);
-    // Only cargo itself may say how it was called.
-    for name in [
-        "CARGO",
-        "RUSTC",
-        "RUSTFLAGS",
-        "CARGO_ENCODED_RUSTFLAGS",
-        "CARGO_BUILD_TARGET",
-        "RUST_LOG",
-    ] {
-        bash.env_remove(name);
-    }
+    bash.env("PATH", path.expect("a path")).env_remove("RUST_LOG");
+    with_cargo(&mut bash);
     bash
 }
 

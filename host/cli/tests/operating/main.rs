@@ -1,8 +1,10 @@
-//! What an operator sees and orders: `status`, orders for several nodes, and flags that are the same everywhere.
+//! What an operator sees and orders: nodes, roles and owners, `status`, orders for nodes, and flags that are the same
+//! everywhere.
 
 #[path = "../common/mod.rs"]
 mod common;
 mod flags;
+mod looks;
 mod orders;
 mod status;
 mod upgrade;

@@ -1,6 +1,6 @@
 //! Orders for several nodes, told, waited for, and refused where they would do harm.
 
-use crate::common::{SETTINGS, Told};
+use crate::common::{Cluster, SETTINGS, Told, holders};
 use crate::status::status;
 use crate::{HOSTS, id, line, node, started, with};
 use serde_json::{Value, json};
@@ -172,4 +172,44 @@ fn what_a_drain_would_leave_without_an_owner_is_said_and_refused() {
     let listed = cluster.ask(&["nodes"]).code(0);
     assert!(line(&listed, one[0]).contains("draining"), "{listed:?}");
     cluster.ask(&["nodes", "drain", "--help"]).code(0).says("4 refused");
+}
+
+#[test]
+fn drain_empties_a_node_and_undrain_lets_it_work_again() {
+    let mut cluster = Cluster::of(&HOSTS);
+    let id = cluster.ready("bravo").fields["node"].to_string();
+    let held = |cluster: &Cluster| {
+        holders(&cluster.told, "fts-indexing")
+            .values()
+            .filter(|host| *host == "bravo")
+            .count()
+    };
+    assert_eq!(held(&cluster), 3);
+
+    cluster
+        .ask(&["nodes", "drain", &id])
+        .code(0)
+        .says("bravo")
+        .says("draining");
+    cluster.ask(&["nodes", "drain", &id]).code(0).says("already");
+    cluster.until("bravo to be empty", |told| {
+        let held = holders(told, "fts-indexing");
+        (held.len() == 9 && held.values().all(|host| host != "bravo")).then_some(())
+    });
+    cluster.ask_until(&["nodes"], |answer| answer.out.contains("drained"));
+    cluster.ask(&["nodes", "undrain", &id]).code(0).says("no more");
+    cluster.shared(&HOSTS);
+
+    cluster.ask(&["nodes", "cordon", &id]).code(0).says("cordoned");
+    cluster.ask(&["nodes"]).code(0).says("cordoned");
+    cluster.ask(&["nodes", "uncordon", &id]).code(0);
+    cluster
+        .ask(&["nodes", "drain", "77"])
+        .code(1)
+        .says("there is no node 77");
+    cluster
+        .ask(&["nodes", "forget", &id])
+        .code(1)
+        .says("alive")
+        .says("SIGTERM");
 }

@@ -1,37 +1,22 @@
 //! `status`: all is well, and everything that may not be.
 
+use crate::common::schema::validate;
 use crate::common::{Cluster, LIMIT, SETTINGS, Told, command, run};
 use crate::{HOSTS, id, line, node, started, with};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
 
 pub(crate) fn status(cluster: &Cluster, done: impl Fn(&Value) -> bool) -> (Option<i32>, Value) {
     let answer = cluster.ask_until(&["status", "-o", "json"], |answer| {
         !answer.out.is_empty() && done(&answer.json())
     });
     let found = answer.json();
-    validate(&found);
+    validate("status.schema.json", &found);
     assert_eq!(found["ok"] == true, answer.code == Some(0), "{found:#}");
     assert_eq!(found["ok"] == true, found["problems"] == json!([]), "{found:#}");
     (answer.code, found)
-}
-
-/// The shape that docs/schema/status.schema.json promises.
-fn validate(value: &Value) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/schema/status.schema.json");
-    let schema: Value = serde_json::from_str(&fs::read_to_string(path).expect("a schema")).expect("JSON");
-    let mut schemas = boon::Schemas::new();
-    let mut compiler = boon::Compiler::new();
-    let name = schema["$id"].as_str().expect("an $id").to_owned();
-    compiler.add_resource(&name, schema).expect("a schema");
-    let index = compiler
-        .compile(&name, &mut schemas)
-        .expect("a schema of the draft that it names");
-    let valid = schemas.validate(value, index);
-    valid.unwrap_or_else(|error| panic!("{error:#}\n{value:#}"));
 }
 
 fn kinds(status: &Value) -> BTreeSet<String> {
@@ -368,7 +353,7 @@ fn grace_and_a_silent_coordinator_are_said() {
     cluster.start("alpha");
     let answer = cluster.ask_until(&["status", "-o", "json"], |answer| answer.code == Some(3));
     let found = answer.json();
-    validate(&found);
+    validate("status.schema.json", &found);
     assert!(
         found["grace"]["leftMs"]
             .as_u64()
@@ -389,7 +374,7 @@ fn grace_and_a_silent_coordinator_are_said() {
     let silent = run(&["status", "--store", "redis://127.0.0.1:1", "-o", "json"])
         .code(3)
         .json();
-    validate(&silent);
+    validate("status.schema.json", &silent);
     assert_eq!(
         (&silent["coordinator"]["reachable"], &silent["problems"][0]["kind"]),
         (&json!(false), &json!("coordinator"))

@@ -10,11 +10,12 @@
 //!   says, with secrets masked; `fault`: how it ended;
 //! - `belief`: what the host knows of the store, and therefore does not believe;
 //! - `supervisor`: how often an adapter may fail, and what becomes of it;
-//! - `pool`, `opening` and `coordinator`: lanes for the store and the bus, opened when they are needed; `ear`:
+//! - `pool`, `opening`, `call` and `coordinator`: lanes for the store and the bus, opened when they are needed; `ear`:
 //!   subscriptions; `upgrade`: another component in its place;
 //! - `detour` and `probe`: for whoever tests an adapter, its connections and single lanes.
 
 mod belief;
+mod call;
 mod component;
 mod coordinator;
 mod detour;

@@ -5,10 +5,10 @@ use super::coordinator::AdapterCoordinator;
 use super::pool::{Pool, Present};
 use super::status::Counters;
 use shardwright_coordinator::broker::Password;
-use shardwright_coordinator::suite::{self, BoxFuture, Factory, Options};
-use shardwright_coordinator::{Coordinator, MarginError, Namespace};
+use shardwright_coordinator::suite::{self, Options, Unproven};
+use shardwright_coordinator::{Coordinator, MarginError};
 use std::collections::BTreeSet;
-use std::sync::{Arc, PoisonError};
+use std::sync::PoisonError;
 use std::time::Duration;
 
 /// What a component asks for that another did not, and the other way about.
@@ -48,7 +48,7 @@ pub enum UpgradeError {
     More(String),
     /// It does not keep the contract.
     #[error("the new component does not keep the contract in a scratch namespace: {0}")]
-    Contract(String),
+    Contract(#[from] Unproven),
     /// Its times may be wrong by more than the cluster's margin.
     #[error("the new component: {0}")]
     Margin(#[from] MarginError),
@@ -159,37 +159,19 @@ impl AdapterCoordinator {
 
 /// Runs the contract suite, quickly, with `component` in scratch namespaces.
 async fn prove(pool: &Pool, component: &AdapterComponent) -> Result<(), UpgradeError> {
-    let options = pool.shared.options.clone();
-    let component = component.clone();
-    let open = move |namespace: Namespace| -> BoxFuture<'static, Result<Arc<dyn Coordinator>, String>> {
-        let (component, options) = (component.clone(), options.clone());
-        Box::pin(async move {
-            let opened = AdapterCoordinator::open(component, options, namespace).await;
-            opened
-                .map(|coordinator| Arc::new(coordinator) as Arc<dyn Coordinator>)
-                .map_err(|error| error.to_string())
-        })
+    let (opened, options) = (component.clone(), pool.shared.options.clone());
+    let factory = suite::factory(move |namespace| AdapterCoordinator::open(opened.clone(), options.clone(), namespace));
+    let quick = Options {
+        writers: 3,
+        rounds: 4,
+        keys: 200,
+        flood: 300,
+        patience: Duration::from_secs(20),
+        ..Options::default()
     };
-    let factory: &Factory = &open;
-    let report = suite::run(
-        factory,
-        Options {
-            writers: 3,
-            rounds: 4,
-            keys: 200,
-            flood: 300,
-            patience: Duration::from_secs(20),
-            ..Options::default()
-        },
-    )
-    .await;
-    let failures: Vec<_> = report
-        .failures()
-        .map(|row| format!("{}: {}", row.name, row.detail))
-        .collect();
-    if failures.is_empty() {
-        Ok(())
-    } else {
-        Err(UpgradeError::Contract(failures.join("; ")))
-    }
+    // A backend that others work with is not disturbed.
+    suite::run(&factory, quick)
+        .await
+        .verify(component.name(), &["reconnect"])?;
+    Ok(())
 }

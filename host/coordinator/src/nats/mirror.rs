@@ -10,48 +10,15 @@
 
 use super::names::Place;
 use super::record::{Body, Record};
+use super::slot::{Content, Slot};
 use super::sweep::TRUST;
 use crate::clock;
 use bytes::{Bytes, BytesMut};
-use shardwright_core::store::{Entry, Listing, Revision, StoreError, StoreTime};
+use shardwright_core::store::{Listing, Revision, StoreError, StoreTime};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::oneshot;
-
-/// What the last message for a key says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Content {
-    Value(Bytes),
-    Deleted,
-    /// This release cannot read it; this is why.
-    Unreadable(String),
-}
-
-/// The last message for a key.
-#[derive(Clone, Debug)]
-pub(super) struct Slot {
-    pub(super) revision: u64,
-    pub(super) written: u64,
-    pub(super) content: Content,
-    /// The messages that hold its parts.
-    parts: Vec<u64>,
-}
-
-impl Slot {
-    /// The entry, if there is one.
-    pub(super) fn entry(&self) -> Result<Option<Entry<Bytes>>, StoreError<Bytes>> {
-        match &self.content {
-            Content::Deleted => Ok(None),
-            Content::Unreadable(why) => Err(StoreError::Invalid(why.clone())),
-            Content::Value(value) => Ok(Some(Entry {
-                revision: Revision(self.revision),
-                written: StoreTime(self.written),
-                value: value.clone(),
-            })),
-        }
-    }
-}
 
 /// Parts of a value whose head has not come.
 #[derive(Default)]

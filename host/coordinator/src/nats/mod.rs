@@ -28,6 +28,7 @@ pub mod properties;
 mod publish;
 mod record;
 mod shared;
+mod slot;
 mod store;
 mod stream;
 mod sweep;

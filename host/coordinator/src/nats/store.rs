@@ -1,10 +1,11 @@
 //! The four operations of the store.
 
 use super::follow::identify;
-use super::mirror::{Arrival, Content, Guess, Slot};
+use super::mirror::{Arrival, Guess};
 use super::publish::{Failed, Guard};
 use super::record::{Body, OVERHEAD, Record};
 use super::shared::{Shared, unavailable};
+use super::slot::{Content, Slot};
 use super::sweep;
 use super::ticker::Ticker;
 use crate::broker::random_name;

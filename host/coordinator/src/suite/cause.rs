@@ -99,16 +99,8 @@ fn stale(operations: &[Operation]) -> Option<String> {
 
 #[cfg(test)]
 mod test {
+    use super::super::history::op;
     use super::*;
-
-    fn op(call: u64, back: u64, action: Action, effect: Effect) -> Operation {
-        Operation {
-            call,
-            back,
-            action,
-            effect,
-        }
-    }
 
     #[test]
     fn causes_are_named() {

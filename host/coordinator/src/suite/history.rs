@@ -47,6 +47,16 @@ pub struct Operation {
     pub effect: Effect,
 }
 
+#[cfg(test)]
+pub(super) fn op(call: u64, back: u64, action: Action, effect: Effect) -> Operation {
+    Operation {
+        call,
+        back,
+        action,
+        effect,
+    }
+}
+
 /// The clock of one history. Ticks are unique: they order all calls and answers as they happened.
 #[derive(Clone, Default)]
 pub(super) struct Recorder(Arc<AtomicU64>);

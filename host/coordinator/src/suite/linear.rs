@@ -196,16 +196,8 @@ pub fn check_revisions(operations: &[Operation]) -> Result<(), String> {
 
 #[cfg(test)]
 mod test {
+    use super::super::history::op;
     use super::*;
-
-    fn op(call: u64, back: u64, action: Action, effect: Effect) -> Operation {
-        Operation {
-            call,
-            back,
-            action,
-            effect,
-        }
-    }
 
     fn put(call: u64, back: u64, value: u64, expected: Expected, revision: u64) -> Operation {
         op(

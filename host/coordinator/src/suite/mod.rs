@@ -5,6 +5,7 @@ mod cause;
 mod concurrent;
 mod disturbed;
 mod faulty;
+mod given;
 mod history;
 mod linear;
 mod list;
@@ -13,59 +14,18 @@ mod store;
 
 pub use cause::explain;
 pub use faulty::{Faults, FaultyCoordinator};
+pub use given::{BoxFuture, Disturb, Factory, Opening, Options, disturbance, factory};
 pub use history::{Action, Effect, Operation, Seen};
 pub use linear::{check_key_history, check_revisions};
-pub use report::{Outcome, Row, SuiteReport};
+pub use report::{Outcome, Row, SuiteReport, Unproven};
 
 use crate::contract::{BusError, Coordinator};
 use crate::limits::Namespace;
 use bytes::Bytes;
 use shardwright_core::store::StoreError;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio::task::JoinSet;
-
-/// A boxed future.
-pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-/// Opens a new handle to the backend under test, as another node would.
-pub type Factory = dyn Fn(Namespace) -> BoxFuture<'static, Result<Arc<dyn Coordinator>, String>> + Send + Sync;
-/// Disturbs the backend: cuts its connections, restarts it. Returns when the disturbance is over.
-pub type Disturb = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
-
-/// How thorough the suite is.
-#[derive(Clone)]
-pub struct Options {
-    /// Concurrent writers.
-    pub writers: u64,
-    /// Rounds of each writer: a read and a write each.
-    pub rounds: u64,
-    /// How many keys are listed at once.
-    pub keys: usize,
-    /// How many messages are published to a subscriber that does not listen.
-    pub flood: u64,
-    /// How long one check may take.
-    pub patience: Duration,
-    /// What the random choices come from.
-    pub seed: u64,
-    /// If present, the backend is disturbed in the middle of one check.
-    pub disturb: Option<Disturb>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            writers: 16,
-            rounds: 12,
-            keys: 10_000,
-            flood: 5_000,
-            patience: Duration::from_secs(60),
-            seed: 1,
-            disturb: None,
-        }
-    }
-}
 
 /// How many checks there are.
 pub const CHECKS: usize = 22;

@@ -215,13 +215,7 @@ pub(super) async fn namespaces(cx: &Context<'_>) -> Verdict {
         "the other namespace's delete left {value:?}"
     );
     two.put("l", Bytes::from_static(b"two"), Expected::Absent).await?;
-    let listed: Vec<_> = one
-        .list("", Revision(0))
-        .await?
-        .entries
-        .into_iter()
-        .map(|(key, _)| key)
-        .collect();
+    let listed = keys(&*one).await?;
     ensure!(
         listed == ["k"],
         "a namespace lists {listed:?} and has \"k\": it finds what is in a namespace whose name begins with its own"
@@ -318,6 +312,12 @@ pub(super) async fn ages(cx: &Context<'_>) -> Verdict {
     Ok(format!("{} renewals; at most {most} ms too old", renewals.len()))
 }
 
+/// All keys that a handle lists.
+async fn keys(handle: &dyn Coordinator) -> Result<Vec<String>, Flaw> {
+    let entries = handle.list("", Revision(0)).await?.entries;
+    Ok(entries.into_iter().map(|(key, _)| key).collect())
+}
+
 /// Also cleans up after the other checks.
 pub(super) async fn erase(cx: &Context<'_>) -> Verdict {
     let space = cx.space();
@@ -332,13 +332,7 @@ pub(super) async fn erase(cx: &Context<'_>) -> Verdict {
     }
     doomed.erase().await?;
     let again = cx.open(&space).await?;
-    let left: Vec<_> = again
-        .list("", Revision(0))
-        .await?
-        .entries
-        .into_iter()
-        .map(|(key, _)| key)
-        .collect();
+    let left = keys(&*again).await?;
     ensure!(
         left.is_empty(),
         "erase is incomplete: it left {left:?} of [\"Z\", \"a\", \"b/c\"]"

@@ -5,7 +5,9 @@ use super::{PATIENCE, options, reopen};
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use shardwright_coordinator::kafka::{KafkaCoordinator, KafkaOptions};
-use shardwright_coordinator::suite::{Action, Disturb, Effect, Operation, Seen, check_key_history, check_revisions};
+use shardwright_coordinator::suite::{
+    Action, Effect, Operation, Seen, check_key_history, check_revisions, disturbance,
+};
 use shardwright_coordinator::{Bus, Delivery, Store, Subscription};
 use shardwright_core::store::{Entry, Expected, Revision, StoreError};
 use shardwright_servers::KafkaCluster;
@@ -130,14 +132,11 @@ async fn three_brokers() {
     let cluster = Arc::new(KafkaCluster::start().unwrap());
     let options = replicated(&cluster);
     let disturbed = cluster.clone();
-    let disturb: Disturb = Arc::new(move || {
-        let cluster = disturbed.clone();
-        Box::pin(async move {
-            cluster.node(0).kill().unwrap();
-            cluster.node(0).start_again().unwrap();
-        })
+    let restart = disturbance(move || {
+        disturbed.node(0).kill().unwrap();
+        disturbed.node(0).start_again().unwrap();
     });
-    suite(options.clone(), Some(disturb)).await;
+    suite(options.clone(), Some(restart)).await;
 
     // Twice the leader is lost while four handles write.
     let (clock, stop) = (Clock::default(), Arc::new(AtomicBool::new(false)));

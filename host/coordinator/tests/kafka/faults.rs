@@ -1,9 +1,9 @@
 //! What becomes of a handle when the broker or the way to it fails.
 
-use super::{PATIENCE, open, options, reopen};
+use super::{PATIENCE, open, options, pause, reopen, sleeper, write};
 use shardwright_coordinator::kafka::{KafkaCoordinator, KafkaOptions};
 use shardwright_coordinator::{Bus, BusError, Delivery, Store, Subscription};
-use shardwright_core::store::{Expected, Revision, StoreError, Written};
+use shardwright_core::store::{Expected, Revision, StoreError};
 use shardwright_servers::KafkaServer;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,20 +21,6 @@ async fn proxied(name: &str) -> (KafkaServer, KafkaOptions, Coordinator) {
     (server, options, store)
 }
 
-/// Writes as soon as that is possible again.
-async fn write(store: &KafkaCoordinator, key: &str, value: &'static str) -> Written {
-    let begun = Instant::now();
-    loop {
-        match store.put(key, value.into(), Expected::Any).await {
-            Ok(written) => return written,
-            Err(StoreError::Unavailable(_) | StoreError::Indeterminate(_)) if begun.elapsed() < PATIENCE => {
-                pause().await;
-            }
-            Err(error) => panic!("{error}"),
-        }
-    }
-}
-
 /// Reads as soon as that is possible again, unless the history is lost.
 async fn read(store: &KafkaCoordinator, key: &str) -> Result<Option<String>, StoreError<bytes::Bytes>> {
     let begun = Instant::now();
@@ -49,10 +35,6 @@ async fn read(store: &KafkaCoordinator, key: &str) -> Result<Option<String>, Sto
             Err(error) => return Err(error),
         }
     }
-}
-
-async fn pause() {
-    tokio::time::sleep(Duration::from_millis(50)).await;
 }
 
 /// Publishes until `subscription` hears of it; says whether a gap came first.
@@ -182,19 +164,7 @@ async fn a_restored_broker_that_went_on_has_lost_its_history() {
     copy_folder(&server.data_folder(), copy.path());
     server.start_again().unwrap();
     drop(first);
-    let sleeper = std::thread::spawn({
-        let options = options.clone();
-        move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
-            let store = runtime.block_on(reopen(&options, "went-on"));
-            runtime.block_on(write(&store, "k", "lost"));
-            (runtime, store)
-        }
-    });
-    let (runtime, sleeper) = sleeper.join().unwrap();
+    let (runtime, sleeper) = sleeper(&options, "went-on", "k", "lost");
     server.kill().unwrap();
     server.wipe().unwrap();
     copy_folder(copy.path(), &server.data_folder());

@@ -1,6 +1,6 @@
 //! The log of the store: what a read sees, how it is kept short, and which topics are refused.
 
-use super::{PATIENCE, open, options, reopen, shared};
+use super::{PATIENCE, open, options, reopen, shared, sleeper};
 use bytes::Bytes;
 use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -93,21 +93,7 @@ async fn the_log_is_cut_off_and_says_the_same_from_there() {
     let (address, options) = (server.address(), options(&[server.address()]));
     let (one, two) = (reopen(&options, "cut").await, reopen(&options, "cut").await);
     // One that sleeps through it all.
-    let sleeper = std::thread::spawn({
-        let options = options.clone();
-        move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
-            let store = runtime.block_on(reopen(&options, "cut"));
-            runtime
-                .block_on(store.put("sleeper", "here".into(), Expected::Absent))
-                .unwrap();
-            (runtime, store)
-        }
-    });
-    let (runtime, sleeper) = sleeper.join().unwrap();
+    let (runtime, sleeper) = sleeper(&options, "cut", "sleeper", "here");
     let mut lows = Vec::new();
     for _ in 0..4 {
         fill(&one, 8_000_000).await;

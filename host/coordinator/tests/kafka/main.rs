@@ -10,10 +10,12 @@ mod security;
 
 use shardwright_coordinator::broker::BrokerError;
 use shardwright_coordinator::kafka::{KafkaCoordinator, KafkaOptions};
-use shardwright_coordinator::{Coordinator, Namespace};
+use shardwright_coordinator::{Namespace, Store};
+use shardwright_core::store::{Expected, StoreError, Written};
 use shardwright_servers::KafkaServer;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
+use tokio::runtime::Runtime;
 
 /// How long anything may take before it counts as never.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -52,10 +54,43 @@ async fn reopen(options: &KafkaOptions, name: &str) -> Arc<KafkaCoordinator> {
     }
 }
 
-fn boxed(opened: Result<Arc<KafkaCoordinator>, BrokerError>) -> Result<Arc<dyn Coordinator>, String> {
-    opened
-        .map(|coordinator| coordinator as Arc<dyn Coordinator>)
-        .map_err(|error| error.to_string())
+/// Writes as soon as it can be done.
+async fn write(store: &KafkaCoordinator, key: &str, value: &'static str) -> Written {
+    let begun = Instant::now();
+    loop {
+        match store.put(key, value.into(), Expected::Any).await {
+            Ok(written) => return written,
+            Err(StoreError::Unavailable(_) | StoreError::Indeterminate(_)) if begun.elapsed() < PATIENCE => {
+                pause().await;
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+async fn pause() {
+    tokio::time::sleep(Duration::from_millis(50)).await;
+}
+
+/// A handle that has stored `value` under `key`, and now sleeps: nothing of it runs but what is done with its runtime,
+/// which takes a thread of its own.
+fn sleeper(
+    options: &KafkaOptions,
+    name: &'static str,
+    key: &'static str,
+    value: &'static str,
+) -> (Runtime, Arc<KafkaCoordinator>) {
+    let options = options.clone();
+    let sleeper = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let store = runtime.block_on(reopen(&options, name));
+        runtime.block_on(write(&store, key, value));
+        (runtime, store)
+    });
+    sleeper.join().unwrap()
 }
 
 /// A broker for the tests that do it no harm, shared by those that run at the same time.

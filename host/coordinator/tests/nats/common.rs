@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use shardwright_coordinator::broker::Password;
 use shardwright_coordinator::nats::{NatsCoordinator, NatsLogin, NatsOptions};
-use shardwright_coordinator::{Coordinator, Namespace};
+use shardwright_coordinator::{Coordinator, Delivery, Namespace, Subscription};
 use shardwright_core::store::{Expected, StoreError, Written};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -80,4 +80,24 @@ pub(crate) async fn api(admin: &async_nats::Client, call: &str, request: &str) -
 /// What the server says of the stream of `namespace`.
 pub(crate) async fn info(url: &str, namespace: &str) -> serde_json::Value {
     api(&admin(url).await, &format!("STREAM.INFO.SHARDWRIGHT_{namespace}"), "").await
+}
+
+/// Waits for a gap, and checks that nothing comes before it.
+pub(crate) async fn expect_gap(subscription: &mut dyn Subscription) {
+    let first = tokio::time::timeout(Duration::from_secs(60), subscription.next(1))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(first, [Delivery::Gap { lost: 0 }]);
+}
+
+/// Publishes until something of it arrives: the bus works in both directions.
+pub(crate) async fn expect_bus(bus: &dyn Coordinator, subscription: &mut dyn Subscription) {
+    loop {
+        let _ = bus.publish("t", Bytes::from_static(b"hello")).await;
+        if let Ok(batch) = tokio::time::timeout(Duration::from_millis(500), subscription.next(1)).await {
+            assert!(matches!(&batch.unwrap()[..], [Delivery::Message { .. }]));
+            return;
+        }
+    }
 }

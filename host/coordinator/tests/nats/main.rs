@@ -6,4 +6,5 @@ mod cluster;
 mod common;
 mod contract;
 mod faults;
+mod links;
 mod reads;

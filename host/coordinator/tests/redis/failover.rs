@@ -210,12 +210,7 @@ async fn one_write_is_lost(knows: &RedisCoordinator, not: &RedisCoordinator, fir
 /// No connection ends: the server that they lead to becomes a replica of another, and then master again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_loss_behind_an_open_connection_is_noticed() {
-    let master = RedisServer::start().unwrap();
-    let replica = RedisServer::builder()
-        .line(&format!("replicaof 127.0.0.1 {}", master.port()))
-        .start()
-        .unwrap();
-    linked(&replica).await;
+    let (master, replica) = replicated().await;
     let (options, namespace) = (single(&master.url()), fresh());
     let (knows, not) = (open(&options, &namespace).await, open(&options, &namespace).await);
     let first = not
@@ -330,12 +325,7 @@ fn move_slot(nodes: &RedisCluster, namespace: &Namespace) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_write_that_no_replica_confirms_is_indeterminate() {
-    let master = RedisServer::start().unwrap();
-    let replica = RedisServer::builder()
-        .line(&format!("replicaof 127.0.0.1 {}", master.port()))
-        .start()
-        .unwrap();
-    linked(&replica).await;
+    let (master, replica) = replicated().await;
     let options = RedisOptions {
         min_replicas: 1,
         timeout: Duration::from_secs(2),
@@ -370,6 +360,17 @@ async fn a_write_that_no_replica_confirms_is_indeterminate() {
         handle.put("k", Bytes::new(), Expected::Any).await.ok()
     })
     .await;
+}
+
+/// A master and its replica, which has all that it has.
+async fn replicated() -> (RedisServer, RedisServer) {
+    let master = RedisServer::start().unwrap();
+    let replica = RedisServer::builder()
+        .line(&format!("replicaof 127.0.0.1 {}", master.port()))
+        .start()
+        .unwrap();
+    linked(&replica).await;
+    (master, replica)
 }
 
 /// Waits until `replica` follows its master.

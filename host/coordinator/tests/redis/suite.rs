@@ -1,10 +1,9 @@
 //! The contract suite on every topology.
 
 use crate::common::{secured, single};
-use shardwright_coordinator::Coordinator;
 use shardwright_coordinator::broker::Password;
 use shardwright_coordinator::redis::{RedisCoordinator, RedisOptions, RedisTopology};
-use shardwright_coordinator::suite::{CHECKS, Disturb, Factory, Options, Outcome, run};
+use shardwright_coordinator::suite::{Options, disturbance, factory, run};
 use shardwright_servers::{Authority, Proxy, RedisCluster, RedisSentinel, RedisServer};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,41 +13,17 @@ const MANY: usize = 10_000;
 const SOME: usize = 1_000;
 
 /// Runs the suite, with so many keys in a listing, and with `disturb` in the middle of one check.
-#[expect(
-    clippy::print_stdout,
-    reason = "the table is worth reading when a test is run by hand"
-)]
-async fn verify(options: RedisOptions, keys: usize, disturb: impl Fn() + Clone + Send + Sync + 'static) {
-    let factory: &Factory = &move |namespace| {
-        let options = options.clone();
-        Box::pin(async move {
-            let opened = RedisCoordinator::open(options, namespace).await;
-            opened
-                .map(|opened| Arc::new(opened) as Arc<dyn Coordinator>)
-                .map_err(|error| error.to_string())
-        })
-    };
-    let disturb: Disturb = Arc::new(move || {
-        let disturb = disturb.clone();
-        Box::pin(async move { tokio::task::spawn_blocking(disturb).await.unwrap() })
-    });
-    let options = Options {
+async fn verify(options: RedisOptions, keys: usize, disturb: impl Fn() + Send + Sync + 'static) {
+    let factory = factory(move |namespace| RedisCoordinator::open(options.clone(), namespace));
+    let suite = Options {
         keys,
-        disturb: Some(disturb),
+        disturb: Some(disturbance(disturb)),
         // On a machine that is busy: how long a check takes is no promise.
         patience: Duration::from_secs(240),
         ..Options::default()
     };
-    let report = run(factory, options).await;
-    for [name, outcome, millis, detail] in report.table() {
-        println!("{name:<16} {outcome:<8} {millis:>6} ms  {detail}");
-    }
-    assert!(report.passed(), "{:#?}", report.failures().collect::<Vec<_>>());
-    assert!(
-        report.rows.iter().all(|row| row.outcome == Outcome::Passed),
-        "something was skipped"
-    );
-    assert_eq!((report.kind.as_str(), report.rows.len()), ("redis", CHECKS));
+    let report = run(&factory, suite).await;
+    report.verify("redis", &[]).unwrap();
 }
 
 /// All connections are cut, other handles' included. `SHARDWRIGHT_TEST_REDIS_URL` names a server of your own on this

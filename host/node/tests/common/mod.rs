@@ -4,7 +4,7 @@
 pub mod ledger;
 pub mod wire;
 
-use shardwright::{Builder, MemoryBroker, Node, NodeEvent, Role};
+use shardwright::{Builder, EventStream, MemoryBroker, Message, Messages, Node, NodeEvent, Role};
 use std::path::PathBuf;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -98,11 +98,7 @@ pub async fn until(what: &str, nodes: &[&Node], mut condition: impl FnMut() -> b
 }
 
 /// Waits for the event that `wanted` picks.
-pub async fn event<T>(
-    what: &str,
-    events: &mut shardwright::EventStream,
-    mut wanted: impl FnMut(NodeEvent) -> Option<T>,
-) -> T {
+pub async fn event<T>(what: &str, events: &mut EventStream, mut wanted: impl FnMut(NodeEvent) -> Option<T>) -> T {
     let found = async {
         loop {
             let event = events.next().await.expect("the node runs");
@@ -114,4 +110,36 @@ pub async fn event<T>(
     tokio::time::timeout(PATIENCE, found)
         .await
         .unwrap_or_else(|_| panic!("{what}: not within {PATIENCE:?}"))
+}
+
+/// Waits until the node has noticed that its history is lost, and has joined again.
+pub async fn joins_anew(events: &mut EventStream) {
+    event("it notices", events, |event| {
+        matches!(event, NodeEvent::HistoryLost { .. }).then_some(())
+    })
+    .await;
+    event("it joins again", events, |event| {
+        matches!(event, NodeEvent::Joined { .. }).then_some(())
+    })
+    .await;
+}
+
+pub async fn next(messages: &mut Messages) -> Message {
+    let next = tokio::time::timeout(PATIENCE, messages.next()).await.expect("in time");
+    next.expect("the node runs")
+}
+
+/// Waits until `messages` has a greeting of `from`. One that falls into a seam is lost, and told.
+pub async fn greeted(from: &Node, messages: &mut Messages) {
+    let heard = loop {
+        from.publish("t", "hello").await.expect("sent");
+        match next(messages).await {
+            Message::Resync { .. } => {}
+            heard => break heard,
+        }
+    };
+    assert!(
+        matches!(&heard, Message::Received { from: sender, body, .. } if *sender == from.id() && body == "hello"),
+        "{heard:?}"
+    );
 }

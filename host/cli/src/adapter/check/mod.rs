@@ -102,16 +102,10 @@ async fn disturbed(subject: &Subject) -> Vec<Row> {
         detour: Some(way.detour()),
         ..subject.options.clone()
     };
-    let factory = move |space: Namespace| -> suite::BoxFuture<'static, Result<Arc<dyn Coordinator>, String>> {
-        let (component, options) = (component.clone(), options.clone());
+    let factory = suite::factory(move |space: Namespace| {
         scratch.note(&space);
-        Box::pin(async move {
-            let opened = AdapterCoordinator::open(component, options, space).await;
-            opened
-                .map(|opened| Arc::new(opened) as Arc<dyn Coordinator>)
-                .map_err(|error| error.to_string())
-        })
-    };
+        AdapterCoordinator::open(component.clone(), options.clone(), space)
+    });
     let options = suite::Options {
         disturb: Some(way.disturb()),
         ..suite::Options::default()

@@ -6,18 +6,15 @@ mod cluster;
 mod faults;
 mod suite;
 
-use crate::common::{self, built};
+use crate::common::{self, PATIENCE, built, eventually};
 use bytes::Bytes;
 use shardwright_components::adapter::{AdapterComponent, AdapterCoordinator, AdapterOptions};
 use shardwright_coordinator::broker::BrokerError;
 use shardwright_coordinator::{Delivery, Namespace, Subscription};
-use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::OnceCell;
 
-/// How long anything may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
 const VALUE: Bytes = Bytes::from_static(b"value");
 
 /// The component.
@@ -72,18 +69,6 @@ async fn open(options: &AdapterOptions, namespace: &Namespace) -> AdapterCoordin
 async fn refused(options: AdapterOptions) -> BrokerError {
     let opened = AdapterCoordinator::open(etcd().await, options, fresh()).await;
     opened.expect_err("it was opened")
-}
-
-/// What `attempt` gives, once it gives something.
-async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut attempt: impl FnMut() -> F) -> T {
-    let begun = Instant::now();
-    loop {
-        if let Some(done) = attempt().await {
-            return done;
-        }
-        assert!(begun.elapsed() < PATIENCE, "{what}: not after {PATIENCE:?}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
 }
 
 /// The next delivery.

@@ -2,9 +2,8 @@
 
 use super::{etcd, options};
 use shardwright_components::adapter::{AdapterCoordinator, AdapterOptions};
-use shardwright_coordinator::Coordinator;
 use shardwright_coordinator::broker::{Pem, Tls};
-use shardwright_coordinator::suite::{CHECKS, Disturb, Factory, Options, Outcome, run};
+use shardwright_coordinator::suite::{Options, disturbance, factory, run};
 use shardwright_servers::{Authority, EtcdCluster, EtcdServer, Proxy};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,43 +15,19 @@ const SOME: usize = 1_000;
 const FLOOD: u64 = 2_000;
 
 /// Runs the suite, with so many keys in a listing, and with `disturb` in the middle of one check.
-#[expect(
-    clippy::print_stdout,
-    reason = "the table is worth reading when a test is run by hand"
-)]
-async fn verify(options: AdapterOptions, keys: usize, disturb: impl Fn() + Clone + Send + Sync + 'static) {
+async fn verify(options: AdapterOptions, keys: usize, disturb: impl Fn() + Send + Sync + 'static) {
     let component = etcd().await;
-    let factory: &Factory = &move |namespace| {
-        let (component, options) = (component.clone(), options.clone());
-        Box::pin(async move {
-            let opened = AdapterCoordinator::open(component, options, namespace).await;
-            opened
-                .map(|opened| Arc::new(opened) as Arc<dyn Coordinator>)
-                .map_err(|error| error.to_string())
-        })
-    };
-    let disturb: Disturb = Arc::new(move || {
-        let disturb = disturb.clone();
-        Box::pin(async move { tokio::task::spawn_blocking(disturb).await.expect("disturbed") })
-    });
-    let options = Options {
+    let factory = factory(move |namespace| AdapterCoordinator::open(component.clone(), options.clone(), namespace));
+    let suite = Options {
         keys,
         flood: FLOOD,
-        disturb: Some(disturb),
+        disturb: Some(disturbance(disturb)),
         // On a machine that is busy: how long a check takes is no promise.
         patience: Duration::from_secs(240),
         ..Options::default()
     };
-    let report = run(factory, options).await;
-    for [name, outcome, millis, detail] in report.table() {
-        println!("{name:<16} {outcome:<8} {millis:>6} ms  {detail}");
-    }
-    assert!(report.passed(), "{:#?}", report.failures().collect::<Vec<_>>());
-    assert!(
-        report.rows.iter().all(|row| row.outcome == Outcome::Passed),
-        "something was skipped"
-    );
-    assert_eq!((report.kind.as_str(), report.rows.len()), ("etcd", CHECKS));
+    let report = run(&factory, suite).await;
+    report.verify("etcd", &[]).expect("the contract is kept");
 }
 
 /// All connections are cut, other handles' included.

@@ -7,18 +7,14 @@ mod faults;
 mod history;
 mod suite;
 
-use crate::common::{built, load};
+use crate::common::{PATIENCE, built, eventually, load};
 use shardwright_components::adapter::{AdapterComponent, AdapterCoordinator, AdapterOptions, Grants};
 use shardwright_coordinator::Namespace;
 use shardwright_coordinator::broker::{BrokerError, Password};
 use shardwright_servers::{PostgresBuilder, PostgresServer};
-use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::OnceCell;
-
-/// How long anything may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The adapter, built and compiled once.
 async fn adapter() -> AdapterComponent {
@@ -82,16 +78,4 @@ async fn refused(options: AdapterOptions) -> BrokerError {
     AdapterCoordinator::open(adapter().await, options, fresh())
         .await
         .expect_err("refused")
-}
-
-/// What `attempt` gives, once it gives something.
-async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut attempt: impl FnMut() -> F) -> T {
-    let begun = Instant::now();
-    loop {
-        if let Some(done) = attempt().await {
-            return done;
-        }
-        assert!(begun.elapsed() < PATIENCE, "{what}: not after {PATIENCE:?}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
 }

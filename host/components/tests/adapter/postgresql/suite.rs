@@ -3,10 +3,10 @@
 use super::{adapter, at, fresh, local, open, server, settings};
 use bytes::Bytes;
 use shardwright_components::adapter::{AdapterCoordinator, AdapterOptions};
+use shardwright_coordinator::Store;
 use shardwright_coordinator::broker::{Pem, Tls};
 use shardwright_coordinator::limits::{FRAME_ROOM, MAX_VALUE};
-use shardwright_coordinator::suite::{CHECKS, Disturb, Factory, Options, Outcome, run};
-use shardwright_coordinator::{Coordinator, Store};
+use shardwright_coordinator::suite::{Options, disturbance, factory, run};
 use shardwright_core::store::{Expected, Revision, StoreError};
 use shardwright_servers::{Authority, Proxy};
 use std::sync::Arc;
@@ -17,42 +17,18 @@ const MANY: usize = 10_000;
 const SOME: usize = 1_000;
 
 /// Runs the suite, with so many keys in a listing, and with `disturb` in the middle of one check.
-#[expect(
-    clippy::print_stdout,
-    reason = "the table is worth reading when a test is run by hand"
-)]
-async fn verify(options: AdapterOptions, keys: usize, disturb: impl Fn() + Clone + Send + Sync + 'static) {
+async fn verify(options: AdapterOptions, keys: usize, disturb: impl Fn() + Send + Sync + 'static) {
     let component = adapter().await;
-    let factory: &Factory = &move |namespace| {
-        let (component, options) = (component.clone(), options.clone());
-        Box::pin(async move {
-            let opened = AdapterCoordinator::open(component, options, namespace).await;
-            opened
-                .map(|opened| Arc::new(opened) as Arc<dyn Coordinator>)
-                .map_err(|error| error.to_string())
-        })
-    };
-    let disturb: Disturb = Arc::new(move || {
-        let disturb = disturb.clone();
-        Box::pin(async move { tokio::task::spawn_blocking(disturb).await.unwrap() })
-    });
-    let options = Options {
+    let factory = factory(move |namespace| AdapterCoordinator::open(component.clone(), options.clone(), namespace));
+    let suite = Options {
         keys,
-        disturb: Some(disturb),
+        disturb: Some(disturbance(disturb)),
         // On a machine that is busy: how long a check takes is no promise.
         patience: Duration::from_secs(240),
         ..Options::default()
     };
-    let report = run(factory, options).await;
-    for [name, outcome, millis, detail] in report.table() {
-        println!("{name:<16} {outcome:<8} {millis:>6} ms  {detail}");
-    }
-    assert!(report.passed(), "{:#?}", report.failures().collect::<Vec<_>>());
-    assert!(
-        report.rows.iter().all(|row| row.outcome == Outcome::Passed),
-        "something was skipped"
-    );
-    assert_eq!((report.kind.as_str(), report.rows.len()), ("postgresql", CHECKS));
+    let report = run(&factory, suite).await;
+    report.verify("postgresql", &[]).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -199,13 +199,7 @@ fn each_sign_of_another_store_suffices() {
         other => panic!("{other:?}"),
     };
     let mut w = cluster();
-    w.fate(|_, request| {
-        if is_listing(request) {
-            Fate::Failed
-        } else {
-            Fate::Served
-        }
-    });
+    w.fail(is_listing);
     w.store.revision = 1;
     w.run(1_200);
     assert!(reason(&w).contains("a write was given revision"), "{}", reason(&w));

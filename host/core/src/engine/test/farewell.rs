@@ -4,12 +4,7 @@ use super::fate::{Fate, is_session};
 use super::*;
 
 fn cluster() -> World {
-    let mut w = World::new(vec![role("a", 12, Mode::Primary)]);
-    w.start("h1", 1);
-    w.start("h2", 2);
-    w.run(6_000);
-    assert!(w.nodes["h1"].engine.is_leading());
-    w
+    World::sharing(&["h1", "h2"])
 }
 
 fn is_end(request: &Request) -> bool {

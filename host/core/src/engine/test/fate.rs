@@ -33,6 +33,11 @@ impl World {
         self.trouble.fate = Some(Box::new(rule));
     }
 
+    /// From now on all requests of this kind fail.
+    pub(super) fn fail(&mut self, kind: fn(&Request) -> bool) {
+        self.fate(move |_, request| if kind(request) { Fate::Failed } else { Fate::Served });
+    }
+
     /// What `host` asks of the store; returns the answer if there is one already.
     pub(super) fn ask(&mut self, host: &'static str, op: OpId, request: Request, heard: StoreTime) -> Option<Event> {
         let claim = matches!(&request, Request::Put { key: Key::Leader, .. });

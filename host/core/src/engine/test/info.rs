@@ -5,12 +5,7 @@ use super::fate::{Fate, is_listing};
 use super::*;
 
 fn cluster() -> World {
-    let mut w = World::new(vec![role("a", 12, Mode::Primary)]);
-    w.start("h1", 1);
-    w.start("h2", 2);
-    w.run(6_000);
-    assert_eq!((w.held("h1"), w.held("h2")), (6, 6));
-    w
+    World::sharing(&["h1", "h2"])
 }
 
 fn stored(w: &World, node: u32) -> NodeInfo {

@@ -7,13 +7,7 @@ use crate::role::Member;
 use crate::snapshot::Answer;
 
 fn cluster() -> World {
-    let mut w = World::new(vec![role("a", 12, Mode::Primary)]);
-    for (host, instance) in [("h1", 1), ("h2", 2), ("h3", 3)] {
-        w.start(host, instance);
-    }
-    w.run(6_000);
-    assert_eq!((w.held("h1"), w.held("h2"), w.held("h3")), (4, 4, 4));
-    w
+    World::sharing(&["h1", "h2", "h3"])
 }
 
 fn writes(w: &World, number: u32) -> usize {

@@ -220,6 +220,18 @@ impl World {
         }
     }
 
+    /// These nodes share the twelve shards of a role; the first leads.
+    fn sharing(hosts: &[&'static str]) -> Self {
+        let mut w = Self::new(vec![role("a", 12, Mode::Primary)]);
+        for (instance, host) in (1..).zip(hosts) {
+            w.start(host, instance);
+        }
+        w.run(6_000);
+        assert!(w.nodes[hosts[0]].engine.is_leading());
+        assert!(hosts.iter().all(|host| w.held(host) == 12 / hosts.len()));
+        w
+    }
+
     fn start(&mut self, host: &'static str, instance: u128) {
         self.start_with(host, instance, Memory::default());
     }

@@ -9,13 +9,7 @@ fn id(n: u32) -> NodeId {
 }
 
 fn cluster() -> World {
-    let mut w = World::new(vec![role("a", 12, Mode::Primary)]);
-    for (host, instance) in [("h1", 1), ("h2", 2), ("h3", 3)] {
-        w.start(host, instance);
-    }
-    w.run(6_000);
-    assert!(w.nodes["h1"].engine.is_leading());
-    w
+    World::sharing(&["h1", "h2", "h3"])
 }
 
 /// As the operator's commands do it: a changed entry, and a hint.

@@ -4,13 +4,7 @@ use super::fate::{Fate, is_listing, is_session};
 use super::*;
 
 fn cluster() -> World {
-    let mut w = World::new(vec![role("a", 12, Mode::Primary)]);
-    for (host, instance) in [("h1", 1), ("h2", 2), ("h3", 3)] {
-        w.start(host, instance);
-    }
-    w.run(6_000);
-    assert!(w.nodes["h1"].engine.is_leading());
-    w
+    World::sharing(&["h1", "h2", "h3"])
 }
 
 fn is_probe(request: &Request) -> bool {

@@ -4,12 +4,7 @@ use super::fate::{Fate, is_history_lost, is_session};
 use super::*;
 
 fn cluster() -> World {
-    let mut w = World::new(vec![role("a", 12, Mode::Primary)]);
-    w.start("h1", 1);
-    w.start("h2", 2);
-    w.run(6_000);
-    assert_eq!((w.held("h1"), w.held("h2")), (6, 6));
-    w
+    World::sharing(&["h1", "h2"])
 }
 
 /// Runs until `host` has sent `count` renewals since `since`; returns when the last was sent.

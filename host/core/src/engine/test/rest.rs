@@ -4,13 +4,7 @@ use super::fate::{Fate, is_listing, is_session};
 use super::*;
 
 fn cluster() -> World {
-    let mut w = World::new(vec![role("a", 12, Mode::Primary)]);
-    for (host, instance) in [("h1", 1), ("h2", 2), ("h3", 3)] {
-        w.start(host, instance);
-    }
-    w.run(6_000);
-    assert!(w.nodes["h1"].engine.is_leading());
-    w
+    World::sharing(&["h1", "h2", "h3"])
 }
 
 fn is_complete(request: &Request) -> bool {
@@ -51,13 +45,7 @@ fn a_node_at_rest_costs_one_renewal_and_one_listing_an_interval() {
 #[test]
 fn a_listing_that_fails_is_repeated_within_an_eighth_of_the_interval() {
     let mut w = cluster();
-    w.fate(|_, request| {
-        if is_listing(request) {
-            Fate::Failed
-        } else {
-            Fate::Served
-        }
-    });
+    w.fail(is_listing);
     w.run(1_000);
     let since = w.now;
     w.run(1_000);

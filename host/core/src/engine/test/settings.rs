@@ -267,13 +267,7 @@ fn of_two_that_store_the_same_settings_both_know_by_the_answer_that_they_are_sto
     while w.sent("h1", 0, stores) == 0 || w.sent("h2", 0, stores) == 0 {
         w.run(STEP);
     }
-    w.fate(|_, request| {
-        if is_listing(request) {
-            Fate::Failed
-        } else {
-            Fate::Served
-        }
-    });
+    w.fail(is_listing);
     w.run(4_000);
     assert_eq!((w.sent("h1", 0, stores), w.sent("h2", 0, stores)), (1, 1));
 }
