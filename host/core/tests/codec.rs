@@ -318,3 +318,9 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn settings_are_stored_up_to_64_kib() {
+    let storable = |len| SharedSettings { text: "x".repeat(len) }.is_storable();
+    assert_eq!([0, 65_536, 65_537].map(storable), [true, true, false]);
+}

@@ -197,6 +197,31 @@ mod test {
         assert!(fence.is_live() && !fence.permits());
     }
 
+    /// By the millisecond, where the clock stood still around the question.
+    #[test]
+    fn at_the_deadline_itself_nothing_is_permitted_any_more() {
+        let (mut set, mut asked) = (false, false);
+        while !(set && asked) {
+            let fence = Fence::default();
+            let now = clock::now();
+            fence.set(Some(now));
+            if clock::now() == now {
+                assert!(!fence.is_live());
+                set = true;
+            }
+            let deadline = clock::now().plus(2);
+            fence.set(Some(deadline));
+            while clock::now() < deadline {
+                std::hint::spin_loop();
+            }
+            let permits = fence.permits();
+            if clock::now() == deadline && fence.is_live() {
+                assert!(!permits);
+                asked = true;
+            }
+        }
+    }
+
     #[test]
     fn a_watchdog_that_panics_turns_the_node_off_for_good_and_says_so() {
         let fence = Arc::new(Fence::default());

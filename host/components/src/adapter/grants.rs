@@ -272,6 +272,20 @@ mod test {
     }
 
     #[test]
+    fn grants_are_listed_whole_and_by_what_they_are_for() {
+        let texts = ["env:B", "https://etcd:2379", "tls://db:5432", "env:A", "tcp://db:5433"];
+        let grants = Grants::parse(texts).expect("grants");
+        let all: Vec<String> = grants.iter().map(Grant::to_string).collect();
+        assert_eq!(
+            all,
+            ["tcp://db:5433", "tls://db:5432", "https://etcd:2379", "env:A", "env:B"]
+        );
+        assert_eq!(grants.sockets().collect::<Vec<_>>(), [("db", 5433), ("db", 5432)]);
+        assert_eq!(grants.variables().collect::<Vec<_>>(), ["A", "B"]);
+        assert_eq!(grants.iter().cloned().collect::<Grants>(), grants);
+    }
+
+    #[test]
     fn a_grant_covers_itself_and_nothing_else() {
         let grants = Grants::parse(["tcp://db:5432", "https://etcd:2379"]).expect("grants");
         assert!(grants.allows(Scheme::Tcp, "DB", 5432) && grants.allows(Scheme::Https, "etcd.", 2379));

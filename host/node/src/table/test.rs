@@ -1,5 +1,6 @@
 use super::*;
 use crate::clock;
+use shardwright_core::id::SessionId;
 use shardwright_core::role::{Placement, Replicas};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -82,6 +83,60 @@ fn after_the_deadline_new_claims_wait_for_the_old_ones_to_end() {
     drop(old);
     assert!(table.claim(0).expect("nothing is left of the old work").is_valid());
     assert!(table.grants().is_empty(), "a dropped claim leaves nothing behind");
+}
+
+/// Two claims that are dropped at once each see the receiver of the other, and leave their grant behind.
+#[test]
+fn a_cancelled_grant_that_nobody_works_under_any_more_hinders_nobody() {
+    let table = table(1);
+    table.grant(&[(0, Token(5))]);
+    table.grants().insert(0, Grant::new(watch::Sender::new(true)));
+    assert!(table.claim(0).expect("nobody works").is_valid());
+}
+
+#[test]
+fn who_acts_and_who_should_is_found_in_the_part_of_the_shard() {
+    let node = |n| NodeId::new(n).expect("not 0");
+    let primary = table(PART_SHARDS + 9);
+    let all = RoleSpec {
+        mode: Mode::All,
+        ..primary.spec.clone()
+    };
+    let all = Arc::new(Table::new(all, Arc::default()));
+    assert_eq!(
+        (primary.primary(5), primary.owners(5)),
+        (None, vec![]),
+        "nothing was read"
+    );
+    for table in [&primary, &all] {
+        for (part, at, row) in [(0, 5, [1, 2]), (1, 6, [3, 4]), (2, 0, [5, 6])] {
+            let mut plan = PlanPart::empty(&table.spec, part);
+            plan.width = 2;
+            plan.rows = vec![0; 2 * PART_SHARDS as usize];
+            plan.rows[2 * at..][..2].copy_from_slice(&row);
+            plan.sessions = vec![(node(row[1]), SessionId(7))];
+            if let Some(holder) = plan.holders.get_mut(at) {
+                *holder = 1;
+            }
+            table.learn(part, Arc::new(plan));
+        }
+        let owners = [5, 6, PART_SHARDS + 5, PART_SHARDS + 6, 2 * PART_SHARDS].map(|shard| table.owners(shard));
+        assert_eq!(
+            owners,
+            [vec![node(1), node(2)], vec![], vec![], vec![node(3), node(4)], vec![]]
+        );
+    }
+    let acting = |table: &Table| [5, 6, PART_SHARDS + 5, PART_SHARDS + 6].map(|shard| table.primary(shard));
+    assert_eq!(
+        acting(&primary),
+        [Some(node(2)), None, None, Some(node(4))],
+        "the holder"
+    );
+    assert_eq!(
+        acting(&all),
+        [Some(node(1)), None, None, Some(node(3))],
+        "the first owner"
+    );
 }
 
 /// Two threads claim and work as fast as they can while a third grants and revokes: whenever a revocation has seen its

@@ -78,3 +78,20 @@ fn whoever_leaves_hands_leadership_over_at_once_though_its_work_goes_on() {
     assert!(w.nodes["h2"].engine.is_leading());
     assert_eq!(w.nodes["h1"].left, None);
 }
+
+#[test]
+fn the_end_of_a_session_says_all_that_was_applied_in_it() {
+    let mut w = World::new(vec![role("a", 12, Mode::Primary)]);
+    w.start("h1", 1);
+    w.start("h2", 2);
+    while w.nodes.get("h2").is_none_or(|node| node.held.is_empty()) {
+        w.run(STEP);
+        assert!(w.now < 6_000);
+    }
+    let applied = w.nodes["h2"].engine.duty().applied();
+    assert!(w.session_entry(2).applied < applied, "it was not renewed since");
+    w.tell("h2", Event::Leave);
+    w.run(50);
+    assert_eq!(w.nodes["h2"].left, Some(Ok(())));
+    assert!(w.session_entry(2).applied >= applied);
+}

@@ -2,6 +2,7 @@
 
 use super::fate::{Fate, is_listing};
 use super::*;
+use crate::handoff::{Sessions, advance};
 use crate::plan::{PART_SHARDS, PlanPart};
 use crate::role::Member;
 use crate::snapshot::Answer;
@@ -252,4 +253,56 @@ fn where_all_acted_one_that_does_not_see_it_is_waited_for() {
     w.trouble.fate = None;
     w.run(4_000);
     assert_eq!((w.held("old"), w.held("h1") + w.held("h3")), (0, 3));
+}
+
+/// Another leader has given a share to one that joined after the last look: the entry comes alone, with the conflict.
+#[test]
+fn whoever_is_named_by_an_entry_is_not_taken_for_dead_before_its_session_was_looked_for() {
+    let mut w = World::new(vec![role("a", 12, Mode::Primary)]);
+    w.start("h1", 1);
+    w.start("h2", 2);
+    w.run(6_000);
+    assert_eq!((w.held("h1"), w.held("h2")), (6, 6));
+    w.fate(|host, request| {
+        if host == "h1" && is_listing(request) {
+            Fate::Failed
+        } else {
+            Fate::Served
+        }
+    });
+    w.tell("h2", Event::Leave);
+    w.start("h3", 3);
+    while w.nodes["h3"].engine.id().is_none() {
+        w.run(STEP);
+        assert!(w.now < 7_000);
+    }
+    let mut view = crate::view::View::default();
+    for (key, entry) in &w.store.entries {
+        view.put(key, entry.clone(), Instant(0));
+    }
+    let sessions: Sessions = view.evidence();
+    let entry = &w.store.entries["plan/a/0"];
+    let plan = part(&w, 0);
+    let who = |at| {
+        plan.holder(at)
+            .map_or(0, |(id, _)| if id.get() == 2 { 3 } else { id.get() })
+    };
+    let next = advance(entry.revision, &plan, &sessions, who, &mut 12, Rules::default());
+    let key = Key::Plan {
+        role: "a".to_owned(),
+        part: 0,
+    };
+    w.put(key, Value::Plan(Arc::new(next.expect("six shards change hands"))));
+    w.tell("h3", Event::Look);
+    w.run(100);
+    assert_eq!(w.held("h3"), 6);
+    let before = writes(&w, 0);
+    w.tell("h1", Event::PolicyChanged { role: 0, digest: 7 });
+    w.run(1_000);
+    assert_eq!(writes(&w, 0) - before, 1, "it conflicts, and nothing is decided on");
+    assert_eq!((w.held("h1"), w.held("h3")), (6, 6));
+    w.trouble.fate = None;
+    w.run(2_000);
+    assert!(writes(&w, 0) - before > 1);
+    assert_eq!((w.total(), w.held("h2")), (12, 0));
 }
