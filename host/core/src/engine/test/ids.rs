@@ -217,6 +217,27 @@ fn tokens_grow_though_the_whole_cluster_was_restarted_meanwhile() {
     assert!(lowest > Some(&before), "{lowest:?} after {before:?}");
 }
 
+/// Who remembers tells it anew once in an hour, unless something else is new.
+#[test]
+fn tokens_grow_though_what_is_remembered_of_them_is_older_than_the_last() {
+    let mut w = cluster();
+    for drain in [true, false] {
+        let (drain, cordon) = (Some(drain), None);
+        w.tell("h3", Event::Order { drain, cordon });
+        w.run(3_000);
+    }
+    let before = highest(&w);
+    let memory = w.nodes["h2"].memory.clone();
+    assert!(memory.token < before.0, "{memory:?} and {before}");
+    w.nodes.clear();
+    wipe(&mut w);
+    w.store.behind = 900_000;
+    w.start_with("h2", 2, memory);
+    w.run(20_000);
+    let lowest = w.nodes["h2"].held.values().min();
+    assert!(lowest > Some(&before), "{lowest:?} after {before:?}");
+}
+
 /// What a state directory holds may be anything, too.
 #[test]
 fn a_remembered_token_beyond_all_that_follow_is_the_greatest_and_does_not_wrap() {

@@ -25,13 +25,13 @@ fn part(w: &World, number: u32) -> Arc<PlanPart> {
 
 #[test]
 fn one_write_to_a_part_is_under_way_and_none_to_those_that_stand_already() {
-    let count = |slow: bool| {
+    let count = |fate: fn() -> Fate| {
         let mut w = World::new(vec![role("a", PART_SHARDS + 8, Mode::Primary)]);
         w.fate(move |_, request| match request {
             Request::Put {
                 key: Key::Plan { part: 1, .. },
                 ..
-            } if slow => Fate::Slow(400),
+            } => fate(),
             _ => Fate::Served,
         });
         w.start("h1", 1);
@@ -40,7 +40,9 @@ fn one_write_to_a_part_is_under_way_and_none_to_those_that_stand_already() {
         assert_eq!(w.asks, 1);
         (writes(&w, 0), writes(&w, 1))
     };
-    assert_eq!(count(true), count(false));
+    let at_once = count(|| Fate::Served);
+    assert_eq!(count(|| Fate::Slow(400)), at_once);
+    assert_eq!(count(|| Fate::Late(400)), at_once);
 }
 
 #[test]
@@ -258,11 +260,7 @@ fn where_all_acted_one_that_does_not_see_it_is_waited_for() {
 /// Another leader has given a share to one that joined after the last look: the entry comes alone, with the conflict.
 #[test]
 fn whoever_is_named_by_an_entry_is_not_taken_for_dead_before_its_session_was_looked_for() {
-    let mut w = World::new(vec![role("a", 12, Mode::Primary)]);
-    w.start("h1", 1);
-    w.start("h2", 2);
-    w.run(6_000);
-    assert_eq!((w.held("h1"), w.held("h2")), (6, 6));
+    let mut w = World::sharing(&["h1", "h2"]);
     w.fate(|host, request| {
         if host == "h1" && is_listing(request) {
             Fate::Failed
