@@ -30,7 +30,8 @@ pub(crate) struct Arguments {
     /// Machines share the network of this one, also where network namespaces could be made.
     #[arg(long)]
     no_namespaces: bool,
-    /// Have the workers do this wrong; it must be found: ignore-deadline, keep-acting, reuse-token, claim-id.
+    /// Have the workers do this wrong; it must be found: ignore-deadline, keep-acting, reuse-token, claim-id,
+    /// deal-anew.
     #[arg(long)]
     plant: Option<String>,
     /// Install nothing: fail when the server is missing.

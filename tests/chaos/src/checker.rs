@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::history::{Act, History, Process, Shard};
+use crate::losses::{excuse, is_late, losses};
 
 /// A promise that was broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -248,7 +249,7 @@ fn holders(history: &History) -> Vec<Violation> {
     found
 }
 
-/// Ids whose hostname changed, and hostnames whose id did.
+/// Ids whose hostname changed, and hostnames whose id did, though no loss of the store excuses it.
 fn names(history: &History) -> Vec<Violation> {
     let acts = history
         .acts
@@ -264,16 +265,27 @@ fn names(history: &History) -> Vec<Violation> {
         .map(|listed| (listed.at, listed.node, listed.host.as_str()));
     let mut all: Vec<_> = acts.chain(lives).chain(listed).collect();
     all.sort_unstable();
+    let losses = losses(history);
+    // Each with when it was last seen, not counting what may be of a store that is lost.
     let (mut hosts, mut ids) = (BTreeMap::new(), BTreeMap::new());
     let (mut reused, mut changed) = (BTreeMap::new(), BTreeMap::new());
-    for (_, node, host) in all {
-        let before = *hosts.entry(node).or_insert(host);
-        if before != host {
-            reused.entry(node).or_insert([before.to_owned(), host.to_owned()]);
+    for (at, node, host) in all {
+        let late = is_late(&losses, at);
+        let (before, seen) = hosts.entry(node).or_insert((host, at));
+        if *before == host {
+            *seen = if late { *seen } else { at };
+        } else if excuse(&losses, (node, *before), *seen, at) {
+            (*before, *seen) = (host, at);
+        } else {
+            reused.entry(node).or_insert([(*before).to_owned(), host.to_owned()]);
         }
-        let before = *ids.entry(host).or_insert(node);
-        if before != node {
-            changed.entry(host).or_insert([before, node]);
+        let (before, seen) = ids.entry(host).or_insert((node, at));
+        if *before == node {
+            *seen = if late { *seen } else { at };
+        } else if excuse(&losses, (*before, host), *seen, at) {
+            (*before, *seen) = (node, at);
+        } else {
+            changed.entry(host).or_insert([*before, node]);
         }
     }
     let reused = reused

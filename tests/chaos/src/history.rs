@@ -71,6 +71,37 @@ pub struct Live {
     pub at: u64,
 }
 
+/// Which ids are whose, as a process knew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// Which process.
+    pub by: Process,
+    /// From when on, until it knew otherwise.
+    pub at: u64,
+    /// The ids and their hostnames.
+    pub nodes: Vec<(u32, String)>,
+}
+
+/// A process was told that the store is new.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grace {
+    /// Which.
+    pub by: Process,
+    /// When.
+    pub at: u64,
+    /// For how many more milliseconds nobody joins.
+    pub wait: u64,
+}
+
+/// Something was done on purpose.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Disturbed {
+    /// When.
+    pub at: u64,
+    /// To a host or its way to the server; nothing if it was done to the server.
+    pub host: Option<String>,
+}
+
 /// Who has a shard under which token, by `shardwright roles show`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owner {
@@ -108,6 +139,16 @@ pub struct History {
     pub owners: Vec<Owner>,
     /// What was said about nodes.
     pub listed: Vec<Listed>,
+    /// What processes knew of whose the ids are.
+    pub known: Vec<Known>,
+    /// Who was told of a new store.
+    pub graces: Vec<Grace>,
+    /// How often a process noticed that the server's clock had been set.
+    pub clock_jumps: usize,
+    /// When the store was lost, in the order of time.
+    pub losses: Vec<u64>,
+    /// What was done to whom.
+    pub disturbed: Vec<Disturbed>,
 }
 
 /// What a worker appends to its file, one line for each.
@@ -145,6 +186,22 @@ pub enum Line {
         /// When.
         at: u64,
     },
+    /// From now on the node knows these ids and their hostnames.
+    Known {
+        /// The ids and their hostnames.
+        nodes: Vec<(u32, String)>,
+        /// When.
+        at: u64,
+    },
+    /// The node was told that the store is new.
+    Grace {
+        /// For how many more milliseconds nobody joins.
+        wait: u64,
+        /// When.
+        at: u64,
+    },
+    /// The node noticed that the server's clock was set.
+    ClockJumped,
 }
 
 impl History {
@@ -209,6 +266,17 @@ impl History {
                 node,
                 at,
             }),
+            Line::Known { nodes, at } => self.known.push(Known {
+                by: by.clone(),
+                at,
+                nodes,
+            }),
+            Line::Grace { wait, at } => self.graces.push(Grace {
+                by: by.clone(),
+                at,
+                wait,
+            }),
+            Line::ClockJumped => self.clock_jumps += 1,
         }
     }
 
@@ -223,6 +291,7 @@ impl History {
                     .and_then(|id| u32::try_from(id).ok())
                     .unwrap_or(0);
             }
+            Some("clock-jumped") => self.clock_jumps += 1,
             Some("act") => {
                 let list = |name: &str| event[name].as_array().cloned().unwrap_or_default();
                 let role = event["role"].as_str().unwrap_or_default();

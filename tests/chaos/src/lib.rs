@@ -3,11 +3,14 @@
 //!
 //! Data flows one way: a `schedule` is made from a seed; the `run` does it to `nodes`, to the `server` and to the
 //! `network` between them; workers act, and write to the `resource`; the `operator` asks and orders by the command
-//! line; all that happened is a `history`, which the `checker` judges and a `report` sums up.
+//! line; all that happened is a `history`, which the `checker` judges, with the `losses` of the store in
+//! mind, and a `report` sums up.
 
 pub mod checker;
 pub mod clock;
+mod hands;
 pub mod history;
+pub mod losses;
 mod network;
 mod nodes;
 mod operator;

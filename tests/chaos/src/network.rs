@@ -49,7 +49,7 @@ pub(crate) fn has_namespaces() -> bool {
 impl Network {
     /// Ways to `meeting`.
     pub(crate) fn to(meeting: &Meeting, namespaces: bool, worker: &Path) -> Result<Self> {
-        let Some(port) = meeting.server().map(|server| server.port()) else {
+        let Some(port) = meeting.port() else {
             return Ok(Self::None);
         };
         if namespaces {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::history::{Act, History, Shard};
+use crate::losses::losses;
 
 /// What a run came to, in figures.
 #[derive(Clone, Debug, Default)]
@@ -15,6 +16,9 @@ pub(crate) struct Summary {
     gaps: Vec<u64>,
     disturbances: BTreeMap<&'static str, u32>,
     seen: usize,
+    /// For each loss of the store, how many ids had to stay with their hostnames.
+    kept: Vec<usize>,
+    clock_jumps: usize,
 }
 
 impl Summary {
@@ -37,6 +41,8 @@ impl Summary {
             gaps,
             disturbances,
             seen: history.listed.len() + history.owners.len(),
+            kept: losses(history).iter().map(|loss| loss.kept.len()).collect(),
+            clock_jumps: history.clock_jumps,
         }
     }
 }
@@ -62,6 +68,13 @@ impl fmt::Display for Summary {
             self.gaps.len(),
             millis(half),
             millis(all)
+        )?;
+        writeln!(
+            f,
+            "losses of the store: {}; ids that had to outlast each: {:?}; jumps of its clock that nodes noticed: {}",
+            self.kept.len(),
+            self.kept,
+            self.clock_jumps
         )?;
         write!(f, "answers of `nodes` and `roles show` compared: {}", self.seen)
     }

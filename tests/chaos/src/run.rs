@@ -3,22 +3,21 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Sender, channel};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
 
 use crate::checker::{self, Violation};
 use crate::clock::now;
-use crate::history::History;
+use crate::hands::Hands;
+use crate::history::{Disturbed, History};
 use crate::network::{self, Network};
 use crate::nodes::{Nodes, Places};
 use crate::operator::{Operator, Watch};
 use crate::report::Summary;
 use crate::resource::Resource;
-use crate::schedule::{self, Action, GUEST, HOSTS, machine};
+use crate::schedule::{self, Action, GUESTS, HOSTS, machine};
 use crate::server::Meeting;
 use crate::settings::{self, ROLES};
 use crate::store::Store;
@@ -128,21 +127,23 @@ impl Stage {
         let network = Network::to(&meeting, namespaces, &places.worker)?;
         let resource = Resource::serve(&places.socket())?;
         let mut nodes = Nodes::new(places.clone(), wanted.plant.clone());
-        for host in HOSTS.into_iter().chain([GUEST]) {
+        for host in HOSTS.into_iter().chain(GUESTS) {
             let section = meeting.section(network.port(machine(host), &meeting));
             nodes.seat(host, host, &section, network.prefix(machine(host)))?;
-            nodes.seat(&twin(host), host, &section, network.prefix(machine(host)))?;
+            if HOSTS.contains(&host) {
+                nodes.seat(&twin(host), host, &section, network.prefix(machine(host)))?;
+            }
         }
         let direct = match meeting.kafka() {
             Some(_) if !namespaces => network.port(0, &meeting),
-            _ => meeting.server().map_or(0, |server| server.port()),
+            _ => meeting.port().unwrap_or(0),
         };
         let config = places.configure("operator", &meeting.section(direct))?;
         Ok(Self {
             nodes,
             resource,
             operator: Operator::new(places.binary, config),
-            hands: Hands::new(meeting.clone())?,
+            hands: Hands::new(meeting.clone(), Arc::default())?,
             network,
             meeting,
         })
@@ -158,15 +159,22 @@ impl Stage {
             bail!("the cluster never came up: {what}; {:?}", self.nodes.ends);
         }
         tell(&format!("up after {:.1} s", begun.elapsed().as_secs_f64()));
-        let mut disturbances = BTreeMap::new();
+        let (mut disturbances, mut disturbed) = (BTreeMap::new(), Vec::new());
         let start = Instant::now();
         let span = wanted.span.saturating_sub(REST);
         for step in schedule::plan(wanted.seed, wanted.store, u64::try_from(span.as_millis())?) {
             self.idle_until(start + Duration::from_millis(step.at))?;
+            if matches!(step.action, Action::ShiftClock(ahead) if ahead != 0) && self.hands.is_new() {
+                // The machine is too busy for what the schedule has foreseen.
+                tell(&format!("not done, the store is still new: {}", step.action));
+                continue;
+            }
             tell(&format!("{:>7.3}  {}", start.elapsed().as_secs_f64(), step.action));
             if let Some(kind) = step.action.kind() {
                 *disturbances.entry(kind).or_insert(0) += 1;
             }
+            let at = now();
+            disturbed.extend(whom(step.action).into_iter().map(|host| Disturbed { at, host }));
             self.perform(step.action)?;
         }
         self.idle_until(start + span)?;
@@ -195,6 +203,8 @@ impl Stage {
             history.listed.extend(sight.listed);
         }
         history.writes = self.resource.writes();
+        history.disturbed = disturbed;
+        history.losses = self.hands.losses();
         violations.append(&mut self.nodes.violations);
         self.nodes
             .ends
@@ -304,70 +314,35 @@ impl Stage {
     }
 }
 
+/// To whose disadvantage it may be while a grace period lasts: hosts, or, without a name, everybody.
+fn whom(action: Action) -> Vec<Option<String>> {
+    let on = |machine_of: usize| {
+        let all = HOSTS
+            .iter()
+            .chain(&GUESTS)
+            .filter(move |host| machine(host) == machine_of);
+        all.map(|host| Some((*host).to_owned())).collect()
+    };
+    match action {
+        Action::Kill(host)
+        | Action::Terminate(host)
+        | Action::Start(host)
+        | Action::Stop(host)
+        | Action::Continue(host) => vec![Some(host.to_owned())],
+        Action::Cut(machine)
+        | Action::Slow(machine, _)
+        | Action::Swallow(machine)
+        | Action::Reset(machine)
+        | Action::Heal(machine) => on(machine),
+        Action::KillServer | Action::WipeServer | Action::StartServer | Action::StopServer | Action::ContinueServer => {
+            vec![None]
+        }
+        // Whoever is there goes on.
+        Action::StartTwin(_) | Action::KillTwin(_) | Action::Order(..) | Action::ShiftClock(_) => Vec::new(),
+    }
+}
+
 /// The name of the seat for a second process of a host.
 fn twin(host: &str) -> String {
     format!("{host}-twin")
-}
-
-/// A thread that does to the server what takes long, one after the other.
-struct Hands {
-    give: Option<Sender<Action>>,
-    thread: Option<JoinHandle<Result<()>>>,
-    meeting: Arc<Meeting>,
-}
-
-impl Hands {
-    fn new(meeting: Arc<Meeting>) -> Result<Self> {
-        let (give, given) = channel();
-        let server = meeting.clone();
-        let work = move || given.into_iter().try_for_each(|action| handle(&server, action));
-        let thread = std::thread::Builder::new().name("hands".to_owned()).spawn(work)?;
-        Ok(Self {
-            give: Some(give),
-            thread: Some(thread),
-            meeting,
-        })
-    }
-
-    fn give(&self, action: Action) -> Result<()> {
-        let give = self.give.as_ref().context("the hands rest")?;
-        give.send(action).ok().context("the server could not be handled")
-    }
-
-    /// Says if something went wrong.
-    fn check(&mut self) -> Result<()> {
-        if self.thread.as_ref().is_some_and(JoinHandle::is_finished) {
-            self.rest()?;
-            bail!("the hands have ended");
-        }
-        Ok(())
-    }
-
-    /// Waits until all is done; new hands then wait for more.
-    fn rest(&mut self) -> Result<()> {
-        drop(self.give.take());
-        if let Some(thread) = self.thread.take() {
-            thread.join().map_err(|_| anyhow!("the server's thread panicked"))??;
-        }
-        *self = Self::new(self.meeting.clone())?;
-        Ok(())
-    }
-}
-
-fn handle(meeting: &Meeting, action: Action) -> Result<()> {
-    let Some(server) = meeting.server() else {
-        return if action == Action::WipeServer {
-            meeting.wipe()
-        } else {
-            Ok(())
-        };
-    };
-    match action {
-        Action::KillServer => server.kill(),
-        Action::WipeServer => server.kill().and_then(|()| meeting.wipe()),
-        Action::StartServer => server.start_again(),
-        Action::StopServer => server.pause(),
-        Action::ContinueServer => server.resume(),
-        _ => Ok(()),
-    }
 }

@@ -7,13 +7,17 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::rng::Rng;
+use crate::settings::NEW;
 use crate::store::Store;
 
 /// The hosts that run from the start; the last of them runs the binary `shardwright`, the others embed the crate.
 pub const HOSTS: [&str; 4] = ["alpha", "bravo", "charlie", "delta"];
 
-/// A host that only comes for a while.
-pub const GUEST: &str = "guest";
+/// Hosts that start for the first time while it is going on, one after the other, and leave again. When all have been
+/// there, the last of them returns.
+pub const GUESTS: [&str; 8] = [
+    "guest1", "guest2", "guest3", "guest4", "guest5", "guest6", "guest7", "guest8",
+];
 
 /// How many machines the hosts are spread over.
 pub const MACHINES: usize = 2;
@@ -21,7 +25,8 @@ pub const MACHINES: usize = 2;
 /// Which machine a host runs on.
 #[must_use]
 pub fn machine(host: &str) -> usize {
-    HOSTS.iter().position(|other| *other == host).unwrap_or(0) % MACHINES
+    let mut all = HOSTS.iter().chain(&GUESTS);
+    all.position(|other| *other == host).unwrap_or(0) % MACHINES
 }
 
 /// What is done, in one step.
@@ -103,7 +108,7 @@ impl Action {
             Self::Terminate(_) => "terminate",
             Self::Stop(_) => "stop",
             Self::StartTwin(_) => "twin",
-            Self::Start(GUEST) => "guest",
+            Self::Start(host) if GUESTS.contains(&host) => "guest",
             Self::Order(order @ (Order::Drain | Order::Cordon), _) => order.word(),
             Self::Cut(_) => "cut",
             Self::Slow(..) => "slow",
@@ -111,7 +116,7 @@ impl Action {
             Self::KillServer => "kill-server",
             Self::WipeServer => "wipe-server",
             Self::StopServer => "stop-server",
-            Self::ShiftClock(_) => "shift-clock",
+            Self::ShiftClock(ahead) if ahead != 0 => "shift-clock",
             Self::Start(_)
             | Self::Continue(_)
             | Self::KillTwin(_)
@@ -119,7 +124,8 @@ impl Action {
             | Self::Heal(_)
             | Self::Reset(_)
             | Self::StartServer
-            | Self::ContinueServer => return None,
+            | Self::ContinueServer
+            | Self::ShiftClock(_) => return None,
         })
     }
 }
@@ -164,6 +170,7 @@ pub struct Step {
 enum Victim {
     Host(&'static str),
     Twin,
+    Guest,
     Machine(usize),
     Server,
     Clock,
@@ -186,25 +193,34 @@ pub fn plan(seed: u64, store: Store, span: u64) -> Vec<Step> {
     let mut rng = Rng::new(seed);
     let mut free = BTreeMap::new();
     let mut steps = Vec::new();
-    // Ids outlast a lost store by what hosts remember, so either hosts come that remember nothing, or the store is
-    // lost.
-    let strangers = rng.within(0, 1) == 0;
-    let mut wipes = 0;
+    let (mut wipes, mut visits) = (0, 0);
     let mut at = rng.within(100, PACE);
     while at < span {
-        let (victim, action, undo, lasts) = episode(&mut rng, store);
-        let allowed = match action {
-            Action::WipeServer => !strangers && wipes < 2,
-            Action::StartTwin(_) | Action::Start(GUEST) => strangers,
-            _ => true,
-        };
+        let guest = GUESTS[visits.min(GUESTS.len() - 1)];
+        let (victim, action, undo, lasts) = episode(&mut rng, store, guest);
         let fits = undo.is_none() || at + lasts <= span;
-        if fits && allowed && free.get(&victim).is_none_or(|&free| free <= at) {
-            wipes += u32::from(action == Action::WipeServer);
+        let is_free = |victim: &Victim| free.get(victim).is_none_or(|&free| free <= at);
+        let witness = if action == Action::WipeServer && wipes < 2 {
+            witness(&mut rng, is_free)
+        } else {
+            None
+        };
+        let allowed = action != Action::WipeServer || witness.is_some();
+        if fits && allowed && is_free(&victim) {
             steps.push(Step { at, action });
             steps.extend(undo.map(|action| Step { at: at + lasts, action }));
             let starts = undo == Some(Action::StartServer);
-            free.insert(victim, at + lasts + if starts { store.start_up() } else { REST });
+            let rest = if starts { store.start_up() } else { REST };
+            let quiet = if witness.is_some() { NEW } else { 0 };
+            free.insert(victim, at + lasts + rest + quiet);
+            free.extend(
+                witness
+                    .into_iter()
+                    .flatten()
+                    .map(|left| (left, at + lasts + rest + quiet)),
+            );
+            wipes += u32::from(witness.is_some());
+            visits += usize::from(victim == Victim::Guest);
             at += rng.within(PACE / 6, PACE);
         } else {
             // Another try, a little later, so that a schedule without room ends.
@@ -215,7 +231,18 @@ pub fn plan(seed: u64, store: Store, span: u64) -> Vec<Step> {
     steps
 }
 
-fn episode(rng: &mut Rng, store: Store) -> Episode {
+/// Who is left alone after a loss, if anybody can be: ids outlast it by what somebody remembers who embeds the crate,
+/// and so notes what it knows. So is the clock: see the guarantees for one that is set while a grace period lasts.
+fn witness(rng: &mut Rng, is_free: impl Fn(&Victim) -> bool) -> Option<[Victim; 3]> {
+    let embed = &HOSTS[..HOSTS.len() - 1];
+    let left = embed
+        .iter()
+        .map(|host| [Victim::Host(host), Victim::Machine(machine(host)), Victim::Clock]);
+    let left: Vec<_> = left.filter(|left| left.iter().all(&is_free)).collect();
+    rng.pick(&left)
+}
+
+fn episode(rng: &mut Rng, store: Store, guest: &'static str) -> Episode {
     let host = rng.pick(&HOSTS).unwrap_or(HOSTS[0]);
     let machine = usize::try_from(rng.within(0, MACHINES as u64 - 1)).unwrap_or(0);
     let (brief, long) = (rng.within(200, 1_500), rng.within(1_000, 5_000));
@@ -262,31 +289,35 @@ fn episode(rng: &mut Rng, store: Store) -> Episode {
                 long,
             ),
             _ => (
-                Victim::Host(GUEST),
-                Action::Start(GUEST),
-                Some(Action::Terminate(GUEST)),
+                Victim::Guest,
+                Action::Start(guest),
+                Some(Action::Terminate(guest)),
                 long + 2_000,
             ),
         };
     }
     if !store.has_server() {
-        return (Victim::Server, Action::WipeServer, None, 4_000);
+        return (Victim::Server, Action::WipeServer, None, 0);
     }
     match rng.within(0, 99) {
         0..22 => of_machine(Action::Cut(machine), if brief % 2 == 0 { brief } else { long }),
         22..38 => of_machine(Action::Slow(machine, rng.within(5, 120)), long),
         38..50 => of_machine(Action::Swallow(machine), brief),
         50..66 => of_server(Action::KillServer, Action::StartServer, brief),
-        66..82 => of_server(
+        66..80 => of_server(
             Action::StopServer,
             Action::ContinueServer,
             if brief % 2 == 0 { brief } else { long },
         ),
-        82..92 => of_server(Action::WipeServer, Action::StartServer, brief),
-        _ if store.has_clock() => {
+        80..91 => of_server(Action::WipeServer, Action::StartServer, brief),
+        _ => {
             let ahead = i64::try_from(rng.within(0, 8_000)).unwrap_or(0) - 4_000;
-            (Victim::Clock, Action::ShiftClock(ahead), None, 5_000)
+            (
+                Victim::Clock,
+                Action::ShiftClock(ahead),
+                Some(Action::ShiftClock(0)),
+                long,
+            )
         }
-        _ => of_machine(Action::Cut(machine), brief),
     }
 }

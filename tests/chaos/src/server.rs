@@ -28,13 +28,13 @@ impl Meeting {
         Ok(match store {
             Store::Sqlite => Self::File(folder.join("cluster.db")),
             Store::Redis => Self::Redis(RedisServer::builder().clock_ahead_by(0).start()?),
-            Store::Nats => Self::Nats(NatsServer::start()?),
+            Store::Nats => Self::Nats(NatsServer::builder().clock_ahead_by(0).start()?),
             Store::Kafka => {
-                let builder = KafkaServer::builder();
+                let builder = KafkaServer::builder().clock(0);
                 Self::Kafka(Box::new(if proxied { builder.proxied() } else { builder }.start()?))
             }
             Store::Etcd => Self::Etcd(EtcdServer::start()?),
-            Store::Postgres => Self::Postgres(PostgresServer::start()?),
+            Store::Postgres => Self::Postgres(PostgresServer::builder().clock_ahead_by(0).start()?),
         })
     }
 
@@ -48,6 +48,15 @@ impl Meeting {
             Self::Etcd(server) => server,
             Self::Postgres(server) => server,
         })
+    }
+
+    /// The port of 127.0.0.1 that leads to the server, if it is one.
+    pub(crate) fn port(&self) -> Option<u16> {
+        match self {
+            // With the time by its own clock.
+            Self::Nats(server) => Some(server.port()),
+            _ => self.server().map(Server::port),
+        }
     }
 
     /// The broker that has its proxy in itself.
@@ -93,11 +102,14 @@ impl Meeting {
         Ok(())
     }
 
-    /// Its clock is ahead by so many milliseconds from now on, if it has one of its own.
+    /// Its clock is ahead by so many milliseconds from now on. That of etcd is set in its answers, on their way.
     pub(crate) fn shift_clock(&self, millis: i64) -> Result<()> {
         match self {
+            Self::File(_) | Self::Etcd(_) => Ok(()),
             Self::Redis(server) => server.shift_clock(millis),
-            _ => Ok(()),
+            Self::Nats(server) => server.shift_clock(millis),
+            Self::Kafka(server) => server.shift_clock(millis),
+            Self::Postgres(server) => server.shift_clock(millis),
         }
     }
 }

@@ -11,6 +11,14 @@ const MARGIN: Duration = Duration::from_millis(500);
 const REJOIN: Duration = Duration::from_secs(3);
 const STOP: Duration = Duration::from_secs(1);
 
+/// How long whoever held an id may go on at most after its store was lost, and how long nobody new acts in a new one,
+/// in milliseconds.
+pub(crate) const HOLD: u64 = (VALIDITY.as_millis() + MARGIN.as_millis()) as u64;
+
+/// How long a new store counts as one from when its server serves, in milliseconds: somebody must find it, and then its
+/// grace period lasts.
+pub(crate) const NEW: u64 = HOLD + 3_000;
+
 /// What stands in `[cluster]` of every node, after its coordinator.
 pub(crate) fn cluster() -> String {
     let millis = |span: Duration| span.as_millis();

@@ -55,15 +55,7 @@ impl Store {
         match self {
             Self::Sqlite | Self::Redis | Self::Nats => 500,
             Self::Etcd | Self::Postgres => 2_500,
-            Self::Kafka => 9_000,
+            Self::Kafka => 16_000,
         }
-    }
-
-    /// Whether the clock that nodes take the time from can be shifted while it runs: Redis lives by a clock of its own,
-    /// and etcd's dates are changed on their way. The other servers' programs read the time where no library can
-    /// stand between, or only as they start.
-    #[must_use]
-    pub fn has_clock(self) -> bool {
-        matches!(self, Self::Redis | Self::Etcd)
     }
 }

@@ -1,7 +1,7 @@
 //! The checker's verdicts on histories written by hand.
 
 use shardwright_chaos::checker::{Violation, check};
-use shardwright_chaos::history::{Act, History, Listed, Live, Owner, Process, Write};
+use shardwright_chaos::history::{Act, Disturbed, Grace, History, Known, Listed, Live, Owner, Process, Write};
 
 fn process(host: &str, number: u32) -> Process {
     Process {
@@ -170,6 +170,122 @@ fn ids_and_hostnames_stay_together() {
     assert_eq!(kinds(&history), ["id reused"]);
     history.listed = vec![listed(1, 1, "a"), listed(2, 2, "a")];
     assert_eq!(kinds(&history), ["id changed"]);
+}
+
+/// One second, in microseconds.
+const SECOND: u64 = 1_000_000;
+
+/// The store is lost at ten seconds; the first process of `c` knew that `a` had the id 1, was told of a grace period of
+/// four seconds at eleven, and lives at sixteen. Then `b` has the id 1, as it says at seventeen.
+fn lost() -> History {
+    let live = |host: &str, node, at| Live {
+        by: process(host, 1),
+        node,
+        at: at * SECOND,
+    };
+    let by = process("c", 1);
+    History {
+        lives: vec![live("a", 1, 9), live("c", 3, 9), live("c", 3, 16), live("b", 1, 17)],
+        known: vec![Known {
+            by: by.clone(),
+            at: 5 * SECOND,
+            nodes: vec![(1, "a".to_owned()), (3, "c".to_owned())],
+        }],
+        graces: vec![Grace {
+            by,
+            at: 11 * SECOND,
+            wait: 4_000,
+        }],
+        losses: vec![10 * SECOND],
+        ..History::default()
+    }
+}
+
+#[test]
+fn ids_outlast_a_loss_that_somebody_remembers_through() {
+    let history = lost();
+    assert_eq!(kinds(&history), ["id reused"]);
+    // Another id for `a` is as bad.
+    let mut other = lost();
+    other.lives[3] = Live {
+        by: process("a", 2),
+        node: 2,
+        at: 17 * SECOND,
+    };
+    assert_eq!(kinds(&other), ["id changed"]);
+    // What is done to others is no excuse.
+    let mut busy = lost();
+    busy.disturbed = vec![Disturbed {
+        at: 12 * SECOND,
+        host: Some("b".to_owned()),
+    }];
+    assert_eq!(kinds(&busy), ["id reused"]);
+}
+
+#[test]
+fn where_nobody_can_tell_the_new_store_whose_the_ids_were_they_may_be_another_s() {
+    let excused = |change: &dyn Fn(&mut History)| {
+        let mut history = lost();
+        change(&mut history);
+        assert_eq!(check(&history), []);
+    };
+    excused(&|history| history.known.clear());
+    excused(&|history| history.graces.clear());
+    // It came too late, was told of another loss, did not know of `a` yet, or did not live on.
+    excused(&|history| history.graces[0].wait = 2_000);
+    excused(&|history| history.graces[0].at = 9 * SECOND);
+    excused(&|history| history.known[0].at = 10 * SECOND + 1);
+    excused(&|history| history.lives.retain(|live| live.at != 16 * SECOND));
+    for host in [None, Some("c".to_owned())] {
+        excused(&|history| {
+            history.disturbed = vec![Disturbed {
+                at: 15 * SECOND,
+                host: host.clone(),
+            }];
+        });
+    }
+    // The store was lost once more before the grace period was over.
+    excused(&|history| history.losses.push(14 * SECOND));
+}
+
+#[test]
+fn a_loss_excuses_one_change_and_none_before_it() {
+    let mut history = lost();
+    history.known.clear();
+    assert_eq!(check(&history), []);
+    // And back again.
+    history.lives.push(Live {
+        by: process("a", 2),
+        node: 1,
+        at: 18 * SECOND,
+    });
+    assert_eq!(kinds(&history), ["id reused"]);
+    let mut history = lost();
+    history.known.clear();
+    history.lives[3].at = 10 * SECOND - 1;
+    assert_eq!(kinds(&history), ["id reused"], "it was not lost yet");
+    // It was so in the new store, too.
+    let mut history = lost();
+    history.known.clear();
+    history.listed = vec![Listed {
+        at: 16 * SECOND,
+        node: 1,
+        host: "a".to_owned(),
+    }];
+    assert_eq!(kinds(&history), ["id reused"]);
+    // This says nothing of the new store: it may be who held the id before.
+    history.listed[0].at = 14 * SECOND;
+    assert_eq!(check(&history), []);
+}
+
+#[test]
+fn no_loss_excuses_two_that_hold_an_id_at_once() {
+    let mut history = lost();
+    history.known.clear();
+    let mut late = act("a", 1, 5, 16 * SECOND, 18 * SECOND);
+    late.shard.1 = 7;
+    history.acts.push(late);
+    assert!(kinds(&history).contains(&"two holders"), "{:?}", check(&history));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::process::Command;
 /// What a run printed, and its exit code. All meet in a file, and share the schedule: it has losses of every kind.
 fn chaos(plant: Option<&str>) -> (String, Option<i32>) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_chaos"));
-    command.args(["--store", "sqlite", "--seed", "4", "--secs", "24"]);
+    command.args(["--store", "sqlite", "--seed", "116", "--secs", "20"]);
     command.args(plant.iter().flat_map(|plant| ["--plant", plant]));
     let output = command.output().unwrap();
     let told = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
@@ -51,4 +51,9 @@ fn a_token_of_before_is_found() {
 #[test]
 fn an_id_that_is_another_node_s_is_found() {
     found("claim-id", &["two holders", "id reused"]);
+}
+
+#[test]
+fn an_id_that_is_another_one_after_a_loss_is_found() {
+    found("deal-anew", &["id changed", "id reused"]);
 }

@@ -27,6 +27,7 @@ mod process;
 mod proxy;
 mod redis;
 mod server;
+mod stamps;
 pub mod tools;
 
 pub use authority::{Authority, Certificate};

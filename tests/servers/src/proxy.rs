@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::dates;
 use crate::port::Port;
+use crate::stamps::{Speech, Stamps};
 
 /// How much is taken from one side at once, and how many such pieces may be on their way.
 const PIECE: usize = 64 << 10;
@@ -40,6 +41,7 @@ struct Shared {
     delay_micros: AtomicU64,
     swallow: AtomicBool,
     date_seconds: AtomicI64,
+    stamps: Option<Arc<Stamps>>,
 }
 
 /// For how long an address may stay in use that nobody uses any more.
@@ -80,6 +82,15 @@ impl Proxy {
     /// # Errors
     /// No port is free, the address is none of this machine's, or no thread can be had.
     pub fn on(address: Ipv4Addr, target: u16) -> Result<Self> {
+        Self::new(address, target, None)
+    }
+
+    /// An open way to a NATS server on 127.0.0.1, which is dated by `stamps`.
+    pub(crate) fn dating(target: u16, stamps: Arc<Stamps>) -> Result<Self> {
+        Self::new(Ipv4Addr::LOCALHOST, target, Some(stamps))
+    }
+
+    fn new(address: Ipv4Addr, target: u16, stamps: Option<Arc<Stamps>>) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("proxy")
@@ -95,6 +106,7 @@ impl Proxy {
                 delay_micros: AtomicU64::new(0),
                 swallow: AtomicBool::new(false),
                 date_seconds: AtomicI64::new(0),
+                stamps,
             }),
             open: Mutex::new(None),
             runtime: Some(runtime),
@@ -235,16 +247,23 @@ async fn forward(client: TcpStream, shared: &Shared) -> std::io::Result<()> {
     server.set_nodelay(true)?;
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
-    let request = |_: &mut [u8]| {
+    let request = |piece: Vec<u8>| {
         shared.requests.fetch_add(1, Ordering::SeqCst);
-        true
+        piece
     };
-    let answer = |piece: &mut [u8]| {
+    let mut speech = shared.stamps.clone().map(Speech::new);
+    let answer = |mut piece: Vec<u8>| {
         let seconds = shared.date_seconds.load(Ordering::SeqCst);
         if seconds != 0 {
-            dates::shift(piece, seconds);
+            dates::shift(&mut piece, seconds);
         }
-        !shared.swallow.load(Ordering::SeqCst)
+        if let Some(speech) = &mut speech {
+            piece = speech.pass(&piece);
+        }
+        if shared.swallow.load(Ordering::SeqCst) {
+            piece.clear();
+        }
+        piece
     };
     tokio::try_join!(
         carry(from_client, to_server, shared, request),
@@ -253,12 +272,12 @@ async fn forward(client: TcpStream, shared: &Shared) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Carries one direction to its end: each piece that `passes`, as that leaves it, as late as it should be.
+/// Carries one direction to its end: of each piece what `pass` leaves of it, as late as it should be.
 async fn carry(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     shared: &Shared,
-    passes: impl Fn(&mut [u8]) -> bool,
+    mut pass: impl FnMut(Vec<u8>) -> Vec<u8>,
 ) -> std::io::Result<()> {
     let (sender, mut receiver) = mpsc::channel::<(Instant, Vec<u8>)>(PIECES);
     let read = async move {
@@ -269,8 +288,8 @@ async fn carry(
                 return Ok(());
             }
             let due = Instant::now() + Duration::from_micros(shared.delay_micros.load(Ordering::SeqCst));
-            let mut piece = buffer[..length].to_vec();
-            if passes(&mut piece) && sender.send((due, piece)).await.is_err() {
+            let piece = pass(buffer[..length].to_vec());
+            if !piece.is_empty() && sender.send((due, piece)).await.is_err() {
                 return Ok(());
             }
         }

@@ -113,3 +113,20 @@ async fn no_age_is_believed_that_the_clock_of_another_leader_made() {
     assert_eq!(newcomer.clock.age(entry.written, reading.now, Instant(now)), 0);
     assert!(!newcomer.clock.is_trusted(Instant(arrived + timing.taker() - 1)));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_set_while_the_broker_runs_is_seen_and_the_store_s_never_goes_back() {
+    const HOUR: u64 = 3_600_000;
+    let broker = KafkaBuilder::default().clock(0).start().unwrap();
+    let store = reopen(&super::options(&[broker.address()]), "set").await;
+    let put = async || store.put("a", "1".into(), Expected::Any).await.unwrap();
+    let written = put().await;
+    broker.shift_clock(HOUR.cast_signed()).unwrap();
+    let ahead = put().await;
+    assert!(ahead.now.since(written.now) >= HOUR, "{ahead:?} after {written:?}");
+    broker.shift_clock(0).unwrap();
+    let back = put().await;
+    assert!(back.now >= ahead.now, "{back:?} after {ahead:?}");
+    let read = store.get("a").await.unwrap();
+    assert!(read.now >= back.now && read.entry.is_some(), "{read:?} after {back:?}");
+}

@@ -25,7 +25,8 @@ struct Arguments {
     /// Machines share the network of this one, also where namespaces could be made.
     #[arg(long)]
     no_namespaces: bool,
-    /// Have the workers do this wrong; it must be found: ignore-deadline, keep-acting, reuse-token, claim-id.
+    /// Have the workers do this wrong; it must be found: ignore-deadline, keep-acting, reuse-token, claim-id,
+    /// deal-anew.
     #[arg(long)]
     plant: Option<String>,
 }

@@ -8,6 +8,7 @@ use std::fs;
 use std::ops::Deref;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 
@@ -24,6 +25,7 @@ pub use cluster::KafkaCluster;
 pub struct KafkaServer {
     server: Server,
     proxy: Option<Proxy>,
+    clock: Option<Arc<Clock>>,
     _internal: Internal,
 }
 
@@ -71,6 +73,17 @@ impl KafkaServer {
             .as_ref()
             .expect("only a server that was built `proxied` has a proxy")
     }
+
+    /// Its clock is ahead of this machine's by so many milliseconds from now on.
+    ///
+    /// # Errors
+    /// It was not started with [`KafkaBuilder::clock`].
+    pub fn shift_clock(&self, millis: i64) -> Result<()> {
+        self.clock
+            .as_ref()
+            .context("this broker lives by the clock of this machine")?
+            .shift(millis)
+    }
 }
 
 impl Deref for KafkaServer {
@@ -109,7 +122,7 @@ pub struct KafkaBuilder {
     tls: Option<(Authority, bool)>,
     users: Vec<(Sasl, String, String)>,
     proxied: bool,
-    ahead: i64,
+    ahead: Option<i64>,
     keeps_classes: bool,
 }
 
@@ -178,9 +191,10 @@ impl KafkaBuilder {
     }
 
     /// Its clock is so many milliseconds ahead of the machine's, or behind if that is negative. It runs as fast.
+    /// [`KafkaServer::shift_clock`] shifts it again.
     #[must_use]
     pub fn clock(mut self, ahead: i64) -> Self {
-        self.ahead = ahead;
+        self.ahead = Some(ahead);
         self
     }
 
@@ -241,6 +255,7 @@ impl KafkaBuilder {
         }
         all.extend(logins(&self.users));
         all.append(&mut self.properties);
+        let clock = self.ahead.map(Clock::ahead_by).transpose()?.map(Arc::new);
         let recipe = Kafka {
             java: tools::java()?,
             jars: tools::kafka()?,
@@ -251,14 +266,12 @@ impl KafkaBuilder {
                 .filter(|(mechanism, ..)| *mechanism != Sasl::Plain)
                 .collect(),
             properties: all,
-            clock: match self.ahead {
-                0 => None,
-                ahead => Some(Clock::ahead_by(ahead)?),
-            },
+            clock: clock.clone(),
         };
         Ok(KafkaServer {
             server: Server::launch(port, recipe)?,
             proxy,
+            clock,
             _internal: internal,
         })
     }
@@ -326,7 +339,7 @@ struct Kafka {
     scram: Vec<(Sasl, String, String)>,
     properties: BTreeMap<String, String>,
     /// Which time it is shown, if not the machine's.
-    clock: Option<Clock>,
+    clock: Option<Arc<Clock>>,
 }
 
 impl Kafka {

@@ -6,12 +6,15 @@ use std::fs;
 use std::ops::Deref;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 
 use crate::authority::Authority;
 use crate::port::Port;
+use crate::proxy::Proxy;
 use crate::server::{Folder, Recipe, Server, text};
+use crate::stamps::Stamps;
 use crate::tools;
 
 pub use cluster::NatsCluster;
@@ -20,6 +23,13 @@ pub use cluster::NatsCluster;
 pub struct NatsServer {
     server: Server,
     tls: bool,
+    clock: Option<Clock>,
+}
+
+/// A clock of its own, as far as its clients can see: the way to it on which they are told another time.
+struct Clock {
+    way: Proxy,
+    stamps: Arc<Stamps>,
 }
 
 impl NatsServer {
@@ -51,6 +61,27 @@ impl NatsServer {
         let scheme = if self.tls { "tls" } else { "nats" };
         format!("{scheme}://127.0.0.1:{}", self.port())
     }
+
+    /// Its port on 127.0.0.1; where it has a clock of its own, the one at which its clients are told that.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.clock
+            .as_ref()
+            .map_or_else(|| self.server.port(), |clock| clock.way.port())
+    }
+
+    /// Its clock is ahead of this machine's by so many milliseconds from now on.
+    ///
+    /// # Errors
+    /// It was not started with [`NatsBuilder::clock_ahead_by`].
+    pub fn shift_clock(&self, millis: i64) -> Result<()> {
+        let clock = self.clock.as_ref();
+        clock
+            .context("this server lives by the clock of this machine")?
+            .stamps
+            .shift(millis);
+        Ok(())
+    }
 }
 
 impl Deref for NatsServer {
@@ -69,6 +100,7 @@ pub struct NatsBuilder {
     jetstream: String,
     without_jetstream: bool,
     tls: Option<(Authority, bool)>,
+    clock_ahead_by: Option<i64>,
 }
 
 impl NatsBuilder {
@@ -110,6 +142,14 @@ impl NatsBuilder {
         self
     }
 
+    /// A wall clock of its own, ahead of this machine's by so many milliseconds; [`NatsServer::shift_clock`] shifts it
+    /// again. Its clients see it in the times of the messages that streams push; not over TLS.
+    #[must_use]
+    pub fn clock_ahead_by(mut self, millis: i64) -> Self {
+        self.clock_ahead_by = Some(millis);
+        self
+    }
+
     /// Starts it and waits until it serves.
     ///
     /// # Errors
@@ -137,8 +177,10 @@ impl NatsBuilder {
         } else {
             tools::nats_server()?
         };
+        let clock = self.clock_ahead_by.map(|millis| Clock::before(port.number(), millis));
         Ok(NatsServer {
             tls: self.tls.is_some(),
+            clock: clock.transpose()?,
             server: Server::launch(
                 port,
                 Nats {
@@ -147,6 +189,17 @@ impl NatsBuilder {
                     jetstream: (!self.without_jetstream).then_some(self.jetstream),
                 },
             )?,
+        })
+    }
+}
+
+impl Clock {
+    fn before(port: u16, millis: i64) -> Result<Self> {
+        let stamps = Arc::<Stamps>::default();
+        stamps.shift(millis);
+        Ok(Self {
+            way: Proxy::dating(port, stamps.clone())?,
+            stamps,
         })
     }
 }

@@ -7,10 +7,12 @@ mod recipe;
 use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 
 use crate::authority::Authority;
+use crate::clock::Clock;
 use crate::port::Port;
 use crate::server::{Server, text};
 use crate::tools;
@@ -25,6 +27,7 @@ use recipe::{ADMIN, DATABASE, Origin, Postgres, USER};
 pub struct PostgresServer {
     server: Server,
     password: String,
+    clock: Option<Arc<Clock>>,
 }
 
 impl PostgresServer {
@@ -68,6 +71,17 @@ impl PostgresServer {
     #[must_use]
     pub fn database(&self) -> &str {
         DATABASE
+    }
+
+    /// Its clock is ahead of this machine's by so many milliseconds from now on.
+    ///
+    /// # Errors
+    /// It was not started with [`PostgresBuilder::clock_ahead_by`].
+    pub fn shift_clock(&self, millis: i64) -> Result<()> {
+        self.clock
+            .as_ref()
+            .context("this server lives by the clock of this machine")?
+            .shift(millis)
     }
 
     /// Has psql run this in the database, as a superuser who needs no password, and gives what it prints.
@@ -122,6 +136,7 @@ pub struct PostgresBuilder {
     password: String,
     method: &'static str,
     tls: Option<(Authority, bool)>,
+    clock_ahead_by: Option<i64>,
 }
 
 impl Default for PostgresBuilder {
@@ -131,6 +146,7 @@ impl Default for PostgresBuilder {
             password: "secret".to_owned(),
             method: "scram-sha-256",
             tls: None,
+            clock_ahead_by: None,
         }
     }
 }
@@ -172,6 +188,14 @@ impl PostgresBuilder {
         self
     }
 
+    /// A wall clock of its own, ahead of this machine's by so many milliseconds; [`PostgresServer::shift_clock`] shifts
+    /// it again.
+    #[must_use]
+    pub fn clock_ahead_by(mut self, millis: i64) -> Self {
+        self.clock_ahead_by = Some(millis);
+        self
+    }
+
     /// Starts it and waits until it serves.
     ///
     /// # Errors
@@ -209,6 +233,7 @@ impl PostgresBuilder {
             }
         }
         settings.extend(self.settings.iter().map(|(name, value)| (name.as_str(), value.clone())));
+        let clock = self.clock_ahead_by.map(Clock::ahead_by).transpose()?.map(Arc::new);
         let recipe = Postgres {
             programs: tools::postgres()?,
             settings: settings
@@ -218,10 +243,12 @@ impl PostgresBuilder {
             access: format!("local all,replication {ADMIN} trust\n{line}\n"),
             password: self.password.clone(),
             origin,
+            clock: clock.clone(),
         };
         Ok(PostgresServer {
             server: Server::start(port, recipe)?,
             password: self.password,
+            clock,
         })
     }
 }

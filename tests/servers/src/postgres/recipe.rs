@@ -5,10 +5,12 @@ use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::{Signal, geteuid};
 
+use crate::clock::Clock;
 use crate::server::{Folder, Recipe};
 
 /// The superuser, who comes only over the socket in the data folder.
@@ -38,6 +40,8 @@ pub(super) struct Postgres {
     pub(super) access: String,
     pub(super) password: String,
     pub(super) origin: Origin,
+    /// Which time it is shown, if not the machine's.
+    pub(super) clock: Option<Arc<Clock>>,
 }
 
 /// A program that refuses to run as root: as `nobody` then, with root's right to reach every folder, be it the server's
@@ -141,6 +145,9 @@ impl Recipe for Postgres {
             "-c",
             &format!("hba_file={}", crate::server::text(&folder.file(ACCESS))?),
         ]);
+        if let Some(clock) = &self.clock {
+            clock.give_to(&mut command);
+        }
         Ok(command)
     }
 

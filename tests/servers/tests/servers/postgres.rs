@@ -215,3 +215,25 @@ fn a_pooler_leads_to_its_server() {
     pooler.stop().unwrap();
     psql(&through, "SELECT 1").unwrap_err();
 }
+
+#[test]
+fn a_clock_of_its_own_is_set_while_it_runs() {
+    let server = PostgresServer::builder().clock_ahead_by(3_600_000).start().unwrap();
+    let ahead = || {
+        let told = psql(&server.url(), "SELECT floor(extract(epoch FROM now()))::bigint").unwrap();
+        let here = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap();
+        told.parse::<i64>().unwrap() - here.as_secs().cast_signed()
+    };
+    // Asking may take a while.
+    let about = |expected: i64| (expected - 600..expected + 2).contains(&ahead());
+    assert!(about(3_600));
+    server.shift_clock(-3_600_000).unwrap();
+    assert!(about(-3_600));
+    server.kill().unwrap();
+    server.start_again().unwrap();
+    assert!(about(-3_600));
+    server.shift_clock(0).unwrap();
+    assert!(about(0));
+}

@@ -1,6 +1,7 @@
 //! The work: short acts on each shard of the node, one after the other, each only while it is allowed.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -34,6 +35,8 @@ pub(crate) struct Worker {
     pub(crate) journal: Arc<Journal>,
     pub(crate) resource: PathBuf,
     pub(crate) plant: Option<Plant>,
+    /// How many new stores it was told of.
+    pub(crate) graces: Arc<AtomicU32>,
 }
 
 impl Worker {
@@ -41,8 +44,24 @@ impl Worker {
     pub(crate) fn id(&self) -> Option<(u32, bool)> {
         let node = self.node.read().unwrap_or_else(PoisonError::into_inner);
         let node = node.as_deref()?;
-        let id = if self.is(Plant::ClaimId) { 1 } else { node.id().get() };
+        let id = match self.plant {
+            Some(Plant::ClaimId) => 1,
+            Some(Plant::DealAnew) => node.id().get() + self.graces.load(Ordering::Relaxed),
+            _ => node.id().get(),
+        };
         Some((id, node.is_live()))
+    }
+
+    /// The ids that the node knows, and their hostnames.
+    pub(crate) fn known(&self) -> Option<Vec<(u32, String)>> {
+        let node = self.node.read().unwrap_or_else(PoisonError::into_inner);
+        let records = node.as_deref()?.registry();
+        let mut known: Vec<_> = records
+            .iter()
+            .map(|record| (record.node_id.get(), record.hostname.clone()))
+            .collect();
+        known.sort();
+        Some(known)
     }
 
     /// Begins no more acts; those under way go on until their claims are lost.

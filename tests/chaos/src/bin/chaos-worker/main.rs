@@ -8,6 +8,7 @@ mod relay;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Parser};
 use journal::{Journal, Line};
 use plant::Plant;
-use shardwright::{Mode, Node};
+use shardwright::{EventStream, Mode, Node, NodeEvent};
 use shardwright_chaos::clock::now;
 use shardwright_chaos::history::Process;
 use tokio::signal::unix::{SignalKind, signal};
@@ -102,6 +103,7 @@ async fn run(arguments: NodeArguments) -> Result<()> {
         journal: Arc::new(Journal::open(&arguments.journal)?),
         resource: arguments.resource,
         plant: arguments.plant,
+        graces: Arc::default(),
     };
     let mut tasks = JoinSet::new();
     for role in node.roles().filter(|role| role.spec().mode == Mode::Primary) {
@@ -110,6 +112,7 @@ async fn run(arguments: NodeArguments) -> Result<()> {
         }
     }
     tasks.spawn(live(worker.clone()));
+    tasks.spawn(listen(worker.clone(), node.events()));
     tokio::select! {
         _ = terminate.recv() => {}
         reason = node.ended() => bail!("the node has ended: {reason}"),
@@ -129,11 +132,40 @@ async fn run(arguments: NodeArguments) -> Result<()> {
     tokio::time::timeout(LAST_WORDS, ends).await.unwrap_or(Ok(()))
 }
 
-/// Notes, while it lasts, that the node holds its id.
+/// Notes what the node is told of the store.
+async fn listen(worker: Worker, mut events: EventStream) -> Result<()> {
+    while worker.id().is_some() {
+        // So that it ends with the others.
+        let Ok(event) = tokio::time::timeout(LIVE, events.next()).await else {
+            continue;
+        };
+        let at = now();
+        match event {
+            Some(NodeEvent::Grace { wait }) => {
+                worker.graces.fetch_add(1, Ordering::Relaxed);
+                worker.journal.append(&Line::Grace { wait, at })?;
+            }
+            Some(NodeEvent::ClockJumped { .. }) => worker.journal.append(&Line::ClockJumped)?,
+            Some(_) => {}
+            // The node has ended; whoever waits for that says why.
+            None => tokio::time::sleep(LIVE).await,
+        }
+    }
+    Ok(())
+}
+
+/// Notes, while it lasts, that the node holds its id, and whose the ids are that it knows.
 async fn live(worker: Worker) -> Result<()> {
     let mut ticks = tokio::time::interval(LIVE);
+    let mut noted = Vec::new();
     loop {
         ticks.tick().await;
+        let at = now();
+        let Some(nodes) = worker.known() else { return Ok(()) };
+        if nodes != noted {
+            noted.clone_from(&nodes);
+            worker.journal.append(&Line::Known { nodes, at })?;
+        }
         let Some((node, _)) = worker.id() else { return Ok(()) };
         let at = now();
         // Whoever joins again may get another id in between.

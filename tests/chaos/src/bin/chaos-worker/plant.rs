@@ -18,6 +18,8 @@ pub(crate) enum Plant {
     ReuseToken,
     /// Says that it is the node 1.
     ClaimId,
+    /// Says that its id is another one since the store was lost.
+    DealAnew,
 }
 
 /// The token to reuse: the one kept in `file`, which is `present` if there is none yet.
@@ -35,7 +37,7 @@ impl Plant {
         match self {
             Self::IgnoreDeadline => Some(Duration::from_secs(6)),
             Self::KeepActing => Some(Duration::from_secs(4)),
-            Self::ReuseToken | Self::ClaimId => None,
+            Self::ReuseToken | Self::ClaimId | Self::DealAnew => None,
         }
     }
 }
