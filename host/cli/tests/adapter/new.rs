@@ -110,3 +110,18 @@ fn the_sdk_of_a_checkout_is_named_by_its_path() {
     assert!(manifest.contains(&format!("path = {sdk:?}")), "{manifest}");
     assert!(!dir.path().join("x/sdk").exists());
 }
+
+#[test]
+fn the_copied_sdk_depends_on_what_the_sdk_depends_on() {
+    let table = |text: &str| text.parse::<toml::Table>().unwrap();
+    let copied = table(include_str!("../../scaffold/rust/sdk.toml"));
+    let workspace = table(include_str!("../../../../Cargo.toml"));
+    let dependencies = copied["dependencies"].as_table().unwrap();
+    assert!(!dependencies.is_empty());
+    for (name, dependency) in dependencies {
+        assert_eq!(
+            dependency, &workspace["workspace"]["dependencies"][name],
+            "{name} in sdk.toml is not that of the workspace"
+        );
+    }
+}
