@@ -28,6 +28,7 @@ documents! {
     etcd = "docs/etcd.md",
     events = "docs/events.md",
     fuzzing = "docs/fuzzing.md",
+    glossary = "docs/glossary.md",
     guarantees = "docs/guarantees.md",
     kafka = "docs/kafka.md",
     ledger = "docs/ledger.md",
