@@ -113,15 +113,12 @@ fn the_sdk_of_a_checkout_is_named_by_its_path() {
 
 #[test]
 fn the_copied_sdk_depends_on_what_the_sdk_depends_on() {
-    let table = |text: &str| text.parse::<toml::Table>().unwrap();
-    let copied = table(include_str!("../../scaffold/rust/sdk.toml"));
-    let workspace = table(include_str!("../../../../Cargo.toml"));
-    let dependencies = copied["dependencies"].as_table().unwrap();
-    assert!(!dependencies.is_empty());
-    for (name, dependency) in dependencies {
-        assert_eq!(
-            dependency, &workspace["workspace"]["dependencies"][name],
-            "{name} in sdk.toml is not that of the workspace"
-        );
+    let workspace = include_str!("../../../../Cargo.toml");
+    let copied = include_str!("../../scaffold/rust/sdk.toml");
+    let (_, dependencies) = copied.split_once("[dependencies]\n").expect("dependencies");
+    assert!(dependencies.lines().count() >= 2);
+    for line in dependencies.lines() {
+        let same = workspace.lines().any(|other| other == line);
+        assert!(same, "sdk.toml has what the workspace has not: {line}");
     }
 }
