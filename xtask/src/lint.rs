@@ -39,7 +39,7 @@ pub(crate) fn called() -> Option<ExitCode> {
 
 /// Compiles under the eyes of Clippy, then documents what is no test.
 fn compile(compiler: &Path, arguments: &[OsString], folder: &Path) -> Result<ExitCode> {
-    let status = run(Command::new(beside_cargo("clippy-driver"))
+    let status = run(Command::new(beside(compiler, "clippy-driver"))
         .arg(compiler)
         .args(arguments))?;
     if !status.success() {
@@ -48,7 +48,7 @@ fn compile(compiler: &Path, arguments: &[OsString], folder: &Path) -> Result<Exi
     let Some(arguments) = documenting(&texts(arguments)) else {
         return Ok(ExitCode::SUCCESS);
     };
-    let status = run(Command::new(beside_cargo("rustdoc"))
+    let status = run(Command::new(beside(compiler, "rustdoc"))
         .args(arguments)
         .arg("-o")
         .arg(folder))?;
@@ -66,10 +66,10 @@ fn run(command: &mut Command) -> Result<ExitStatus> {
         .with_context(|| format!("{} could not be started", program.display()))
 }
 
-/// The program of this name of the toolchain whose cargo is at work.
-fn beside_cargo(name: &str) -> PathBuf {
-    let cargo = env::var_os("CARGO").map(PathBuf::from).unwrap_or_default();
-    cargo.with_file_name(name)
+/// The program of this name of the compiler's toolchain; where the compiler was given without its place, both are
+/// looked for in the same places.
+fn beside(compiler: &Path, name: &str) -> PathBuf {
+    compiler.with_file_name(name)
 }
 
 fn texts(arguments: &[OsString]) -> Vec<String> {
