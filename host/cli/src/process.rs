@@ -28,6 +28,7 @@ pub struct Yard {
     /// Those of single nodes that reach it in another way.
     detours: BTreeMap<String, String>,
     rehearse: Option<Duration>,
+    compiled: PathBuf,
 }
 
 /// A line that a node has written, or its end.
@@ -74,6 +75,7 @@ impl Yard {
         let file = dir.path().join("cluster.db");
         Ok(Self {
             coordinator: format!("type = \"sqlite\"\npath = {file:?}\n"),
+            compiled: dir.path().join("cache"),
             dir,
             program: program.into(),
             settings: settings.to_owned(),
@@ -87,6 +89,15 @@ impl Yard {
     pub fn meeting_at(self, coordinator: impl Into<String>) -> Self {
         Self {
             coordinator: coordinator.into(),
+            ..self
+        }
+    }
+
+    /// Compiled components are kept in `folder`, and found there by whoever has compiled them in another yard.
+    #[must_use]
+    pub fn compiling_into(self, folder: impl Into<PathBuf>) -> Self {
+        Self {
+            compiled: folder.into(),
             ..self
         }
     }
@@ -172,7 +183,7 @@ impl Yard {
             .args(["run", "--events", "json", "--until-stdin-ends", "--config"])
             .arg(&config)
             .arg("--cache-dir")
-            .arg(self.path().join("cache"))
+            .arg(&self.compiled)
             .args(self.rehearse.map(|pause| format!("--rehearse={}ms", pause.as_millis())))
             .env("SHARDWRIGHT_HOSTNAME", host)
             .env_remove("STALWART_HOSTNAME")

@@ -3,7 +3,7 @@
 mod common;
 
 use common::handoffs::{CALM, followed_at_once};
-use common::{Answer, Cluster, LIMIT, SETTINGS, command, is_running, run, run_as};
+use common::{Answer, Cluster, LIMIT, SETTINGS, command, is_running, run, run_as, yard};
 use rustix::process::Signal;
 use serde_json::Value;
 use shardwright_cli::process::{Told, Yard};
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 /// SIGTERM to one of two nodes, in turn to the one that leads.
 #[test]
 fn sigterm_is_followed_at_once_whoever_leads() {
-    followed_at_once(Yard::new(common::binary(), CALM).expect("a folder"));
+    followed_at_once(yard(CALM));
 }
 
 /// A process that was stopped for longer than its session is valid tells when its time was over, not when it woke up;
@@ -148,7 +148,7 @@ fn why_history_was_lost_is_told_in_the_event_and_in_the_log() {
 /// Where a node meets may have a password in it: that is in no argument and no variable of its process.
 #[test]
 fn no_password_shows_in_the_list_of_processes() {
-    let yard = Yard::new(common::binary(), SETTINGS).expect("a folder");
+    let yard = yard(SETTINGS);
     let yard = yard.meeting_at("type = \"redis\"\nurls = \"redis://user:hush-hush@127.0.0.1:1\"\n");
     let (tell, _told) = std::sync::mpsc::channel();
     let node = yard.start("alpha", tell).expect("it starts");
@@ -214,15 +214,14 @@ fn what_keeps_a_node_from_starting_is_told_once_as_text() {
     let rubbish = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(rubbish.path(), "rubbish").expect("written");
     let rubbish = rubbish.path().display();
-    let with = |settings: &str| Yard::new(common::binary(), settings).expect("a folder");
     let policy = |path: &str| {
-        with(&format!(
+        yard(&format!(
             "{SETTINGS}\"my.job\" = {{ policy = \"mine\" }}\n[policy.mine]\npath = \"{path}\"\n"
         ))
     };
-    let at = |coordinator: &str| with(SETTINGS).meeting_at(coordinator);
+    let at = |coordinator: &str| yard(SETTINGS).meeting_at(coordinator);
     let mut cases = vec![
-        (with("name = \"test\"\nnode-id = 0\n"), "must be from 1 to 511"),
+        (yard("name = \"test\"\nnode-id = 0\n"), "must be from 1 to 511"),
         (policy("/nowhere/mine.wasm"), "/nowhere/mine.wasm"),
         (policy(&rubbish.to_string()), "cannot be used"),
         (at("type = \"sqlite\"\npath = \"/proc/nowhere\"\n"), "a local disk"),
@@ -240,7 +239,7 @@ fn what_keeps_a_node_from_starting_is_told_once_as_text() {
     for (yard, says) in cases {
         told_once(&refused(&yard, "alpha", "alpha"), says);
     }
-    let yard = with(SETTINGS);
+    let yard = yard(SETTINGS);
     std::fs::write(yard.path().join("state-alpha"), "a file").expect("written");
     told_once(&refused(&yard, "alpha", "alpha"), "state-alpha");
 }
@@ -254,7 +253,7 @@ fn what_the_cluster_does_not_take_is_told_once_as_text() {
     );
     let other = |settings: String| {
         let place = cluster.yard.store();
-        let yard = Yard::new(common::binary(), &settings).expect("a folder");
+        let yard = yard(&settings);
         yard.meeting_at(format!("type = \"sqlite\"\npath = {place:?}\n"))
     };
     let secret = SETTINGS.replacen("name", "secret = \"correct horse battery staple\"\nname", 1);

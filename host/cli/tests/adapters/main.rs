@@ -7,11 +7,11 @@ mod relay;
 mod status;
 mod upgrade;
 
-use common::{Cluster, SETTINGS, binary};
+use common::{Cluster, SETTINGS, yard};
 use relay::{BUILT, Relay, adapter};
 use rustix::process::Signal;
 use serde_json::Value;
-use shardwright_cli::process::{Told, Yard};
+use shardwright_cli::process::Told;
 use std::path::PathBuf;
 
 /// Nodes that meet at a [`Relay`], and the file of their adapter.
@@ -31,7 +31,7 @@ impl Stage {
     fn set(settings: &str) -> Self {
         let relay = Relay::start();
         let mut cluster = Cluster::new(settings);
-        let yard = Yard::new(binary(), settings).expect("a folder");
+        let yard = yard(settings);
         let at = relay.address();
         let section = format!(
             "type = \"component\"\npath = {:?}\nallow = [\"tcp://{at}\", \"env:MORE\"]\nconfig = {{ at = \"{at}\" }}\n",

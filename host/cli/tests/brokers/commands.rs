@@ -1,9 +1,8 @@
 //! The operator's commands on a cluster that lives on a server.
 
-use crate::common::{Answer, Following, SETTINGS, binary, command, run};
+use crate::common::{Answer, Following, SETTINGS, command, run, yard};
 use crate::trial::{HOSTS, ROLE, SHARDS, Trial};
 use serde_json::Value;
-use shardwright_cli::process::Yard;
 use std::net::TcpListener;
 
 /// A password that no server here has.
@@ -108,7 +107,7 @@ fn check(trial: &Trial, kind: &str) {
 
 /// With `section`, which has a wrong password instead of `password`, nothing goes, and it is said why.
 pub(crate) fn wrong_password(section: &str, password: &str) {
-    let yard = Yard::new(binary(), SETTINGS).expect("a folder").meeting_at(section);
+    let yard = yard(SETTINGS).meeting_at(section);
     let config = yard.config("stranger").expect("written");
     for args in [
         &["nodes"][..],

@@ -1,12 +1,11 @@
 //! Whoever leaves in good order is followed at once, on every server.
 
-use crate::common::binary;
 use crate::common::handoffs::{CALM, followed_at_once};
-use shardwright_cli::process::Yard;
+use crate::common::yard;
 use shardwright_servers::{EtcdServer, KafkaServer, NatsServer, PostgresServer, RedisServer};
 
 fn followed_at_once_at(section: &str) {
-    followed_at_once(Yard::new(binary(), CALM).expect("a folder").meeting_at(section));
+    followed_at_once(yard(CALM).meeting_at(section));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Three nodes on a server, what they tell, and what must hold of it.
 
-use crate::common::{Answer, LIMIT, binary, command};
+use crate::common::{Answer, LIMIT, command, yard};
 use rustix::process::Signal;
 use shardwright_cli::acts::Acts;
 use shardwright_cli::audit::Audit;
@@ -60,7 +60,7 @@ impl Trial {
     /// Nodes that meet where `section` says; none is started.
     pub(crate) fn at(section: &str) -> Self {
         let (tell, inbox) = channel();
-        let yard = Yard::new(binary(), SETTINGS).expect("a folder");
+        let yard = yard(SETTINGS);
         Self {
             nodes: BTreeMap::new(),
             told: Vec::new(),

@@ -37,6 +37,12 @@ pub(crate) fn binary() -> &'static str {
     env!("CARGO_BIN_EXE_shardwright")
 }
 
+/// A folder for nodes with these settings. What one test has compiled is not compiled again by the next.
+pub(crate) fn yard(settings: &str) -> Yard {
+    let yard = Yard::new(binary(), settings).expect("a folder");
+    yard.compiling_into(concat!(env!("CARGO_TARGET_TMPDIR"), "/compiled"))
+}
+
 /// The binary, told nothing by the environment of the tests.
 pub(crate) fn command() -> Command {
     let mut command = Command::new(binary());
@@ -189,7 +195,7 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     pub(crate) fn new(settings: &str) -> Self {
-        Self::inside(Yard::new(binary(), settings).expect("a folder"))
+        Self::inside(yard(settings))
     }
 
     /// One that meets where this folder's configuration says.

@@ -1,8 +1,7 @@
 //! Nodes that are set otherwise than most.
 
-use crate::common::{Cluster, LIMIT, SETTINGS, binary};
+use crate::common::{Cluster, LIMIT, SETTINGS, yard};
 use rustix::process::Signal;
-use shardwright_cli::process::Yard;
 
 #[test]
 fn a_node_that_is_set_otherwise_waits_and_acts_when_the_others_have_gone() {
@@ -11,7 +10,7 @@ fn a_node_that_is_set_otherwise_waits_and_acts_when_the_others_have_gone() {
     let store = format!("type = \"sqlite\"\npath = {:?}\n", cluster.yard.store());
     let settings = SETTINGS.replace("stop-timeout = \"2s\"", "stop-timeout = \"3s\"");
     assert_ne!(settings, SETTINGS);
-    let yard = Yard::new(binary(), &settings).expect("a folder").meeting_at(store);
+    let yard = yard(&settings).meeting_at(store);
     let mut odd = Cluster::inside(yard);
     odd.start("charlie");
     let differs = odd.event("charlie", "settings-differ", 0);
