@@ -1,6 +1,7 @@
 //! Clients of librdkafka: how they are set up, and what they say about their connections.
 
 use super::board::Board;
+use super::error;
 use super::options::{KafkaLogin, KafkaMechanism, KafkaOptions};
 use super::reports::Reports;
 use crate::broker::BrokerError;
@@ -14,6 +15,7 @@ use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::{NoCustomPartitioner, ProducerContext};
 use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -82,6 +84,7 @@ impl Common {
         let ears = Ears {
             board: self.board.clone(),
             reports,
+            displaced: AtomicBool::new(false),
         };
         config.create_with_context(ears).map_err(|error| self.refused(&error))
     }
@@ -236,6 +239,15 @@ impl<T: Send + 'static> Drop for Retiring<T> {
 pub(super) struct Ears {
     board: Arc<Board>,
     reports: Arc<Reports>,
+    /// The producer is of no more use.
+    displaced: AtomicBool,
+}
+
+impl Ears {
+    /// Whether the producer has told that it lost its place: another one is needed.
+    pub(super) fn is_displaced(&self) -> bool {
+        self.displaced.load(Ordering::Relaxed)
+    }
 }
 
 impl ClientContext for Ears {
@@ -271,6 +283,11 @@ impl ProducerContext<NoCustomPartitioner> for Ears {
     type DeliveryOpaque = Box<Ticket>;
 
     fn delivery(&self, result: &DeliveryResult<'_>, ticket: Box<Ticket>) {
+        if let Err((error, _)) = result
+            && error::is_displaced(error)
+        {
+            self.displaced.store(true, Ordering::Relaxed);
+        }
         match (*ticket, result) {
             (Ticket::Store(sequence), Ok(message)) => {
                 let time = message

@@ -89,6 +89,22 @@ pub(super) fn is_passing(error: &KafkaError) -> bool {
     )
 }
 
+/// Whether an idempotent producer has lost its place among the records that the brokers remember of it. A server that
+/// lost its data deals out the numbers of producers anew, so that two of them may meet under one; the library's producer
+/// then fails with every record from there on.
+pub(super) fn is_displaced(error: &KafkaError) -> bool {
+    matches!(
+        code(error),
+        Some(
+            Code::InvalidProducerEpoch
+                | Code::UnknownProducerId
+                | Code::InvalidProducerIdMapping
+                | Code::OutOfOrderSequenceNumber
+                | Code::Fatal
+        )
+    )
+}
+
 /// Whether a connection broke.
 pub(super) fn is_disconnected(error: &KafkaError) -> bool {
     matches!(
@@ -148,6 +164,21 @@ mod test {
         }
         let told = unstored(&KafkaError::MessageProduction(Code::TopicAuthorizationFailed), "t");
         assert!(told.to_string().contains("grant Write"), "{told}");
+    }
+
+    #[test]
+    fn a_producer_is_replaced_when_it_has_lost_its_place_and_not_when_a_broker_is_away() {
+        let displaced = |code: Code| is_displaced(&KafkaError::MessageProduction(code));
+        let told: Vec<_> = TOLD.into_iter().filter(|&code| displaced(code)).collect();
+        assert_eq!(
+            told,
+            [
+                Code::Fatal,
+                Code::OutOfOrderSequenceNumber,
+                Code::InvalidProducerEpoch,
+                Code::UnknownProducerId
+            ]
+        );
     }
 
     #[test]

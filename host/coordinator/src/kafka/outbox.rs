@@ -33,7 +33,11 @@ impl Outbox {
     pub(super) fn send(&self, topic: &str, record: &[u8], ticket: Ticket) -> Result<(), KafkaError> {
         let mut ticket = Box::new(ticket);
         for attempt in 0.. {
-            let writer = self.writer();
+            let mut writer = self.writer();
+            if writer.client().context().is_displaced() {
+                self.renew(&writer)?;
+                writer = self.writer();
+            }
             let message = BaseRecord::<(), [u8], Box<Ticket>>::with_opaque_to(topic, ticket)
                 .partition(0)
                 .payload(record);
