@@ -90,8 +90,8 @@ pub(super) fn is_passing(error: &KafkaError) -> bool {
 }
 
 /// Whether an idempotent producer has lost its place among the records that the brokers remember of it. A server that
-/// lost its data deals out the numbers of producers anew, so that two of them may meet under one; the library's producer
-/// then fails with every record from there on.
+/// lost its data deals out the numbers of producers anew, so that two of them may meet under one; the library's
+/// producer then fails with every record from there on.
 pub(super) fn is_displaced(error: &KafkaError) -> bool {
     matches!(
         code(error),
