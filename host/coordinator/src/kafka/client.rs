@@ -248,6 +248,13 @@ impl Ears {
     pub(super) fn is_displaced(&self) -> bool {
         self.displaced.load(Ordering::Relaxed)
     }
+
+    /// Notes whether the producer tells by this error that it has lost its place.
+    pub(super) fn note(&self, error: &KafkaError) {
+        if error::is_displaced(error) {
+            self.displaced.store(true, Ordering::Relaxed);
+        }
+    }
 }
 
 impl ClientContext for Ears {
@@ -283,10 +290,8 @@ impl ProducerContext<NoCustomPartitioner> for Ears {
     type DeliveryOpaque = Box<Ticket>;
 
     fn delivery(&self, result: &DeliveryResult<'_>, ticket: Box<Ticket>) {
-        if let Err((error, _)) = result
-            && error::is_displaced(error)
-        {
-            self.displaced.store(true, Ordering::Relaxed);
+        if let Err((error, _)) = result {
+            self.note(error);
         }
         match (*ticket, result) {
             (Ticket::Store(sequence), Ok(message)) => {

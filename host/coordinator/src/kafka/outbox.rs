@@ -1,6 +1,7 @@
 //! The way to the brokers: one producer for the store and the bus.
 
 use super::client::{Common, Ears, Retiring, Ticket};
+use super::error;
 use crate::broker::BrokerError;
 use rdkafka::consumer::{Consumer, StreamConsumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -29,39 +30,41 @@ impl Outbox {
         self.writer.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The producer, or a fresh one in place of one that has lost its place: that is of no more use.
+    fn placed(&self) -> Result<Writer, KafkaError> {
+        let writer = self.writer();
+        if !writer.client().context().is_displaced() {
+            return Ok(writer);
+        }
+        let mut present = self.writer.write().unwrap_or_else(PoisonError::into_inner);
+        if Arc::ptr_eq(&present, &writer) {
+            let fresh = self
+                .common
+                .producer()
+                .map_err(|error| KafkaError::ClientCreation(error.to_string()))?;
+            *present = Arc::new(Retiring::new(fresh));
+        }
+        Ok(present.clone())
+    }
+
     /// Sends `record`; `ticket` is told what became of it, unless this fails: then it was not sent.
     pub(super) fn send(&self, topic: &str, record: &[u8], ticket: Ticket) -> Result<(), KafkaError> {
         let mut ticket = Box::new(ticket);
         for attempt in 0.. {
-            let mut writer = self.writer();
-            if writer.client().context().is_displaced() {
-                self.renew(&writer)?;
-                writer = self.writer();
-            }
+            let writer = self.placed()?;
             let message = BaseRecord::<(), [u8], Box<Ticket>>::with_opaque_to(topic, ticket)
                 .partition(0)
                 .payload(record);
             match writer.send(message) {
                 Ok(()) => break,
-                // An idempotent producer that lost its place is of no more use.
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::Fatal), message)) if attempt == 0 => {
+                Err((error, message)) => {
+                    writer.client().context().note(&error);
+                    if attempt > 0 || !error::is_displaced(&error) {
+                        return Err(error);
+                    }
                     ticket = message.delivery_opaque;
-                    self.renew(&writer)?;
                 }
-                Err((error, _)) => return Err(error),
             }
-        }
-        Ok(())
-    }
-
-    fn renew(&self, old: &Writer) -> Result<(), KafkaError> {
-        let mut writer = self.writer.write().unwrap_or_else(PoisonError::into_inner);
-        if Arc::ptr_eq(&writer, old) {
-            let fresh = self
-                .common
-                .producer()
-                .map_err(|error| KafkaError::ClientCreation(error.to_string()))?;
-            *writer = Arc::new(Retiring::new(fresh));
         }
         Ok(())
     }
