@@ -249,6 +249,25 @@ fn holders(history: &History) -> Vec<Violation> {
     found
 }
 
+/// Notes what is seen, and when: what it was before, if it has become another without an excuse. What is seen `late`
+/// does not count as seen: it may be of a store that is lost.
+fn replaced<T: Copy + PartialEq>(
+    noted: &mut (T, u64),
+    seen: (T, u64),
+    late: bool,
+    excused: impl FnOnce(T, u64) -> bool,
+) -> Option<T> {
+    let (before, last) = *noted;
+    if before == seen.0 {
+        noted.1 = if late { last } else { seen.1 };
+    } else if excused(before, last) {
+        *noted = seen;
+    } else {
+        return Some(before);
+    }
+    None
+}
+
 /// Ids whose hostname changed, and hostnames whose id did, though no loss of the store excuses it.
 fn names(history: &History) -> Vec<Violation> {
     let acts = history
@@ -271,21 +290,15 @@ fn names(history: &History) -> Vec<Violation> {
     let (mut reused, mut changed) = (BTreeMap::new(), BTreeMap::new());
     for (at, node, host) in all {
         let late = is_late(&losses, at);
-        let (before, seen) = hosts.entry(node).or_insert((host, at));
-        if *before == host {
-            *seen = if late { *seen } else { at };
-        } else if excuse(&losses, (node, *before), *seen, at) {
-            (*before, *seen) = (host, at);
-        } else {
-            reused.entry(node).or_insert([(*before).to_owned(), host.to_owned()]);
+        let before = hosts.entry(node).or_insert((host, at));
+        let excused = |before, seen| excuse(&losses, (node, before), seen, at);
+        if let Some(before) = replaced(before, (host, at), late, excused) {
+            reused.entry(node).or_insert([before.to_owned(), host.to_owned()]);
         }
-        let (before, seen) = ids.entry(host).or_insert((node, at));
-        if *before == node {
-            *seen = if late { *seen } else { at };
-        } else if excuse(&losses, (*before, host), *seen, at) {
-            (*before, *seen) = (node, at);
-        } else {
-            changed.entry(host).or_insert([*before, node]);
+        let before = ids.entry(host).or_insert((node, at));
+        let excused = |before, seen| excuse(&losses, (before, host), seen, at);
+        if let Some(before) = replaced(before, (node, at), late, excused) {
+            changed.entry(host).or_insert([before, node]);
         }
     }
     let reused = reused

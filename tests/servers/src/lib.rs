@@ -5,7 +5,7 @@
 //! cuts, delays or swallows. A server ends when its value is dropped, and also when the process that started it is
 //! killed.
 //!
-//! Everything here blocks; call it from a test's thread, or from a task where blocking does no harm.
+//! Everything here but [`eventually`] blocks; call it from a test's thread, or from a task where blocking does no harm.
 //!
 //! Programs are looked for in the folder `$SHARDWRIGHT_TOOLS`, then in `target/tools`, then in `PATH`. `cargo xtask
 //! test` installs what is missing. See [`tools`].
@@ -20,6 +20,7 @@ mod http;
 mod kafka;
 pub mod languages;
 mod nats;
+mod patience;
 mod place;
 mod port;
 mod postgres;
@@ -36,6 +37,7 @@ pub use etcd::{EtcdBuilder, EtcdCluster, EtcdServer};
 pub use example::ExampleServer;
 pub use kafka::{KafkaBuilder, KafkaCluster, KafkaServer, Sasl};
 pub use nats::{NatsBuilder, NatsCluster, NatsServer};
+pub use patience::{PATIENCE, eventually};
 pub use port::Port;
 pub use postgres::{PgBouncer, PostgresBuilder, PostgresPair, PostgresServer};
 pub use proxy::Proxy;

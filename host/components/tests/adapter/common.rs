@@ -10,9 +10,6 @@ use tokio::sync::OnceCell;
 /// One engine for all tests of the program, as in a real process.
 pub(crate) static ENGINE: LazyLock<AdapterEngine> = LazyLock::new(|| AdapterEngine::new(None).expect("an engine"));
 
-/// How long anything may take on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
-
 /// The component that the package `name` of this workspace builds to.
 pub(crate) fn built(name: &str) -> Vec<u8> {
     std::fs::read(shardwright_servers::component(name).expect("it builds")).expect("it was just built")
@@ -57,17 +54,5 @@ pub(crate) async fn until(mut done: impl FnMut() -> bool) {
     while !done() {
         assert!(began.elapsed() < Duration::from_secs(120), "it did not come");
         tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
-/// What `attempt` gives, once it gives something.
-pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut attempt: impl FnMut() -> F) -> T {
-    let begun = Instant::now();
-    loop {
-        if let Some(done) = attempt().await {
-            return done;
-        }
-        assert!(begun.elapsed() < PATIENCE, "{what}: not after {PATIENCE:?}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

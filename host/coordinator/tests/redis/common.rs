@@ -5,13 +5,10 @@ use shardwright_coordinator::broker::{BrokerError, Password, Pem, Tls};
 use shardwright_coordinator::redis::{RedisCoordinator, RedisOptions, RedisTopology};
 use shardwright_coordinator::{Delivery, Namespace, Subscription};
 use shardwright_servers::{Authority, Certificate};
-use std::future::Future;
+pub(crate) use shardwright_servers::{PATIENCE, eventually};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
-
-/// How long anything may take on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+use std::time::Duration;
 
 /// A single server at `url`.
 pub(crate) fn single(url: &str) -> RedisOptions {
@@ -71,18 +68,6 @@ pub(crate) async fn open(options: &RedisOptions, namespace: &Namespace) -> Redis
 /// Why no handle can be had.
 pub(crate) async fn refused(options: RedisOptions) -> BrokerError {
     RedisCoordinator::open(options, fresh()).await.err().unwrap()
-}
-
-/// What `attempt` gives, once it gives something.
-pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut attempt: impl FnMut() -> F) -> T {
-    let begun = Instant::now();
-    loop {
-        if let Some(done) = attempt().await {
-            return done;
-        }
-        assert!(begun.elapsed() < PATIENCE, "{what}: not after {PATIENCE:?}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
 }
 
 /// The next delivery.

@@ -6,11 +6,12 @@ mod cluster;
 mod faults;
 mod suite;
 
-use crate::common::{self, PATIENCE, built, eventually};
+use crate::common::{self, built};
 use bytes::Bytes;
 use shardwright_components::adapter::{AdapterComponent, AdapterCoordinator, AdapterOptions};
 use shardwright_coordinator::broker::BrokerError;
 use shardwright_coordinator::{Delivery, Namespace, Subscription};
+use shardwright_servers::{PATIENCE, eventually};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::OnceCell;

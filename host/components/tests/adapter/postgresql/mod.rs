@@ -7,11 +7,11 @@ mod faults;
 mod history;
 mod suite;
 
-use crate::common::{PATIENCE, built, eventually, load};
+use crate::common::{built, load};
 use shardwright_components::adapter::{AdapterComponent, AdapterCoordinator, AdapterOptions, Grants};
 use shardwright_coordinator::Namespace;
 use shardwright_coordinator::broker::{BrokerError, Password};
-use shardwright_servers::{PostgresBuilder, PostgresServer};
+use shardwright_servers::{PATIENCE, PostgresBuilder, PostgresServer, eventually};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::OnceCell;
