@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 /// Tells this program that cargo called it in place of the compiler; its value is the folder for the documentation.
 const DOCUMENTATION: &str = "XTASK_LINT_DOCUMENTATION";
 
-/// What cargo writes the documentation's warnings to; the pages themselves are for nobody.
+/// Where rustdoc writes its pages, which are for nobody: its warnings are.
 const FOLDER: &str = "target/lint";
 
 /// Has `cargo` lint and document the workspace's packages while it builds them.

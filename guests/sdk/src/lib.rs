@@ -5,8 +5,9 @@
 //! An assignment policy is a type that implements [`Policy`], handed to [`export!`](crate::export):
 //!
 //! ```
-//! use shardwright_guest::{Answer, Description, Policy, PolicyError, Proposal, Snapshot, SnapshotStatus, config,
-//! honours};
+//! use shardwright_guest::{
+//!     Answer, Description, Policy, PolicyError, Proposal, Snapshot, SnapshotNode, SnapshotStatus, config, honours,
+//! };
 //!
 //! /// Shard `i` goes to live node number `i`, round and round.
 //! struct RoundRobin;
@@ -26,8 +27,9 @@
 //!     }
 //!
 //!     fn assign(_config: &str, snapshot: &Snapshot) -> Result<Answer, PolicyError> {
-//!         let live: Vec<u32> = snapshot.nodes.iter().filter(|n| n.status == SnapshotStatus::Active && n.capacity >
-//!         0).map(|n| n.id).collect(); let mut plan = Proposal::empty(&snapshot.role);
+//!         let may = |n: &&SnapshotNode| n.status == SnapshotStatus::Active && n.capacity > 0;
+//!         let live: Vec<u32> = snapshot.nodes.iter().filter(may).map(|n| n.id).collect();
+//!         let mut plan = Proposal::empty(&snapshot.role);
 //!         for shard in 0..snapshot.role.shards {
 //!             let owners = live.iter().cycle().skip(shard as usize % live.len().max(1)).take(live.len());
 //!             plan.place(&snapshot.role, shard, owners.copied());

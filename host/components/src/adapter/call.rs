@@ -39,8 +39,8 @@ impl AdapterCoordinator {
             let (stale, sent) = (held.stale, held.lane.sent());
             match self.perform(call, held, before, deadline).await {
                 // The connection of a lane that was idle may have been gone before. Nothing was done by what was not
-                // sent, or only reads: another lane may try. That a write was *unavailable* is not
-                // enough: should the adapter be wrong, it would be made twice.
+                // sent, or only reads: another lane may try. That a write was *unavailable* is not enough: should the
+                // adapter be wrong, it would be made twice.
                 Err(StoreError::Unavailable(_))
                     if stale && again && (call.expected().is_none() || !sent.anything()) =>
                 {

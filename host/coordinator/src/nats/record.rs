@@ -4,8 +4,8 @@
 //! byte 0      format, 1
 //! byte 1      kind: 0 tick, 1 value, 2 deletion, 3 head of a large value, 4 part of one
 //! bytes 2-9   the backend's time as its writer knew it, in milliseconds since the Unix epoch, big-endian
-//! then        value: the value; head: how many parts (u32, big-endian) and their id (text); part: its bytes; else
-//! nothing
+//! then        value: the value; head: how many parts (u32, big-endian) and their id (text); part: its bytes;
+//!             else nothing
 //! ```
 
 use bytes::{BufMut, Bytes, BytesMut};
