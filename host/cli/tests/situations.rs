@@ -180,7 +180,7 @@ fn no_password_shows_in_the_list_of_processes() {
     run(&["nodes", "--help"])
         .code(0)
         .says("env:NAME")
-        .says("list of processes");
+        .says("process list");
 }
 
 /// The answer of `run` with the configuration of `host`, under the hostname `name`.
