@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use clap::ValueEnum;
 
-use crate::programs::{self, Built, Program, Ran};
+use crate::programs::{self, Built, Manner, Program, Ran};
 use crate::tally::Tally;
 use crate::{chaos, child, guests, lanes, lint, say, servers, tools};
 
@@ -97,13 +97,14 @@ impl Step {
             Self::Test | Self::Measure => {
                 let mut programs = programs::build(&all("--all-targets"))?.programs;
                 programs.retain(|program| lanes::is_measuring(program) == (self == Self::Measure));
-                run.programs(programs, &[])?;
+                run.programs(programs, false, &[])?;
             }
             Self::Chaos => chaos::quick(&mut run.tally)?,
             Self::Model => {
                 let built = programs::build(&["--profile", "model", "--package", MODEL, "--all-targets"])?;
                 no_warnings(&built)?;
-                run.programs(built.programs, &["--show-output"])?;
+                // It computes for minutes, beside tests that wait for servers.
+                run.programs(built.programs, true, &["--show-output"])?;
             }
             Self::Doctest => run.doctests()?,
             Self::Deny => {
@@ -129,10 +130,16 @@ fn no_warnings(built: &Built) -> Result<()> {
 }
 
 impl Run {
-    /// Runs these programs of tests. That there is none is a failure: such a run would prove nothing.
-    fn programs(&mut self, programs: Vec<Program>, arguments: &[&str]) -> Result<()> {
+    /// Runs these programs of tests, `idle` ones while nothing else wants a processor. That there is none is a failure:
+    /// such a run would prove nothing.
+    fn programs(&mut self, programs: Vec<Program>, idle: bool, arguments: &[&str]) -> Result<()> {
         let cores = thread::available_parallelism().map_or(TESTS_AT_ONCE, usize::from);
-        let run = |program: &Program| program.run(cores.min(TESTS_AT_ONCE), arguments);
+        let manner = Manner {
+            at_once: cores.min(TESTS_AT_ONCE),
+            arguments,
+            idle,
+        };
+        let run = |program: &Program| program.run(manner);
         let mut failures = Vec::new();
         lanes::run(programs, self.fail_fast, run, |program, ran| {
             say::line(&block(program, &ran));
