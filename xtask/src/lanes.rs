@@ -150,7 +150,7 @@ mod test {
         };
         let mut names = Vec::new();
         run(programs.into(), false, begin, |program, _| {
-            names.push(program.to_string())
+            names.push(program.to_string());
         });
         assert_eq!(names.len(), 3);
     }
