@@ -13,11 +13,11 @@ use http_body_util::BodyExt;
 use hyper::body::Body;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use shardwright_coordinator::broker::{BrokerError, Security};
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
+use std::{io, iter};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, oneshot};
@@ -30,6 +30,8 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 const CONNECTIONS: usize = 8;
 /// How long a kept connection may take to be free again after its last answer.
 const FREE: Duration = Duration::from_millis(5);
+/// How long a connection that has ended may take to say why, on a machine that has little time for it.
+const END: Duration = Duration::from_secs(1);
 /// The longest for what the adapter sets no limit; its own call ends before.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -171,7 +173,7 @@ impl Inner {
             Ok(response) => Ok(self.keep(to, sender, response).await),
             // Whoever asks just after the connection ended is told that it did, and not why.
             Err(error) if error.is_canceled() || error.is_closed() => {
-                let why = timeout(FREE, ended).await.ok().and_then(Result::ok);
+                let why = timeout(END, ended).await.ok().and_then(Result::ok);
                 Err(first(why.unwrap_or(error), &to))
             }
             Err(error) => Err(first(error, &to)),
@@ -308,7 +310,9 @@ fn gone(error: hyper::Error) -> Error {
 /// An error of the first request on a connection. By TLS 1.3 the server judges our certificate only after the
 /// handshake; if it refuses it, it has not looked at the request.
 fn first(error: hyper::Error, to: &Target) -> Error {
-    let io = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<io::Error>());
+    // Of a request that was still waiting for its turn hyper says that it was cancelled, and by which error.
+    let mut causes = iter::successors(std::error::Error::source(&error), |cause| cause.source());
+    let io = causes.find_map(|cause| cause.downcast_ref::<io::Error>());
     match io.filter(|io| Security::is_about_our_certificate(io)) {
         Some(io) => alert(&Security::explain(io, &to.host, &to.host)),
         None => gone(error),
