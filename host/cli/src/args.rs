@@ -11,14 +11,14 @@ use crate::run::Run;
 use crate::status::Status;
 use clap::{Args, Parser, Subcommand};
 
-/// Node ids, live peers, and the answer to: which shard is mine, right now, and may I still act on it?
+/// Coordinate the nodes of a clustered server: node ids, liveness, and ownership of shards
 #[derive(Parser, Debug)]
 #[command(
     name = "shardwright",
     version,
     propagate_version = true,
-    after_help = "Exit codes: 0 done, 1 error, 2 usage, 3 done, and something is not as it should be, 4 refused \
-                  without --force.\nColours are off with NO_COLOR set, and where the output is no terminal."
+    after_help = "Exit codes: 0 completed, 1 error, 2 usage, 3 completed and a problem was found, 4 refused without \
+                  --force.\nColours are disabled if NO_COLOR is set or the output is not a terminal."
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -27,28 +27,27 @@ pub(crate) struct Cli {
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum Command {
-    /// Show a cluster of real processes lose a node and recover, within a minute
+    /// Demonstrate a takeover with a cluster of real processes, within a minute
     Demo(Demo),
-    /// Run a node until it is told to stop
+    /// Run a node until it receives SIGTERM or SIGINT
     Run(Run),
     /// Check configuration files
     Check(Check),
-    /// Say whether all is well with the cluster, and what is not
+    /// Show the health of the cluster, and every problem with its remedy
     Status(Status),
-    /// List the nodes, or give some of them an order
+    /// List the nodes, or drain, cordon and forget some of them
     Nodes(Nodes),
-    /// List the roles, or show the shards of one
+    /// List the roles, or show the shards of a role
     Roles(Roles),
-    /// Say who has the shard of a key
+    /// Show the owner of a key's shard
     Owner(Owner),
-    /// Look at the server through which the nodes meet: does it keep its promises, is it set up well, what is said on
-    /// it
+    /// Inspect and verify the coordinator backend
     Coordinator(Coordinator),
-    /// Look at assignment policies, and try them
+    /// Inspect and test assignment policies
     Policy(Policy),
-    /// Make coordinator adapters, look at them, and check that they keep the contract
+    /// Create, build, inspect and verify coordinator adapters
     Adapter(Adapter),
-    /// Print the completions for a shell
+    /// Print the completion script for a shell
     Completions(Completions),
 }
 

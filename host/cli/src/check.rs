@@ -1,4 +1,4 @@
-//! `shardwright check`: what is wrong with configuration files, and what could be better.
+//! `shardwright check`: checks and audits configuration files.
 
 use crate::cluster::check_usable;
 use crate::exit::Exit;
@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 /// Arguments of `check`.
 #[derive(Args, Debug)]
 pub(crate) struct Check {
-    /// Configuration files: of one node, or of all nodes of a cluster, which are then also compared
+    /// The configuration files of one node, or of all nodes of a cluster, which are then also compared
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Fail on warnings, too
+    /// Also fail on warnings
     #[arg(long)]
     deny_warnings: bool,
     #[command(flatten)]

@@ -31,13 +31,13 @@ pub(crate) struct Which {
     /// The configuration of a node of the cluster [default: ./shardwright.toml, /etc/shardwright/config.toml]
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Where the cluster meets, instead of what a configuration says: its sqlite file, or an address such as
-    /// redis://HOST, nats://HOST, kafka://HOST:PORT, etcd://HOST or postgresql://USER:PASSWORD@HOST/DATABASE. A
-    /// password there shows in the list of processes: env:NAME and file:PATH stand for an address in a variable or
-    /// a file, and %{env:NAME}% in an address for a part of it
+    /// The coordinator, overriding the configuration: a sqlite file, or an address such as redis://HOST, nats://HOST,
+    /// kafka://HOST:PORT, etcd://HOST or postgresql://USER:PASSWORD@HOST/DATABASE. The process list exposes a password
+    /// in an address: use env:NAME or file:PATH to read the address from a variable or a file, or %{env:NAME}% for a
+    /// part of it
     #[arg(long, value_name = "PATH|URL")]
     store: Option<String>,
-    /// The cluster's name, instead of what a configuration says
+    /// The name of the cluster; overrides the configuration
     #[arg(long, value_name = "NAME")]
     cluster: Option<String>,
 }

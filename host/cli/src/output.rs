@@ -20,7 +20,7 @@ pub(crate) enum Format {
 /// The option that chooses a [`Format`].
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub(crate) struct Output {
-    /// How to show it
+    /// The output format
     #[arg(short = 'o', long = "output", value_enum, default_value_t, value_name = "FORMAT")]
     pub(crate) format: Format,
 }

@@ -14,8 +14,8 @@ use shardwright_core::shard::shard_of;
 #[derive(Args, Debug)]
 #[command(
     args_conflicts_with_subcommands = true,
-    after_help = "Shards are numbered from 0.\n\nExit codes: 0 each shard has somebody who acts on it, 1 it could not \
-                  be asked, 3 a shard has nobody: `shardwright status` says why."
+    after_help = "Shards are numbered from 0.\n\nExit codes: 0 every shard has an acting node; 1 error; 3 a shard has \
+                  none: `shardwright status` shows the reason."
 )]
 pub(crate) struct Roles {
     #[command(subcommand)]
@@ -28,14 +28,12 @@ pub(crate) struct Roles {
 
 #[derive(Subcommand, Debug)]
 enum Show {
-    /// Each shard of a role: who acts, under which token, who stands by, where it is moving
+    /// Show each shard of a role: its primary, token, standbys and target
     Show(ShowRole),
 }
 
 #[derive(Args, Debug)]
-#[command(
-    after_help = "Exit codes: 0 each shard has somebody who acts on it, 1 it could not be asked, 3 a shard has nobody."
-)]
+#[command(after_help = "Exit codes: 0 every shard has an acting node; 1 error; 3 a shard has none.")]
 struct ShowRole {
     /// The role, as in `purge.accounts`
     role: String,
@@ -47,13 +45,13 @@ struct ShowRole {
 
 /// Arguments of `owner`.
 #[derive(Args, Debug)]
-#[command(after_help = "Exit codes: 0 somebody acts on the shard, 1 it could not be asked, 3 nobody does.")]
+#[command(after_help = "Exit codes: 0 the shard has an acting node; 1 error; 3 it has none.")]
 pub(crate) struct Owner {
     /// The role, as in `purge.accounts`
     role: String,
-    /// The key: a number is taken as one, anything else as text
+    /// The key: interpreted as a number if it is one, and as text otherwise
     key: String,
-    /// Take the key as text, even if it is a number
+    /// Interpret the key as text, even if it is a number
     #[arg(long)]
     text: bool,
     #[command(flatten)]

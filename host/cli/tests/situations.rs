@@ -177,10 +177,7 @@ fn no_password_shows_in_the_list_of_processes() {
         .expect("it runs");
     let nodes = Answer::from(by_variable).code(0).json();
     assert_eq!(nodes[0]["hostname"], Value::from("alpha"));
-    run(&["nodes", "--help"])
-        .code(0)
-        .says("env:NAME")
-        .says("list of processes");
+    run(&["nodes", "--help"]).code(0).says("env:NAME").says("process list");
 }
 
 /// The answer of `run` with the configuration of `host`, under the hostname `name`.

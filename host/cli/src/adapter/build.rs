@@ -17,7 +17,7 @@ use std::process::{Command, Stdio};
 /// Arguments of `adapter build`.
 #[derive(Args, Debug)]
 pub(super) struct Build {
-    /// The adapter's folder
+    /// The folder of the adapter
     #[arg(default_value = ".", value_name = "DIR")]
     folder: PathBuf,
 }

@@ -41,7 +41,7 @@ pub(super) struct Inspect {
     /// The component's file
     #[arg(value_name = "FILE")]
     adapter: PathBuf,
-    /// A configuration of the adapter, to see which grants it needs: a JSON object, or a file with one
+    /// The adapter's configuration, which determines the required grants: a JSON object, or a file with one
     #[arg(long, value_name = "JSON|FILE")]
     config_json: Option<String>,
     #[command(flatten)]

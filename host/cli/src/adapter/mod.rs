@@ -1,4 +1,4 @@
-//! `shardwright adapter`: makes coordinator adapters, looks at them, and checks that they keep the contract.
+//! `shardwright adapter`: creates, builds, inspects and verifies coordinator adapters.
 
 mod build;
 #[cfg(feature = "adapters")]
@@ -25,14 +25,14 @@ pub(crate) struct Adapter {
 
 #[derive(Subcommand, Debug)]
 enum Task {
-    /// Make a folder with an adapter that builds, passes the check, and waits to be changed
+    /// Create a folder with a working adapter to start from
     New(new::New),
-    /// Build the component of the adapter in a folder
+    /// Build the component of an adapter
     Build(build::Build),
-    /// Say what a component is, what it imports and which grants it needs, or why it is no adapter
+    /// Show the metadata, imports and required grants of a component, or why it is not an adapter
     #[cfg(feature = "adapters")]
     Inspect(inspect::Inspect),
-    /// Run the contract suite and the tests of the sandbox on a component, against its real backend
+    /// Run the contract suite and the sandbox checks on a component, against its real backend
     #[cfg(feature = "adapters")]
     Check(check::Check),
 }

@@ -12,16 +12,15 @@ use std::path::{Path, PathBuf};
 /// Arguments of `adapter new`.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-What it makes is an adapter for a small key-value server that comes along (server.py; it needs Python and nothing \
-                        else). It passes `shardwright adapter check` as it is: change it piece by piece, and check \
-                        again.")]
+The new adapter works with an included key-value server (server.py, which needs only Python). It passes \
+                        `shardwright adapter check` unchanged: modify it step by step, and check again.")]
 pub(super) struct New {
-    /// What the adapter is called: 1 to 32 of a-z, 0-9 and -
+    /// The name of the adapter: 1 to 32 of a-z, 0-9 and -
     name: String,
     /// The language
     #[arg(long, value_enum)]
     lang: Language,
-    /// The SDK for Rust, guests/sdk in a checkout of the repository, instead of a copy of it
+    /// The path of the Rust SDK (guests/sdk in a checkout), instead of a copy of it
     #[arg(long, value_name = "PATH")]
     sdk: Option<PathBuf>,
 }

@@ -12,11 +12,11 @@ const MAX_MANIFEST: u64 = 1 << 20;
 /// The languages that `adapter new` and `adapter build` know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Language {
-    /// With the SDK: kilobytes, and as fast as native code
+    /// Uses the SDK: components of some kilobytes, as fast as native code
     Rust,
-    /// With componentize-js: `fetch` and `async`
+    /// Uses componentize-js: `fetch` and `async`
     Javascript,
-    /// With componentize-py: the largest components
+    /// Uses componentize-py: the largest components
     Python,
 }
 

@@ -11,15 +11,15 @@ use std::sync::Arc;
 /// Arguments of `coordinator check`.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-The checks work in namespaces of their own, named suite-…, and remove them again; the cluster's own is left alone. The \
-                        user of the configuration must be allowed to use them. One check needs somebody to restart \
-                        the server, and is left out.
+The checks use temporary namespaces (suite-…) and remove them afterwards; the cluster's own namespace is not touched. \
+                        The configured user needs permission for them. The check that requires a restart of the \
+                        server is skipped.
 
-Exit codes: 0 the server keeps the contract, 1 it could not be asked, 3 it breaks the contract.")]
+Exit codes: 0 the backend keeps the contract; 1 it could not be checked; 3 it breaks the contract.")]
 pub(super) struct Check {
     #[command(flatten)]
     which: Which,
-    /// Fewer writers, keys and messages: seconds instead of a minute
+    /// Use fewer writers, keys and messages: seconds instead of a minute
     #[arg(long)]
     quick: bool,
     #[command(flatten)]

@@ -14,8 +14,8 @@ use std::time::Duration;
 /// Arguments of `coordinator doctor`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Exit codes: 0 nothing is wrong, warnings included; 1 it could not be asked; 3 something must not \
-                  stay so."
+    after_help = "Exit codes: 0 safe, possibly with warnings; 1 the backend could not be queried; 3 a setting is \
+                  unsafe."
 )]
 pub(super) struct Doctor {
     #[command(flatten)]

@@ -1,5 +1,4 @@
-//! `shardwright coordinator`: a look at the server behind the cluster. Does it keep the contract, is it set up well,
-//! what is said on it?
+//! `shardwright coordinator`: inspects and verifies the coordinator backend.
 
 mod check;
 mod doctor;
@@ -21,16 +20,16 @@ pub(crate) struct Coordinator {
 
 #[derive(Subcommand, Debug)]
 enum Task {
-    /// Run the contract suite against the server, in scratch namespaces that are removed again
+    /// Run the contract suite against the backend, in temporary namespaces
     Check(check::Check),
-    /// Look at how the server is set up: version, safety of its settings, clock, round trips
+    /// Check how the backend is configured: version, safety of its settings, clock, round trips
     Doctor(doctor::Doctor),
-    /// Show how it is: for an adapter what the nodes of this machine say of it, for any other whether it answers
+    /// Show the state of an adapter, as reported by the nodes of this machine, or whether a native backend answers
     Status(status::Status),
-    /// Put a newer component of an adapter in the place of the configured one, after a trial
+    /// Replace the configured component of an adapter by another version, after a trial
     #[cfg(feature = "adapters")]
     Upgrade(upgrade::Upgrade),
-    /// Show what is said on the bus, and what got lost there
+    /// Show the messages on the bus, and report gaps
     Watch(watch::Watch),
 }
 

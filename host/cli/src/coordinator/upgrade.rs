@@ -21,23 +21,23 @@ const MAX_FILE: u64 = 64 << 20;
 /// Arguments of `coordinator upgrade`.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-The new component is compared with the one that the configuration names by `path`, then keeps the contract in scratch \
-                        namespaces, named suite-…, of the configured server, and opens the cluster's own. Then it \
-                        takes the place of that file, which is kept as NAME.previous.wasm. Nodes that run take it up \
-                        on SIGHUP: see `shardwright coordinator status`. One that asks for more is taken up by nodes \
-                        that are started again.
+The command compares the new component with the file of the configured `path`, runs the contract suite with it in \
+                        temporary namespaces (suite-…) of the configured backend, and opens the cluster's namespace. \
+                        Then it replaces the file, and keeps the old one as NAME.previous.wasm. Running nodes load \
+                        the new component on SIGHUP: see `shardwright coordinator status`. If it requires more \
+                        grants or interfaces, they load it only after a restart.
 
-Exit codes: 0 done, 1 it could not be done, 3 the new component is refused, and nothing was changed.")]
+Exit codes: 0 completed; 1 error; 3 the new component was refused, and nothing was changed.")]
 pub(super) struct Upgrade {
     /// The new component
     #[arg(value_name = "NEW.wasm")]
     new: PathBuf,
     #[command(flatten)]
     which: Which,
-    /// Accept that it asks for more than the present one: grants, or interfaces of the host
+    /// Accept a component that requires more grants or host interfaces than the present one
     #[arg(long)]
     accept_grants: bool,
-    /// Compare and try it, and leave the file as it is
+    /// Compare and test the component without replacing the file
     #[arg(long)]
     dry_run: bool,
 }

@@ -18,11 +18,11 @@ const LOOK: Duration = Duration::from_millis(500);
 
 /// Arguments of `coordinator watch`.
 #[derive(Args, Debug)]
-#[command(after_help = "Ctrl-C ends it, and shows the sums. With -o json, each line is an object.")]
+#[command(after_help = "Ctrl-C ends the command and prints the totals. With -o json, each line is an object.")]
 pub(super) struct Watch {
     #[command(flatten)]
     which: Which,
-    /// Only this topic, the server's or the runtime's; may be repeated
+    /// Show only this topic, of the application or of the runtime; may be repeated
     #[arg(long, value_name = "TOPIC")]
     topic: Vec<String>,
     #[command(flatten)]

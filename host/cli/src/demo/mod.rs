@@ -16,19 +16,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Arguments of `demo`.
 #[derive(Args, Debug, Clone)]
-#[command(after_help = "With -o json, there is an object on a line for each step, the last being the summary.")]
+#[command(after_help = "With -o json, each step is an object on one line, and the last line is the summary.")]
 pub(crate) struct Demo {
-    /// How many nodes
+    /// The number of nodes
     #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=9))]
     nodes: u32,
-    /// Where the nodes meet: the address of a server, as in redis://HOST; a scratch cluster is made there, and removed
-    /// at the end [default: a sqlite file]. A password there shows in the list of processes: env:NAME and
-    /// file:PATH stand for an address in a variable or a file
+    /// The address of a coordinator, as in redis://HOST; the demo uses a temporary cluster there [default: a sqlite
+    /// file]. The process list exposes a password in an address: use env:NAME or file:PATH to read the address from a
+    /// variable or a file
     #[arg(long, value_name = "URL")]
     coordinator: Option<String>,
     #[command(flatten)]
     output: Output,
-    /// Leave the cluster running at the end, until Ctrl-C, to look around in it
+    /// Keep the cluster running at the end, until Ctrl-C
     #[arg(long)]
     keep: bool,
 }

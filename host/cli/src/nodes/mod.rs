@@ -28,28 +28,28 @@ pub(crate) struct Nodes {
     which: Which,
     #[command(flatten)]
     output: Output,
-    /// In JSON, also what other software does not know: shards, zone, labels, orders, session
+    /// Include Shardwright's own fields in JSON: shards, zone, labels, orders, session
     #[arg(long)]
     all: bool,
 }
 
 #[derive(Subcommand, Debug)]
 enum NodeOrder {
-    /// Move everything away from nodes; they stay in the cluster
+    /// Move all shards away from nodes, which stay in the cluster
     Drain(Drain),
-    /// Let drained nodes have shards again
+    /// Allow drained nodes to own shards again
     Undrain(Named),
-    /// Let nodes keep what they have, and give them nothing more
+    /// Assign no new shards to nodes, which keep those they own
     Cordon(Named),
-    /// Let cordoned nodes have more shards again
+    /// Allow cordoned nodes to own new shards again
     Uncordon(Named),
-    /// Remove nodes that are gone for good, and free their ids
+    /// Remove nodes that ended for good, and free their ids
     Forget(Forget),
 }
 
 /// Some nodes.
 #[derive(Args, Debug)]
-#[command(after_help = "Exit codes: 0 ordered, or it was so already; 1 it could not be ordered.")]
+#[command(after_help = "Exit codes: 0 ordered, or unchanged; 1 error.")]
 struct Named {
     /// The nodes, by id or hostname
     #[arg(value_name = "NODE", required = true, value_parser = targets::node)]
@@ -62,23 +62,23 @@ struct Named {
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
-The order stands until `undrain`, also if this command is interrupted or the node restarts. A node whose shards nobody \
-                        else may take keeps acting on them until it is stopped; then nobody does. Where this is so, \
-                        it is said, and nothing is ordered without --force.
+The order stands until `undrain`, even if this command is interrupted or the node restarts. A node keeps acting on \
+                        shards that no other node may own until it is stopped; then they have no acting node. The \
+                        command lists such shards and is refused unless --force is given.
 
-Exit codes: 0 ordered, and with --wait: nothing is left there; 1 it could not be ordered; 3 ordered, but with --wait: \
-                        something stays there, or the time is over; 4 refused without --force, nothing was changed.")]
+Exit codes: 0 ordered, and with --wait no shard is left; 1 error; 3 ordered, but with --wait some shards stay or the \
+                        time-out expired; 4 refused without --force, nothing was changed.")]
 struct Drain {
     /// The nodes, by id or hostname
     #[arg(value_name = "NODE", required = true, value_parser = targets::node)]
     nodes: Vec<String>,
-    /// Wait until nothing is left on them, and show how far it is
+    /// Wait until the nodes have no shard left, and show the progress
     #[arg(long)]
     wait: bool,
-    /// The longest to wait, as in 5m
+    /// The limit of --wait, as in 5m
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, requires = "wait")]
     timeout: Option<Duration>,
-    /// Order it even if it leaves shards without anybody who may take them
+    /// Give the order even if some shards have no other eligible node
     #[arg(long)]
     force: bool,
     #[command(flatten)]
@@ -89,14 +89,14 @@ struct Drain {
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
-If one of the named nodes cannot be forgotten, none is. With --ended, those that cannot be yet are left out.
+If one of the named nodes cannot be forgotten, none is. With --ended, nodes that ended too recently are skipped.
 
-Exit codes: 0 forgotten; 1 nothing was forgotten; 3 with --ended: some were left out.")]
+Exit codes: 0 forgotten; 1 nothing was forgotten; 3 with --ended, some nodes were skipped.")]
 struct Forget {
     /// The nodes, by id or hostname
     #[arg(value_name = "NODE", required_unless_present = "ended", value_parser = targets::node)]
     nodes: Vec<String>,
-    /// All nodes that have left, or whose sessions have expired
+    /// Forget all nodes that have left, or whose sessions have expired
     #[arg(long, conflicts_with = "nodes")]
     ended: bool,
     #[command(flatten)]

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 #[derive(Args, Debug)]
 pub(super) struct List {
-    /// A configuration whose `[policy]` sections are listed, too [default: ./shardwright.toml,
+    /// A configuration whose `[policy]` sections are also listed [default: ./shardwright.toml,
     /// /etc/shardwright/config.toml]
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,

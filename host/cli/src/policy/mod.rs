@@ -25,9 +25,9 @@ pub(crate) struct Policy {
 enum Command {
     /// List the bundled policies and those of a configuration
     List(list::List),
-    /// Say what a component is, or why it is no policy
+    /// Show the metadata of a policy component, or why a file is not a policy
     Inspect(inspect::Inspect),
-    /// Ask a policy about a snapshot, and have its plan checked
+    /// Run a policy on a snapshot, and check its plan
     Assign(assign::Assign),
 }
 

@@ -19,9 +19,9 @@ const WAITING: usize = 4_096;
 /// How event lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum EventsFormat {
-    /// One JSON object for each line
+    /// One JSON object per line
     Json,
-    /// For people
+    /// Text for operators
     Text,
 }
 

@@ -12,10 +12,10 @@ use tracing_subscriber::fmt::format::{Writer, debug_fn};
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum LogFormat {
-    /// For people
+    /// Text for operators
     #[default]
     Text,
-    /// One JSON object for each line
+    /// One JSON object per line
     Json,
 }
 

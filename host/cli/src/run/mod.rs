@@ -26,27 +26,27 @@ const ECHO: Duration = Duration::from_millis(500);
 /// Arguments of `run`.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-The hostname is SHARDWRIGHT_HOSTNAME, else STALWART_HOSTNAME, else what the operating system says.
-SIGTERM and SIGINT end the node in good order: its work stops, its shards go to others at once, and they come back to \
-                        it if it returns within rejoin-delay. A second signal ends it on the spot. SIGHUP reads the \
-                        files of the policies and of the adapter again. RUST_LOG chooses what is logged.")]
+The hostname is SHARDWRIGHT_HOSTNAME, else STALWART_HOSTNAME, else the hostname of the operating system.
+SIGTERM and SIGINT end the node in good order: its work stops, and other nodes take over its shards at once. If the \
+                        node returns within rejoin-delay, it gets them back. A second signal ends it immediately. \
+                        SIGHUP reloads the files of the policies and of the adapter. RUST_LOG filters the log.")]
 pub(crate) struct Run {
     /// The node's configuration [default: ./shardwright.toml, /etc/shardwright/config.toml]
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Write what happens to the node to stdout, one line for each event; see docs/events.md
+    /// Write the events of the node to stdout, one per line; see docs/events.md
     #[arg(long, value_enum, value_name = "FORMAT")]
     events: Option<EventsFormat>,
-    /// Rehearse work: this often, write an `act` event for the shards that this node is the one to act on
+    /// Simulate work: at this interval, write an `act` event for the shards of which this node is the primary
     #[arg(long, value_name = "PAUSE", value_parser = pause, requires = "events")]
     rehearse: Option<Duration>,
-    /// How to write the log to stderr
+    /// The format of the log on stderr
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     log_format: LogFormat,
-    /// Where compiled policies are kept [default: /var/cache/shardwright for root, else below XDG_CACHE_HOME]
+    /// The folder of the code cache [default: /var/cache/shardwright for root, else below XDG_CACHE_HOME]
     #[arg(long, value_name = "DIR")]
     cache_dir: Option<PathBuf>,
-    /// End in good order when stdin ends: a parent that dies takes the node with it
+    /// End in good order when stdin ends, so that the node ends with its parent process
     #[arg(long)]
     until_stdin_ends: bool,
 }

@@ -23,11 +23,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Arguments of `status`.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-What -o json prints is described in docs/operating.md.
+docs/operating.md describes the output of -o json.
 
-Exit codes: 0 all is well; 1 it could not be asked, for there is no such configuration or cluster; 3 something is not \
-                        well, and is listed at the end: the coordinator does not answer, nobody leads, nobody acts \
-                        on a shard, a policy fails, a node is lost or has other settings, or a grace period is on.")]
+Exit codes: 0 healthy; 1 the configuration or the cluster does not exist; 3 a problem was found: the coordinator does \
+                        not answer, there is no leader, a shard has no acting node, a policy fails, a node is lost \
+                        or has different settings, or a grace period is in progress.")]
 pub(crate) struct Status {
     #[command(flatten)]
     which: Which,

@@ -29,15 +29,15 @@ use way::Way;
 /// Arguments of `adapter check`.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-The suite is the one that Shardwright's own backends pass. It works in namespaces of its own, named suite-…, and \
-                        removes them again. With --config-json, all that the adapter requires is granted.
+This is the suite that Shardwright's native backends pass. It uses temporary namespaces (suite-…) and removes them \
+                        afterwards. With --config-json, the adapter gets every grant that it requires.
 
-Exit codes: 0 every promise is kept, 1 it could not be checked, 3 a promise is broken.")]
+Exit codes: 0 every promise is kept; 1 the adapter could not be checked; 3 a promise is broken.")]
 pub(super) struct Check {
     /// The component's file
     #[arg(value_name = "FILE")]
     adapter: PathBuf,
-    /// A cluster's configuration whose coordinator is of type component; its `adapter` or `path` is replaced by FILE
+    /// A configuration whose coordinator is of type component; FILE replaces its `adapter` or `path`
     #[arg(
         short,
         long,
@@ -49,7 +49,7 @@ pub(super) struct Check {
     /// The adapter's configuration, a JSON object
     #[arg(long, value_name = "JSON")]
     config_json: Option<String>,
-    /// Fewer writers, keys and messages: seconds instead of a minute
+    /// Use fewer writers, keys and messages: seconds instead of a minute
     #[arg(long)]
     quick: bool,
     #[command(flatten)]

@@ -22,15 +22,16 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Arguments of `coordinator status`.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-With an adapter, it shows what the nodes of this machine wrote in their state directories: that of the configuration, \
-                        or those in the default place. If no node runs here, it opens the coordinator itself once.
+For an adapter, the command reads the reports of this machine's nodes from their state directories: the configured \
+                        one, or those in the default place. If no node runs here, it opens the coordinator once \
+                        itself.
 
-Exit codes: 0 it works, 1 it could not be asked, 3 it is not as it should be: quarantined, unreachable, lost, or its \
-                        node is silent.")]
+Exit codes: 0 healthy; 1 the state could not be determined; 3 quarantined, unreachable, lost, or its node does not \
+                        report.")]
 pub(super) struct Status {
     #[command(flatten)]
     which: Which,
-    /// The state directory of a node of this machine, instead of what the configuration says
+    /// The state directory of a node of this machine; overrides the configuration
     #[cfg(feature = "adapters")]
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
