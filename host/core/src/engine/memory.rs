@@ -30,8 +30,11 @@ pub(super) enum ReserveOp {
 pub(super) struct MemoryState {
     known: Memory,
     told: Memory,
-    /// The id that this node held when the store was lost. Whoever claims it in the new one had not heard of that yet.
-    pub held: Option<NodeId>,
+    /// The id that this node held when the store was lost, and the revision of its last renewal. Whoever claims it in
+    /// the new one had not heard of that yet.
+    pub held: Option<(NodeId, Revision)>,
+    /// The revision of `meta`.
+    pub founded: Revision,
     /// Until when nobody can rightly have claimed an id in the present history, by the store's clock: as long as it
     /// was young when it was read.
     pub young_until: StoreTime,
@@ -185,7 +188,14 @@ impl Engine {
     fn is_taken_from_me(&self, id: NodeId, found: &Entry<Value>) -> bool {
         let other = matches!(&found.value, Value::Id(owner) if owner.hostname != self.set.identity.hostname);
         let early = found.written < self.memory.young_until;
-        other && early && self.memory.held == Some(id) && matches!(self.phase, Phase::Grace(_))
+        // What stood there when the history was begun anew, and is later than this node's last renewal, was claimed
+        // when it counted as gone.
+        let late = |renewed: Revision| renewed < found.revision && found.revision < self.memory.founded;
+        let held = self
+            .memory
+            .held
+            .is_some_and(|(mine, renewed)| mine == id && !late(renewed));
+        other && early && held && matches!(self.phase, Phase::Grace(_))
     }
 
     pub(super) fn reserved(&mut self, op: &ReserveOp, outcome: Outcome, now: Instant) {

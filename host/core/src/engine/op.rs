@@ -6,9 +6,9 @@ use super::settings::SettingsOp;
 use crate::id::NodeId;
 use crate::join::{Answer, Outcome, Request};
 use crate::plan::PlanPart;
-use crate::store::{Revision, StoreError, StoreTime};
+use crate::store::{Reading, Revision, StoreError, StoreTime};
 use crate::time::Instant;
-use crate::values::{Leader, Policies, Session};
+use crate::values::{Leader, Policies, Session, Value};
 use std::sync::Arc;
 
 /// An operation under way.
@@ -24,6 +24,8 @@ pub(super) struct Pending {
 #[derive(Clone, Debug)]
 pub(super) enum Op {
     ReadMeta,
+    /// Looking for whoever has joined in the history of this `meta`.
+    Joined(Box<Reading<Value>>),
     WriteMeta,
     Join,
     Claim {

@@ -25,8 +25,12 @@ pub enum Fault {
     Drift,
     /// The backend's clock jumps.
     ClockStep,
+    /// The backend's clock is set by seconds.
+    ClockSet,
     /// The store loses everything.
     Wipe,
+    /// It does, one node cannot reach what takes its place, and another one starts just when the clock of that is set.
+    WipeAndSet,
     /// A replica takes over that had not heard of the last writes, and the store says so.
     Promote,
     /// The store goes back to a backup.
@@ -51,7 +55,7 @@ pub enum Fault {
 
 impl Fault {
     /// All kinds.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::Crash,
         Self::LostState,
         Self::Pause,
@@ -62,7 +66,9 @@ impl Fault {
         Self::Slow,
         Self::Drift,
         Self::ClockStep,
+        Self::ClockSet,
         Self::Wipe,
+        Self::WipeAndSet,
         Self::Promote,
         Self::Restore,
         Self::Order,
@@ -100,6 +106,26 @@ impl Fault {
         Self::Replace,
     ];
 
+    /// Those in which a store is lost whose clock is set by seconds, with everybody who comes and goes meanwhile. Ids
+    /// are kept for a day of the backend's clock, which this does not hold them to.
+    pub const CLOCKS: [Self; 15] = [
+        Self::Crash,
+        Self::LostState,
+        Self::Pause,
+        Self::Refuse,
+        Self::LoseAnswers,
+        Self::Outage,
+        Self::Slow,
+        Self::Drift,
+        Self::ClockSet,
+        Self::Wipe,
+        Self::WipeAndSet,
+        Self::Promote,
+        Self::Leave,
+        Self::Replace,
+        Self::Duplicate,
+    ];
+
     /// Those under which somebody who remembers whose the ids are is always there, and reaches the store: with nothing
     /// else, ids outlast a store that is lost.
     pub const ATTENDED: [Self; 7] = [
@@ -126,7 +152,9 @@ impl Fault {
             Self::Slow => "slow",
             Self::Drift => "drift",
             Self::ClockStep => "clock step",
+            Self::ClockSet => "clock set",
             Self::Wipe => "wipe",
+            Self::WipeAndSet => "wipe and set",
             Self::Promote => "promote",
             Self::Restore => "restore",
             Self::Order => "order",

@@ -80,6 +80,12 @@ impl Store {
         StoreTime(self.clock.read(now).0)
     }
 
+    /// Whether it says that it may have lost a part of itself.
+    #[must_use]
+    pub fn may_lack(&self) -> bool {
+        self.unsure_before > StoreTime::default()
+    }
+
     /// Performs a request of `handle`, sent when it spoke to the server `run`, by somebody who has heard of `heard`.
     pub fn serve(
         &mut self,
@@ -206,7 +212,10 @@ impl Store {
             };
         }
         self.runs.push(self.revision);
-        self.unsure_before = self.time(now);
+        // Later than all that was written, and than the last loss, whatever the clock says.
+        let written = self.entries.values().map(|entry| entry.written);
+        let latest = written.chain([self.unsure_before]).max().unwrap_or_default();
+        self.unsure_before = self.time(now).max(latest.plus(1));
         self.revision += JUMP;
         self.undo.clear();
     }

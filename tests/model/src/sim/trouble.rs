@@ -65,9 +65,20 @@ impl World {
                 self.store.clock.step(self.now, by);
                 self.checker.stepped();
             }
+            Fault::ClockSet => self.set_clock(),
             Fault::Wipe => {
                 self.store.wipe();
                 self.history_lost();
+            }
+            Fault::WipeAndSet => {
+                self.store.wipe();
+                self.history_lost();
+                self.machines[machine].link.refused = self.now + self.scenario.timing.validity * MS;
+                let wait = self.rng.within(200, 2_000) * MS;
+                self.after(wait, Next::SetClock);
+                let starts = self.any_machine();
+                self.kill(starts);
+                self.after(wait + MS, Next::Start { machine: starts });
             }
             Fault::Promote => {
                 let lost = self.rng.index(25);
@@ -108,6 +119,13 @@ impl World {
             Fault::Replace => return self.replace(machine),
         }
         true
+    }
+
+    /// The backend's clock is set by seconds.
+    pub(super) fn set_clock(&mut self) {
+        let by = self.rng.pick(&[1_000, 2_000, 4_000, 9_000, -1_000, -4_000]);
+        self.store.clock.step(self.now, by);
+        self.checker.set(by);
     }
 
     fn tell_all(&mut self, machines: std::ops::Range<usize>, event: &Event) {

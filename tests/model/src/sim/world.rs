@@ -75,6 +75,8 @@ pub(super) enum Next {
     Resume { machine: usize, life: u64 },
     /// A duplicate is taken away.
     Remove { machine: usize },
+    /// The backend's clock is set.
+    SetClock,
     /// The next fault is due.
     Trouble,
 }
@@ -222,6 +224,7 @@ impl World {
             Next::Start { machine } => self.start(machine),
             Next::Resume { machine, life } => self.resume(machine, life),
             Next::Remove { machine } => self.kill(machine),
+            Next::SetClock => self.set_clock(),
             Next::Trouble => self.trouble(),
         }
     }

@@ -101,7 +101,7 @@ fn an_old_loss_concerns_nobody() {
     lose(&mut w);
     w.run(4_000);
     w.start("h1", 1);
-    w.run(3_500);
+    w.run(4_500);
     w.start("h2", 2);
     w.run(500);
     assert!(w.nodes["h2"].engine.id().is_some(), "the second need not wait at all");
