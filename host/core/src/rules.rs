@@ -31,6 +31,8 @@ pub enum Rule {
     /// After a partial loss of the store nothing is granted until everybody whom it concerns has heard of it or must
     /// have stopped.
     PartialLoss,
+    /// A store that no longer knows of a partial loss that a node was told of went back: a new history is begun.
+    ForgottenLoss,
 }
 
 /// Which rules are in force: all of them, except in tests that drop one.

@@ -149,6 +149,25 @@ fn a_lost_store_whose_clock_is_set_is_waited_for() {
     }
 }
 
+#[test]
+fn tokens_grow_though_the_store_forgets_a_loss_of_which_it_had_told() {
+    let seeds = number("SHARDWRIGHT_SIM_SEEDS").unwrap_or(1_000);
+    let counts = all_hold(&Fault::FORGETS, seeds);
+    say(&format!("losses that are forgotten: {counts:?}"));
+    for what in [
+        "clock set",
+        "promote",
+        "promote twice",
+        "promote behind",
+        "history lost",
+    ] {
+        assert!(
+            counts.get(what).is_some_and(|count| *count > 0),
+            "never happened: {what}"
+        );
+    }
+}
+
 /// Runs seeds with some of `faults`; what happened how often.
 fn all_hold(faults: &[Fault], seeds: u64) -> BTreeMap<&'static str, u64> {
     let mut counts = BTreeMap::new();
@@ -228,6 +247,16 @@ fn finds_a_start_that_believes_a_clock_that_was_set() {
         Rule::ProvenAge,
         1_000,
         &[Invariant::OnePrimary, Invariant::OneHolder, Invariant::OneId],
+    );
+}
+
+#[test]
+fn finds_tokens_that_fall_when_a_loss_is_forgotten() {
+    caught_among(
+        &Fault::FORGETS,
+        Rule::ForgottenLoss,
+        1_000,
+        &[Invariant::TokensIncrease, Invariant::Guard],
     );
 }
 

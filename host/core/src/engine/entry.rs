@@ -166,7 +166,11 @@ impl Engine {
         };
         let known = self.history.map(|(history, _)| history);
         match read.entry.map(|e| e.value) {
-            Some(Value::Meta(meta)) if Some(meta.history) == known && now >= self.grace_until => self.hold(*held, now),
+            Some(Value::Meta(meta))
+                if Some(meta.history) == known && read.unsure_before == self.heard && now >= self.grace_until =>
+            {
+                self.hold(*held, now);
+            }
             _ => self.turn_entry(now),
         }
     }

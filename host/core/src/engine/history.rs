@@ -6,6 +6,7 @@
 //! answers alone only if somebody has joined since, for he has waited.
 
 use super::entry::Phase;
+use super::op::loss_of;
 use super::{Engine, Notice, Op, Refusal};
 use crate::id::HistoryId;
 use crate::join::{Answer, Outcome, Request};
@@ -102,8 +103,10 @@ impl Engine {
         let Some(age) = self.age_of_history(&read, written, meta.history, joined, now) else {
             return;
         };
+        if self.is_forgetful(meta.history, read.unsure_before) {
+            return self.found_history(read.now, Expected::Revision(revision), now);
+        }
         let taker = self.set.timing.taker();
-        let mut fresh = None;
         match self.history {
             Some((known, _)) if known != meta.history => {
                 if !self.regressed {
@@ -111,8 +114,6 @@ impl Engine {
                     self.notice(Notice::HistoryLost { known, reason });
                 }
                 self.mourn(now);
-                // Losses of the new store are counted by its own clock.
-                fresh = Some(read.unsure_before);
             }
             // The store went back in time: whatever it issues now it has issued before. A new history makes new tokens.
             Some(_) if self.regressed => return self.found_history(read.now, Expected::Revision(revision), now),
@@ -131,8 +132,9 @@ impl Engine {
         self.memory.founded = revision;
         self.regressed = false;
         self.highest = revision;
+        // As this reading says, and nothing that was heard before: everybody counts tokens from the same base.
+        self.heard = read.unsure_before;
         self.history = Some((meta.history, meta.base_after(self.heard)));
-        self.heard = fresh.unwrap_or(self.heard);
         // Holders of a history that was lost may still act: nobody new does before they must have stopped.
         let mut until = self.grace_until;
         if !self.set.fresh_is_safe && age < taker {
@@ -220,6 +222,7 @@ impl Engine {
             *base = (*base).max(token_base(unsure));
         }
         if self.mine.is_some() {
+            self.tell_memory();
             let changes = self.duty.rebase(self.base());
             self.perform(changes);
         }
@@ -233,6 +236,24 @@ impl Engine {
             self.grace_until = self.grace_until.max(now.plus(wait));
             self.notice(Notice::Grace { wait });
             self.reserve(wait, now);
+        }
+    }
+
+    /// What in this answer shows that the store went back, or is another one: when it was asked for, `floor` was the
+    /// highest revision known, and `heard` the last partial loss.
+    pub(super) fn sign_of_loss(&self, outcome: &Outcome, floor: Revision, heard: StoreTime) -> Option<String> {
+        // Once another store is accepted, answers that were on their way count by what it says.
+        let forgets = |told| told < heard.min(self.heard) && self.set.rules.keep(Rule::ForgottenLoss);
+        match outcome {
+            Ok(Answer::Written(w)) if w.revision <= floor => Some(format!(
+                "a write was given revision {}, after {} was seen",
+                w.revision.0, floor.0
+            )),
+            Err(StoreError::HistoryLost(why)) => Some(why.clone()),
+            _ if loss_of(outcome).is_some_and(forgets) => {
+                Some("the store has forgotten a partial loss of which it had told: it went back".to_owned())
+            }
+            _ => None,
         }
     }
 

@@ -7,6 +7,7 @@ use super::{Command, Engine, Op};
 use crate::id::{HistoryId, NodeId};
 use crate::join::{Answer, Former, Outcome, Request};
 use crate::memory::{Memory, Remembered};
+use crate::rules::Rule;
 use crate::store::{Entry, Expected, Revision, StoreError, StoreTime};
 use crate::time::Instant;
 use crate::values::{IdOwner, Key, Value};
@@ -96,6 +97,7 @@ impl Engine {
     pub(super) fn note_tokens(&mut self) {
         if let Some((history, base)) = self.history {
             self.memory.known.history = Some(history);
+            self.memory.known.heard = self.heard;
             self.memory.known.token = self.memory.known.token.max(base.saturating_add(self.highest.0));
         }
     }
@@ -113,11 +115,16 @@ impl Engine {
         self.memory.known.history != Some(history)
     }
 
-    fn tell_memory(&mut self) {
+    /// Whether the store, which speaks of a loss at `unsure` last, has forgotten a later one in which this node acted.
+    pub(super) fn is_forgetful(&self, history: HistoryId, unsure: StoreTime) -> bool {
+        self.set.rules.keep(Rule::ForgottenLoss) && !self.is_new(history) && unsure < self.memory.known.heard
+    }
+
+    pub(super) fn tell_memory(&mut self) {
         self.note_tokens();
         let MemoryState { known, told, .. } = &self.memory;
         let same = known.ids.len() == told.ids.len()
-            && known.former == told.former
+            && (known.former == told.former && known.heard == told.heard)
             && known
                 .ids
                 .iter()

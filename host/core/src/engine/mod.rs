@@ -260,6 +260,7 @@ impl Engine {
             sent,
             floor,
             writes,
+            heard,
         } = pending;
         let was_down = self.down;
         // What keeps a node from starting is told once, as the reason why it does not.
@@ -287,14 +288,7 @@ impl Engine {
         if let Some(revision) = revision_of(&outcome) {
             self.highest = self.highest.max(revision);
         }
-        let lost = match &outcome {
-            Ok(crate::join::Answer::Written(w)) if w.revision <= floor => Some(format!(
-                "a write was given revision {}, after {} was seen",
-                w.revision.0, floor.0
-            )),
-            Err(StoreError::HistoryLost(why)) => Some(why.clone()),
-            _ => None,
-        };
+        let lost = self.sign_of_loss(&outcome, floor, heard);
         if let (Some(reason), true) = (lost, self.mine.is_some()) {
             self.regressed = true;
             self.lose_history(reason, now);
@@ -335,6 +329,7 @@ impl Engine {
                 sent: now,
                 floor: self.highest,
                 writes: request.is_write(),
+                heard: self.heard,
             },
         );
         let heard = self.heard;

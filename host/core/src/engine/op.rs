@@ -18,6 +18,8 @@ pub(super) struct Pending {
     pub(super) sent: Instant,
     pub(super) floor: Revision,
     pub(super) writes: bool,
+    /// The last partial loss that this node had heard of.
+    pub(super) heard: StoreTime,
 }
 
 /// What an operation was for.
@@ -72,6 +74,15 @@ pub(super) fn time_of(outcome: &Outcome) -> Option<StoreTime> {
         Ok(Answer::Listing(l)) => Some(l.now),
         Ok(Answer::Written(w)) => Some(w.now),
         Err(_) => None,
+    }
+}
+
+/// The last partial loss of which an answer tells.
+pub(super) fn loss_of(outcome: &Outcome) -> Option<StoreTime> {
+    match outcome {
+        Ok(Answer::Reading(r)) => Some(r.unsure_before),
+        Ok(Answer::Listing(l)) => Some(l.unsure_before),
+        Ok(Answer::Written(_)) | Err(_) => None,
     }
 }
 

@@ -33,6 +33,9 @@ pub enum Fault {
     WipeAndSet,
     /// A replica takes over that had not heard of the last writes, and the store says so.
     Promote,
+    /// A replica takes over, and soon after another one that has not heard of it and whose clock is behind; at times
+    /// all nodes restart with that.
+    PromoteTwice,
     /// The store goes back to a backup.
     Restore,
     /// The operator orders a node to be drained or cordoned, or takes that back.
@@ -55,7 +58,7 @@ pub enum Fault {
 
 impl Fault {
     /// All kinds.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Crash,
         Self::LostState,
         Self::Pause,
@@ -70,6 +73,7 @@ impl Fault {
         Self::Wipe,
         Self::WipeAndSet,
         Self::Promote,
+        Self::PromoteTwice,
         Self::Restore,
         Self::Order,
         Self::Reshape,
@@ -138,6 +142,18 @@ impl Fault {
         Self::Leave,
     ];
 
+    /// Those in which a store forgets a partial loss of which it had told, while its clock is set back and somebody who
+    /// was told of it is there, or comes back.
+    pub const FORGETS: [Self; 7] = [
+        Self::Drift,
+        Self::ClockSet,
+        Self::Promote,
+        Self::PromoteTwice,
+        Self::Order,
+        Self::NewPolicy,
+        Self::Leave,
+    ];
+
     /// Its name in reports.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -156,6 +172,7 @@ impl Fault {
             Self::Wipe => "wipe",
             Self::WipeAndSet => "wipe and set",
             Self::Promote => "promote",
+            Self::PromoteTwice => "promote twice",
             Self::Restore => "restore",
             Self::Order => "order",
             Self::Reshape => "reshape",

@@ -77,6 +77,8 @@ pub(super) enum Next {
     Remove { machine: usize },
     /// The backend's clock is set.
     SetClock,
+    /// A replica takes over that has not heard of the last takeover.
+    PromoteBehind,
     /// The next fault is due.
     Trouble,
 }
@@ -224,7 +226,9 @@ impl World {
             Next::Start { machine } => self.start(machine),
             Next::Resume { machine, life } => self.resume(machine, life),
             Next::Remove { machine } => self.kill(machine),
+            Next::SetClock | Next::PromoteBehind if self.calm => {}
             Next::SetClock => self.set_clock(),
+            Next::PromoteBehind => self.promote_behind(),
             Next::Trouble => self.trouble(),
         }
     }
