@@ -2,8 +2,8 @@
 //!
 //! Anyone may, on proof: the backend says that the entry is old enough, or the same revision was seen for long enough
 //! on the local clock. Nothing is older than the last look that did not show it, whatever clock has dated it: it may
-//! have been set back and put right since. A fresh look comes right before, and the write is a compare-and-set over what
-//! was looked at.
+//! have been set back and put right since. A fresh look comes right before, and the write is a compare-and-set over
+//! what was looked at.
 
 use super::lead::TURN;
 use super::{Command, Engine, Op};
