@@ -22,9 +22,10 @@ use std::time::Duration;
 /// A backend that may have lost *some* acknowledged writes — a replica was promoted, a server came back without its
 /// last second — goes on, and does four things: a handle that knows a revision which the store no longer has answers
 /// `HistoryLost`; a write of a handle that has not yet heard of the change fails with `Unavailable` and does nothing;
-/// `Reading::unsure_before` and `Listing::unsure_before` name the moment of the change, from which the engine waits
-/// until everybody whom the loss concerns has heard of it; and revisions go on far above any that may have been lost,
-/// since they were given out as fencing tokens. A backend that cannot do all that answers `HistoryLost`.
+/// `Reading::unsure_before` and `Listing::unsure_before` name the moment of the change, which is not before any write
+/// that is left nor before an earlier such moment, and from which the engine waits until everybody whom the loss
+/// concerns has heard of it; and revisions go on far above any that may have been lost, since they were given out as
+/// fencing tokens. A backend that cannot do all that answers `HistoryLost`.
 #[async_trait]
 pub trait Store: Send + Sync {
     /// The entry under `key`, as of some moment between call and answer.

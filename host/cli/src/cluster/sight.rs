@@ -38,7 +38,7 @@ impl Sight {
         let (now, unsure_before) = (listing.now, listing.unsure_before);
         let here = Instant(shardwright_coordinator::clock::boottime());
         let mut view = View::default();
-        view.apply(listing, true, here);
+        view.apply(listing, true, here, here);
         let mut clock = BackendClock::default();
         clock.learn(here, here, now, 0, 0);
         let (records, _) = view.registry(&clock, &timing, here);
