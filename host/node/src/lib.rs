@@ -48,6 +48,8 @@ mod builder;
 mod bus;
 mod claim;
 mod clock;
+pub mod config;
+pub mod coordinator;
 mod crew;
 mod driver;
 mod echo;
@@ -92,10 +94,11 @@ pub use state_dir::StateDirError;
 #[doc(hidden)]
 pub use state_dir::properties;
 
-pub use shardwright_config::{ClusterConfig, Difference};
-pub use shardwright_coordinator::{BusError, Coordinator, MemoryBroker};
+pub use bytes::Bytes;
+pub use config::{ClusterConfig, Difference, Mode, RoleSpec};
+pub use coordinator::{BusError, Coordinator, MemoryBroker};
 pub use shardwright_core::engine::{Ending, NodeRecord, Refusal, Status};
-pub use shardwright_core::id::{InstanceId, NodeId, SessionId, Token};
+pub use shardwright_core::id::{InstanceId, NodeId, ProcessId, SessionId, Token};
 pub use shardwright_core::join::JoinError;
-pub use shardwright_core::role::{Mode, RoleSpec};
 pub use shardwright_core::shard::ShardKey;
+pub use shardwright_core::values::NodeInfo;

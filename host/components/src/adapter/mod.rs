@@ -59,6 +59,6 @@ pub use fault::{FaultKind, LaneFault};
 pub use grants::{Grant, GrantError, Grants, Scheme};
 pub use options::{AdapterBudget, AdapterOptions};
 pub use probe::{LanePurpose, Probe, ProbeError};
-pub use status::AdapterStatus;
+pub use status::{AdapterStatus, Totals};
 pub use supervisor::AdapterState;
 pub use upgrade::{Differences, UpgradeError};
