@@ -32,6 +32,8 @@ struct Space {
     subscribers: Subscribers,
 }
 
+opaque!(MemoryBroker, MemoryCoordinator);
+
 impl Default for MemoryBroker {
     fn default() -> Self {
         Self::new()

@@ -11,7 +11,7 @@ use crate::health::Pulse;
 use crate::hostname;
 use crate::life::Life;
 use crate::losing::LosingHook;
-use crate::node::Node;
+use crate::node::{Inner, Node};
 use crate::places;
 use crate::policies::Policies;
 use crate::reopen::Reopening;
@@ -27,6 +27,7 @@ use shardwright_core::join::Identity;
 use shardwright_core::memory::Memory;
 use shardwright_core::rules::Rules;
 use shardwright_core::values::NodeInfo;
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -68,6 +69,27 @@ enum Source {
     File(PathBuf),
     Text(String),
     Config(Box<ClusterConfig>),
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Neither the text of a configuration, which may have secrets, nor what has no form.
+        let Self {
+            hostname,
+            state_dir,
+            cache_dir,
+            version,
+            addresses,
+            ..
+        } = self;
+        f.debug_struct("Builder")
+            .field("hostname", hostname)
+            .field("state_dir", state_dir)
+            .field("cache_dir", cache_dir)
+            .field("version", version)
+            .field("addresses", addresses)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Builder {
@@ -262,9 +284,11 @@ impl Builder {
             let watch = Watch::new(slot.clone(), shared.clone(), state, who, &life);
             (slot, watch)
         });
+        #[cfg(feature = "adapters")]
+        let (adapter, watch) = adapter.unzip();
         let driver = tokio::spawn(life.follow(driver.run()));
         // From here on dropping `node` ends everything.
-        let node = Node {
+        let node = Node(Arc::new(Inner {
             shared,
             config,
             hostname,
@@ -275,12 +299,15 @@ impl Builder {
             coordinator,
             orders,
             first,
-            driver,
+            abort: driver.abort_handle(),
+            driver: tokio::sync::Mutex::new(Some(driver)),
             #[cfg(feature = "adapters")]
             adapter,
-        };
+            #[cfg(feature = "adapters")]
+            watch: tokio::sync::Mutex::new(watch),
+        }));
 
-        let mut phase = node.shared.phase.subscribe();
+        let mut phase = node.0.shared.phase.subscribe();
         let phase = phase
             .wait_for(|phase| *phase != Phase::Starting)
             .await

@@ -33,6 +33,7 @@ pub struct Claim {
 /// Ownership of a shard was lost while work was going on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("this node lost shard {shard} of role {role} (token {token})")]
+#[non_exhaustive]
 pub struct Lost {
     /// The role.
     pub role: String,

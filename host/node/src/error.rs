@@ -41,7 +41,7 @@ pub enum StartError {
     Backend(#[from] BackendError),
     /// The operating system refused a thread or randomness.
     #[error("the operating system refused what a node needs: {0}")]
-    System(io::Error),
+    System(#[source] io::Error),
     /// The cluster does not take this node.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -56,6 +56,7 @@ pub enum StartError {
 /// Not everything could be given up in time. The node stays draining: it is given nothing new.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("after {} this node still holds {}", Span::from(*waited), listed(remaining))]
+#[non_exhaustive]
 pub struct DrainError {
     /// How long it was waited for.
     pub waited: Duration,

@@ -41,6 +41,8 @@
 //!
 //! Needs a tokio runtime of either flavour with time enabled.
 
+#![warn(missing_debug_implementations)]
+
 #[cfg(feature = "adapters")]
 pub mod adapter;
 pub mod backend;
@@ -70,19 +72,20 @@ mod shared;
 mod slow;
 mod state_dir;
 mod store;
+mod stream;
 mod table;
 mod tell;
 #[cfg(test)]
 mod testing;
 
 #[cfg(feature = "adapters")]
-pub use adapter::{AdapterReloadError, AdapterState, AdapterStatus, AdapterUpgrade};
+pub use adapter::{AdapterReloadError, AdapterStatus, AdapterUpgrade};
 pub use backend::BackendError;
 pub use builder::Builder;
 pub use bus::{Message, Messages};
 pub use claim::{Claim, Lost};
 pub use error::{DrainError, StartError};
-pub use event::{EventStream, NodeEvent};
+pub use event::NodeEvent;
 pub use health::{Health, HealthState};
 pub use hostname::{HostnameError, VARIABLES as HOSTNAME_VARIABLES};
 pub use node::{Node, NodeStats};
@@ -93,10 +96,12 @@ pub use state_dir::StateDirError;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub use state_dir::properties;
+pub use stream::EventStream;
 
 pub use bytes::Bytes;
 pub use config::{ClusterConfig, Difference, Mode, RoleSpec};
 pub use coordinator::{BusError, Coordinator, MemoryBroker};
+pub use shardwright_components::AdapterState;
 pub use shardwright_core::engine::{Ending, NodeRecord, Refusal, Status};
 pub use shardwright_core::id::{InstanceId, NodeId, ProcessId, SessionId, Token};
 pub use shardwright_core::join::JoinError;

@@ -32,7 +32,7 @@ impl Losing {
             role: self.role.clone(),
             shards: self.shards.clone(),
             tokens: self.tokens.clone(),
-            until: until.0,
+            until: Duration::from_millis(until.0),
         });
     }
 

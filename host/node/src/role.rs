@@ -1,6 +1,7 @@
 //! What the server asks about one role.
 
 use crate::claim::Claim;
+use crate::stream::EventStream;
 use crate::table::Table;
 use shardwright_core::id::{NodeId, Token};
 use shardwright_core::role::RoleSpec;
@@ -22,6 +23,7 @@ pub struct Role(Arc<Table>);
     "there is no role {name:?} on this node; there are: {}. Add it under [cluster.roles]",
     if known.is_empty() { "none".to_owned() } else { known.join(", ") }
 )]
+#[non_exhaustive]
 pub struct UnknownRole {
     /// The name asked for.
     pub name: String,
@@ -44,6 +46,12 @@ impl Role {
     #[must_use]
     pub fn spec(&self) -> &RoleSpec {
         &self.0.spec
+    }
+
+    /// What happens to this role from now on: shards gained and lost, plans, its policy; and whatever this reader missed,
+    /// and the node's end.
+    pub fn events(&self) -> EventStream {
+        EventStream::new(self.0.events.subscribe(), Some(self.name().to_owned()))
     }
 
     /// The shard to which `key` belongs.

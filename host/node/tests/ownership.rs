@@ -2,16 +2,12 @@
 
 mod common;
 
-use common::{Cluster, PATIENCE, TIMING, event, held, until, work};
+use common::{Cluster, PATIENCE, TIMING, event, held, id, until, work};
 use shardwright::{Node, NodeEvent, NodeId};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::Notify;
-
-fn id(n: u32) -> NodeId {
-    NodeId::new(n).expect("not 0")
-}
 
 async fn three(cluster: &Cluster) -> [Node; 3] {
     let nodes = [
@@ -28,12 +24,15 @@ async fn three(cluster: &Cluster) -> [Node; 3] {
 async fn three_nodes_share_the_work_and_agree_about_it() {
     let cluster = Cluster::new("{ shards = 12, replicas = 2 }");
     let nodes = three(&cluster).await;
-    let ids: BTreeSet<_> = nodes.iter().map(Node::id).collect();
-    assert_eq!(ids, [id(1), id(2), id(3)].into());
+    let ids: BTreeSet<_> = nodes.iter().map(|node| id(node).get()).collect();
+    assert_eq!(ids, [1, 2, 3].into());
     let all: Vec<_> = nodes.iter().collect();
     until("all agree about all primaries", &all, || {
         (0..12).all(|shard| {
-            let primary = nodes.iter().find(|node| work(node).owns_shard(shard)).map(Node::id);
+            let primary = nodes
+                .iter()
+                .find(|node| work(node).owns_shard(shard))
+                .and_then(Node::id);
             primary.is_some() && nodes.iter().all(|node| work(node).primary(shard) == primary)
         })
     })
@@ -122,7 +121,7 @@ async fn shutdown_hands_the_shards_over_at_once() {
     assert!(next.token() > token, "tokens increase with every owner");
 
     let again = cluster.start("c").await;
-    assert_eq!(again.id(), id(3), "the hostname keeps its id");
+    assert_eq!(again.id(), NodeId::new(3), "the hostname keeps its id");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -106,7 +106,7 @@ impl Events {
                 match event {
                     NodeEvent::Losing { role, shards, .. } => told.send_modify(|told| told.losing.push((role, shards))),
                     NodeEvent::Lagged { .. } => told.send_modify(|told| told.lagged += 1),
-                    NodeEvent::Ended { reason } => return reason,
+                    NodeEvent::Ended { reason, .. } => return reason,
                     _ => {}
                 }
             }
@@ -187,6 +187,8 @@ impl Teller {
             });
             self.send(fields.to_string());
         } else {
+            // It may have been lost meanwhile; the events say what follows.
+            let id = id.map_or_else(|| "none".to_owned(), |id| id.to_string());
             self.send(format!("ready node={id} hostname={hostname} cluster={cluster}"));
         }
     }

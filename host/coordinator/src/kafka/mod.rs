@@ -65,6 +65,8 @@ pub struct KafkaCoordinator {
     _tasks: Tasks,
 }
 
+opaque!(KafkaCoordinator);
+
 impl KafkaCoordinator {
     /// Connects, makes the topics of `namespace` if they are missing and checks that they are safe, and reads the log
     /// up to now.

@@ -60,6 +60,8 @@ pub struct NatsCoordinator {
     _tasks: Tasks,
 }
 
+opaque!(NatsCoordinator);
+
 impl NatsCoordinator {
     /// Connects, checks that the server is fit, and opens the stream of `namespace`, making it if there is none.
     ///

@@ -52,6 +52,8 @@ pub struct RedisCoordinator {
     ear: Ear,
 }
 
+opaque!(RedisCoordinator);
+
 impl RedisCoordinator {
     /// Connects, begins the namespace's history if there is none, and warns of settings that are not safe.
     ///

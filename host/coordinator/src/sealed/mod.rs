@@ -49,6 +49,8 @@ struct Messages {
     rejected: AtomicU64,
 }
 
+opaque!(Protected);
+
 impl Protected {
     /// How many messages were dropped because their frame did not open: forged, or sent by a node with another secret.
     #[must_use]

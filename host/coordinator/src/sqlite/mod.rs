@@ -44,6 +44,8 @@ pub struct SqliteCoordinator {
     bus: BusHandle,
 }
 
+opaque!(SqliteCoordinator);
+
 impl SqliteCoordinator {
     /// Opens the store at `path` for `namespace`, making it if there is none; its directory must exist. New files are
     /// private to their owner.

@@ -30,6 +30,8 @@ enum Fault {
     Dropped,
 }
 
+opaque!(FaultyCoordinator);
+
 impl FaultyCoordinator {
     /// Wraps `inner`; the same `seed` makes the same choices.
     #[must_use]
