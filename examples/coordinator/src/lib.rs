@@ -6,8 +6,8 @@
 
 use shardwright::Bytes;
 use shardwright::coordinator::{
-    Bus, BusError, Coordinator, Delivery, Entry, Expected, Listing, Namespace, Reading, Revision, Store, StoreError,
-    StoreTime, Subscription, Written, async_trait, limits,
+    Bus, BusError, Coordinator, Delivery, Entry, Expected, Listing, Namespace, PutRequest, Reading, Revision,
+    SAME_CLOCK, Store, StoreError, StoreTime, Subscription, Written, async_trait, limits,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -150,7 +150,10 @@ impl Store for Handle {
         })
     }
 
-    async fn put(&self, key: &str, value: Bytes, expected: Expected) -> Result<Written, StoreError<Bytes>> {
+    async fn put_with(&self, request: PutRequest<'_>) -> Result<Written, StoreError<Bytes>> {
+        let PutRequest {
+            key, value, expected, ..
+        } = request;
         limits::check_stored(value.len())?;
         self.write(key, Some(value), expected)
     }
@@ -185,12 +188,16 @@ impl Bus for Handle {
 
 #[async_trait]
 impl Coordinator for Handle {
-    fn kind(&self) -> &'static str {
+    fn kind(&self) -> &str {
         "example"
     }
 
     fn location(&self) -> String {
         "this process".into()
+    }
+
+    fn clock_uncertainty(&self) -> Duration {
+        SAME_CLOCK
     }
 
     /// Who could act on an older store has gone with it: nobody needs to wait for him.

@@ -49,7 +49,7 @@ pub mod suite;
 #[cfg(any(feature = "nats", feature = "kafka"))]
 mod tasks;
 
-pub use contract::{Bus, BusError, Coordinator, Delivery, Store, Subscription};
+pub use contract::{Bus, BusError, Coordinator, Delivery, PutRequest, SAME_CLOCK, Store, Subscription};
 pub use envelope::Envelope;
 pub use finding::{Finding, Verdict};
 pub use limits::Namespace;

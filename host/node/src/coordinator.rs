@@ -13,7 +13,7 @@ pub use shardwright_coordinator::limits::{self, Namespace, NamespaceError};
 #[cfg(feature = "contract-suite")]
 pub use shardwright_coordinator::suite;
 pub use shardwright_coordinator::{
-    Bus, BusError, Coordinator, Delivery, Finding, MarginError, MemoryBroker, MemoryCoordinator, OpenError, Store,
-    Subscription, Verdict,
+    Bus, BusError, Coordinator, Delivery, Finding, MarginError, MemoryBroker, MemoryCoordinator, OpenError, PutRequest,
+    SAME_CLOCK, Store, Subscription, Verdict,
 };
 pub use shardwright_core::store::{Entry, Expected, Listing, Reading, Revision, StoreError, StoreTime, Written};

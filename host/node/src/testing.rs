@@ -4,10 +4,13 @@ use crate::backend::{BackendError, Opener};
 use async_trait::async_trait;
 use bytes::Bytes;
 use shardwright_coordinator::broker::BrokerError;
-use shardwright_coordinator::{Bus, BusError, Coordinator, MemoryBroker, Namespace, Store, Subscription};
+use shardwright_coordinator::{
+    Bus, BusError, Coordinator, MemoryBroker, Namespace, PutRequest, SAME_CLOCK, Store, Subscription,
+};
 use shardwright_core::store::{Expected, Listing, Reading, Revision, StoreError, Written};
 use std::future::pending;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Never answers.
 pub(crate) struct Mute;
@@ -20,7 +23,7 @@ impl Store for Mute {
     async fn list(&self, _: &str, _: Revision) -> Result<Listing<Bytes>, StoreError<Bytes>> {
         pending().await
     }
-    async fn put(&self, _: &str, _: Bytes, _: Expected) -> Result<Written, StoreError<Bytes>> {
+    async fn put_with(&self, _: PutRequest<'_>) -> Result<Written, StoreError<Bytes>> {
         pending().await
     }
     async fn delete(&self, _: &str, _: Expected) -> Result<Written, StoreError<Bytes>> {
@@ -40,11 +43,14 @@ impl Bus for Mute {
 
 #[async_trait]
 impl Coordinator for Mute {
-    fn kind(&self) -> &'static str {
+    fn kind(&self) -> &str {
         "mute"
     }
     fn location(&self) -> String {
         "nowhere".into()
+    }
+    fn clock_uncertainty(&self) -> Duration {
+        SAME_CLOCK
     }
     async fn erase(&self) -> Result<(), StoreError<Bytes>> {
         pending().await
@@ -91,7 +97,7 @@ impl Store for Lossy {
     async fn list(&self, _: &str, _: Revision) -> Result<Listing<Bytes>, StoreError<Bytes>> {
         Self::lost()
     }
-    async fn put(&self, _: &str, _: Bytes, _: Expected) -> Result<Written, StoreError<Bytes>> {
+    async fn put_with(&self, _: PutRequest<'_>) -> Result<Written, StoreError<Bytes>> {
         Self::lost()
     }
     async fn delete(&self, _: &str, _: Expected) -> Result<Written, StoreError<Bytes>> {
@@ -111,11 +117,14 @@ impl Bus for Lossy {
 
 #[async_trait]
 impl Coordinator for Lossy {
-    fn kind(&self) -> &'static str {
+    fn kind(&self) -> &str {
         "lossy"
     }
     fn location(&self) -> String {
         "nowhere".into()
+    }
+    fn clock_uncertainty(&self) -> Duration {
+        SAME_CLOCK
     }
     async fn erase(&self) -> Result<(), StoreError<Bytes>> {
         Self::lost()

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use common::{Cluster, PATIENCE, event, held, until, work};
 use shardwright::{BackendError, Coordinator, Message, NodeEvent, StartError};
-use shardwright_coordinator::{Bus, BusError, MemoryCoordinator, Namespace, Store, Subscription};
+use shardwright_coordinator::{Bus, BusError, MemoryCoordinator, Namespace, PutRequest, Store, Subscription};
 use shardwright_core::store::{Expected, Listing, Reading, Revision, StoreError, Written};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -40,9 +40,9 @@ impl Store for Cable {
         self.check()?;
         self.inner.list(prefix, since).await
     }
-    async fn put(&self, key: &str, value: Bytes, expected: Expected) -> Result<Written, StoreError<Bytes>> {
+    async fn put_with(&self, request: PutRequest<'_>) -> Result<Written, StoreError<Bytes>> {
         self.check()?;
-        self.inner.put(key, value, expected).await
+        self.inner.put_with(request).await
     }
     async fn delete(&self, key: &str, expected: Expected) -> Result<Written, StoreError<Bytes>> {
         self.check()?;
@@ -62,7 +62,7 @@ impl Bus for Cable {
 
 #[async_trait]
 impl Coordinator for Cable {
-    fn kind(&self) -> &'static str {
+    fn kind(&self) -> &str {
         self.inner.kind()
     }
     fn location(&self) -> String {

@@ -34,7 +34,7 @@ mod topic;
 pub use options::*;
 
 use crate::broker::{BrokerError, Patience};
-use crate::contract::{Bus, BusError, Coordinator, Store, Subscription};
+use crate::contract::{Bus, BusError, Coordinator, PutRequest, Store, Subscription};
 use crate::finding::Finding;
 use crate::limits::{self, Namespace};
 use crate::tasks::{End, Tasks};
@@ -189,7 +189,10 @@ impl Store for KafkaCoordinator {
         self.store.view(look).await
     }
 
-    async fn put(&self, key: &str, value: Bytes, expected: Expected) -> Result<Written, StoreError<Bytes>> {
+    async fn put_with(&self, request: PutRequest<'_>) -> Result<Written, StoreError<Bytes>> {
+        let PutRequest {
+            key, value, expected, ..
+        } = request;
         limits::check_key(key)?;
         limits::check_stored(value.len())?;
         self.change(Act::Put(key, expected.into()), &value).await
@@ -217,7 +220,7 @@ impl Bus for KafkaCoordinator {
 
 #[async_trait]
 impl Coordinator for KafkaCoordinator {
-    fn kind(&self) -> &'static str {
+    fn kind(&self) -> &str {
         "kafka"
     }
 
