@@ -2,7 +2,7 @@
 
 #[cfg(feature = "adapters")]
 use crate::adapter::{AdapterSlot, Watch, Who};
-use crate::backend::{self, Opener, covers, declared, persist, within};
+use crate::backend::{covers, declared, within};
 use crate::bus::Bus;
 use crate::crew::failure;
 use crate::driver::{Driver, Parts};
@@ -12,9 +12,11 @@ use crate::hostname;
 use crate::life::Life;
 use crate::losing::LosingHook;
 use crate::node::{Inner, Node};
+#[cfg(feature = "adapters")]
+use crate::opening::adapter;
+use crate::opening::{open, opener};
 use crate::places;
 use crate::policies::Policies;
-use crate::reopen::Reopening;
 use crate::shared::{Ended, Phase, Shared};
 use crate::slow;
 use crate::state_dir::{StateDir, StateDirError, random_bits};
@@ -48,6 +50,7 @@ pub struct Builder {
     losing: Option<LosingHook>,
     version: Option<String>,
     addresses: Vec<String>,
+    timeout: Option<Duration>,
 }
 
 /// What is used instead of the configured coordinator.
@@ -167,14 +170,30 @@ impl Builder {
         self
     }
 
+    /// How long [`Builder::start`] waits at most; for ever if this is not called. Give it more than one validity and
+    /// margin: that long a start takes on a new store.
+    pub fn start_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
     /// Starts the node on the present tokio runtime and waits until it holds its id: usually some milliseconds; one
     /// validity and margin on a new store, or where another instance of this hostname has died; for ever while the
-    /// coordinator cannot be reached, which the log tells once. What only somebody can put right — a wrong
-    /// password, say — is an error at once. Dropping the future gives up, and leaves nothing behind.
+    /// coordinator cannot be reached, which the log tells once, unless there is a [time-out](Self::start_timeout).
+    /// What only somebody can put right — a wrong password, say — is an error at once. Dropping the future gives up,
+    /// and leaves nothing behind.
     ///
     /// # Errors
     /// [`StartError`]: what is wrong with the configuration, the machine or the node's place in the cluster.
-    pub async fn start(mut self) -> Result<Node, StartError> {
+    pub async fn start(self) -> Result<Node, StartError> {
+        let Some(waited) = self.timeout else {
+            return self.join().await;
+        };
+        let joined = tokio::time::timeout(waited, self.join()).await;
+        joined.unwrap_or(Err(StartError::TimedOut { waited }))
+    }
+
+    async fn join(mut self) -> Result<Node, StartError> {
         let given = self.given.take();
         let losing = self.losing.take();
         // Reading, locking and compiling block.
@@ -366,33 +385,6 @@ struct Prepared {
     memory: Memory,
     policies: Arc<Policies>,
     info: NodeInfo,
-}
-
-/// The slot for the adapter, if the configured coordinator is one.
-#[cfg(feature = "adapters")]
-fn adapter(config: &ClusterConfig, namespace: &Namespace) -> Option<AdapterSlot> {
-    match &config.coordinator {
-        shardwright_config::CoordinatorConfig::Component(section) => Some(AdapterSlot::new(
-            section.clone(),
-            namespace.clone(),
-            config.timing.margin,
-        )),
-        _ => None,
-    }
-}
-
-/// Opens the configured coordinator.
-fn opener(config: Arc<ClusterConfig>) -> Opener {
-    Arc::new(move || {
-        let config = config.clone();
-        Box::pin(async move { backend::open(&config).await })
-    })
-}
-
-/// The coordinator that `open` gives, as soon as it can be reached; opened anew whenever it has lost its history.
-async fn open(open: Opener) -> Result<Arc<dyn Coordinator>, StartError> {
-    let first = persist(&open, |error| !error.is_transient()).await?;
-    Ok(Arc::new(Reopening::new(first, open)))
 }
 
 /// The configuration, its warnings logged.

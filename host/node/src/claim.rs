@@ -55,6 +55,12 @@ impl Claim {
         }
     }
 
+    /// The role's name.
+    #[must_use]
+    pub fn role(&self) -> &str {
+        &self.table.spec.name
+    }
+
     /// The shard.
     #[must_use]
     pub fn shard(&self) -> u32 {
@@ -103,6 +109,19 @@ impl Claim {
             role: self.table.spec.name.clone(),
             shard: self.shard,
             token: self.token,
+        }
+    }
+}
+
+/// Another claim on the same shard under the same token: the shard is handed on when all of them are dropped.
+impl Clone for Claim {
+    fn clone(&self) -> Self {
+        Self {
+            table: self.table.clone(),
+            shard: self.shard,
+            token: self.token,
+            grant: self.grant.clone(),
+            lost: self.lost.clone(),
         }
     }
 }

@@ -27,11 +27,18 @@
 //! - Not guaranteed: that a process which is stopped *between* asking and acting does not act late. That is what
 //!   [`Claim::token`] is for.
 //!
+//! # Work
+//! - Work that comes from outside, such as a request about a key, asks: [`Role::owns`], [`Role::claim`].
+//! - Work that is there for as long as a shard is owned is handed over: [`Role::run_owned`] has a task for each shard,
+//!   and its example shows the end on a signal.
+//! - A test of either grants and revokes shards itself: [`testing`].
+//!
 //! # A tour of the source
 //! `builder` reads the configuration and puts a node together; `backend` opens its coordinator, `reopen` does so again
 //! after a loss; `driver` is the one task that owns the engine of `shardwright-core`, feeds it events and has its
 //! commands performed by `store`, `bus`, `policies` and `table`; `fence` enforces the deadline; `claim` and `role` are
-//! what the server's threads touch; `adapter` holds on to a coordinator that is a component.
+//! what the server's threads touch, `owned` the tasks of their shards; `adapter` holds on to a coordinator that is a
+//! component.
 //!
 //! # Log fields
 //! Everything is logged through `tracing`, one line for each change of state, with the same facts as [`NodeEvent`]. The
@@ -57,15 +64,20 @@ mod driver;
 mod echo;
 mod error;
 mod event;
+#[cfg(test)]
+mod fakes;
 mod fence;
 mod health;
 mod hostname;
 mod life;
 mod losing;
 mod node;
+mod opening;
+mod owned;
 pub mod places;
 mod policies;
 mod precheck;
+mod registry;
 mod reopen;
 mod role;
 mod shared;
@@ -75,8 +87,7 @@ mod store;
 mod stream;
 mod table;
 mod tell;
-#[cfg(test)]
-mod testing;
+pub mod testing;
 
 #[cfg(feature = "adapters")]
 pub use adapter::{AdapterReloadError, AdapterStatus, AdapterUpgrade};
@@ -91,6 +102,7 @@ pub use hostname::{HostnameError, VARIABLES as HOSTNAME_VARIABLES};
 pub use node::{Node, NodeStats};
 pub use policies::PolicyFileError;
 pub use precheck::precheck;
+pub use registry::RegistryWatch;
 pub use role::{Role, UnknownRole};
 pub use state_dir::StateDirError;
 #[cfg(feature = "fuzzing")]

@@ -8,6 +8,7 @@ use crate::error::DrainError;
 use crate::event::NodeEvent;
 use crate::health::{Health, Pulse};
 use crate::policies::{Policies, PolicyFileError};
+use crate::registry::RegistryWatch;
 use crate::role::{Role, UnknownRole};
 use crate::shared::{Ended, Phase, Shared};
 use crate::slow;
@@ -142,6 +143,11 @@ impl Node {
     #[must_use]
     pub fn registry(&self) -> Arc<[NodeRecord]> {
         self.0.shared.registry()
+    }
+
+    /// The registry as it changes: whoever waits for a node, or keeps a list of addresses.
+    pub fn watch_registry(&self) -> RegistryWatch {
+        RegistryWatch::new(self.0.shared.watch_registry(), self.0.shared.phase.subscribe())
     }
 
     /// What happens from now on; the first stream that is asked for also has what happened since the start (the last

@@ -237,7 +237,7 @@ impl Coordinator for Reopening {
 #[cfg(test)]
 mod test {
     use super::*;
-    use crate::testing::{in_memory, lossy, opener, unreachable};
+    use crate::fakes::{in_memory, lossy, opener, unreachable};
     use shardwright_coordinator::{MemoryBroker, Namespace, SqliteCoordinator};
     use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -1,6 +1,7 @@
 //! What the server asks about one role.
 
 use crate::claim::Claim;
+use crate::owned;
 use crate::stream::EventStream;
 use crate::table::Table;
 use shardwright_core::id::{NodeId, Token};
@@ -93,6 +94,50 @@ impl Role {
     #[must_use]
     pub fn claim_shard(&self, shard: u32) -> Option<Claim> {
         self.0.claim(shard)
+    }
+
+    /// Does `work` for each shard that is this node's: a task for each, begun when the shard is gained, dropped where it
+    /// stands when it is lost, and waited for by the handoff, up to `stop-timeout`. Returns when the node has ended;
+    /// dropping the future ends all tasks.
+    ///
+    /// - `work` is called with a [`Claim`] on the shard: give its token to whatever the work touches.
+    /// - Work that must end in good order does so in a task of its own, which holds a clone of the claim and waits for
+    ///   [`Claim::cancelled`]: the shard is handed on when the last clone is dropped. So does what cannot be dropped,
+    ///   in `spawn_blocking` for instance.
+    /// - Work that returns is done: it is called again when the shard is gained anew.
+    /// - Work that panics is logged and called again after a second, for as long as the shard is held; after twice as
+    ///   long each time that it does so again, up to a minute.
+    /// - A node that is fenced and resumes begins anew.
+    ///
+    /// ```no_run
+    /// # async fn serve(node: shardwright::Node) -> Result<(), Box<dyn std::error::Error>> {
+    /// use tokio::signal::unix::{SignalKind, signal};
+    ///
+    /// let role = node.role("purge.accounts")?;
+    /// let working = tokio::spawn(role.run_owned(|claim| async move {
+    ///     loop {
+    ///         purge(claim.shard(), claim.token()).await;
+    ///         tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+    ///     }
+    /// }));
+    /// let mut terminate = signal(SignalKind::terminate())?;
+    /// tokio::select! {
+    ///     _ = terminate.recv() => {}
+    ///     reason = node.ended() => eprintln!("the node has ended: {reason}"),
+    /// }
+    /// // The work of every shard ends, and the others take over at once; then `run_owned` returns.
+    /// node.shutdown().await;
+    /// working.await?;
+    /// # Ok(())
+    /// # }
+    /// # async fn purge(_: u32, _: shardwright::Token) {}
+    /// ```
+    pub fn run_owned<F, W>(&self, work: F) -> impl Future<Output = ()> + Send + use<F, W>
+    where
+        F: Fn(Claim) -> W + Send + Sync + 'static,
+        W: Future<Output = ()> + Send + 'static,
+    {
+        owned::run(self.0.clone(), Arc::new(work))
     }
 
     /// The fencing token under which this node holds `shard`.

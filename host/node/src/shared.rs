@@ -8,7 +8,7 @@ use shardwright_core::engine::{NodeRecord, Refusal};
 use shardwright_core::id::NodeId;
 use shardwright_core::role::RoleSpec;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 use tokio::sync::{broadcast, watch};
 
@@ -27,7 +27,7 @@ pub(crate) struct Shared {
     node: AtomicU64,
     /// When history was lost last, and how that was noticed.
     loss: Mutex<Option<(SystemTime, String)>>,
-    registry: RwLock<Arc<[NodeRecord]>>,
+    registry: watch::Sender<Arc<[NodeRecord]>>,
 }
 
 /// Beside an id: it is held.
@@ -83,7 +83,7 @@ impl Shared {
             failure,
             node: AtomicU64::new(0),
             loss: Mutex::default(),
-            registry: RwLock::new(Arc::from(Vec::new())),
+            registry: watch::Sender::new(Arc::from(Vec::new())),
         }))
     }
 
@@ -115,11 +115,16 @@ impl Shared {
     }
 
     pub(crate) fn registry(&self) -> Arc<[NodeRecord]> {
-        self.registry.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.registry.borrow().clone()
     }
 
     pub(crate) fn set_registry(&self, records: Arc<[NodeRecord]>) {
-        *self.registry.write().unwrap_or_else(PoisonError::into_inner) = records;
+        self.registry.send_replace(records);
+    }
+
+    /// Follows the registry, until this is dropped.
+    pub(crate) fn watch_registry(&self) -> watch::Receiver<Arc<[NodeRecord]>> {
+        self.registry.subscribe()
     }
 
     /// The id held now or last.

@@ -235,7 +235,7 @@ mod test {
 
     #[tokio::test(start_paused = true)]
     async fn silence_is_indeterminate_for_writes_and_unavailable_for_reads() {
-        let calls = StoreCalls::new(Arc::new(crate::testing::Mute), LIMIT, MARGIN);
+        let calls = StoreCalls::new(Arc::new(crate::fakes::Mute), LIMIT, MARGIN);
         assert!(matches!(
             perform(&calls, put(1, Expected::Any).1).await,
             Err(StoreError::Indeterminate(_))

@@ -23,6 +23,8 @@ pub(crate) struct Table {
     pub(crate) fence: Arc<Fence>,
     /// For each shard the token under which it may be acted on; 0: not at all.
     tokens: Box<[AtomicU64]>,
+    /// Sent with every grant.
+    granted: watch::Sender<()>,
     /// The shards on which work is claimed.
     grants: Mutex<HashMap<u32, Grant>>,
     /// Where what becomes of it is told.
@@ -43,6 +45,7 @@ impl Table {
             spec,
             fence,
             tokens,
+            granted: watch::Sender::new(()),
             grants: Mutex::default(),
             events,
             plans,
@@ -91,6 +94,12 @@ impl Table {
                 slot.store(token.0, Ordering::Release);
             }
         }
+        self.granted.send_replace(());
+    }
+
+    /// Changes with every grant.
+    pub(crate) fn granted(&self) -> watch::Receiver<()> {
+        self.granted.subscribe()
     }
 
     /// These shards are not held any more: their claims are cancelled, and returned to be waited for.
