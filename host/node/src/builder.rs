@@ -10,7 +10,7 @@ use crate::error::StartError;
 use crate::health::Pulse;
 use crate::hostname;
 use crate::life::Life;
-use crate::losing::LosingHook;
+use crate::losing::{LosingHook, LosingShards};
 use crate::node::{Inner, Node};
 #[cfg(feature = "adapters")]
 use crate::opening::adapter;
@@ -146,15 +146,15 @@ impl Builder {
         self
     }
 
-    /// Calls `hook` with a role and the shards of it that this node is losing, after their tokens and claims have
-    /// become invalid. The shards go to their next owner when the future it returns is done and all claims on them
+    /// Calls `hook` with the shards of a role that this node is losing, after their tokens and claims have become
+    /// invalid. The shards go to their next owner when the future it returns is done and all claims on them
     /// are dropped, or at `stop-timeout`: then it is dropped.
     pub fn on_losing<F, W>(mut self, hook: F) -> Self
     where
-        F: Fn(String, Vec<u32>) -> W + Send + Sync + 'static,
+        F: Fn(LosingShards) -> W + Send + Sync + 'static,
         W: Future<Output = ()> + Send + 'static,
     {
-        self.losing = Some(Arc::new(move |role, shards| Box::pin(hook(role, shards))));
+        self.losing = Some(Arc::new(move |losing| Box::pin(hook(losing))));
         self
     }
 

@@ -33,6 +33,20 @@
 //!   and its example shows the end on a signal.
 //! - A test of either grants and revokes shards itself: [`testing`].
 //!
+//! # Features
+//! None is on by default. The local file and memory are always there, and so are the standard policies.
+//!
+//! | feature | coordinators | brings along |
+//! |---|---|---|
+//! | `redis` | Redis: single, Cluster, Sentinel | rustls |
+//! | `nats` | NATS with JetStream | rustls |
+//! | `kafka` | Kafka | librdkafka and OpenSSL: a C and a C++ compiler, make, perl |
+//! | `adapters` | etcd, PostgreSQL, and components of your own | WASI for Wasmtime |
+//! | `contract-suite` | the checks for a [coordinator](coordinator) of your own | nothing |
+//!
+//! What is public has the same shape whatever the features; the module `adapter` and the methods about adapters are
+//! there with `adapters` only.
+//!
 //! # A tour of the source
 //! `builder` reads the configuration and puts a node together; `backend` opens its coordinator, `reopen` does so again
 //! after a loss; `driver` is the one task that owns the engine of `shardwright-core`, feeds it events and has its
@@ -99,6 +113,7 @@ pub use error::{DrainError, StartError};
 pub use event::NodeEvent;
 pub use health::{Health, HealthState};
 pub use hostname::{HostnameError, VARIABLES as HOSTNAME_VARIABLES};
+pub use losing::LosingShards;
 pub use node::{Node, NodeStats};
 pub use policies::PolicyFileError;
 pub use precheck::precheck;

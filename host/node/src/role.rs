@@ -13,8 +13,9 @@ use std::sync::Arc;
 /// A role of this node: from [`Node::role`](crate::Node::role). Cheap to clone; answers for as long as it lives, with
 /// "not mine" after the node has ended.
 ///
-/// A key's shard is `key % shards` for `u64` and `u32`, and `xxh3_64(bytes) % shards` (seed 0) for text and bytes. This
-/// never changes.
+/// A key's shard is `key % shards` for `u64` and `u32`, and for `i64` and `i32` by their two's complement of 64 bits, so
+/// that a database's signed ids map as unsigned ones do; it is `xxh3_64(bytes) % shards` (seed 0) for text and bytes.
+/// This never changes.
 #[derive(Clone)]
 pub struct Role(Arc<Table>);
 
@@ -83,6 +84,23 @@ impl Role {
 
     /// The right to work on the shard of `key`, if it is this node's at this very moment. Any number of claims on a
     /// shard may coexist here.
+    ///
+    /// ```
+    /// # async fn mail(_account: i64, _token: shardwright::Token) {}
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), shardwright::Lost> {
+    /// # let test = shardwright::testing::TestRole::new("digest", 4);
+    /// # test.grant([3]);
+    /// # let role = test.role();
+    /// for account in [4711_i64, 4712, 4713] {
+    ///     if let Some(claim) = role.claim(account) {
+    ///         claim.run(mail(account, claim.token())).await?;
+    ///     }
+    /// }
+    /// # assert!(role.claim(4711).is_some() && role.claim(4712).is_none());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// `None` also while work that was cancelled at a deadline has not ended yet.
     #[must_use]

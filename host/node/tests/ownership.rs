@@ -64,6 +64,7 @@ async fn keys_have_fixed_shards() {
     let role = work(&node);
     assert_eq!(role.shard_of(u64::MAX), 615);
     assert_eq!((role.shard_of(191_179_u64), role.shard_of(42_u32)), (179, 42));
+    assert_eq!((role.shard_of(-1_i64), role.shard_of(42_i32)), (615, 42));
     // xxh3-64 of the bytes: 0x78af5f94892f3950 for "abc".
     assert_eq!(role.shard_of("abc"), (0x78af_5f94_892f_3950_u64 % 1000) as u32);
     assert_eq!(role.shard_of(&b"abc"[..]), role.shard_of("abc"));
@@ -163,11 +164,11 @@ async fn a_shard_moves_only_after_its_work_has_ended() {
     let (tell, wait) = (called.clone(), release.clone());
     let a = cluster
         .builder("a")
-        .on_losing(move |role, shards| {
+        .on_losing(move |losing| {
             let (tell, wait) = (tell.clone(), wait.clone());
             async move {
-                if role == "work" {
-                    assert_eq!(shards.len(), 1);
+                if losing.role == "work" {
+                    assert_eq!((losing.shards.len(), losing.tokens.len()), (1, 1));
                     tell.notify_one();
                     wait.notified().await;
                 }

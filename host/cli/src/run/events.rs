@@ -3,7 +3,7 @@
 use crate::output::plain;
 use clap::ValueEnum;
 use serde_json::{Map, Value, json};
-use shardwright::{Mode, Node, NodeEvent};
+use shardwright::{LosingShards, Mode, Node, NodeEvent};
 use std::io::Write;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -76,11 +76,11 @@ impl Events {
     /// The hook for the node: ready when the loss has been stamped.
     pub(super) fn on_losing(
         &self,
-    ) -> impl Fn(String, Vec<u32>) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync + 'static {
+    ) -> impl Fn(LosingShards) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync + 'static {
         let told = self.told.clone();
-        move |role, shards| {
+        move |losing| {
             let told = told.clone();
-            let losing = (role, shards);
+            let losing = (losing.role, losing.shards);
             Box::pin(async move {
                 let mut seen = told.subscribe();
                 let lagged = seen.borrow().lagged;
