@@ -128,6 +128,7 @@ impl Shared {
     }
 
     /// The id held now or last.
+    #[cfg(feature = "adapters")]
     pub(crate) fn node(&self) -> Option<NodeId> {
         // The lower half.
         NodeId::new(self.node.load(Ordering::Relaxed) as u32)

@@ -38,7 +38,7 @@ async fn clusters_of_one_name_meet_only_by_a_shared_broker() {
         clusters.push((a, b));
     }
     for (a, b) in &clusters {
-        assert_eq!([id(&a).get(), id(&b).get()], [1, 2]);
+        assert_eq!([id(a).get(), id(b).get()], [1, 2]);
         until("two nodes share four shards", &[a, b], || held(&[a, b]) == [2, 2]).await;
         until("they know of each other, and of nobody else", &[a, b], || {
             (a.registry().len(), b.registry().len()) == (2, 2)
@@ -56,7 +56,7 @@ async fn without_a_broker_a_node_is_alone() {
     );
     for node in [&a, &b] {
         until("it does everything", &[node], || held(&[node]) == [4]).await;
-        assert_eq!((id(&node).get(), node.registry().len()), (1, 1));
+        assert_eq!((id(node).get(), node.registry().len()), (1, 1));
         assert_eq!(node.coordinator_location(), "memory: this process");
     }
 }

@@ -60,7 +60,7 @@ fn work(node: &Node, who: &'static str, desk: &Desk) -> tokio::task::JoinHandle<
         let seat = desk.sit(who, claim);
         async move {
             let _seat = seat;
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }))
 }

@@ -69,7 +69,7 @@ async fn each_owned_shard_has_a_task_and_a_handoff_waits_for_it() {
         let diary = Diary(send.clone(), claim.shard());
         async move {
             let _diary = diary;
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }));
     test.grant([0, 2]);
