@@ -6,8 +6,8 @@ use bytes::Bytes;
 use shardwright_core::store::{Expected, Listing, Reading, Revision, StoreError, StoreTime, Written};
 use std::time::Duration;
 
-/// The [`clock_uncertainty`](Coordinator::clock_uncertainty) of a backend with one clock: what rounding and a clock that
-/// is slewed come to.
+/// The [`clock_uncertainty`](Coordinator::clock_uncertainty) of a backend with one clock: what rounding and a clock
+/// that is slewed come to.
 pub const SAME_CLOCK: Duration = Duration::from_millis(10);
 
 /// The store: linearizable per namespace, revisions store-wide and strictly increasing.

@@ -4,8 +4,8 @@ use xxhash_rust::xxh3::xxh3_64;
 
 /// Something that has a shard.
 ///
-/// Numbers map by `u64 % shards`, signed ones by their two's complement of 64 bits: one that is not negative maps as the
-/// unsigned one does, whatever its width. Bytes and text map by `xxh3_64(bytes) % shards` (seed 0).
+/// Numbers map by `u64 % shards`, signed ones by their two's complement of 64 bits: one that is not negative maps as
+/// the unsigned one does, whatever its width. Bytes and text map by `xxh3_64(bytes) % shards` (seed 0).
 pub trait ShardKey {
     /// The number that is taken modulo the shard count.
     fn shard_hash(&self) -> u64;

@@ -13,9 +13,9 @@ use std::sync::Arc;
 /// A role of this node: from [`Node::role`](crate::Node::role). Cheap to clone; answers for as long as it lives, with
 /// "not mine" after the node has ended.
 ///
-/// A key's shard is `key % shards` for `u64` and `u32`, and for `i64` and `i32` by their two's complement of 64 bits, so
-/// that a database's signed ids map as unsigned ones do; it is `xxh3_64(bytes) % shards` (seed 0) for text and bytes.
-/// This never changes.
+/// A key's shard is `key % shards` for `u64` and `u32`, and for `i64` and `i32` by their two's complement of 64 bits,
+/// so that a database's signed ids map as unsigned ones do; it is `xxh3_64(bytes) % shards` (seed 0) for text and
+/// bytes. This never changes.
 #[derive(Clone)]
 pub struct Role(Arc<Table>);
 
@@ -50,8 +50,8 @@ impl Role {
         &self.0.spec
     }
 
-    /// What happens to this role from now on: shards gained and lost, plans, its policy; and whatever this reader missed,
-    /// and the node's end.
+    /// What happens to this role from now on: shards gained and lost, plans, its policy; and whatever this reader
+    /// missed, and the node's end.
     pub fn events(&self) -> EventStream {
         EventStream::new(self.0.events.subscribe(), Some(self.name().to_owned()))
     }
@@ -114,14 +114,14 @@ impl Role {
         self.0.claim(shard)
     }
 
-    /// Does `work` for each shard that is this node's: a task for each, begun when the shard is gained, dropped where it
-    /// stands when it is lost, and waited for by the handoff, up to `stop-timeout`. Returns when the node has ended;
+    /// Does `work` for each shard that is this node's: a task for each, begun when the shard is gained, dropped where
+    /// it stands when it is lost, and waited for by the handoff, up to `stop-timeout`. Returns when the node has ended;
     /// dropping the future ends all tasks.
     ///
     /// - `work` is called with a [`Claim`] on the shard: give its token to whatever the work touches.
-    /// - Work that must end in good order does so in a task of its own, which holds a clone of the claim and waits for
-    ///   [`Claim::cancelled`]: the shard is handed on when the last clone is dropped. So does what cannot be dropped,
-    ///   in `spawn_blocking` for instance.
+    /// - Work that must end in good order does so in a task of its own, which holds a clone of the claim and waits
+    ///   for [`Claim::cancelled`]: the shard is handed on when the last clone is dropped. So does what cannot be
+    ///   dropped, in `spawn_blocking` for instance.
     /// - Work that returns is done: it is called again when the shard is gained anew.
     /// - Work that panics is logged and called again after a second, for as long as the shard is held; after twice as
     ///   long each time that it does so again, up to a minute.
