@@ -42,7 +42,7 @@
 //! | `nats` | NATS with JetStream | rustls |
 //! | `kafka` | Kafka | librdkafka and OpenSSL: a C and a C++ compiler, make, perl |
 //! | `adapters` | etcd, PostgreSQL, and components of your own | WASI for Wasmtime |
-//! | `contract-suite` | the checks for a [coordinator](coordinator) of your own | nothing |
+//! | `contract-suite` | the checks for a [coordinator] of your own | nothing |
 //!
 //! What is public has the same shape whatever the features; the module `adapter` and the methods about adapters are
 //! there with `adapters` only.
