@@ -200,7 +200,7 @@ impl Cluster {
     }
 
     /// What kind of coordinator that is.
-    pub(crate) fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &str {
         self.store.kind()
     }
 

@@ -49,7 +49,8 @@ struct ShowRole {
 pub(crate) struct Owner {
     /// The role, as in `purge.accounts`
     role: String,
-    /// The key: interpreted as a number if it is one, and as text otherwise
+    /// The key: interpreted as a number, signed or not, if it is one, and as text otherwise
+    #[arg(allow_negative_numbers = true)]
     key: String,
     /// Interpret the key as text, even if it is a number
     #[arg(long)]
@@ -238,7 +239,9 @@ pub(crate) async fn owner(args: &Owner) -> anyhow::Result<Exit> {
     let sight = cluster.look().await?;
     let views = shards::roles(&cluster, &sight);
     let role = find(&views, &args.role)?;
-    let number = args.key.parse::<u64>().ok().filter(|_| !args.text);
+    let unsigned = args.key.parse::<u64>().ok();
+    let number = unsigned.or_else(|| args.key.parse::<i64>().ok().map(i64::cast_unsigned));
+    let number = number.filter(|_| !args.text);
     let at = number.map_or_else(
         || shard_of(args.key.as_str(), role.count()),
         |key| shard_of(&key, role.count()),

@@ -153,6 +153,8 @@ impl Counters {
     }
 }
 
+opaque!(Messenger, Inbox);
+
 impl Messenger {
     /// The messenger of node `origin` in its life `token`, which must be greater in each later life of the same node.
     ///

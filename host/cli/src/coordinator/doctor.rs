@@ -31,11 +31,11 @@ pub(super) async fn run(args: &Doctor) -> anyhow::Result<Exit> {
         Ok(coordinator) => {
             let mut findings = coordinator.examine().await;
             findings.push(margin(&config, &*coordinator));
-            (coordinator.kind(), coordinator.location(), findings)
+            (coordinator.kind().to_owned(), coordinator.location(), findings)
         }
         Err(error) => {
             let (location, findings) = refused(error)?;
-            (config.coordinator.kind(), location, findings)
+            (config.coordinator.kind().to_owned(), location, findings)
         }
     };
     let worst = findings.iter().map(|finding| finding.verdict).max();

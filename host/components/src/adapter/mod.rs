@@ -51,6 +51,7 @@ mod words;
 #[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated from the WIT")]
 mod world;
 
+pub use crate::state::AdapterState;
 pub use component::{AdapterComponent, AdapterLoadError, RequiresError, VERSION};
 pub use coordinator::AdapterCoordinator;
 pub use detour::Detour;
@@ -59,6 +60,5 @@ pub use fault::{FaultKind, LaneFault};
 pub use grants::{Grant, GrantError, Grants, Scheme};
 pub use options::{AdapterBudget, AdapterOptions};
 pub use probe::{LanePurpose, Probe, ProbeError};
-pub use status::AdapterStatus;
-pub use supervisor::AdapterState;
+pub use status::{AdapterStatus, Totals};
 pub use upgrade::{Differences, UpgradeError};

@@ -34,7 +34,7 @@ mod topic;
 pub use options::*;
 
 use crate::broker::{BrokerError, Patience};
-use crate::contract::{Bus, BusError, Coordinator, Store, Subscription};
+use crate::contract::{Bus, BusError, Coordinator, PutRequest, Store, Subscription};
 use crate::finding::Finding;
 use crate::limits::{self, Namespace};
 use crate::tasks::{End, Tasks};
@@ -64,6 +64,8 @@ pub struct KafkaCoordinator {
     end: End,
     _tasks: Tasks,
 }
+
+opaque!(KafkaCoordinator);
 
 impl KafkaCoordinator {
     /// Connects, makes the topics of `namespace` if they are missing and checks that they are safe, and reads the log
@@ -187,7 +189,10 @@ impl Store for KafkaCoordinator {
         self.store.view(look).await
     }
 
-    async fn put(&self, key: &str, value: Bytes, expected: Expected) -> Result<Written, StoreError<Bytes>> {
+    async fn put_with(&self, request: PutRequest<'_>) -> Result<Written, StoreError<Bytes>> {
+        let PutRequest {
+            key, value, expected, ..
+        } = request;
         limits::check_key(key)?;
         limits::check_stored(value.len())?;
         self.change(Act::Put(key, expected.into()), &value).await
@@ -215,7 +220,7 @@ impl Bus for KafkaCoordinator {
 
 #[async_trait]
 impl Coordinator for KafkaCoordinator {
-    fn kind(&self) -> &'static str {
+    fn kind(&self) -> &str {
         "kafka"
     }
 

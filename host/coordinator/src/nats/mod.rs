@@ -40,7 +40,7 @@ mod wire;
 pub use options::*;
 
 use crate::broker::{BrokerError, Patience};
-use crate::contract::{Bus, BusError, Coordinator, Store, Subscription};
+use crate::contract::{Bus, BusError, Coordinator, PutRequest, Store, Subscription};
 use crate::finding::Finding;
 use crate::limits::{self, Namespace};
 use crate::tasks::{End, Tasks};
@@ -59,6 +59,8 @@ pub struct NatsCoordinator {
     uncertainty: Duration,
     _tasks: Tasks,
 }
+
+opaque!(NatsCoordinator);
 
 impl NatsCoordinator {
     /// Connects, checks that the server is fit, and opens the stream of `namespace`, making it if there is none.
@@ -179,7 +181,10 @@ impl Store for NatsCoordinator {
         self.store.list(prefix, since).await
     }
 
-    async fn put(&self, key: &str, value: Bytes, expected: Expected) -> Result<Written, StoreError<Bytes>> {
+    async fn put_with(&self, request: PutRequest<'_>) -> Result<Written, StoreError<Bytes>> {
+        let PutRequest {
+            key, value, expected, ..
+        } = request;
         limits::check_key(key)?;
         limits::check_stored(value.len())?;
         self.store.put(key, value, expected).await
@@ -206,7 +211,7 @@ impl Bus for NatsCoordinator {
 
 #[async_trait]
 impl Coordinator for NatsCoordinator {
-    fn kind(&self) -> &'static str {
+    fn kind(&self) -> &str {
         "nats"
     }
 

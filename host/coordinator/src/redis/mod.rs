@@ -24,7 +24,7 @@ pub use options::*;
 
 use crate::broker::{BrokerError, Link, Security, random_name};
 use crate::clock;
-use crate::contract::{Bus, BusError, Coordinator, Store, Subscription};
+use crate::contract::{Bus, BusError, Coordinator, PutRequest, SAME_CLOCK, Store, Subscription};
 use crate::finding::{Finding, Verdict};
 use crate::limits::{self, Namespace};
 use address::Addresses;
@@ -36,7 +36,7 @@ use redis::{Value, cmd};
 use reply::Refusal;
 use route::Route;
 use script::{Answer, Failure, Keys, Known, Operation};
-use shardwright_core::store::{Expected, Listing, Reading, Revision, StoreError, StoreTime, Written};
+use shardwright_core::store::{Expected, Listing, Reading, Revision, StoreError, Written};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use store::{Memory, Replicated, Space};
@@ -51,6 +51,8 @@ pub struct RedisCoordinator {
     space: Space,
     ear: Ear,
 }
+
+opaque!(RedisCoordinator);
 
 impl RedisCoordinator {
     /// Connects, begins the namespace's history if there is none, and warns of settings that are not safe.
@@ -211,18 +213,8 @@ impl Store for RedisCoordinator {
         self.space.list(prefix, since).await
     }
 
-    async fn put(&self, key: &str, value: Bytes, expected: Expected) -> Result<Written, StoreError<Bytes>> {
-        self.space.put(key, value, expected).await
-    }
-
-    async fn put_heard(
-        &self,
-        key: &str,
-        value: Bytes,
-        expected: Expected,
-        heard: StoreTime,
-    ) -> Result<Written, StoreError<Bytes>> {
-        self.space.put_heard(key, value, expected, heard).await
+    async fn put_with(&self, request: PutRequest<'_>) -> Result<Written, StoreError<Bytes>> {
+        self.space.put_with(request).await
     }
 
     async fn delete(&self, key: &str, expected: Expected) -> Result<Written, StoreError<Bytes>> {
@@ -244,12 +236,16 @@ impl Bus for RedisCoordinator {
 
 #[async_trait]
 impl Coordinator for RedisCoordinator {
-    fn kind(&self) -> &'static str {
+    fn kind(&self) -> &str {
         "redis"
     }
 
     fn location(&self) -> String {
         self.location.clone()
+    }
+
+    fn clock_uncertainty(&self) -> Duration {
+        SAME_CLOCK
     }
 
     async fn examine(&self) -> Vec<Finding> {

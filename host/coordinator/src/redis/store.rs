@@ -6,7 +6,7 @@ use super::script::{self, Answer, Failure, Keys, Known, Operation, Run};
 use super::wire::Silence;
 use crate::broker::BrokerError;
 use crate::clock;
-use crate::contract::Store;
+use crate::contract::{PutRequest, Store};
 use crate::limits;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -282,22 +282,16 @@ impl Store for Space {
         })
     }
 
-    async fn put(&self, key: &str, value: Bytes, expected: Expected) -> Result<Written, StoreError<Bytes>> {
+    async fn put_with(&self, request: PutRequest<'_>) -> Result<Written, StoreError<Bytes>> {
+        let PutRequest {
+            key,
+            value,
+            expected,
+            heard,
+        } = request;
         limits::check_key(key)?;
         limits::check_stored(value.len())?;
-        self.write(Operation::Put(key, &value, expected, None)).await
-    }
-
-    async fn put_heard(
-        &self,
-        key: &str,
-        value: Bytes,
-        expected: Expected,
-        heard: StoreTime,
-    ) -> Result<Written, StoreError<Bytes>> {
-        limits::check_key(key)?;
-        limits::check_stored(value.len())?;
-        self.write(Operation::Put(key, &value, expected, Some(heard))).await
+        self.write(Operation::Put(key, &value, expected, heard)).await
     }
 
     async fn delete(&self, key: &str, expected: Expected) -> Result<Written, StoreError<Bytes>> {

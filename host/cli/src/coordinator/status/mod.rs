@@ -59,7 +59,7 @@ async fn native(config: &ClusterConfig, format: Format) -> anyhow::Result<Exit> 
             .get(&Key::Meta.to_string())
             .await
             .with_context(|| coordinator.location())?;
-        anyhow::Ok((coordinator.kind(), coordinator.location()))
+        anyhow::Ok((coordinator.kind().to_owned(), coordinator.location()))
     })
     .await
     .with_context(|| format!("no answer within {PATIENCE:?}"))??;
@@ -68,7 +68,7 @@ async fn native(config: &ClusterConfig, format: Format) -> anyhow::Result<Exit> 
         output::json(&json!({ "kind": kind, "location": location, "ok": true, "answeredInMs": ms }))?;
     } else {
         let mut table = Table::new(&["KIND", "LOCATION", "STATE", "ANSWERED IN MS"]);
-        table.row([kind.to_owned(), location, "answers".to_owned(), ms.to_string()]);
+        table.row([kind, location, "answers".to_owned(), ms.to_string()]);
         table.print()?;
     }
     Ok(Exit::Ok)
