@@ -4,7 +4,6 @@
 //! `wire` carries bytes, `client` messages and answers, `login` begins a session, `begin` checks the server and finds
 //! the history; `store`, `publisher` and `subscriber` are the three kinds of lanes.
 
-mod begin;
 mod client;
 mod config;
 mod examine;
@@ -16,6 +15,7 @@ mod publisher;
 mod refusal;
 mod row;
 mod schema;
+mod session;
 mod statement;
 mod store;
 mod subscriber;
@@ -31,8 +31,8 @@ pub struct PostgreSql;
 
 impl Adapter for PostgreSql {
     type Store = store::Space<Connection>;
-    type Publisher = publisher::Mouth<Connection>;
-    type Subscriber = subscriber::Ear<Connection>;
+    type Publisher = publisher::Publisher<Connection>;
+    type Subscriber = subscriber::Subscriber<Connection>;
 
     fn describe() -> Description {
         Description {
@@ -52,20 +52,20 @@ impl Adapter for PostgreSql {
     }
 
     fn open_publisher(context: &Context) -> Result<(Self::Publisher, Opened), OpenError> {
-        open(context).map(|(begun, opened)| (publisher::Mouth::new(begun), opened))
+        open(context).map(|(begun, opened)| (publisher::Publisher::new(begun), opened))
     }
 
     fn open_subscriber(context: &Context) -> Result<(Self::Subscriber, Opened), OpenError> {
-        open(context).map(|(begun, opened)| (subscriber::Ear::new(begun), opened))
+        open(context).map(|(begun, opened)| (subscriber::Subscriber::new(begun), opened))
     }
 }
 
 /// Connects, logs in and finds the history.
-fn open(context: &Context) -> Result<(begin::Begun<Connection>, Opened), OpenError> {
+fn open(context: &Context) -> Result<(session::Begun<Connection>, Opened), OpenError> {
     let config = Config::parse(&context.config).map_err(OpenError::InvalidConfig)?;
     let place = Place::new(&config, &context.namespace);
     let client = login::login(wire::connect(&config)?, &config, &place)?;
-    let begun = begin::begin(client, &config, place, context)?;
+    let begun = session::begin(client, &config, place, context)?;
     if let Some(why) = &begun.moved {
         warn(why);
     }

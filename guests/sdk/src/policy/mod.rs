@@ -49,7 +49,7 @@ pub trait Policy {
 
 /// Words for [`Description::honours`].
 #[must_use]
-pub fn honours(words: &[&str]) -> Vec<String> {
+pub fn considers(words: &[&str]) -> Vec<String> {
     words.iter().map(|&word| word.to_owned()).collect()
 }
 

@@ -1,6 +1,6 @@
 //! `policy list`: the bundled policies and those of a configuration.
 
-use crate::cluster::Which;
+use crate::cluster::ClusterArgs;
 use crate::exit::Exit;
 use crate::output::{self, Format, Output, Table, or_dash};
 use clap::Args;
@@ -43,7 +43,7 @@ pub(super) fn run(args: &List) -> anyhow::Result<Exit> {
             None,
         ));
     }
-    let config = Which::of(args.config.clone()).config()?;
+    let config = ClusterArgs::of(args.config.clone()).config()?;
     for (name, section) in config.iter().flat_map(|config| &config.policies) {
         if let Some(path) = &section.path {
             rows.push(row(

@@ -8,7 +8,7 @@ use super::refusal::Refusal;
 use super::state::Shared;
 use super::status::{AdapterStatus, Counters};
 use super::supervisor::AdapterState;
-use super::{ear, translate};
+use super::{subscriber, translate};
 use async_trait::async_trait;
 use bytes::Bytes;
 use shardwright_coordinator::broker::BrokerError;
@@ -174,7 +174,7 @@ impl Bus for AdapterCoordinator {
         for topic in topics {
             check_topic(topic)?;
         }
-        ear::subscribe(&self.pool, topics).await
+        subscriber::subscribe(&self.pool, topics).await
     }
 }
 

@@ -3,7 +3,7 @@
 #[cfg(feature = "adapters")]
 mod adapter;
 
-use crate::cluster::{self, Which};
+use crate::cluster::{self, ClusterArgs};
 use crate::exit::Exit;
 use crate::output::{self, Format, Output, Table};
 use anyhow::Context;
@@ -29,7 +29,7 @@ Exit codes: 0 it works, 1 it could not be asked, 3 it is not as it should be: qu
                         node is silent.")]
 pub(super) struct Status {
     #[command(flatten)]
-    which: Which,
+    which: ClusterArgs,
     /// The state directory of a node of this machine, instead of what the configuration says
     #[cfg(feature = "adapters")]
     #[arg(long, value_name = "DIR")]
@@ -40,7 +40,7 @@ pub(super) struct Status {
 
 /// Shows how it is.
 pub(super) async fn run(args: &Status) -> anyhow::Result<Exit> {
-    let (config, _) = args.which.meant()?;
+    let (config, _) = args.which.resolve()?;
     let format = args.output.format;
     #[cfg(feature = "adapters")]
     if let shardwright_config::CoordinatorConfig::Component(section) = &config.coordinator {
