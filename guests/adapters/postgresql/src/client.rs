@@ -3,7 +3,7 @@
 use crate::refusal::{self, Refusal};
 use crate::row::Cells;
 use crate::statement::{Statement, Value};
-use crate::wire::{Connection, ConnectionError};
+use crate::wire::{ConnectionError, Transport};
 use bytes::BytesMut;
 use postgres_protocol::message::backend::{Header, Message};
 use postgres_protocol::message::frontend;
@@ -40,7 +40,7 @@ pub(crate) struct Client<W> {
     broken: Option<String>,
 }
 
-impl<W: Connection> Client<W> {
+impl<W: Transport> Client<W> {
     pub(crate) fn new(wire: W) -> Self {
         Self {
             wire,

@@ -1,7 +1,7 @@
 //! A coordinator adapter for PostgreSQL: the store is two tables and a function, the bus is `LISTEN` and `NOTIFY`.
 //!
 //! [`docs/postgresql.md`](../../../../docs/postgresql.md) says how each promise of the contract is kept. From below:
-//! `wire` carries bytes, `client` messages and answers, `login` begins a session, `begin` checks the server and finds
+//! `wire` carries bytes, `client` messages and answers, `login` begins a session, `session` checks the server and finds
 //! the history; `store`, `publisher` and `subscriber` are the three kinds of lanes.
 
 mod client;
@@ -31,8 +31,8 @@ pub struct PostgreSql;
 
 impl Adapter for PostgreSql {
     type Store = store::Space<Connection>;
-    type Publisher = publisher::Publisher<Connection>;
-    type Subscriber = subscriber::Subscriber<Connection>;
+    type Publisher = publisher::NotifyPublisher<Connection>;
+    type Subscriber = subscriber::ListenSubscriber<Connection>;
 
     fn describe() -> Description {
         Description {
@@ -52,11 +52,11 @@ impl Adapter for PostgreSql {
     }
 
     fn open_publisher(context: &Context) -> Result<(Self::Publisher, Opened), OpenError> {
-        open(context).map(|(begun, opened)| (publisher::Publisher::new(begun), opened))
+        open(context).map(|(begun, opened)| (publisher::NotifyPublisher::new(begun), opened))
     }
 
     fn open_subscriber(context: &Context) -> Result<(Self::Subscriber, Opened), OpenError> {
-        open(context).map(|(begun, opened)| (subscriber::Subscriber::new(begun), opened))
+        open(context).map(|(begun, opened)| (subscriber::ListenSubscriber::new(begun), opened))
     }
 }
 

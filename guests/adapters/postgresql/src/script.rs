@@ -4,8 +4,8 @@ use crate::config::Config;
 use crate::login::{self, Place};
 use crate::session::{self, Begun};
 use crate::store::Space;
-use crate::subscriber::Subscriber;
-use crate::wire::{Connection, ConnectionError};
+use crate::subscriber::ListenSubscriber;
+use crate::wire::{ConnectionError, Transport};
 use shardwright_guest::adapter::{Context, Expected, OpenError, Purpose, Store, Subscriber};
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub(crate) struct Script {
     pub(crate) sends: usize,
 }
 
-impl Connection for Script {
+impl Transport for Script {
     fn send(&mut self, _bytes: &[u8], _patience: Duration) -> Result<(), ConnectionError> {
         self.sends += 1;
         self.ready.extend(self.answers.next().into_iter().flatten());
@@ -133,7 +133,7 @@ pub(crate) fn use_all(answers: Vec<Vec<u8>>) -> u64 {
         successes += u64::from(space.put("k", Vec::new(), Expected::Any).is_ok());
     }
     if let Ok(begun) = lane(answers, Purpose::Subscribe, PLAIN) {
-        let mut ear = Subscriber::new(begun);
+        let mut ear = ListenSubscriber::new(begun);
         if ear.subscribe(Vec::new()).is_ok() {
             // The script is all there is to hear, and ends.
             while let Ok(deliveries) = ear.next(10, Duration::from_secs(60)) {

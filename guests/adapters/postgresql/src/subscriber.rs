@@ -5,7 +5,7 @@ use crate::note::{self, Decoded, Parts};
 use crate::publisher::failing;
 use crate::refusal::Refusal;
 use crate::session::Begun;
-use crate::wire::Connection;
+use crate::wire::Transport;
 use postgres_protocol::message::backend::Message;
 use postgres_protocol::message::frontend;
 use shardwright_guest::adapter::{self, BusError, Delivery, Subscriber};
@@ -18,7 +18,7 @@ const SILENCE: Duration = Duration::from_secs(5);
 const BATCH: usize = 1024 * 1024;
 
 /// Hears what is published in the namespace.
-pub struct Subscriber<W> {
+pub struct ListenSubscriber<W> {
     client: Client<W>,
     channel: String,
     parts: Parts,
@@ -28,7 +28,7 @@ pub struct Subscriber<W> {
     asked: bool,
 }
 
-impl<W: Connection> Subscriber<W> {
+impl<W: Transport> ListenSubscriber<W> {
     pub(crate) fn new(begun: Begun<W>) -> Self {
         let channel = note::channel(&begun.place.schema, &begun.place.namespace, &begun.history);
         Self {
@@ -96,7 +96,7 @@ impl<W: Connection> Subscriber<W> {
     }
 }
 
-impl<W: Connection + 'static> Subscriber for Subscriber<W> {
+impl<W: Transport + 'static> Subscriber for ListenSubscriber<W> {
     fn subscribe(&mut self, topics: Vec<String>) -> Result<(), BusError> {
         self.parts.topics = topics;
         let listen = format!("LISTEN \"{}\"", self.channel);

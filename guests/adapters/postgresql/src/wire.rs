@@ -20,7 +20,7 @@ pub enum ConnectionError {
 }
 
 /// One connection.
-pub trait Connection {
+pub trait Transport {
     /// Sends all of `bytes`. After an error some of it may have been sent.
     fn send(&mut self, bytes: &[u8], patience: Duration) -> Result<(), ConnectionError>;
 
@@ -34,7 +34,7 @@ pub trait Connection {
     fn now(&self) -> Duration;
 }
 
-impl Connection for Connection {
+impl Transport for Connection {
     fn send(&mut self, bytes: &[u8], patience: Duration) -> Result<(), ConnectionError> {
         self.write(bytes, Deadline::after(patience)).map_err(cut)
     }
