@@ -1,6 +1,6 @@
 //! `shardwright roles` and `shardwright owner`: who has which shard.
 
-use crate::cluster::{Cluster, Which};
+use crate::cluster::{Cluster, ClusterArgs};
 use crate::exit::Exit;
 use crate::output::{self, Format, Output, Table};
 use crate::shards::{self, RoleView, Shard, State};
@@ -21,7 +21,7 @@ pub(crate) struct Roles {
     #[command(subcommand)]
     show: Option<Show>,
     #[command(flatten)]
-    which: Which,
+    which: ClusterArgs,
     #[command(flatten)]
     output: Output,
 }
@@ -38,7 +38,7 @@ struct ShowRole {
     /// The role, as in `purge.accounts`
     role: String,
     #[command(flatten)]
-    which: Which,
+    which: ClusterArgs,
     #[command(flatten)]
     output: Output,
 }
@@ -56,7 +56,7 @@ pub(crate) struct Owner {
     #[arg(long)]
     text: bool,
     #[command(flatten)]
-    which: Which,
+    which: ClusterArgs,
     #[command(flatten)]
     output: Output,
 }

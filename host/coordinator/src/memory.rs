@@ -24,11 +24,11 @@ struct Shared {
 #[derive(Default)]
 struct State {
     revision: u64,
-    spaces: HashMap<Namespace, Space>,
+    spaces: HashMap<Namespace, NamespaceState>,
 }
 
 #[derive(Default)]
-struct Space {
+struct NamespaceState {
     entries: BTreeMap<String, Entry<Bytes>>,
     subscribers: Subscribers,
 }

@@ -5,13 +5,13 @@ use crate::api::{Alarm, Members, RangeAnswer, Release, Status, StreamAnswer, Tok
 use crate::codec::{base64, clock, entry, frame_entry, message, read_clock};
 use crate::config::Config;
 use crate::lines::Lines;
-use crate::listen::Ear;
+use crate::listen::Subscriber;
 use crate::memo::Memo;
 use crate::open;
 use crate::publish::Publisher;
 use crate::sim::Machine;
 use crate::store::Store;
-use crate::wire::{Answer, Call, Fault, Moment, Stream, Wire};
+use crate::wire::{Answer, Call, Fault, HttpClient, Moment, Stream};
 use shardwright_guest::adapter::{Context, Expected, OpenError, Publisher as _, Purpose, Store as _, Subscriber as _};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -52,7 +52,7 @@ impl Stream for Script {
     }
 }
 
-impl Wire for Meddler {
+impl HttpClient for Meddler {
     type Stream = Script;
 
     fn now(&self) -> Moment {
@@ -148,7 +148,7 @@ pub fn gateway(data: &[u8]) {
     let told = match purpose {
         0 => open::timed(&context, wire).map(|open| store(Store::new(open))),
         1 => open::plain(&context, wire).map(|open| publish(Publisher::new(open))),
-        _ => open::plain(&context, wire).map(|open| listen(Ear::new(open), data.len())),
+        _ => open::plain(&context, wire).map(|open| listen(Subscriber::new(open), data.len())),
     };
     if let Err(error) = &told {
         assert!(!matches!(error, OpenError::InvalidConfig(_)), "{error}");
@@ -177,7 +177,7 @@ fn publish(mut publisher: Publisher<Meddler>) -> String {
     )
 }
 
-fn listen(mut ear: Ear<Meddler>, most: usize) -> String {
+fn listen(mut ear: Subscriber<Meddler>, most: usize) -> String {
     if let Err(error) = ear.subscribe(vec!["t".into()]) {
         return error.to_string();
     }

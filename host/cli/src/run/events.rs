@@ -96,7 +96,7 @@ impl Events {
     /// Tells that the node is ready, and from then on what happens to it.
     pub(super) fn follow(&self, node: &Node) -> JoinHandle<Option<String>> {
         let mut stream = node.events();
-        let mut teller = Teller::new(self.format, self.lines.clone());
+        let mut teller = EventWriter::new(self.format, self.lines.clone());
         teller.ready(node);
         let told = Over(self.told.clone());
         tokio::spawn(async move {
@@ -125,7 +125,7 @@ impl Events {
         let mut rounds = tokio::time::interval(pause);
         rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         async move {
-            let mut teller = Teller::new(format, lines);
+            let mut teller = EventWriter::new(format, lines);
             loop {
                 rounds.tick().await;
                 for role in &roles {
@@ -157,14 +157,14 @@ impl Events {
 }
 
 /// Turns events into lines.
-struct Teller {
+struct EventWriter {
     format: Option<EventsFormat>,
     lines: SyncSender<String>,
     /// Lines left out because nobody read.
     missed: u64,
 }
 
-impl Teller {
+impl EventWriter {
     fn new(format: Option<EventsFormat>, lines: SyncSender<String>) -> Self {
         Self {
             format,

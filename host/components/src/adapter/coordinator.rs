@@ -7,7 +7,7 @@ use super::pool::Pool;
 use super::refusal::Refusal;
 use super::state::Shared;
 use super::status::{AdapterStatus, Counters};
-use super::{ear, translate};
+use super::{subscriber, translate};
 use crate::state::AdapterState;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -177,7 +177,7 @@ impl Bus for AdapterCoordinator {
         for topic in topics {
             check_topic(topic)?;
         }
-        ear::subscribe(&self.pool, topics).await
+        subscriber::subscribe(&self.pool, topics).await
     }
 }
 

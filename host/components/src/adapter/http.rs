@@ -1,10 +1,10 @@
 //! `wasi:http` for one lane, through the gate: one connection, kept open between requests, with TLS by the host.
 //! Redirects are not followed: what an adapter makes of one is a request like any other, and has to be granted.
 
-use super::detour::Detour;
-use super::gate::{Gate, Unresolved};
+use super::connect_policy::{ConnectPolicy, ResolveError};
 use super::grants::{Scheme, split};
 use super::kept::{body, headers};
+use super::redirect::Redirect;
 use super::sent;
 use super::state::CHUNK;
 use http::uri::{Authority, PathAndQuery};
@@ -41,14 +41,14 @@ type Ended = oneshot::Receiver<hyper::Error>;
 type Sent = Result<(Response<WasiBody>, IoFuture), Error>;
 
 /// The HTTP of one lane.
-pub(super) struct Wire(Arc<Inner>);
+pub(super) struct HttpClient(Arc<Inner>);
 
 struct Inner {
-    gate: Gate,
+    gate: ConnectPolicy,
     security: Option<Security>,
     sent: sent::Sent,
-    detour: Option<Detour>,
-    kept: Mutex<Option<Kept>>,
+    detour: Option<Redirect>,
+    kept: Mutex<Option<IdleConnection>>,
     connections: Arc<Semaphore>,
     /// Bytes of the requests that are on their way.
     sending: AtomicUsize,
@@ -57,7 +57,7 @@ struct Inner {
 }
 
 /// A connection that waits for its next request.
-struct Kept {
+struct IdleConnection {
     to: Target,
     sender: SendRequest<WasiBody>,
 }
@@ -69,8 +69,13 @@ struct Target {
     port: u16,
 }
 
-impl Wire {
-    pub(super) fn new(gate: Gate, security: Option<Security>, sent: sent::Sent, detour: Option<Detour>) -> Self {
+impl HttpClient {
+    pub(super) fn new(
+        gate: ConnectPolicy,
+        security: Option<Security>,
+        sent: sent::Sent,
+        detour: Option<Redirect>,
+    ) -> Self {
         Self(Arc::new(Inner {
             gate,
             security,
@@ -83,7 +88,7 @@ impl Wire {
         }))
     }
 
-    pub(super) fn gate(&self) -> &Gate {
+    pub(super) fn gate(&self) -> &ConnectPolicy {
         &self.0.gate
     }
 
@@ -119,7 +124,7 @@ impl Drop for Sending {
     }
 }
 
-impl WasiHttpHooks for Wire {
+impl WasiHttpHooks for HttpClient {
     fn p2_outgoing_body_chunk_size(&mut self) -> usize {
         CHUNK
     }
@@ -193,7 +198,7 @@ impl Inner {
         sender: SendRequest<WasiBody>,
         response: Response<hyper::body::Incoming>,
     ) -> Response<WasiBody> {
-        *self.kept.lock().await = Some(Kept { to, sender });
+        *self.kept.lock().await = Some(IdleConnection { to, sender });
         response.map(|body| body.map_err(Error::from).boxed_unsync())
     }
 
@@ -205,11 +210,11 @@ impl Inner {
             .map_err(|_| Error::ConnectionLimitReached)?;
         let addresses = self
             .gate
-            .speaks(to.scheme, &to.host, to.port)
+            .allows_host(to.scheme, &to.host, to.port)
             .await
             .map_err(|error| match error {
-                Unresolved::NotGranted => Error::HttpRequestDenied,
-                Unresolved::Unknown => Error::DnsError {
+                ResolveError::NotGranted => Error::HttpRequestDenied,
+                ResolveError::Unknown => Error::DnsError {
                     rcode: Some("NXDOMAIN".into()),
                     info_code: None,
                 },
@@ -267,7 +272,7 @@ impl Target {
     }
 }
 
-async fn connect(addresses: &[IpAddr], port: u16, detour: Option<&Detour>) -> Result<TcpStream, Error> {
+async fn connect(addresses: &[IpAddr], port: u16, detour: Option<&Redirect>) -> Result<TcpStream, Error> {
     let mut last = Error::DestinationNotFound;
     for address in addresses {
         let address = SocketAddr::new(*address, port);

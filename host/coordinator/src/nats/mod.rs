@@ -17,6 +17,7 @@ mod api;
 mod bus;
 mod clocks;
 mod connect;
+mod connection;
 mod examine;
 mod follow;
 mod mirror;
@@ -35,11 +36,10 @@ mod sweep;
 mod ticker;
 mod tls;
 mod versions;
-mod wire;
 
 pub use options::*;
 
-use crate::broker::{BrokerError, Patience};
+use crate::broker::{BrokerError, OpenRetry};
 use crate::contract::{Bus, BusError, Coordinator, PutRequest, Store, Subscription};
 use crate::finding::Finding;
 use crate::limits::{self, Namespace};
@@ -71,17 +71,21 @@ impl NatsCoordinator {
         let target = connect::Target::new(&options)?;
         let location = target.location();
         let end = End::new();
-        let signals = Arc::new(wire::Signals::new(&location, options.max_reconnects, end.clone()));
+        let signals = Arc::new(connection::ConnectionEvents::new(
+            &location,
+            options.max_reconnects,
+            end.clone(),
+        ));
         let client = target.connect(&options, &signals).await?;
-        let wire = wire::Wire::new(client, signals, options.timeout_request);
+        let wire = connection::Connection::new(client, signals, options.timeout_request);
         let names = names::Names::new(&namespace);
         check_server(&wire, &location)?;
         // The servers of a cluster may have yet to find each other, and to elect who leads the stream.
-        let mut patience = Patience::new(&location, options.timeout_connection);
+        let mut patience = OpenRetry::new(&location, options.timeout_connection);
         let coordinator = loop {
             match Self::begin(&wire, &names, &options, &location, &end).await {
                 Ok(coordinator) => break coordinator,
-                Err(error) if patience.bears(&error).await => {}
+                Err(error) if patience.wait_after(&error).await => {}
                 Err(error) => return Err(error),
             }
         };
@@ -101,14 +105,14 @@ impl NatsCoordinator {
 
     /// Opens the stream over `wire`, and reads it for the first time.
     async fn begin(
-        wire: &wire::Wire,
+        wire: &connection::Connection,
         names: &names::Names,
         options: &NatsOptions,
         location: &str,
         end: &End,
     ) -> Result<Self, BrokerError> {
         let failed = |error: api::CallError| stream::explain(&error, wire, names, options.replicas, location);
-        let ear = bus::Ear::open(wire, names)
+        let ear = bus::WireSubscription::open(wire, names)
             .await
             .map_err(|trouble| failed(trouble.into()))?;
         let (info, history) = stream::open(wire, names, options.replicas, location).await?;
@@ -139,7 +143,7 @@ impl NatsCoordinator {
             _tasks: tasks,
         };
         coordinator.store.catch_up().await.map_err(|error| match error {
-            StoreError::Denied(why) => failed(api::CallError::Wire(wire::Trouble::Denied(why))),
+            StoreError::Denied(why) => failed(api::CallError::Wire(connection::RequestError::Denied(why))),
             other => BrokerError::Unreachable {
                 location: location.into(),
                 why: other.to_string(),
@@ -150,7 +154,7 @@ impl NatsCoordinator {
 }
 
 /// Whether the server that is connected to can serve at all.
-fn check_server(wire: &wire::Wire, location: &str) -> Result<(), BrokerError> {
+fn check_server(wire: &connection::Connection, location: &str) -> Result<(), BrokerError> {
     let info = wire.client.server_info();
     let least = limits::MAX_MESSAGE + limits::FRAME_ROOM + store::HEADER_ROOM;
     let why = if !info.headers {

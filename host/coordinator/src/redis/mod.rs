@@ -7,9 +7,10 @@
 
 mod address;
 mod bus;
+mod connection;
 mod examine;
-mod line;
 mod options;
+mod persistent_connection;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod properties;
@@ -18,7 +19,6 @@ mod route;
 mod script;
 mod store;
 mod tls;
-mod wire;
 
 pub use options::*;
 
@@ -29,9 +29,10 @@ use crate::finding::{Finding, Verdict};
 use crate::limits::{self, Namespace};
 use address::Addresses;
 use async_trait::async_trait;
-use bus::{Channel, Ear};
+use bus::{Channel, Subscriber};
 use bytes::Bytes;
-use line::{Keeping, Line};
+use connection::{Connection, Dialer};
+use persistent_connection::{ConnectionPlan, PersistentConnection};
 use redis::{Value, cmd};
 use reply::Refusal;
 use route::Route;
@@ -39,17 +40,16 @@ use script::{Answer, Failure, Keys, Known, Operation};
 use shardwright_core::store::{Expected, Listing, Reading, Revision, StoreError, Written};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use store::{Memory, Replicated, Space};
+use store::{Memory, NamespaceStore, Replicated};
 use tokio::time::Instant;
-use wire::{Dialer, Wire};
 
 /// A namespace on Redis. Dropping it closes its connections.
 pub struct RedisCoordinator {
     location: String,
     timeout: Duration,
     min_replicas: u32,
-    space: Space,
-    ear: Ear,
+    space: NamespaceStore,
+    ear: Subscriber,
 }
 
 opaque!(RedisCoordinator);
@@ -85,15 +85,15 @@ impl RedisCoordinator {
         }
         let keep = |first, what: &str| {
             let route = route.clone();
-            let connect: line::Connect = Box::new(move || {
+            let connect: persistent_connection::Connect = Box::new(move || {
                 let route = route.clone();
                 Box::pin(async move { route.connect(None).await })
             });
             let link = Link::new(format!("{location}{what}"));
             let patience = timeout;
-            Line::keep(
+            PersistentConnection::keep(
                 first,
-                Keeping {
+                ConnectionPlan {
                     connect,
                     link,
                     patience,
@@ -110,14 +110,14 @@ impl RedisCoordinator {
             location: location.clone(),
         };
         let coordinator = Self {
-            space: Space {
+            space: NamespaceStore {
                 main: keep(Some(wire.clone()), ""),
                 replicated,
                 memory: Mutex::new(Memory::knowing(known)),
                 keys,
                 timeout,
             },
-            ear: Ear::new(route, channel, timeout),
+            ear: Subscriber::new(route, channel, timeout),
             location,
             timeout,
             min_replicas: options.min_replicas,
@@ -143,7 +143,7 @@ impl RedisCoordinator {
 }
 
 /// The history and run that are there now.
-async fn begin(wire: &Wire, keys: &Keys, timeout: Duration) -> Result<Known, BrokerError> {
+async fn begin(wire: &Connection, keys: &Keys, timeout: Duration) -> Result<Known, BrokerError> {
     let location = wire.server().to_string();
     let name = random_name().map_err(BrokerError::Invalid)?;
     let deadline = Instant::now() + timeout;
@@ -182,10 +182,10 @@ async fn begin(wire: &Wire, keys: &Keys, timeout: Duration) -> Result<Known, Bro
 }
 
 /// Whether it may be asked which replicas have a write: without that no write is ever acknowledged.
-async fn may_wait(wire: &Wire, keys: &Keys, timeout: Duration) -> Result<(), BrokerError> {
+async fn may_wait(wire: &Connection, keys: &Keys, timeout: Duration) -> Result<(), BrokerError> {
     let location = wire.server().to_string();
     let answer = wire.ask(cmd("WAIT").arg(0).arg(1), Instant::now() + timeout).await;
-    match answer.map_err(wire::Silence::why).map(Refusal::check) {
+    match answer.map_err(connection::NoReply::why).map(Refusal::check) {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(Refusal::Denied(why))) => Err(BrokerError::Denied {
             location,

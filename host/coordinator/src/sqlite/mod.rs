@@ -8,11 +8,11 @@
 //! Time is the machine's CLOCK_BOOTTIME plus an offset kept in the file: all processes agree on it, and no step of the
 //! wall clock moves it.
 
-mod bell;
 mod bus;
 mod error;
 mod examine;
 mod file;
+mod file_notifier;
 mod filesystem;
 mod messages;
 mod schema;
@@ -61,7 +61,7 @@ impl SqliteCoordinator {
         };
         let (jobs, waiting) = mpsc::channel(QUEUE);
         let (requests, asked) = std::sync::mpsc::channel();
-        let (waker, sleeper) = bell::pair().map_err(failed)?;
+        let (waker, sleeper) = file_notifier::pair().map_err(failed)?;
         let (opened, ready) = oneshot::channel();
         let named = |name: &str| std::thread::Builder::new().name(name.into());
         let given = path.clone();

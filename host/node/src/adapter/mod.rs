@@ -12,8 +12,8 @@ mod watch;
 pub use crate::backend::{adapter_component, open_adapter, open_component};
 pub use shardwright_components::adapter::{
     AdapterBudget, AdapterComponent, AdapterCoordinator, AdapterEngine, AdapterLoadError, AdapterOptions, AdapterState,
-    AdapterStatus, Detour, Differences, FaultKind, Grant, GrantError, Grants, LaneFault, RequiresError, Scheme, Totals,
-    UpgradeError,
+    AdapterStatus, Differences, FaultKind, Grant, GrantError, Grants, LaneFault, Redirect, RequiresError, Scheme,
+    Totals, UpgradeError,
 };
 pub use shardwright_components::cache::CacheError;
 pub use shardwright_components::{CodeError, Digest, EngineError};

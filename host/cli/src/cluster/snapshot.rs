@@ -11,7 +11,7 @@ use shardwright_core::view::View;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A cluster's store as it was at one moment.
-pub(crate) struct Sight {
+pub(crate) struct ClusterSnapshot {
     /// The entries.
     pub(crate) view: View,
     /// The registry, sorted by id.
@@ -32,7 +32,7 @@ pub(crate) struct Sight {
     pub(crate) here: Instant,
 }
 
-impl Sight {
+impl ClusterSnapshot {
     /// What a complete listing shows.
     pub(crate) fn of(listing: Listing<Value>, planned: BTreeMap<(String, u32), StoreTime>, timing: Timing) -> Self {
         let (now, unsure_before) = (listing.now, listing.unsure_before);
