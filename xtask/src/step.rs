@@ -5,7 +5,7 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use clap::ValueEnum;
 
 use crate::programs::{self, Built, Manner, Program, Ran};
@@ -16,6 +16,8 @@ use crate::{chaos, child, guests, lanes, lint, say, servers, tools};
 /// whose rules can be dropped.
 pub(crate) const MODEL: &str = "shardwright-model";
 
+/// The manifest of the fuzzer.
+const FUZZER: &str = "fuzz/Cargo.toml";
 /// How many tests of a program run at once, at most. Some start clusters of servers with up to a gigabyte of memory,
 /// and wait for them rather than compute: with as many at once as a large machine has cores there would be no memory
 /// for them.
@@ -110,6 +112,9 @@ impl Step {
             Self::Deny => {
                 let mut deny = deny(&tools::cargo_deny(run.install)?);
                 child::run(deny.args(["check", "bans", "licenses", "sources"]))?;
+                // The fuzzer is a workspace of its own: nothing else reads its lock file.
+                child::run(child::cargo().args(["update", "--workspace", "--locked", "--manifest-path", FUZZER]))
+                    .context("fuzz/Cargo.lock is out of date: run `cargo update -w --manifest-path fuzz/Cargo.toml`")?;
             }
             Self::Advisories => return advisories(&tools::cargo_deny(run.install)?),
             Self::Guests => guests::build(true)?,
