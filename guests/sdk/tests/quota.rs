@@ -61,7 +61,8 @@ proptest! {
             prop_assert!((share.low..=share.high).contains(quota) && *quota <= claim.cap);
         }
         // Whoever has its quota keeps it.
-        let settled: Vec<Participant> = claims.iter().zip(&quotas).map(|(&claim, &held)| Participant { held, ..claim }).collect();
+        let settle = |(&claim, &held): (&Participant, &u32)| Participant { held, ..claim };
+        let settled: Vec<Participant> = claims.iter().zip(&quotas).map(settle).collect();
         prop_assert_eq!(sticky(total, &settled), quotas);
     }
 }

@@ -35,7 +35,8 @@ pub struct AdapterBudget {
     pub memory: usize,
     /// Bytes of all lanes together. Beyond: `OutOfMemory`, of the lane that asked for more.
     pub total_memory: usize,
-    /// Time that one call may compute, that in which it waits not counted; looked at each 10 ms. Beyond: `CpuBudgetExceeded`.
+    /// Time that one call may compute, that in which it waits not counted; checked every 10 ms. Beyond:
+    /// `CpuBudgetExceeded`.
     pub cpu: Duration,
     /// Bytes of one answer. Beyond: `AnswerTooLong`, before the host has reserved anything for it.
     pub answer: usize,

@@ -1,7 +1,7 @@
 //! Snapshots: the state cut into pages, and pages made a state again.
 //!
-//! A snapshot is its [`SnapshotHeader`], how many entries follow, and the entries in the order of their keys, all in postcard,
-//! cut wherever a page is full. Every handle writes the same bytes for the same state.
+//! A snapshot is its [`SnapshotHeader`], the number of entries, and the entries in the order of their keys, all in
+//! postcard, cut wherever a page is full. Every handle writes the same bytes for the same state.
 
 use super::state_machine::{Entries, SnapshotHeader, StateMachine};
 use bytes::Bytes;
