@@ -10,7 +10,7 @@ use clap::ValueEnum;
 
 use crate::programs::{self, Built, Manner, Program, Ran};
 use crate::tally::Tally;
-use crate::{chaos, child, guests, lanes, lint, say, servers, tools};
+use crate::{chaos, child, columns, guests, lanes, lint, say, servers, tools};
 
 /// The package of the model checker and the simulator. It runs optimised and apart from the rest: it builds a core
 /// whose rules can be dropped.
@@ -94,7 +94,10 @@ impl Step {
                 tools::builders(run.install)?;
             }
             Self::Servers => servers::present(servers::Tool::ALL, run.install)?,
-            Self::Fmt => child::run(child::cargo().args(["fmt", "--all", "--check"]))?,
+            Self::Fmt => {
+                child::run(child::cargo().args(["fmt", "--all", "--check"]))?;
+                columns::check()?;
+            }
             Self::Build => no_warnings(&programs::build(&all("--all-targets"))?)?,
             Self::Test | Self::Measure => {
                 let mut programs = programs::build(&all("--all-targets"))?.programs;
