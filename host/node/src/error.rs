@@ -52,7 +52,7 @@ pub enum StartError {
     },
     /// The operating system refused a thread or randomness.
     #[error("the operating system refused what a node needs: {0}")]
-    System(#[source] io::Error),
+    System(io::Error),
     /// The cluster does not take this node.
     #[error(transparent)]
     Refused(#[from] Refusal),

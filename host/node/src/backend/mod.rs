@@ -48,7 +48,6 @@ pub enum BackendError {
         /// The directory.
         path: PathBuf,
         /// Why.
-        #[source]
         error: io::Error,
     },
     /// The shared file cannot be used.
@@ -60,7 +59,6 @@ pub enum BackendError {
         /// The section's id.
         id: String,
         /// Why.
-        #[source]
         error: BrokerError,
     },
     /// Its times may be wrong by more than the safety distance.

@@ -73,7 +73,6 @@ pub enum StateDirError {
         /// On what.
         path: PathBuf,
         /// Why it failed.
-        #[source]
         error: io::Error,
     },
     /// There is no default place for this user.
