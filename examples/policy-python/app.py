@@ -33,7 +33,7 @@ class Assignment(exports.Assignment):
             name="round-python",
             version="0.1.0",
             summary="Shards go round the active nodes, in the order of their ids.",
-            honours=["candidates", "replicas"],
+            considers=["candidates", "replicas"],
         )
 
     def validate(self, config):

@@ -29,10 +29,11 @@ pub(crate) struct Arguments {
     fail_fast: bool,
 }
 
-/// The steps in their order. Servers are fetched while the tests are built; the short checks run beside the tests,
-/// which wait for servers most of the time; those that compute for minutes would make servers slow, and come at the
-/// end. None shares a lock of cargo's with what it runs beside: the tests have been built.
-const STAGES: [Stage; 5] = [
+/// The steps in their order. Servers are fetched while the tests are built; the others run beside the tests, which wait
+/// for servers most of the time. The model computes for minutes and would make servers slow: it has only the time of
+/// the processors that all others leave. None keeps a lock of cargo's that what it runs beside waits for: the tests
+/// have been built.
+const STAGES: [Stage; 4] = [
     Stage {
         steps: &[Step::Tools],
         beside: &[],
@@ -42,16 +43,12 @@ const STAGES: [Stage; 5] = [
         beside: &[Step::Servers],
     },
     Stage {
-        steps: &[Step::Test],
-        beside: &[Step::Deny, Step::Advisories, Step::Guests],
+        steps: &[Step::Test, Step::Chaos],
+        beside: &[Step::Guests, Step::Deny, Step::Advisories, Step::Doctest, Step::Model],
     },
     Stage {
-        steps: &[Step::Chaos, Step::Measure],
+        steps: &[Step::Measure],
         beside: &[],
-    },
-    Stage {
-        steps: &[Step::Model],
-        beside: &[Step::Doctest],
     },
 ];
 
@@ -83,7 +80,8 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     };
     for stage in &STAGES {
         let [steps, beside] = [stage.steps, stage.beside].map(|steps| checks.wanted(steps));
-        if steps.is_empty() || beside.is_empty() {
+        // What runs beside the first failure would have to come to its end.
+        if steps.is_empty() || beside.is_empty() || arguments.fail_fast {
             checks.perform(&[steps, beside].concat(), false);
         } else {
             thread::scope(|scope| {

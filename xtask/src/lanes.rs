@@ -1,6 +1,7 @@
 //! Which programs of tests run beside which: those that wait for servers leave the processor to others.
 
 use std::collections::VecDeque;
+use std::iter;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Mutex, PoisonError};
@@ -11,24 +12,26 @@ use crate::programs::{Program, Ran};
 /// The programs that start many servers and wait for them, longest first: what begins last should end soon.
 const WAITING: &[(&str, &str)] = &[
     ("host/components", "adapter"),
+    ("host/cli", "adapter"),
     ("host/cli", "brokers"),
     ("host/coordinator", "kafka"),
-    ("host/cli", "adapter"),
+    ("host/node", "handoffs"),
     ("host/coordinator", "redis"),
     ("host/coordinator", "nats"),
-    ("host/cli", "adapters"),
     ("tests/servers", "servers"),
-    ("xtask", "up"),
-    ("host/cli", "live"),
+    ("tests/chaos", "plants"),
+    ("host/cli", "adapters"),
     ("host/cli", "operating"),
+    ("host/cli", "live"),
+    ("xtask", "up"),
 ];
 
 /// How many of them run at once. Each may have as many clusters at once as it has tests, and a cluster takes up to a
 /// gigabyte of memory.
-const WAITING_AT_ONCE: usize = 2;
+const WAITING_AT_ONCE: usize = 3;
 
-/// The programs that measure time, memory or processor: nothing runs beside them. None of them waits, so that they
-/// share a lane.
+/// The programs that measure time, memory or processor: nothing runs beside them. None of them waits for servers, so
+/// that they share a lane.
 const MEASURING: &[(&str, &str)] = &[
     ("host/components", "hoards"),
     ("host/components", "hostile"),
@@ -42,8 +45,9 @@ pub(crate) fn is_measuring(program: &Program) -> bool {
     MEASURING.iter().any(|&name| program.is(name))
 }
 
-/// Runs all these programs by `run`, in several lanes: two for those that wait for servers, one for the others. With
-/// `fail_fast`, none is begun after the first failure. `done` is told of each as it ends.
+/// Runs all these programs by `run`, in several lanes: as many as are needed for those that wait for servers, and then
+/// for what is left of the others; and one for the others. With `fail_fast`, none is begun after the first failure.
+/// `done` is told of each as it ends.
 pub(crate) fn run(
     programs: Vec<Program>,
     fail_fast: bool,
@@ -53,15 +57,17 @@ pub(crate) fn run(
     let rank = |program: &Program| WAITING.iter().position(|&name| program.is(name));
     let (mut waiting, others): (Vec<_>, Vec<_>) = programs.into_iter().partition(|program| rank(program).is_some());
     waiting.sort_by_key(rank);
+    let at_once = waiting.len().min(WAITING_AT_ONCE);
     let (waiting, others) = (Queue::new(waiting), Queue::new(others));
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
         let (ended, results) = channel();
-        for queue in [&waiting; WAITING_AT_ONCE].into_iter().chain([&others]) {
-            let (ended, run, stop) = (ended.clone(), &run, &stop);
+        let lanes = iter::repeat_n(&waiting, at_once).chain([&others]);
+        for first in lanes {
+            let (ended, run, stop, others) = (ended.clone(), &run, &stop, &others);
             scope.spawn(move || {
                 while !stop.load(Ordering::SeqCst)
-                    && let Some(program) = queue.next()
+                    && let Some(program) = first.next().or_else(|| others.next())
                 {
                     let ran = run(&program);
                     stop.fetch_or(fail_fast && ran.failure.is_some(), Ordering::SeqCst);
@@ -127,8 +133,40 @@ mod test {
         names.sort();
         assert_eq!(
             names,
-            ["host/cli brokers", "host/components adapter", "host/core clock"]
+            ["host/cli adapter", "host/components adapter", "host/core clock"]
         );
+    }
+
+    #[test]
+    fn who_waits_for_servers_no_longer_helps_the_others() {
+        let programs = [WAITING[0], ("host/core", "clock"), ("host/core", "codec")].map(program);
+        // Each of the others waits until both have begun.
+        let both = Barrier::new(2);
+        let begin = |begun: &Program| {
+            if !begun.is(WAITING[0]) {
+                both.wait();
+            }
+            ran(None)
+        };
+        let mut names = Vec::new();
+        run(programs.into(), false, begin, |program, _| {
+            names.push(program.to_string());
+        });
+        assert_eq!(names.len(), 3);
+    }
+
+    #[test]
+    fn without_servers_one_runs_after_the_other() {
+        let programs: Vec<_> = MEASURING.iter().copied().map(program).collect();
+        let alone = Mutex::new(());
+        let begin = |_: &Program| {
+            let _alone = alone.try_lock().expect("nothing beside it");
+            thread::sleep(Duration::from_millis(5));
+            ran(None)
+        };
+        let mut names = Vec::new();
+        run(programs, false, begin, |program, _| names.push(program.to_string()));
+        assert_eq!(names.len(), MEASURING.len());
     }
 
     #[test]
@@ -142,7 +180,7 @@ mod test {
         run(programs.clone(), false, begin, |_, _| {});
         let begun = begun.into_inner().unwrap();
         assert_eq!(begun.len(), programs.len());
-        assert!(begun[..2].contains(&program(WAITING[0])), "{begun:?}");
+        assert!(begun[..WAITING_AT_ONCE].contains(&program(WAITING[0])), "{begun:?}");
     }
 
     #[test]

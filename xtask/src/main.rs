@@ -19,6 +19,7 @@ mod bench;
 mod chaos;
 mod checks;
 mod child;
+mod columns;
 mod figure;
 mod fuzz;
 mod guests;

@@ -1,9 +1,11 @@
 //! The programs into which cargo builds the tests: found by building them, and run one by one with their output kept
 //! together.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -12,6 +14,9 @@ use serde_json::Value;
 use crate::harness::{self, Ended};
 use crate::tally::Tally;
 use crate::{child, lint, say};
+
+/// The words before a program that has whatever time of the processors all others leave.
+const IDLE: [&str; 3] = ["chrt", "--idle", "0"];
 
 /// A program that holds tests.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +32,16 @@ pub(crate) struct Program {
     /// The folder of its package, in full.
     folder: PathBuf,
     executable: PathBuf,
+}
+
+/// How a program is run.
+#[derive(Clone, Copy)]
+pub(crate) struct Manner<'a> {
+    /// So many of its tests beside each other.
+    pub(crate) at_once: usize,
+    pub(crate) arguments: &'a [&'a str],
+    /// Only while nothing else wants a processor, where the system can do that.
+    pub(crate) idle: bool,
 }
 
 /// How the run of a program went.
@@ -123,8 +138,8 @@ impl Program {
         self.integration && self.package == package && self.target == target
     }
 
-    /// Runs it with `at_once` tests beside each other; a failure is in what is returned.
-    pub(crate) fn run(&self, at_once: usize, arguments: &[&str]) -> Ran {
+    /// Runs it; a failure is in what is returned.
+    pub(crate) fn run(&self, manner: Manner<'_>) -> Ran {
         let start = Instant::now();
         let mut ran = Ran {
             tally: Tally::default(),
@@ -133,19 +148,20 @@ impl Program {
             took: Duration::ZERO,
             output: String::new(),
         };
-        if let Err(error) = self.try_run(at_once, arguments, &mut ran) {
+        if let Err(error) = self.try_run(manner, &mut ran) {
             ran.failure = Some(format!("{error:#}"));
         }
         ran.took = start.elapsed();
         ran
     }
 
-    fn try_run(&self, at_once: usize, arguments: &[&str], ran: &mut Ran) -> Result<()> {
+    fn try_run(&self, manner: Manner<'_>, ran: &mut Ran) -> Result<()> {
         let order = self.list()?;
         ensure!(!self.integration || !order.is_empty(), "there is no test in it");
         let (mut ended, mut failed, mut summary) = (Vec::new(), Vec::new(), None);
-        let mut command = self.command();
-        command.arg(format!("--test-threads={at_once}")).args(arguments);
+        let at_once = manner.at_once;
+        let mut command = self.command(if manner.idle { idle() } else { &[] });
+        command.arg(format!("--test-threads={at_once}")).args(manner.arguments);
         let start = Instant::now();
         let status = child::all_lines(&mut command, |line| {
             if let Some(test) = Ended::read(line) {
@@ -166,7 +182,7 @@ impl Program {
     /// The names of its tests, in the order in which they run.
     fn list(&self) -> Result<Vec<String>> {
         let listed = self
-            .command()
+            .command(&[])
             .args(["--list", "--format", "terse"])
             .stdin(Stdio::null())
             .output();
@@ -179,10 +195,11 @@ impl Program {
         Ok(harness::listed(&String::from_utf8_lossy(&listed.stdout)))
     }
 
-    /// As cargo runs it: in the folder of its package.
-    fn command(&self) -> Command {
-        let mut command = Command::new(&self.executable);
-        command.current_dir(&self.folder);
+    /// As cargo runs it, in the folder of its package, by these words before it.
+    fn command(&self, by: &[&str]) -> Command {
+        let mut words = by.iter().map(OsStr::new).chain([self.executable.as_os_str()]);
+        let mut command = Command::new(words.next().unwrap_or_default());
+        command.args(words).current_dir(&self.folder);
         command
             .env("CARGO_MANIFEST_DIR", &self.folder)
             .env("CARGO_PKG_NAME", &self.name);
@@ -195,6 +212,16 @@ impl fmt::Display for Program {
         let kind = if self.integration { "" } else { " (unit tests)" };
         write!(f, "{} {}{kind}", self.package, self.target)
     }
+}
+
+/// What runs a program only while nothing else wants a processor; nothing if the system does not allow it, or lacks
+/// util-linux.
+fn idle() -> &'static [&'static str] {
+    static CAN: LazyLock<bool> = LazyLock::new(|| {
+        let mut try_it = Command::new(IDLE[0]);
+        child::output(try_it.args(&IDLE[1..]).arg("true")).is_some()
+    });
+    if *CAN { &IDLE } else { &[] }
 }
 
 /// Whether a program of so many tests ran all of them, and all are well. One that ends in the middle of its tests is no
@@ -251,6 +278,12 @@ mod test {
         }
     }
 
+    const MANNER: Manner<'_> = Manner {
+        at_once: 2,
+        arguments: &[],
+        idle: false,
+    };
+
     fn counts(passed: u64, failed: u64, ignored: u64) -> Option<Tally> {
         Some(Tally {
             passed,
@@ -305,7 +338,7 @@ mod test {
         let list = "echo 'a: test'; echo 'b: test'";
         let run = "echo 'test b ... ok'; sleep 0.05; echo gone >&2; echo 'test a ... FAILED'; echo 'test result: \
                    FAILED. 1 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out'; exit 101";
-        let ran = program(folder.path(), list, run).run(2, &[]);
+        let ran = program(folder.path(), list, run).run(MANNER);
         assert_eq!(Some(ran.tally), counts(1, 1, 0));
         assert_eq!(ran.failure.as_deref(), Some("failed: a"));
         assert!(
@@ -318,9 +351,20 @@ mod test {
     }
 
     #[test]
+    fn what_is_idle_runs_as_such_and_is_judged_like_others() {
+        let folder = tempfile::tempdir().unwrap();
+        // The 41st field is the policy of its scheduling, of which 5 is the idle one; its name has no space.
+        let run = "echo \"policy $(cut -d' ' -f41 /proc/self/stat)\"; echo 'test a ... ok'; echo 'test result: ok. 1 \
+                   passed; 0 failed; 0 ignored'";
+        let ran = program(folder.path(), "echo 'a: test'", run).run(Manner { idle: true, ..MANNER });
+        assert_eq!((ran.failure, Some(ran.tally)), (None, counts(1, 0, 0)));
+        assert!(ran.output.contains("policy 5\n") || idle().is_empty(), "{}", ran.output);
+    }
+
+    #[test]
     fn a_program_without_tests_or_end_fails() {
         let folder = tempfile::tempdir().unwrap();
-        let failure = |list, run| program(folder.path(), list, run).run(2, &[]).failure.unwrap();
+        let failure = |list, run| program(folder.path(), list, run).run(MANNER).failure.unwrap();
         assert_eq!(failure("true", "true"), "there is no test in it");
         assert_eq!(
             failure("echo 'a: test'", "exit 0"),

@@ -5,17 +5,19 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use clap::ValueEnum;
 
-use crate::programs::{self, Built, Program, Ran};
+use crate::programs::{self, Built, Manner, Program, Ran};
 use crate::tally::Tally;
-use crate::{chaos, child, guests, lanes, lint, say, servers, tools};
+use crate::{chaos, child, columns, guests, lanes, lint, say, servers, tools};
 
 /// The package of the model checker and the simulator. It runs optimised and apart from the rest: it builds a core
 /// whose rules can be dropped.
 pub(crate) const MODEL: &str = "shardwright-model";
 
+/// The manifest of the fuzzer.
+const FUZZER: &str = "fuzz/Cargo.toml";
 /// How many tests of a program run at once, at most. Some start clusters of servers with up to a gigabyte of memory,
 /// and wait for them rather than compute: with as many at once as a large machine has cores there would be no memory
 /// for them.
@@ -92,23 +94,30 @@ impl Step {
                 tools::builders(run.install)?;
             }
             Self::Servers => servers::present(servers::Tool::ALL, run.install)?,
-            Self::Fmt => child::run(child::cargo().args(["fmt", "--all", "--check"]))?,
+            Self::Fmt => {
+                child::run(child::cargo().args(["fmt", "--all", "--check"]))?;
+                columns::check()?;
+            }
             Self::Build => no_warnings(&programs::build(&all("--all-targets"))?)?,
             Self::Test | Self::Measure => {
                 let mut programs = programs::build(&all("--all-targets"))?.programs;
                 programs.retain(|program| lanes::is_measuring(program) == (self == Self::Measure));
-                run.programs(programs, &[])?;
+                run.programs(programs, false, &[])?;
             }
             Self::Chaos => chaos::quick(&mut run.tally)?,
             Self::Model => {
                 let built = programs::build(&["--profile", "model", "--package", MODEL, "--all-targets"])?;
                 no_warnings(&built)?;
-                run.programs(built.programs, &["--show-output"])?;
+                // It computes for minutes, beside tests that wait for servers.
+                run.programs(built.programs, true, &["--show-output"])?;
             }
             Self::Doctest => run.doctests()?,
             Self::Deny => {
                 let mut deny = deny(&tools::cargo_deny(run.install)?);
                 child::run(deny.args(["check", "bans", "licenses", "sources"]))?;
+                // The fuzzer is a workspace of its own: nothing else reads its lock file.
+                child::run(child::cargo().args(["update", "--workspace", "--locked", "--manifest-path", FUZZER]))
+                    .context("fuzz/Cargo.lock is out of date: run `cargo update -w --manifest-path fuzz/Cargo.toml`")?;
             }
             Self::Advisories => return advisories(&tools::cargo_deny(run.install)?),
             Self::Guests => guests::build(true)?,
@@ -129,10 +138,16 @@ fn no_warnings(built: &Built) -> Result<()> {
 }
 
 impl Run {
-    /// Runs these programs of tests. That there is none is a failure: such a run would prove nothing.
-    fn programs(&mut self, programs: Vec<Program>, arguments: &[&str]) -> Result<()> {
+    /// Runs these programs of tests, `idle` ones while nothing else wants a processor. That there is none is a failure:
+    /// such a run would prove nothing.
+    fn programs(&mut self, programs: Vec<Program>, idle: bool, arguments: &[&str]) -> Result<()> {
         let cores = thread::available_parallelism().map_or(TESTS_AT_ONCE, usize::from);
-        let run = |program: &Program| program.run(cores.min(TESTS_AT_ONCE), arguments);
+        let manner = Manner {
+            at_once: cores.min(TESTS_AT_ONCE),
+            arguments,
+            idle,
+        };
+        let run = |program: &Program| program.run(manner);
         let mut failures = Vec::new();
         lanes::run(programs, self.fail_fast, run, |program, ran| {
             say::line(&block(program, &ran));

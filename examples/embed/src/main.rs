@@ -46,7 +46,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
         .start()
         .await?;
     let role = node.role("digest")?;
-    println!("ready as {:?}", node.id());
+    println!("ready as {node:?}");
 
     let mut terminated = signal(SignalKind::terminate())?;
     let mut ticks = tokio::time::interval(Duration::from_millis(50));
@@ -59,8 +59,8 @@ async fn run() -> Result<(), Box<dyn Error>> {
         let mut jobs = JoinSet::new();
         for account in 0..ACCOUNTS {
             // Nearly free for those that are not this node's.
-            if let Some(claim) = role.claim(account) {
-                jobs.spawn(digest(claim, journal.clone(), account, period, node.id().get()));
+            if let (Some(claim), Some(id)) = (role.claim(account), node.id()) {
+                jobs.spawn(digest(claim, journal.clone(), account, period, id.get()));
             }
         }
         for done in jobs.join_all().await {

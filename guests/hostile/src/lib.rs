@@ -16,7 +16,7 @@ impl Policy for Hostile {
             name: "hostile".into(),
             version: "0.0.0".into(),
             summary: "Misbehaves.".into(),
-            honours: Vec::new(),
+            considers: Vec::new(),
         }
     }
 

@@ -6,7 +6,7 @@
 //!
 //! ```
 //! use shardwright_guest::{
-//!     Answer, Description, Policy, PolicyError, Proposal, Snapshot, SnapshotNode, SnapshotStatus, config, honours,
+//!     Answer, Description, Policy, PolicyError, Proposal, Snapshot, SnapshotNode, SnapshotStatus, config, considers,
 //! };
 //!
 //! /// Shard `i` goes to live node number `i`, round and round.
@@ -18,7 +18,7 @@
 //!             name: "round-robin".into(),
 //!             version: "0.1.0".into(),
 //!             summary: "Deals the shards out one by one.".into(),
-//!             honours: honours(&["replicas"]),
+//!             considers: considers(&["replicas"]),
 //!         }
 //!     }
 //!

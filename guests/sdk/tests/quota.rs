@@ -1,10 +1,10 @@
 //! Fair shares in whole numbers.
 
 use proptest::prelude::*;
-use shardwright_guest::quota::{Claim, shares, sticky};
+use shardwright_guest::quota::{Participant, shares, sticky};
 
-fn claim(weight: u32, cap: u32, held: u32) -> Claim {
-    Claim {
+fn claim(weight: u32, cap: u32, held: u32) -> Participant {
+    Participant {
         weight,
         cap,
         held,
@@ -53,7 +53,7 @@ proptest! {
         total in 0u64..10_000,
         claims in prop::collection::vec((0u32..500, 0u32..2_000, 0u32..500), 1..30),
     ) {
-        let claims: Vec<Claim> = claims.into_iter().map(|(weight, cap, held)| claim(weight, cap, held)).collect();
+        let claims: Vec<Participant> = claims.into_iter().map(|(weight, cap, held)| claim(weight, cap, held)).collect();
         let quotas = sticky(total, &claims);
         let most: u64 = claims.iter().filter(|c| c.weight > 0).map(|c| u64::from(c.cap)).sum();
         prop_assert_eq!(quotas.iter().map(|&q| u64::from(q)).sum::<u64>(), total.min(most));
@@ -61,7 +61,8 @@ proptest! {
             prop_assert!((share.low..=share.high).contains(quota) && *quota <= claim.cap);
         }
         // Whoever has its quota keeps it.
-        let settled: Vec<Claim> = claims.iter().zip(&quotas).map(|(&claim, &held)| Claim { held, ..claim }).collect();
+        let settle = |(&claim, &held): (&Participant, &u32)| Participant { held, ..claim };
+        let settled: Vec<Participant> = claims.iter().zip(&quotas).map(settle).collect();
         prop_assert_eq!(sticky(total, &settled), quotas);
     }
 }

@@ -4,7 +4,7 @@
 mod common;
 
 use common::{figure, percent, resident, ticks};
-use shardwright_cli::process::Yard;
+use shardwright_cli::process::ClusterFolder;
 use shardwright_servers::{KafkaServer, NatsServer, Proxy, RedisServer};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -48,7 +48,7 @@ fn main() -> anyhow::Result<()> {
 fn idle(name: &str, coordinator: &str, proxy: &Proxy) -> anyhow::Result<()> {
     let quick = std::env::args().any(|arg| arg == "--quick");
     let time = Duration::from_secs(if quick { 5 } else { 30 });
-    let yard = Yard::new(PathBuf::from(env!("CARGO_BIN_EXE_shardwright")), SETTINGS)?.meeting_at(coordinator);
+    let yard = ClusterFolder::new(PathBuf::from(env!("CARGO_BIN_EXE_shardwright")), SETTINGS)?.meeting_at(coordinator);
     let (tell, told) = channel();
     let nodes = HOSTS
         .iter()

@@ -4,7 +4,7 @@ mod common;
 
 use common::{figure, percent, resident, ticks};
 use rustix::process::Signal;
-use shardwright_cli::process::{NodeProcess, Told, Yard};
+use shardwright_cli::process::{ClusterFolder, NodeProcess, OutputLine};
 use shardwright_coordinator::clock::boottime;
 use shardwright_coordinator::{Namespace, SqliteCoordinator, Store, protect};
 use std::collections::BTreeMap;
@@ -43,15 +43,15 @@ fn main() -> anyhow::Result<()> {
 struct Cluster {
     nodes: BTreeMap<&'static str, NodeProcess>,
     held: BTreeMap<u32, (String, u64)>,
-    tell: Sender<Told>,
-    told: Receiver<Told>,
-    yard: Yard,
+    tell: Sender<OutputLine>,
+    told: Receiver<OutputLine>,
+    yard: ClusterFolder,
 }
 
 impl Cluster {
     fn new(settings: &str) -> anyhow::Result<Self> {
         let (tell, told) = channel();
-        let yard = Yard::new(PathBuf::from(env!("CARGO_BIN_EXE_shardwright")), settings)?;
+        let yard = ClusterFolder::new(PathBuf::from(env!("CARGO_BIN_EXE_shardwright")), settings)?;
         Ok(Self {
             nodes: BTreeMap::new(),
             held: BTreeMap::new(),
@@ -67,7 +67,10 @@ impl Cluster {
     }
 
     /// Follows what is told until `done`.
-    fn until(&mut self, mut done: impl FnMut(&Told, &BTreeMap<u32, (String, u64)>) -> bool) -> anyhow::Result<Told> {
+    fn until(
+        &mut self,
+        mut done: impl FnMut(&OutputLine, &BTreeMap<u32, (String, u64)>) -> bool,
+    ) -> anyhow::Result<OutputLine> {
         loop {
             let told = self.told.recv_timeout(LIMIT)?;
             for (shard, _) in told.shards().filter(|_| told.role() == ROLE) {

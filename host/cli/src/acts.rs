@@ -3,19 +3,19 @@
 //! Stronger than the accounts of gains and losses: an act is stamped before its claim was found valid, so it counts
 //! even from a node that is stopped in the middle and tells of it a minute later.
 
-use crate::process::Told;
+use crate::process::OutputLine;
 use std::collections::BTreeMap;
 
 /// All acts that were told, by shard and token.
 #[derive(Debug, Default)]
 pub struct Acts {
-    shards: BTreeMap<(String, u32), BTreeMap<u64, Reign>>,
+    shards: BTreeMap<(String, u32), BTreeMap<u64, TokenTenure>>,
     count: u64,
 }
 
 /// The acts under one token, in milliseconds of CLOCK_BOOTTIME.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Reign {
+struct TokenTenure {
     host: String,
     first: u64,
     last: u64,
@@ -23,7 +23,7 @@ struct Reign {
 
 impl Acts {
     /// Takes what a node has told, if it is an act. What is wrong is said at once: a token that two nodes act under.
-    pub fn take(&mut self, told: &Told) -> Result<(), String> {
+    pub fn take(&mut self, told: &OutputLine) -> Result<(), String> {
         if told.event != "act" {
             return Ok(());
         }
@@ -32,7 +32,7 @@ impl Acts {
             let token = token.ok_or_else(|| format!("{} acted on {name} without a token", told.host))?;
             self.count += 1;
             let reigns = self.shards.entry((told.role().to_owned(), shard)).or_default();
-            let reign = reigns.entry(token).or_insert_with(|| Reign {
+            let reign = reigns.entry(token).or_insert_with(|| TokenTenure {
                 host: told.host.clone(),
                 first: told.at,
                 last: told.at,
@@ -60,7 +60,7 @@ impl Acts {
     pub fn violations(&self) -> Vec<String> {
         let mut found = Vec::new();
         for ((role, shard), reigns) in &self.shards {
-            let mut before: Option<(u64, &Reign)> = None;
+            let mut before: Option<(u64, &TokenTenure)> = None;
             for (&token, reign) in reigns {
                 if let Some((earlier, latest)) = before
                     && latest.last > reign.first
@@ -88,8 +88,8 @@ mod test {
     use super::*;
     use serde_json::json;
 
-    fn act(host: &str, at: u64, token: u64) -> Told {
-        Told {
+    fn act(host: &str, at: u64, token: u64) -> OutputLine {
+        OutputLine {
             host: host.into(),
             at,
             event: "act".into(),

@@ -1,6 +1,6 @@
 //! Who could act on which shard when, by the nodes' own accounts; and whether that ever overlapped.
 
-use crate::process::Told;
+use crate::process::OutputLine;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A shard of a role.
@@ -43,7 +43,7 @@ pub struct Verdict {
 
 impl Audit {
     /// Takes what a node has told: gains and losses count, the rest does not.
-    pub fn take(&mut self, told: &Told) {
+    pub fn take(&mut self, told: &OutputLine) {
         let name = |shard| (told.role().to_owned(), shard);
         match told.event.as_str() {
             "gained" => {

@@ -1,8 +1,8 @@
 //! A cluster's store, opened from outside: what the operator's commands read and write.
 
-mod sight;
+mod snapshot;
 
-pub(crate) use sight::Sight;
+pub(crate) use snapshot::ClusterSnapshot;
 
 use crate::place;
 use crate::reach;
@@ -27,7 +27,7 @@ pub(crate) const OPERATOR: u32 = u32::MAX;
 
 /// Which cluster is meant.
 #[derive(Args, Clone, Debug, Default)]
-pub(crate) struct Which {
+pub(crate) struct ClusterArgs {
     /// The configuration of a node of the cluster [default: ./shardwright.toml, /etc/shardwright/config.toml]
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -42,7 +42,7 @@ pub(crate) struct Which {
     cluster: Option<String>,
 }
 
-impl Which {
+impl ClusterArgs {
     /// The cluster of this configuration, or of that in a default place.
     pub(crate) fn of(config: Option<PathBuf>) -> Self {
         Self {
@@ -77,7 +77,7 @@ impl Which {
 
     /// The configuration to act by, with a coordinator that is there as far as this machine can tell; and whether it
     /// was given, or is the default.
-    pub(crate) fn meant(&self) -> anyhow::Result<(ClusterConfig, bool)> {
+    pub(crate) fn resolve(&self) -> anyhow::Result<(ClusterConfig, bool)> {
         let given = self.config()?;
         let configured = given.is_some();
         if !configured && self.store.is_none() {
@@ -173,8 +173,8 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     /// Opens the store of the cluster that `which` means. Writes nothing to it.
-    pub(crate) async fn open(which: &Which) -> anyhow::Result<Self> {
-        let (config, configured) = which.meant()?;
+    pub(crate) async fn open(which: &ClusterArgs) -> anyhow::Result<Self> {
+        let (config, configured) = which.resolve()?;
         Ok(Self {
             store: connect(&config).await?,
             namespace: Namespace::new(&config.name)?,
@@ -200,7 +200,7 @@ impl Cluster {
     }
 
     /// What kind of coordinator that is.
-    pub(crate) fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &str {
         self.store.kind()
     }
 
@@ -210,7 +210,7 @@ impl Cluster {
     }
 
     /// The store as it is now.
-    pub(crate) async fn look(&self) -> anyhow::Result<Sight> {
+    pub(crate) async fn look(&self) -> anyhow::Result<ClusterSnapshot> {
         let Listing {
             entries,
             revision,
@@ -254,7 +254,7 @@ impl Cluster {
             now,
             unsure_before,
         };
-        Ok(Sight::of(listing, planned, self.config.timing.clone()))
+        Ok(ClusterSnapshot::of(listing, planned, self.config.timing.clone()))
     }
 
     /// The entry under `key`.

@@ -54,22 +54,22 @@ pub fn main() -> ExitCode {
 
 fn dispatch(command: Command) -> anyhow::Result<Exit> {
     match command {
-        Command::Check(args) => brief(check::run(&args)),
+        Command::Check(args) => run_current_thread(check::run(&args)),
         Command::Completions(args) => completions::print(args.shell),
         Command::Policy(args) => policy::run(&args),
         Command::Adapter(args) => adapter::run(&args),
-        Command::Status(args) => brief(status::run(&args)),
-        Command::Nodes(args) => brief(nodes::run(&args)),
-        Command::Roles(args) => brief(roles::run(&args)),
-        Command::Owner(args) => brief(roles::owner(&args)),
+        Command::Status(args) => run_current_thread(status::run(&args)),
+        Command::Nodes(args) => run_current_thread(nodes::run(&args)),
+        Command::Roles(args) => run_current_thread(roles::run(&args)),
+        Command::Owner(args) => run_current_thread(roles::owner(&args)),
         Command::Coordinator(args) => coordinator::run(&args),
-        Command::Run(args) => lasting(run::run(args)),
-        Command::Demo(args) => lasting(demo::run(args)),
+        Command::Run(args) => run_multi_thread(run::run(args)),
+        Command::Demo(args) => run_multi_thread(demo::run(args)),
     }
 }
 
 /// Runs a command that asks and answers.
-fn brief<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+fn run_current_thread<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?
@@ -77,7 +77,7 @@ fn brief<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<
 }
 
 /// Runs a command that stays.
-fn lasting(command: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<Exit> {
+fn run_multi_thread(command: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<Exit> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

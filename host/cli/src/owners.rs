@@ -1,6 +1,6 @@
 //! Who may own which shard of a role, by the rules of the leader.
 
-use crate::cluster::Sight;
+use crate::cluster::ClusterSnapshot;
 use crate::shards::{RoleView, Shard};
 use shardwright_core::check::takes_new;
 use shardwright_core::inputs;
@@ -17,7 +17,7 @@ pub(crate) struct Owners {
 impl Owners {
     /// As the store and the configuration say. Without a configuration nobody knows where a role may be: anywhere,
     /// then.
-    pub(crate) fn of(role: &RoleView<'_>, sight: &Sight) -> Self {
+    pub(crate) fn of(role: &RoleView<'_>, sight: &ClusterSnapshot) -> Self {
         let prevailing = sight.view.prevailing().unwrap_or_default();
         let (mut nodes, _) = inputs::members(&sight.view, prevailing, &sight.timing, &sight.clock, sight.here);
         nodes.retain(|node| node.status != SnapshotStatus::Away);
@@ -45,7 +45,7 @@ impl Owners {
     }
 
     /// Why nobody may be given the shard.
-    pub(crate) fn refusal(&self, role: &RoleView<'_>, shard: &Shard, sight: &Sight) -> String {
+    pub(crate) fn refusal(&self, role: &RoleView<'_>, shard: &Shard, sight: &ClusterSnapshot) -> String {
         let wanted = match role.spec.map(|spec| &spec.placement) {
             None | Some(Placement::Anywhere) => None,
             Some(Placement::Nodes(group)) => Some(group),

@@ -19,7 +19,7 @@ const LOOK: Duration = Duration::from_millis(5);
 
 /// A folder with all that the nodes of one cluster share. Gone when dropped.
 #[derive(Debug)]
-pub struct Yard {
+pub struct ClusterFolder {
     dir: TempDir,
     program: PathBuf,
     settings: String,
@@ -33,7 +33,7 @@ pub struct Yard {
 
 /// A line that a node has written, or its end.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Told {
+pub struct OutputLine {
     /// The node's hostname.
     pub host: String,
     /// Milliseconds of CLOCK_BOOTTIME when it happened.
@@ -44,7 +44,7 @@ pub struct Told {
     pub fields: Value,
 }
 
-impl Told {
+impl OutputLine {
     /// The role that the event is about.
     #[must_use]
     pub fn role(&self) -> &str {
@@ -61,7 +61,7 @@ impl Told {
     }
 }
 
-impl Yard {
+impl ClusterFolder {
     /// A new folder for nodes that `program` runs, and that meet in a file there. `settings` is what follows
     /// `[cluster]` and its coordinator in the configuration of all nodes.
     ///
@@ -172,7 +172,7 @@ impl Yard {
     ///
     /// # Errors
     /// If the process cannot be started.
-    pub fn start(&self, host: &str, tell: Sender<Told>) -> anyhow::Result<NodeProcess> {
+    pub fn start(&self, host: &str, tell: Sender<OutputLine>) -> anyhow::Result<NodeProcess> {
         let config = self.config(host)?;
         let log = File::options()
             .append(true)
@@ -211,7 +211,7 @@ impl Yard {
                 }
             }
             let at = shardwright_coordinator::clock::boottime();
-            let end = Told {
+            let end = OutputLine {
                 host,
                 at,
                 event: "eof".to_owned(),
@@ -228,10 +228,10 @@ impl Yard {
     }
 }
 
-fn parse(host: &str, line: &str) -> Option<Told> {
+fn parse(host: &str, line: &str) -> Option<OutputLine> {
     let fields: Value = serde_json::from_str(line).ok()?;
     let event = fields.get("event")?.as_str()?.to_owned();
-    Some(Told {
+    Some(OutputLine {
         host: host.to_owned(),
         at: fields.get("at")?.as_u64()?,
         event,

@@ -1,6 +1,6 @@
 //! `shardwright roles` and `shardwright owner`: who has which shard.
 
-use crate::cluster::{Cluster, Which};
+use crate::cluster::{Cluster, ClusterArgs};
 use crate::exit::Exit;
 use crate::output::{self, Format, Output, Table};
 use crate::shards::{self, RoleView, Shard, State};
@@ -21,7 +21,7 @@ pub(crate) struct Roles {
     #[command(subcommand)]
     show: Option<Show>,
     #[command(flatten)]
-    which: Which,
+    which: ClusterArgs,
     #[command(flatten)]
     output: Output,
 }
@@ -38,7 +38,7 @@ struct ShowRole {
     /// The role, as in `purge.accounts`
     role: String,
     #[command(flatten)]
-    which: Which,
+    which: ClusterArgs,
     #[command(flatten)]
     output: Output,
 }
@@ -49,13 +49,14 @@ struct ShowRole {
 pub(crate) struct Owner {
     /// The role, as in `purge.accounts`
     role: String,
-    /// The key: interpreted as a number if it is one, and as text otherwise
+    /// The key: interpreted as a number, signed or not, if it is one, and as text otherwise
+    #[arg(allow_negative_numbers = true)]
     key: String,
     /// Interpret the key as text, even if it is a number
     #[arg(long)]
     text: bool,
     #[command(flatten)]
-    which: Which,
+    which: ClusterArgs,
     #[command(flatten)]
     output: Output,
 }
@@ -238,7 +239,9 @@ pub(crate) async fn owner(args: &Owner) -> anyhow::Result<Exit> {
     let sight = cluster.look().await?;
     let views = shards::roles(&cluster, &sight);
     let role = find(&views, &args.role)?;
-    let number = args.key.parse::<u64>().ok().filter(|_| !args.text);
+    let unsigned = args.key.parse::<u64>().ok();
+    let number = unsigned.or_else(|| args.key.parse::<i64>().ok().map(i64::cast_unsigned));
+    let number = number.filter(|_| !args.text);
     let at = number.map_or_else(
         || shard_of(args.key.as_str(), role.count()),
         |key| shard_of(&key, role.count()),

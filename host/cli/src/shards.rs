@@ -1,6 +1,6 @@
 //! Who has which shard, as the stored plans say.
 
-use crate::cluster::{Cluster, Sight};
+use crate::cluster::{Cluster, ClusterSnapshot};
 use serde::Serialize;
 use shardwright_core::handoff;
 use shardwright_core::id::{NodeId, Token};
@@ -14,7 +14,7 @@ pub(crate) struct RoleView<'s> {
     pub(crate) name: String,
     pub(crate) spec: Option<&'s RoleSpec>,
     parts: Vec<(Revision, &'s Arc<PlanPart>)>,
-    sight: &'s Sight,
+    sight: &'s ClusterSnapshot,
 }
 
 /// Who has one shard.
@@ -80,7 +80,7 @@ impl State {
 }
 
 /// All roles that are configured or have a plan, by name.
-pub(crate) fn roles<'s>(cluster: &'s Cluster, sight: &'s Sight) -> Vec<RoleView<'s>> {
+pub(crate) fn roles<'s>(cluster: &'s Cluster, sight: &'s ClusterSnapshot) -> Vec<RoleView<'s>> {
     let configured = if cluster.configured {
         &cluster.config.roles[..]
     } else {
@@ -90,7 +90,7 @@ pub(crate) fn roles<'s>(cluster: &'s Cluster, sight: &'s Sight) -> Vec<RoleView<
 }
 
 /// The same for roles that are `configured` so.
-pub(crate) fn views<'s>(configured: &'s [RoleSpec], sight: &'s Sight) -> Vec<RoleView<'s>> {
+pub(crate) fn views<'s>(configured: &'s [RoleSpec], sight: &'s ClusterSnapshot) -> Vec<RoleView<'s>> {
     let stored = sight.view.plans.keys().map(|(role, _)| role.clone());
     let names: std::collections::BTreeSet<String> =
         configured.iter().map(|role| role.name.clone()).chain(stored).collect();

@@ -69,7 +69,7 @@ fn a_copy_of_a_state_directory_that_cannot_be_told_from_it_is_refused_while_the_
     alpha.signal(Signal::TERM).expect("it lives");
     assert!(alpha.wait(LIMIT).expect("it ends").success());
     cluster.event("alpha", "ended", before);
-    let lost = |told: &&common::Told| ["session-lost", "fenced", "refused"].contains(&told.event.as_str());
+    let lost = |told: &&common::OutputLine| ["session-lost", "fenced", "refused"].contains(&told.event.as_str());
     assert_eq!(
         cluster.told.iter().skip(before).find(lost),
         None,

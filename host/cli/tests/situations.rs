@@ -6,7 +6,7 @@ use common::handoffs::{CALM, followed_at_once};
 use common::{Answer, Cluster, LIMIT, SETTINGS, command, is_running, run, run_as, yard};
 use rustix::process::Signal;
 use serde_json::Value;
-use shardwright_cli::process::{Told, Yard};
+use shardwright_cli::process::{ClusterFolder, OutputLine};
 use shardwright_coordinator::clock::boottime;
 use std::time::{Duration, Instant};
 
@@ -38,8 +38,8 @@ fn what_was_stopped_tells_until_when_it_was_allowed_and_its_tokens_when_it_goes_
     let resumed = cluster.event("alpha", "resumed", before);
     assert!(resumed.fields["deadline"].as_u64() > Some(woken));
     // What was gained before, of another role, may be told only now.
-    let anew = |told: &&Told| told.event == "gained" && told.fields["since"].as_u64() >= Some(woken);
-    let again = |told: &[Told]| told.iter().find(anew).cloned();
+    let anew = |told: &&OutputLine| told.event == "gained" && told.fields["since"].as_u64() >= Some(woken);
+    let again = |told: &[OutputLine]| told.iter().find(anew).cloned();
     let gained = cluster.until("alpha to have its shards again", again);
     assert!(
         gained.shards().count() > 0 && gained.shards().all(|(_, token)| token.is_some()),
@@ -181,7 +181,7 @@ fn no_password_shows_in_the_list_of_processes() {
 }
 
 /// The answer of `run` with the configuration of `host`, under the hostname `name`.
-fn refused(yard: &Yard, host: &str, name: &str) -> Answer {
+fn refused(yard: &ClusterFolder, host: &str, name: &str) -> Answer {
     let run = command()
         .args(["run", "--config"])
         .arg(yard.config(host).expect("written"))
@@ -275,6 +275,12 @@ fn waits_are_told() {
     };
     let grace = told(&cluster, "the store is new");
     assert!(grace.contains("wait=2.") && grace.trim_end().ends_with(" s"), "{grace}");
+    // Once it has renewed under what it has read, its session shows that the grace period is over.
+    let mut renewals = std::collections::BTreeSet::new();
+    cluster.ask_until(&["nodes", "-o", "json"], |answer| {
+        renewals.insert(answer.json()[0]["lastRenewal"].to_string());
+        renewals.len() > 2
+    });
     cluster.take("alpha").kill().expect("it lives");
     std::fs::remove_dir_all(cluster.yard.path().join("state-alpha")).expect("removed");
     let before = cluster.told.len();

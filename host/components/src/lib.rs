@@ -23,6 +23,7 @@ mod engine;
 mod fault;
 mod limiter;
 mod load;
+mod state;
 mod wire;
 
 pub use budget::Budget;
@@ -32,4 +33,5 @@ pub use digest::Digest;
 pub use engine::{EngineError, PolicyEngine};
 pub use fault::{PolicyFault, Refusal};
 pub use load::LoadError;
+pub use state::AdapterState;
 pub use wire::Description;

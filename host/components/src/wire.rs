@@ -26,7 +26,7 @@ pub struct Description {
     /// What it does, in a sentence.
     pub summary: String,
     /// What of a snapshot it takes into account: words like `capacity`, `zones`.
-    pub honours: Vec<String>,
+    pub considers: Vec<String>,
 }
 
 #[derive(ComponentType, Lower)]
@@ -238,7 +238,7 @@ impl Description {
             name: short(&self.name),
             version: short(&self.version),
             summary: short(&self.summary),
-            honours: self.honours.iter().take(HONOURS).map(|word| short(word)).collect(),
+            considers: self.considers.iter().take(CONSIDERS).map(|word| short(word)).collect(),
         }
     }
 }
@@ -246,7 +246,7 @@ impl Description {
 /// The longest text of a policy that is kept, in bytes: these go into logs and to operators.
 const TEXT: usize = 1024;
 /// The most words about what it takes into account.
-const HONOURS: usize = 64;
+const CONSIDERS: usize = 64;
 
 /// The beginning of `text`, if it is long.
 fn short(text: &str) -> String {

@@ -17,6 +17,8 @@
 //! # Ok::<(), shardwright_config::Report>(())
 //! ```
 
+#![warn(missing_debug_implementations)]
+
 mod audit;
 mod cluster;
 mod cross;

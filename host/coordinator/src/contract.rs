@@ -6,6 +6,10 @@ use bytes::Bytes;
 use shardwright_core::store::{Expected, Listing, Reading, Revision, StoreError, StoreTime, Written};
 use std::time::Duration;
 
+/// The [`clock_uncertainty`](Coordinator::clock_uncertainty) of a backend with one clock: what rounding and a clock
+/// that is slewed come to.
+pub const SAME_CLOCK: Duration = Duration::from_millis(10);
+
 /// The store: linearizable per namespace, revisions store-wide and strictly increasing.
 ///
 /// `HistoryLost` is for good: once a handle has answered with it, every operation of its store does. Whoever wants to
@@ -22,9 +26,10 @@ use std::time::Duration;
 /// A backend that may have lost *some* acknowledged writes — a replica was promoted, a server came back without its
 /// last second — goes on, and does four things: a handle that knows a revision which the store no longer has answers
 /// `HistoryLost`; a write of a handle that has not yet heard of the change fails with `Unavailable` and does nothing;
-/// `Reading::unsure_before` and `Listing::unsure_before` name the moment of the change, from which the engine waits
-/// until everybody whom the loss concerns has heard of it; and revisions go on far above any that may have been lost,
-/// since they were given out as fencing tokens. A backend that cannot do all that answers `HistoryLost`.
+/// `Reading::unsure_before` and `Listing::unsure_before` name the moment of the change, which is not before any write
+/// that is left nor before an earlier such moment, and from which the engine waits until everybody whom the loss
+/// concerns has heard of it; and revisions go on far above any that may have been lost, since they were given out as
+/// fencing tokens. A backend that cannot do all that answers `HistoryLost`.
 #[async_trait]
 pub trait Store: Send + Sync {
     /// The entry under `key`, as of some moment between call and answer.
@@ -42,30 +47,21 @@ pub trait Store: Send + Sync {
     /// As [`Store::get`].
     async fn list(&self, prefix: &str, since: Revision) -> Result<Listing<Bytes>, StoreError<Bytes>>;
 
-    /// Stores `value` under `key` if `expected` holds.
+    /// Stores the value of `request` under its key if what it expects holds. Whoever wraps a store passes it on as it
+    /// is, with another value at most.
     ///
     /// # Errors
     /// `Conflict` carries what is there. After `Indeterminate` the write may have happened or may still happen: read
-    /// back.
-    async fn put(&self, key: &str, value: Bytes, expected: Expected) -> Result<Written, StoreError<Bytes>>;
+    /// back. `Unavailable`, and nothing done, if there was a partial loss that the writer has [not
+    /// heard](PutRequest::heard) of.
+    async fn put_with(&self, request: PutRequest<'_>) -> Result<Written, StoreError<Bytes>>;
 
-    /// As [`Store::put`], by somebody who was told of no later partial loss than `heard`, the greatest `unsure_before`
-    /// in an answer to him: `Unavailable`, and nothing done, if there was one since. What he wants to write may
-    /// rest on what was lost.
-    ///
-    /// To be implemented by backends whose `unsure_before` is ever above 0, and by whatever wraps one.
+    /// As [`Store::put_with`], of a value that rests on nothing that was read. Not to be implemented.
     ///
     /// # Errors
-    /// As [`Store::put`].
-    async fn put_heard(
-        &self,
-        key: &str,
-        value: Bytes,
-        expected: Expected,
-        heard: StoreTime,
-    ) -> Result<Written, StoreError<Bytes>> {
-        let _ = heard;
-        self.put(key, value, expected).await
+    /// As [`Store::put_with`].
+    async fn put(&self, key: &str, value: Bytes, expected: Expected) -> Result<Written, StoreError<Bytes>> {
+        self.put_with(PutRequest::new(key, value, expected)).await
     }
 
     /// Removes the entry under `key` if `expected` holds; removing what is absent under `Any` succeeds and takes a
@@ -74,6 +70,44 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// As [`Store::put`].
     async fn delete(&self, key: &str, expected: Expected) -> Result<Written, StoreError<Bytes>>;
+}
+
+/// One write.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct PutRequest<'a> {
+    /// Under which key.
+    pub key: &'a str,
+    /// What.
+    pub value: Bytes,
+    /// What must be there for it to happen.
+    pub expected: Expected,
+    /// The greatest `unsure_before` in an answer to the writer: he was told of no later partial loss. If there was one
+    /// since, what he wants to write may rest on what was lost. `None` for what rests on nothing. A backend whose
+    /// `unsure_before` is always 0 has no use for it.
+    pub heard: Option<StoreTime>,
+}
+
+impl<'a> PutRequest<'a> {
+    /// The write of what rests on nothing that was read.
+    #[must_use]
+    pub fn new(key: &'a str, value: Bytes, expected: Expected) -> Self {
+        Self {
+            key,
+            value,
+            expected,
+            heard: None,
+        }
+    }
+
+    /// The write by somebody who was told of no later partial loss than this.
+    #[must_use]
+    pub fn heard(self, heard: StoreTime) -> Self {
+        Self {
+            heard: Some(heard),
+            ..self
+        }
+    }
 }
 
 /// The bus: at most once, in order for each publisher and topic; a loss is signalled, never silent.
@@ -150,7 +184,7 @@ pub enum BusError {
 #[async_trait]
 pub trait Coordinator: Store + Bus {
     /// What kind of backend this is, as in `type = "sqlite"`.
-    fn kind(&self) -> &'static str;
+    fn kind(&self) -> &str;
 
     /// Which store is meant, without secrets: a path or an address. Shown to operators, compared by no one.
     fn location(&self) -> String;
@@ -170,10 +204,9 @@ pub trait Coordinator: Store + Bus {
     }
 
     /// By how much an age on this backend's clock may be too large at most. `cluster.timing.margin` must not be
-    /// smaller: a node with a smaller one does not start.
-    fn clock_uncertainty(&self) -> Duration {
-        Duration::from_millis(10)
-    }
+    /// smaller: a node with a smaller one does not start. [`SAME_CLOCK`] where it cannot be told, and one clock made
+    /// them all.
+    fn clock_uncertainty(&self) -> Duration;
 
     /// Looks at the server behind it: version, safety of its settings, clock, round trips. For the operator; changes
     /// nothing.

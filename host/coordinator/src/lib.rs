@@ -10,6 +10,20 @@
 //! - [`sealed`]: the frame around every stored value and message, and their encryption under `cluster.secret`;
 //! - [`envelope`] and [`messenger`]: who said what, in which order, and whether something is missing;
 //! - `suite` (feature `contract-suite`): one check for each promise, for whoever writes a backend.
+
+#![warn(missing_debug_implementations)]
+
+/// `Debug` by name alone, for handles: their connections, locks and keys say nothing to people.
+macro_rules! opaque {
+    ($($handle:ident),+) => {$(
+        impl std::fmt::Debug for $handle {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_struct(stringify!($handle)).finish_non_exhaustive()
+            }
+        }
+    )+};
+}
+
 pub mod broker;
 pub mod clock;
 pub mod contract;
@@ -35,7 +49,7 @@ pub mod suite;
 #[cfg(any(feature = "nats", feature = "kafka"))]
 mod tasks;
 
-pub use contract::{Bus, BusError, Coordinator, Delivery, Store, Subscription};
+pub use contract::{Bus, BusError, Coordinator, Delivery, PutRequest, SAME_CLOCK, Store, Subscription};
 pub use envelope::Envelope;
 pub use finding::{Finding, Verdict};
 pub use limits::Namespace;

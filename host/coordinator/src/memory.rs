@@ -1,7 +1,7 @@
 //! The coordinator inside one process: for tests, simulations and servers of a single node.
 
 use crate::clock;
-use crate::contract::{Bus, BusError, Coordinator, Store, Subscription};
+use crate::contract::{Bus, BusError, Coordinator, PutRequest, SAME_CLOCK, Store, Subscription};
 use crate::limits::{self, Namespace};
 use crate::queue::Subscribers;
 use async_trait::async_trait;
@@ -9,6 +9,7 @@ use bytes::Bytes;
 use shardwright_core::store::{Entry, Expected, Listing, Reading, Revision, StoreError, StoreTime, Written};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// One shared store and bus; clones are the same one.
 #[derive(Clone)]
@@ -23,14 +24,16 @@ struct Shared {
 #[derive(Default)]
 struct State {
     revision: u64,
-    spaces: HashMap<Namespace, Space>,
+    spaces: HashMap<Namespace, NamespaceState>,
 }
 
 #[derive(Default)]
-struct Space {
+struct NamespaceState {
     entries: BTreeMap<String, Entry<Bytes>>,
     subscribers: Subscribers,
 }
+
+opaque!(MemoryBroker, MemoryCoordinator);
 
 impl Default for MemoryBroker {
     fn default() -> Self {
@@ -145,7 +148,10 @@ impl Store for MemoryCoordinator {
         })
     }
 
-    async fn put(&self, key: &str, value: Bytes, expected: Expected) -> Result<Written, StoreError<Bytes>> {
+    async fn put_with(&self, request: PutRequest<'_>) -> Result<Written, StoreError<Bytes>> {
+        let PutRequest {
+            key, value, expected, ..
+        } = request;
         limits::check_key(key)?;
         limits::check_stored(value.len())?;
         self.write(key, Some(value), expected)
@@ -184,12 +190,16 @@ impl Bus for MemoryCoordinator {
 
 #[async_trait]
 impl Coordinator for MemoryCoordinator {
-    fn kind(&self) -> &'static str {
+    fn kind(&self) -> &str {
         "memory"
     }
 
     fn location(&self) -> String {
         "this process".into()
+    }
+
+    fn clock_uncertainty(&self) -> Duration {
+        SAME_CLOCK
     }
 
     fn fresh_is_safe(&self) -> bool {

@@ -153,6 +153,8 @@ impl Counters {
     }
 }
 
+opaque!(Messenger, Inbox);
+
 impl Messenger {
     /// The messenger of node `origin` in its life `token`, which must be greater in each later life of the same node.
     ///
@@ -202,7 +204,7 @@ impl Messenger {
     pub async fn subscribe(&self, topics: &[&str], own: Own) -> Result<Inbox, BusError> {
         let subscription = self.coordinator.subscribe(topics).await?;
         let skip = (own == Own::Skip).then_some((self.origin, self.token));
-        let judge = Judge {
+        let judge = SequenceChecker {
             namespace: self.namespace.clone(),
             skip,
             seen: Recent::new(REMEMBERED),
@@ -223,7 +225,7 @@ impl Messenger {
 /// The receiving end of some topics.
 pub struct Inbox {
     subscription: Box<dyn Subscription>,
-    judge: Judge,
+    judge: SequenceChecker,
 }
 
 impl Inbox {
@@ -247,7 +249,7 @@ impl Inbox {
 }
 
 /// Decides what becomes of each delivery.
-struct Judge {
+struct SequenceChecker {
     namespace: Namespace,
     /// The sender whose messages are not wanted: this node itself.
     skip: Option<(NodeId, Token)>,
@@ -266,7 +268,7 @@ struct Seen {
     gaps: u64,
 }
 
-impl Judge {
+impl SequenceChecker {
     fn take(&mut self, delivery: Delivery, news: &mut Vec<Incoming>) {
         let (topic, payload) = match delivery {
             Delivery::Message { topic, payload } => (topic, payload),

@@ -39,6 +39,8 @@ impl Waiting {
     }
 }
 
+opaque!(Queue, Subscribers, QueueSubscription);
+
 impl Queue {
     fn new(topics: &[&str]) -> Arc<Self> {
         Arc::new(Self {

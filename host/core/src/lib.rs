@@ -15,6 +15,8 @@
 //! The protocol and why it is safe: `docs/guarantees.md`. What is stored: `docs/stored-values.md` ([`codec`]).
 //! [`human`] says times as people read them.
 
+#![warn(missing_debug_implementations)]
+
 pub mod check;
 pub mod clock;
 pub mod codec;

@@ -18,6 +18,9 @@ pub struct Memory {
     /// A fencing token at least as high as any that could be known when this was written; 0 if none is.
     #[serde(default)]
     pub token: u64,
+    /// The last partial loss of the store that this node was told of in that history; 0 if of none.
+    #[serde(default)]
+    pub heard: StoreTime,
 }
 
 impl Memory {

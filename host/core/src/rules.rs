@@ -25,9 +25,14 @@ pub enum Rule {
     StopBeforeRelease,
     /// Nobody acts in a young history until the holders of a lost one must have stopped.
     Grace,
+    /// Who starts believes the first answers of the backend's clock, that this is over, only if somebody has joined
+    /// since.
+    ProvenAge,
     /// After a partial loss of the store nothing is granted until everybody whom it concerns has heard of it or must
     /// have stopped.
     PartialLoss,
+    /// A store that no longer knows of a partial loss that a node was told of went back: a new history is begun.
+    ForgottenLoss,
 }
 
 /// Which rules are in force: all of them, except in tests that drop one.

@@ -4,7 +4,8 @@ use xxhash_rust::xxh3::xxh3_64;
 
 /// Something that has a shard.
 ///
-/// Numbers map by `u64 % shards`; bytes and text by `xxh3_64(bytes) % shards` (seed 0).
+/// Numbers map by `u64 % shards`, signed ones by their two's complement of 64 bits: one that is not negative maps as
+/// the unsigned one does, whatever its width. Bytes and text map by `xxh3_64(bytes) % shards` (seed 0).
 pub trait ShardKey {
     /// The number that is taken modulo the shard count.
     fn shard_hash(&self) -> u64;
@@ -19,6 +20,18 @@ impl ShardKey for u64 {
 impl ShardKey for u32 {
     fn shard_hash(&self) -> u64 {
         u64::from(*self)
+    }
+}
+
+impl ShardKey for i64 {
+    fn shard_hash(&self) -> u64 {
+        self.cast_unsigned()
+    }
+}
+
+impl ShardKey for i32 {
+    fn shard_hash(&self) -> u64 {
+        i64::from(*self).shard_hash()
     }
 }
 
@@ -72,6 +85,9 @@ mod test {
         assert_eq!(shard_of(&191_179u64, 64), 11);
         assert_eq!(shard_of(&u64::MAX, 1000), 615);
         assert_eq!((7u32.shard_hash(), u32::MAX.shard_hash()), (7, 4_294_967_295));
+        assert_eq!((7i64.shard_hash(), 7i32.shard_hash()), (7, 7));
+        assert_eq!((shard_of(&-1i64, 1000), shard_of(&-1i32, 1000)), (615, 615));
+        assert_eq!(shard_of(&i64::MIN, 1000), 808);
         assert_eq!("".shard_hash(), 0x2d06_8005_38d3_94c2);
         assert_eq!(b"a"[..].shard_hash(), 0xe6c6_32b6_1e96_4e1f);
         assert_eq!("abc".shard_hash(), 0x78af_5f94_892f_3950);

@@ -19,6 +19,8 @@ pub struct SeenSession {
     pub entry: Entry<Session>,
     /// When this revision was first seen here.
     pub since: Instant,
+    /// When this node looked last and it was not there yet; 0 if this node has never looked before.
+    pub after: Instant,
 }
 
 impl SeenSession {
@@ -61,13 +63,18 @@ pub struct View {
     pub revision: Revision,
     /// Whether a complete listing has been seen.
     pub complete: bool,
+    /// When the last listing was asked for.
+    pub looked: Instant,
 }
 
 impl View {
-    /// Takes a listing in; a `full` one also tells what is gone.
-    pub fn apply(&mut self, listing: Listing<Value>, full: bool, now: Instant) {
+    /// Takes a listing in that was asked for at `sent`; a `full` one also tells what is gone.
+    pub fn apply(&mut self, listing: Listing<Value>, full: bool, sent: Instant, now: Instant) {
         if full {
-            let mut fresh = Self::default();
+            let mut fresh = Self {
+                looked: self.looked,
+                ..Self::default()
+            };
             for (key, entry) in listing.entries {
                 fresh.put(&key, entry, now);
             }
@@ -77,7 +84,7 @@ impl View {
                     .get(id)
                     .filter(|old| old.entry.revision == session.entry.revision)
                 {
-                    session.since = old.since;
+                    (session.since, session.after) = (old.since, old.after);
                 }
             }
             fresh.complete = true;
@@ -91,6 +98,7 @@ impl View {
             }
             self.revision = self.revision.max(listing.revision);
         }
+        self.looked = sent;
     }
 
     /// Takes one entry in, unless a newer one is known.
@@ -135,6 +143,7 @@ impl View {
                             value,
                         },
                         since: now,
+                        after: self.looked,
                     },
                 );
             }

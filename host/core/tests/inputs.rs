@@ -71,6 +71,7 @@ fn add(view: &mut View, n: u32, ended: Option<u64>, info: NodeInfo) {
         SeenSession {
             entry: entry(session),
             since,
+            after: since,
         },
     );
     view.nodes.insert(id(n), Arc::new(info));

@@ -89,7 +89,7 @@ fn listing(revision: u64, entries: Vec<(String, Entry<Value>)>) -> Listing<Value
 /// A view of these entries, listed in full at `now`.
 fn view(now: u64, revision: u64, entries: Vec<(String, Entry<Value>)>) -> View {
     let mut view = View::default();
-    view.apply(listing(revision, entries), true, Instant(now));
+    view.apply(listing(revision, entries), true, Instant(now), Instant(now));
     view
 }
 
@@ -256,7 +256,7 @@ fn meta_is_what_was_read_last() {
 fn a_listing_of_changes_adds_and_a_full_one_also_forgets() {
     let mut seen = view(10, 6, vec![session(1, 5, None), session(2, 6, None)]);
     assert!(seen.complete);
-    seen.apply(listing(8, vec![session(2, 8, None)]), false, Instant(20));
+    seen.apply(listing(8, vec![session(2, 8, None)]), false, Instant(20), Instant(20));
     assert_eq!(
         (seen.revision, seen.live().collect::<Vec<_>>()),
         (Revision(8), vec![id(1), id(2)])
@@ -265,18 +265,18 @@ fn a_listing_of_changes_adds_and_a_full_one_also_forgets() {
         (seen.sessions[&id(1)].since, seen.sessions[&id(2)].since),
         (Instant(10), Instant(20))
     );
-    seen.apply(listing(7, Vec::new()), false, Instant(30));
+    seen.apply(listing(7, Vec::new()), false, Instant(30), Instant(30));
     assert_eq!(seen.revision, Revision(8), "it never goes back");
-    seen.apply(listing(9, vec![session(2, 8, None)]), true, Instant(40));
+    seen.apply(listing(9, vec![session(2, 8, None)]), true, Instant(40), Instant(40));
     assert_eq!(
         (seen.revision, seen.live().collect::<Vec<_>>()),
         (Revision(9), vec![id(2)])
     );
     assert_eq!(seen.sessions[&id(2)].since, Instant(20), "seen before");
-    seen.apply(listing(9, vec![session(2, 9, None)]), true, Instant(50));
+    seen.apply(listing(9, vec![session(2, 9, None)]), true, Instant(50), Instant(50));
     assert_eq!(seen.sessions[&id(2)].since, Instant(50), "renewed");
     let mut partial = View::default();
-    partial.apply(listing(1, Vec::new()), false, Instant(0));
+    partial.apply(listing(1, Vec::new()), false, Instant(0), Instant(0));
     assert!(!partial.complete);
 }
 

@@ -2,7 +2,7 @@
 
 #[cfg(feature = "adapters")]
 use crate::adapter::{AdapterSlot, Watch, Who};
-use crate::backend::{self, Opener, covers, declared, persist, within};
+use crate::backend::{covers, declared, within};
 use crate::bus::Bus;
 use crate::crew::failure;
 use crate::driver::{Driver, Parts};
@@ -10,11 +10,13 @@ use crate::error::StartError;
 use crate::health::Pulse;
 use crate::hostname;
 use crate::life::Life;
-use crate::losing::LosingHook;
-use crate::node::Node;
+use crate::losing::{LosingHook, LosingShards};
+use crate::node::{Inner, Node};
+#[cfg(feature = "adapters")]
+use crate::opening::adapter;
+use crate::opening::{open, opener};
 use crate::places;
 use crate::policies::Policies;
-use crate::reopen::Reopening;
 use crate::shared::{Ended, Phase, Shared};
 use crate::slow;
 use crate::state_dir::{StateDir, StateDirError, random_bits};
@@ -27,6 +29,7 @@ use shardwright_core::join::Identity;
 use shardwright_core::memory::Memory;
 use shardwright_core::rules::Rules;
 use shardwright_core::values::NodeInfo;
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -47,6 +50,7 @@ pub struct Builder {
     losing: Option<LosingHook>,
     version: Option<String>,
     addresses: Vec<String>,
+    timeout: Option<Duration>,
 }
 
 /// What is used instead of the configured coordinator.
@@ -68,6 +72,27 @@ enum Source {
     File(PathBuf),
     Text(String),
     Config(Box<ClusterConfig>),
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Neither the text of a configuration, which may have secrets, nor what has no form.
+        let Self {
+            hostname,
+            state_dir,
+            cache_dir,
+            version,
+            addresses,
+            ..
+        } = self;
+        f.debug_struct("Builder")
+            .field("hostname", hostname)
+            .field("state_dir", state_dir)
+            .field("cache_dir", cache_dir)
+            .field("version", version)
+            .field("addresses", addresses)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Builder {
@@ -121,15 +146,15 @@ impl Builder {
         self
     }
 
-    /// Calls `hook` with a role and the shards of it that this node is losing, after their tokens and claims have
-    /// become invalid. The shards go to their next owner when the future it returns is done and all claims on them
+    /// Calls `hook` with the shards of a role that this node is losing, after their tokens and claims have become
+    /// invalid. The shards go to their next owner when the future it returns is done and all claims on them
     /// are dropped, or at `stop-timeout`: then it is dropped.
     pub fn on_losing<F, W>(mut self, hook: F) -> Self
     where
-        F: Fn(String, Vec<u32>) -> W + Send + Sync + 'static,
+        F: Fn(LosingShards) -> W + Send + Sync + 'static,
         W: Future<Output = ()> + Send + 'static,
     {
-        self.losing = Some(Arc::new(move |role, shards| Box::pin(hook(role, shards))));
+        self.losing = Some(Arc::new(move |losing| Box::pin(hook(losing))));
         self
     }
 
@@ -145,14 +170,30 @@ impl Builder {
         self
     }
 
+    /// How long [`Builder::start`] waits at most; for ever if this is not called. Give it more than one validity and
+    /// margin: that long a start takes on a new store.
+    pub fn start_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
     /// Starts the node on the present tokio runtime and waits until it holds its id: usually some milliseconds; one
     /// validity and margin on a new store, or where another instance of this hostname has died; for ever while the
-    /// coordinator cannot be reached, which the log tells once. What only somebody can put right — a wrong
-    /// password, say — is an error at once. Dropping the future gives up, and leaves nothing behind.
+    /// coordinator cannot be reached, which the log tells once, unless there is a [time-out](Self::start_timeout).
+    /// What only somebody can put right — a wrong password, say — is an error at once. Dropping the future gives up,
+    /// and leaves nothing behind.
     ///
     /// # Errors
     /// [`StartError`]: what is wrong with the configuration, the machine or the node's place in the cluster.
-    pub async fn start(mut self) -> Result<Node, StartError> {
+    pub async fn start(self) -> Result<Node, StartError> {
+        let Some(waited) = self.timeout else {
+            return self.join().await;
+        };
+        let joined = tokio::time::timeout(waited, self.join()).await;
+        joined.unwrap_or(Err(StartError::TimedOut { waited }))
+    }
+
+    async fn join(mut self) -> Result<Node, StartError> {
         let given = self.given.take();
         let losing = self.losing.take();
         // Reading, locking and compiling block.
@@ -262,9 +303,11 @@ impl Builder {
             let watch = Watch::new(slot.clone(), shared.clone(), state, who, &life);
             (slot, watch)
         });
+        #[cfg(feature = "adapters")]
+        let (adapter, watch) = adapter.unzip();
         let driver = tokio::spawn(life.follow(driver.run()));
         // From here on dropping `node` ends everything.
-        let node = Node {
+        let node = Node(Arc::new(Inner {
             shared,
             config,
             hostname,
@@ -275,12 +318,15 @@ impl Builder {
             coordinator,
             orders,
             first,
-            driver,
+            abort: driver.abort_handle(),
+            driver: tokio::sync::Mutex::new(Some(driver)),
             #[cfg(feature = "adapters")]
             adapter,
-        };
+            #[cfg(feature = "adapters")]
+            watch: tokio::sync::Mutex::new(watch),
+        }));
 
-        let mut phase = node.shared.phase.subscribe();
+        let mut phase = node.0.shared.phase.subscribe();
         let phase = phase
             .wait_for(|phase| *phase != Phase::Starting)
             .await
@@ -339,33 +385,6 @@ struct Prepared {
     memory: Memory,
     policies: Arc<Policies>,
     info: NodeInfo,
-}
-
-/// The slot for the adapter, if the configured coordinator is one.
-#[cfg(feature = "adapters")]
-fn adapter(config: &ClusterConfig, namespace: &Namespace) -> Option<AdapterSlot> {
-    match &config.coordinator {
-        shardwright_config::CoordinatorConfig::Component(section) => Some(AdapterSlot::new(
-            section.clone(),
-            namespace.clone(),
-            config.timing.margin,
-        )),
-        _ => None,
-    }
-}
-
-/// Opens the configured coordinator.
-fn opener(config: Arc<ClusterConfig>) -> Opener {
-    Arc::new(move || {
-        let config = config.clone();
-        Box::pin(async move { backend::open(&config).await })
-    })
-}
-
-/// The coordinator that `open` gives, as soon as it can be reached; opened anew whenever it has lost its history.
-async fn open(open: Opener) -> Result<Arc<dyn Coordinator>, StartError> {
-    let first = persist(&open, |error| !error.is_transient()).await?;
-    Ok(Arc::new(Reopening::new(first, open)))
 }
 
 /// The configuration, its warnings logged.

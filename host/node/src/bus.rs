@@ -1,13 +1,18 @@
 //! Messages between the nodes: the runtime's own hints, and the server's topics, which never meet.
 
 use bytes::Bytes;
+use futures_util::{Stream, StreamExt, stream};
 use shardwright_coordinator::broker::Backoff;
 use shardwright_coordinator::{BusError, Coordinator, Inbox, Incoming, Messenger, Namespace, Own};
 use shardwright_core::id::{NodeId, Token};
 use shardwright_core::store::StoreTime;
 use shardwright_core::values::{Key, LOOK};
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
 use tokio::sync::{mpsc, watch};
 
 /// What the server's topics begin with on the wire.
@@ -152,10 +157,7 @@ impl Bus {
     pub(crate) async fn subscribe(self: &Arc<Self>, topics: &[&str]) -> Result<Messages, BusError> {
         let mut inner = self.subscription(topics.iter().map(|topic| format!("{SERVER}{topic}")).collect());
         inner.open().await?;
-        Ok(Messages {
-            inner,
-            waiting: Vec::new(),
-        })
+        Ok(Messages::new(inner))
     }
 
     fn subscription(self: &Arc<Self>, topics: Vec<String>) -> Renewed {
@@ -253,17 +255,20 @@ fn seam() -> Incoming {
     }
 }
 
-/// Messages of the server's own topics, from the other nodes, in order for each sender and topic.
-pub struct Messages {
-    inner: Renewed,
-    /// In reverse order.
-    waiting: Vec<Incoming>,
-}
+/// Messages of the server's own topics, from the other nodes, in order for each sender and topic: from
+/// [`Node::subscribe`](crate::Node::subscribe). Also a [`Stream`], for whoever combines several.
+///
+/// It goes on over failures and new sessions of the node; a reader that is more than 1,024 messages behind loses some,
+/// and is told.
+#[must_use = "messages are told to whoever reads"]
+pub struct Messages(Pin<Box<dyn Stream<Item = Message> + Send>>);
 
 /// What [`Messages`] yields.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Message {
     /// A message.
+    #[non_exhaustive]
     Received {
         /// The sender.
         from: NodeId,
@@ -273,39 +278,57 @@ pub enum Message {
         body: Bytes,
     },
     /// Messages were lost before the next one: what was learned from messages may be out of date.
+    #[non_exhaustive]
     Resync {
         /// How that was noticed.
         reason: String,
     },
 }
 
-impl Messages {
-    /// Waits for the next message or loss; `None` when the node has ended. Cancel-safe. It goes on over failures and
-    /// new sessions of the node; a reader that is more than 1,024 messages behind loses some, and is told.
-    pub async fn next(&mut self) -> Option<Message> {
-        loop {
-            match self.waiting.pop() {
-                Some(Incoming::Message { origin, topic, body }) => {
-                    // Whoever subscribes to all topics means the server's.
-                    if let Some(topic) = topic.strip_prefix(SERVER) {
-                        let topic = topic.to_owned();
-                        return Some(Message::Received {
-                            from: origin,
-                            topic,
-                            body,
-                        });
-                    }
-                }
-                Some(Incoming::Resync { reason }) => {
-                    return Some(Message::Resync {
-                        reason: reason.to_string(),
-                    });
-                }
-                None => {
-                    self.waiting = self.inner.batch().await?;
-                    self.waiting.reverse();
-                }
-            }
+impl Message {
+    /// Nothing of what is not the server's: whoever subscribes to all topics means his own.
+    fn of(incoming: Incoming) -> Option<Self> {
+        match incoming {
+            Incoming::Message { origin, topic, body } => Some(Self::Received {
+                from: origin,
+                topic: topic.strip_prefix(SERVER)?.to_owned(),
+                body,
+            }),
+            Incoming::Resync { reason } => Some(Self::Resync {
+                reason: reason.to_string(),
+            }),
         }
+    }
+}
+
+impl Messages {
+    fn new(inner: Renewed) -> Self {
+        let batches = stream::unfold(inner, |mut inner| async {
+            let batch = inner.batch().await?;
+            Some((stream::iter(batch), inner))
+        });
+        let messages = batches
+            .flatten()
+            .filter_map(|incoming| std::future::ready(Message::of(incoming)));
+        Self(Box::pin(messages.fuse()))
+    }
+
+    /// Waits for the next message or loss; `None` when the node has ended. Cancel-safe.
+    pub async fn next(&mut self) -> Option<Message> {
+        poll_fn(|context| self.0.as_mut().poll_next(context)).await
+    }
+}
+
+impl Stream for Messages {
+    type Item = Message;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Message>> {
+        self.0.as_mut().poll_next(context)
+    }
+}
+
+impl fmt::Debug for Messages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Messages").finish_non_exhaustive()
     }
 }

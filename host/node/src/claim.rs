@@ -33,6 +33,7 @@ pub struct Claim {
 /// Ownership of a shard was lost while work was going on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("this node lost shard {shard} of role {role} (token {token})")]
+#[non_exhaustive]
 pub struct Lost {
     /// The role.
     pub role: String,
@@ -52,6 +53,12 @@ impl Claim {
             grant,
             lost,
         }
+    }
+
+    /// The role's name.
+    #[must_use]
+    pub fn role(&self) -> &str {
+        &self.table.spec.name
     }
 
     /// The shard.
@@ -102,6 +109,19 @@ impl Claim {
             role: self.table.spec.name.clone(),
             shard: self.shard,
             token: self.token,
+        }
+    }
+}
+
+/// Another claim on the same shard under the same token: the shard is handed on when all of them are dropped.
+impl Clone for Claim {
+    fn clone(&self) -> Self {
+        Self {
+            table: self.table.clone(),
+            shard: self.shard,
+            token: self.token,
+            grant: self.grant.clone(),
+            lost: self.lost.clone(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Tasks that last as long as their node: whichever ends before it, by a panic or by itself, is told with its name, and
 //! ends the node.
 
+use std::any::Any;
 use std::collections::HashMap;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 
@@ -45,13 +46,16 @@ impl Crew {
 /// How a task failed, with what its panic said.
 pub(crate) fn failure(error: JoinError) -> String {
     match error.try_into_panic() {
-        Ok(panic) => {
-            let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-            let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-            format!("panicked: {}", text.as_deref().unwrap_or("it did not say why"))
-        }
+        Ok(panic) => format!("panicked: {}", said(&*panic)),
         Err(_) => "was cancelled".to_owned(),
     }
+}
+
+/// What a panic said.
+pub(crate) fn said(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("it did not say why")
 }
 
 #[cfg(test)]

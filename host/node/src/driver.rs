@@ -73,6 +73,7 @@ struct Closing(Arc<Shared>, Arc<Bus>);
 impl Drop for Closing {
     fn drop(&mut self) {
         self.0.fence.close();
+        self.0.hold_none();
         self.1.end();
         let panicked = std::thread::panicking();
         let reason = panicked.then(|| "its driver panicked; the log says more".to_owned());
@@ -228,6 +229,7 @@ impl Driver {
                         (None, Ok(())) => (Ended::Asked, None),
                         (None, Err(refusal)) => (Ended::Refused(refusal.clone()), Some(refusal.to_string())),
                     };
+                    self.parts.shared.hold_none();
                     let before = self.parts.shared.phase.send_replace(Phase::Ended(ended));
                     let event = NodeEvent::Ended { reason };
                     match before {
@@ -315,11 +317,14 @@ impl Driver {
         if let Notice::Joined { id, .. } = notice {
             self.parts.life.holds(id);
             let _in = self.parts.life.span().entered();
-            shared.set_node(id);
+            shared.hold(id);
             self.parts.bus.begin(id, self.parts.store.session_written());
             shared.emit(tell::event(notice, &self.roles));
             shared.phase.send_replace(Phase::Member);
         } else {
+            if matches!(notice, Notice::SessionLost | Notice::HistoryLost { .. }) {
+                shared.hold_none();
+            }
             shared.emit(tell::event(notice, &self.roles));
         }
     }
@@ -335,8 +340,8 @@ impl Driver {
             shards,
             tokens,
             epoch,
-            since: since.0,
-            deadline: deadline.0,
+            since: Duration::from_millis(since.0),
+            deadline: Duration::from_millis(deadline.0),
         };
         shared.emit(event);
     }

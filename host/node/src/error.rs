@@ -39,6 +39,17 @@ pub enum StartError {
     /// The coordinator cannot be opened, and trying again would not help.
     #[error(transparent)]
     Backend(#[from] BackendError),
+    /// The node did not hold its id within the time that the builder was given.
+    #[error(
+        "the node has not joined within {}: the log says what it waits for, most likely the coordinator, or the end of \
+         another session of its hostname",
+        Span::from(*waited)
+    )]
+    #[non_exhaustive]
+    TimedOut {
+        /// How long it was waited for.
+        waited: Duration,
+    },
     /// The operating system refused a thread or randomness.
     #[error("the operating system refused what a node needs: {0}")]
     System(io::Error),
@@ -56,6 +67,7 @@ pub enum StartError {
 /// Not everything could be given up in time. The node stays draining: it is given nothing new.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("after {} this node still holds {}", Span::from(*waited), listed(remaining))]
+#[non_exhaustive]
 pub struct DrainError {
     /// How long it was waited for.
     pub waited: Duration,

@@ -2,20 +2,23 @@
 
 use crate::health::HealthState;
 use serde::{Serialize, Serializer};
+use shardwright_components::AdapterState;
 use shardwright_config::Difference;
 use shardwright_core::engine::{Ending, Status};
 use shardwright_core::id::{NodeId, SessionId, Token};
-use tokio::sync::broadcast;
+use std::time::Duration;
 
 /// How many events wait for a slow reader before it misses some.
 pub(crate) const CAPACITY: usize = 1024;
 
-/// Something that happened. As JSON: an object whose `event` names the kind in kebab-case.
+/// Something that happened. As JSON: an object whose `event` names the kind in kebab-case; durations are whole
+/// milliseconds there. Kinds and fields are added in later versions: match with `..`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 #[non_exhaustive]
 pub enum NodeEvent {
     /// This node holds its id.
+    #[non_exhaustive]
     Joined {
         /// The id.
         node: NodeId,
@@ -24,6 +27,7 @@ pub enum NodeEvent {
         session: SessionId,
     },
     /// This installation had its id under another hostname, and keeps it.
+    #[non_exhaustive]
     Renamed {
         /// The id.
         node: NodeId,
@@ -32,6 +36,7 @@ pub enum NodeEvent {
     },
     /// The state directory is gone, or another folder stands in its place: at its next start this node would be another
     /// installation.
+    #[non_exhaustive]
     StateDirLost {
         /// What was found.
         reason: String,
@@ -39,18 +44,23 @@ pub enum NodeEvent {
     /// The state directory is there again.
     StateDirBack,
     /// The store is new: nobody acts before holders of an older one must have stopped.
+    #[non_exhaustive]
     Grace {
-        /// Milliseconds to wait.
-        wait: u64,
+        /// How long to wait.
+        #[serde(serialize_with = "milliseconds")]
+        wait: Duration,
     },
     /// This node cannot join yet: somebody may be alive who has its hostname or its id.
+    #[non_exhaustive]
     Waiting {
         /// What is waited for.
         reason: String,
-        /// For how many milliseconds at most.
-        wait: u64,
+        /// For how long at most.
+        #[serde(serialize_with = "milliseconds")]
+        wait: Duration,
     },
     /// These shards are this node's to act on.
+    #[non_exhaustive]
     Gained {
         /// The role.
         role: String,
@@ -60,12 +70,15 @@ pub enum NodeEvent {
         tokens: Vec<Token>,
         /// The number of the plan that grants them.
         epoch: u64,
-        /// Since when, in milliseconds of CLOCK_BOOTTIME.
-        since: u64,
-        /// Until when, in milliseconds of CLOCK_BOOTTIME, unless the session is renewed, as it is every few seconds.
-        deadline: u64,
+        /// Since when, on CLOCK_BOOTTIME: since the machine was started.
+        #[serde(serialize_with = "milliseconds")]
+        since: Duration,
+        /// Until when, on the same clock, unless the session is renewed, as it is every few seconds.
+        #[serde(serialize_with = "milliseconds")]
+        deadline: Duration,
     },
     /// These shards are this node's no more; their claims are cancelled, their work is ending.
+    #[non_exhaustive]
     Losing {
         /// The role.
         role: String,
@@ -73,11 +86,13 @@ pub enum NodeEvent {
         shards: Vec<u32>,
         /// The token under which each of them was held.
         tokens: Vec<Token>,
-        /// Until when this node was allowed to act on them, in milliseconds of CLOCK_BOOTTIME: now, or earlier if its
-        /// deadline passed while its process was stopped.
-        until: u64,
+        /// Until when this node was allowed to act on them, on CLOCK_BOOTTIME: now, or earlier if its deadline passed
+        /// while its process was stopped.
+        #[serde(serialize_with = "milliseconds")]
+        until: Duration,
     },
     /// Their work has ended, or had its time.
+    #[non_exhaustive]
     Lost {
         /// The role.
         role: String,
@@ -89,28 +104,35 @@ pub enum NodeEvent {
         overdue: bool,
     },
     /// The session was not renewed in time: this node does not act until it is.
+    #[non_exhaustive]
     Fenced {
-        /// The deadline that has passed, in milliseconds of CLOCK_BOOTTIME.
-        deadline: u64,
+        /// The deadline that has passed, on CLOCK_BOOTTIME.
+        #[serde(serialize_with = "milliseconds")]
+        deadline: Duration,
     },
     /// The session was renewed after all.
+    #[non_exhaustive]
     Resumed {
-        /// Until when, in milliseconds of CLOCK_BOOTTIME, unless it is renewed again.
-        deadline: u64,
+        /// Until when, on CLOCK_BOOTTIME, unless it is renewed again.
+        #[serde(serialize_with = "milliseconds")]
+        deadline: Duration,
     },
     /// The session was ended by others: this node joins again.
     SessionLost,
     /// The store is not the one it was: this node joins again.
+    #[non_exhaustive]
     HistoryLost {
         /// How that was noticed.
         reason: String,
     },
     /// Joining again was refused; it is tried again.
+    #[non_exhaustive]
     Refused {
         /// Why.
         reason: String,
     },
     /// The coordinator fails.
+    #[non_exhaustive]
     CoordinatorDown {
         /// How.
         reason: String,
@@ -118,21 +140,25 @@ pub enum NodeEvent {
     /// The coordinator answers again.
     CoordinatorUp,
     /// How this node and its coordinator get on has changed; it began with [`HealthState::Fine`]. Told within a second.
+    #[non_exhaustive]
     Health {
         /// How it is now.
         state: HealthState,
     },
     /// Messages were lost: what was learned from them may be out of date.
+    #[non_exhaustive]
     Resync {
         /// How that was noticed.
         reason: String,
     },
     /// Another node appeared or came back.
+    #[non_exhaustive]
     PeerJoined {
         /// Which.
         node: NodeId,
     },
     /// Another node's session ended, or it was forgotten.
+    #[non_exhaustive]
     PeerLeft {
         /// Which.
         node: NodeId,
@@ -141,6 +167,7 @@ pub enum NodeEvent {
     },
     /// The operator's orders for this node have changed; if it leads, for any node. Told at its start, too, if there
     /// are any for it.
+    #[non_exhaustive]
     Ordered {
         /// For which.
         node: NodeId,
@@ -150,11 +177,13 @@ pub enum NodeEvent {
         cordon: bool,
     },
     /// The operator removed a node that was gone; told by the leader, within twelve renewal intervals.
+    #[non_exhaustive]
     Forgotten {
         /// Which.
         node: NodeId,
     },
     /// Another node's freshness changed.
+    #[non_exhaustive]
     PeerStatus {
         /// Which.
         node: NodeId,
@@ -162,6 +191,7 @@ pub enum NodeEvent {
         status: Status,
     },
     /// Another node's settings differ from the prevailing ones: it is given nothing.
+    #[non_exhaustive]
     PeerDiffers {
         /// Which.
         node: NodeId,
@@ -169,6 +199,7 @@ pub enum NodeEvent {
         keys: Vec<Difference>,
     },
     /// This node's settings differ from the prevailing ones: it does not act.
+    #[non_exhaustive]
     SettingsDiffer {
         /// Nodes that have the prevailing settings.
         from: Vec<NodeId>,
@@ -182,11 +213,13 @@ pub enum NodeEvent {
     /// This node runs the policies no more.
     Resigned,
     /// The backend's clock stepped: ages on it are not trusted for a while.
+    #[non_exhaustive]
     ClockJumped {
         /// Milliseconds, as far as known.
         by: i64,
     },
     /// A plan was accepted.
+    #[non_exhaustive]
     PlanAccepted {
         /// The role.
         role: String,
@@ -198,6 +231,7 @@ pub enum NodeEvent {
         native: bool,
     },
     /// A policy failed, or its plan was refused: the previous one stays.
+    #[non_exhaustive]
     PlanRefused {
         /// The role.
         role: String,
@@ -207,31 +241,32 @@ pub enum NodeEvent {
         failures: u32,
     },
     /// A policy failed too often: the host's native one takes over until the component changes.
+    #[non_exhaustive]
     PolicySuspended {
         /// The role.
         role: String,
     },
     /// The component that assigns a role was replaced.
+    #[non_exhaustive]
     PolicyReplaced {
         /// The role.
         role: String,
     },
-    /// The adapter that the coordinator is entered another state; it began with
-    /// [`AdapterState::Running`](crate::AdapterState::Running). A state that was left again at once may be left
-    /// out.
-    #[cfg(feature = "adapters")]
+    /// The adapter that the coordinator is entered another state; it began with [`AdapterState::Running`]. A state that
+    /// was left again at once may be left out. This and the two that follow are told with the feature `adapters` only.
+    #[non_exhaustive]
     AdapterState {
         /// The adapter's name.
         name: String,
         /// Its version.
         version: String,
         /// How it is now.
-        state: crate::AdapterState,
+        state: AdapterState,
         /// Why, unless it works.
         reason: Option<String>,
     },
     /// Another component of the adapter took the place of the present one.
-    #[cfg(feature = "adapters")]
+    #[non_exhaustive]
     AdapterUpgraded {
         /// The adapter's name.
         name: String,
@@ -245,7 +280,7 @@ pub enum NodeEvent {
         removed: Vec<String>,
     },
     /// Another component was not put in the place of the present one, which goes on.
-    #[cfg(feature = "adapters")]
+    #[non_exhaustive]
     AdapterRefused {
         /// The adapter's name; nothing while its coordinator is being opened anew.
         name: Option<String>,
@@ -255,133 +290,43 @@ pub enum NodeEvent {
         reason: String,
     },
     /// The node has ended.
+    #[non_exhaustive]
     Ended {
         /// Why, unless it was asked to.
         reason: Option<String>,
     },
     /// This reader was too slow and missed events; the present state is in `Node::registry` and the roles.
+    #[non_exhaustive]
     Lagged {
         /// How many it missed.
         missed: u64,
     },
 }
 
+impl NodeEvent {
+    /// The name of the role that this is about; `None` if it is about the node or the cluster.
+    #[must_use]
+    pub fn role(&self) -> Option<&str> {
+        match self {
+            Self::Gained { role, .. }
+            | Self::Losing { role, .. }
+            | Self::Lost { role, .. }
+            | Self::PlanAccepted { role, .. }
+            | Self::PlanRefused { role, .. }
+            | Self::PolicySuspended { role }
+            | Self::PolicyReplaced { role } => Some(role),
+            _ => None,
+        }
+    }
+}
+
+fn milliseconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+}
+
 fn text<S: Serializer>(id: &impl ToString, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&id.to_string())
 }
 
-/// One reader's events: from [`Node::events`](crate::Node::events).
-#[derive(Debug)]
-pub struct EventStream {
-    events: broadcast::Receiver<NodeEvent>,
-    ended: bool,
-}
-
-impl EventStream {
-    pub(crate) fn new(events: broadcast::Receiver<NodeEvent>) -> Self {
-        Self { events, ended: false }
-    }
-
-    /// Waits for the next event; `None` after [`NodeEvent::Ended`]. Cancel-safe.
-    ///
-    /// A reader that falls more than 1,024 events behind gets [`NodeEvent::Lagged`] once and goes on with the oldest
-    /// event kept.
-    pub async fn next(&mut self) -> Option<NodeEvent> {
-        if self.ended {
-            return None;
-        }
-        match self.events.recv().await {
-            Ok(event) => {
-                self.ended = matches!(event, NodeEvent::Ended { .. });
-                Some(event)
-            }
-            Err(broadcast::error::RecvError::Lagged(missed)) => Some(NodeEvent::Lagged { missed }),
-            Err(broadcast::error::RecvError::Closed) => None,
-        }
-    }
-}
-
 #[cfg(test)]
-mod test {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_slow_reader_is_told_what_it_missed_and_goes_on() {
-        let sender = broadcast::Sender::new(2);
-        let mut stream = EventStream::new(sender.subscribe());
-        for wait in 0..5 {
-            sender.send(NodeEvent::Grace { wait }).expect("there is a reader");
-        }
-        assert_eq!(stream.next().await, Some(NodeEvent::Lagged { missed: 3 }));
-        assert_eq!(stream.next().await, Some(NodeEvent::Grace { wait: 3 }));
-        assert_eq!(stream.next().await, Some(NodeEvent::Grace { wait: 4 }));
-        sender
-            .send(NodeEvent::Ended { reason: None })
-            .expect("there is a reader");
-        assert!(stream.next().await.is_some());
-        assert_eq!(stream.next().await, None, "nothing follows the end");
-    }
-
-    #[test]
-    fn the_json_is_stable() {
-        let json = |event: NodeEvent| serde_json::to_string(&event).expect("plain data");
-        let node = NodeId::new(3).expect("not 0");
-        let joined = NodeEvent::Joined {
-            node,
-            session: SessionId(0xab),
-        };
-        assert_eq!(
-            json(joined),
-            r#"{"event":"joined","node":3,"session":"000000000000000000000000000000ab"}"#
-        );
-        let lost = NodeEvent::Lost {
-            role: "r".into(),
-            shards: vec![1, 2],
-            tokens: vec![Token(7), Token(u64::MAX)],
-            overdue: false,
-        };
-        assert_eq!(
-            json(lost),
-            concat!(
-                r#"{"event":"lost","role":"r","shards":[1,2],"#,
-                r#""tokens":["00000000000000000007","18446744073709551615"],"overdue":false}"#,
-            )
-        );
-        let differ = NodeEvent::SettingsDiffer {
-            from: vec![node],
-            keys: vec![Difference {
-                key: "cluster.roles.a.nodes".into(),
-                here: Some("\"1-3\"".into()),
-                there: None,
-            }],
-        };
-        assert_eq!(
-            json(differ),
-            concat!(
-                r#"{"event":"settings-differ","from":[3],"#,
-                r#""keys":[{"key":"cluster.roles.a.nodes","here":"\"1-3\"","there":null}]}"#,
-            )
-        );
-        let health = NodeEvent::Health {
-            state: HealthState::BusSilent,
-        };
-        assert_eq!(json(health), r#"{"event":"health","state":"bus-silent"}"#);
-        #[cfg(feature = "adapters")]
-        assert_eq!(
-            json(NodeEvent::AdapterState {
-                name: "etcd".into(),
-                version: "0.1.0".into(),
-                state: crate::AdapterState::Quarantined,
-                reason: Some("it trapped".into()),
-            }),
-            r#"{"event":"adapter-state","name":"etcd","version":"0.1.0","state":"quarantined","reason":"it trapped"}"#
-        );
-        assert_eq!(
-            json(NodeEvent::PeerStatus {
-                node,
-                status: Status::Stale
-            }),
-            r#"{"event":"peer-status","node":3,"status":"stale"}"#
-        );
-    }
-}
+mod test;

@@ -8,6 +8,7 @@ use shardwright_core::time::Instant;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// The longest sleep between two looks at the clock: timers do not run while the machine is suspended, the clock does.
 const NAP: Duration = Duration::from_millis(250);
@@ -21,6 +22,8 @@ pub(crate) struct Fence {
     deadline: AtomicU64,
     state: Mutex<State>,
     changed: Condvar,
+    /// Whether it is closed; sent, too, whenever the node may act again.
+    news: watch::Sender<bool>,
 }
 
 #[derive(Debug, Default)]
@@ -58,17 +61,27 @@ impl Fence {
         let deadline = deadline.filter(|_| !state.closed).unwrap_or_default();
         let live = clock::now() < deadline;
         self.deadline.store(deadline.0, Ordering::Release);
-        if self.live.swap(live, Ordering::AcqRel) && !live {
+        let was = self.live.swap(live, Ordering::AcqRel);
+        if was && !live {
             state.tripped = true;
         }
         drop(state);
         self.changed.notify_all();
+        if live && !was {
+            self.news.send_modify(|_| {});
+        }
     }
 
     /// Forbids acting for ever and lets the watchdog end.
     pub(crate) fn close(&self) {
         self.lock().closed = true;
         self.set(None);
+        self.news.send_replace(true);
+    }
+
+    /// Changes whenever the node may act again, and to `true` when it never may.
+    pub(crate) fn news(&self) -> watch::Receiver<bool> {
+        self.news.subscribe()
     }
 
     /// Starts the thread that turns `live` off at the deadline and then calls `cancel`, which must not block for long.

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 /// How a node and its coordinator get on: from [`Node::health`](crate::Node::health).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Health {
     /// The sum of it.
     pub state: HealthState,

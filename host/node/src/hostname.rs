@@ -12,14 +12,14 @@ const MAX: usize = 253;
 /// A hostname that cannot serve.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{name:?} (from {source_}) cannot serve as this node's hostname: {reason}. Set SHARDWRIGHT_HOSTNAME to a name \
+    "{name:?} (from {origin}) cannot serve as this node's hostname: {reason}. Set SHARDWRIGHT_HOSTNAME to a name \
      that is unique in the cluster"
 )]
 pub struct HostnameError {
     /// The name.
     pub name: String,
     /// Where it came from.
-    pub source_: &'static str,
+    pub origin: &'static str,
     /// What is wrong with it.
     pub reason: &'static str,
 }
@@ -43,7 +43,7 @@ pub(crate) fn find(explicit: Option<&str>, var: impl Fn(&str) -> Option<OsString
     )
 }
 
-fn check(given: &str, source_: &'static str) -> Result<String, HostnameError> {
+fn check(given: &str, origin: &'static str) -> Result<String, HostnameError> {
     let folded = given.to_ascii_lowercase();
     let name = folded.strip_suffix('.').unwrap_or(&folded);
     let fits = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
@@ -65,7 +65,7 @@ fn check(given: &str, source_: &'static str) -> Result<String, HostnameError> {
     };
     Err(HostnameError {
         name: given.to_owned(),
-        source_,
+        origin,
         reason,
     })
 }

@@ -13,7 +13,19 @@ use tokio::task::JoinSet;
 use tracing::Instrument;
 
 /// What the embedder does before shards are given up: see [`Builder::on_losing`](crate::Builder::on_losing).
-pub(crate) type LosingHook = Arc<dyn Fn(String, Vec<u32>) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
+pub(crate) type LosingHook = Arc<dyn Fn(LosingShards) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
+
+/// What the [losing hook](crate::Builder::on_losing) is told: shards of one role that this node is giving up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LosingShards {
+    /// The role.
+    pub role: String,
+    /// The shards.
+    pub shards: Vec<u32>,
+    /// The token under which each of them was held, worth nothing any more.
+    pub tokens: Vec<Token>,
+}
 
 /// Shards of one role that are held no more, and the work that is still claimed on them.
 pub(crate) struct Losing {
@@ -32,14 +44,19 @@ impl Losing {
             role: self.role.clone(),
             shards: self.shards.clone(),
             tokens: self.tokens.clone(),
-            until: until.0,
+            until: Duration::from_millis(until.0),
         });
     }
 
     /// Waits for the end of the work, for as long as `limit`.
     pub(crate) async fn end(mut self, hook: Option<LosingHook>, limit: Duration) {
         let grants = std::mem::take(&mut self.grants);
-        let ending = wind_down(hook, self.role.clone(), self.shards.clone(), grants);
+        let losing = LosingShards {
+            role: self.role.clone(),
+            shards: self.shards.clone(),
+            tokens: self.tokens.clone(),
+        };
+        let ending = wind_down(hook, losing, grants);
         let overdue = tokio::time::timeout(limit, ending).await.is_err();
         self.done(overdue);
     }
@@ -60,12 +77,12 @@ impl Losing {
 }
 
 /// The embedder's own end of the work, then that of the claims.
-async fn wind_down(losing: Option<LosingHook>, role: String, shards: Vec<u32>, grants: Vec<Grant>) {
-    if let Some(losing) = losing {
+async fn wind_down(hook: Option<LosingHook>, losing: LosingShards, grants: Vec<Grant>) {
+    if let Some(hook) = hook {
         // A task of its own, ended with this one: a hook that panics must not keep the claims from being waited for.
-        let mut hook = JoinSet::new();
-        hook.spawn(async move { losing(role, shards).await }.in_current_span());
-        if let Some(Err(error)) = hook.join_next().await {
+        let mut task = JoinSet::new();
+        task.spawn(async move { hook(losing).await }.in_current_span());
+        if let Some(Err(error)) = task.join_next().await {
             tracing::error!(%error, "the losing hook failed");
         }
     }

@@ -9,8 +9,8 @@
 use crate::backend::{Opener, persist};
 use async_trait::async_trait;
 use bytes::Bytes;
-use shardwright_coordinator::{Bus, BusError, Coordinator, Delivery, Finding, Store, Subscription};
-use shardwright_core::store::{Expected, Listing, Reading, Revision, StoreError, StoreTime, Written};
+use shardwright_coordinator::{Bus, BusError, Coordinator, Delivery, Finding, PutRequest, Store, Subscription};
+use shardwright_core::store::{Expected, Listing, Reading, Revision, StoreError, Written};
 use shardwright_core::values::Key;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -20,6 +20,8 @@ use tracing::Instrument;
 
 /// A coordinator, for as long as the node lives.
 pub(crate) struct Reopening {
+    /// Whatever is opened anew is of the same kind: the configuration says it.
+    kind: String,
     inner: Arc<Inner>,
     /// The task that opens anew. Ends with this handle.
     work: Mutex<JoinSet<()>>,
@@ -53,11 +55,13 @@ enum State {
 impl Reopening {
     /// Goes on from `first`; `open` is for later.
     pub(crate) fn new(first: Arc<dyn Coordinator>, open: Opener) -> Self {
+        let kind = first.kind().to_owned();
         let first = Handle {
             number: 0,
             coordinator: first,
         };
         Self {
+            kind,
             inner: Arc::new(Inner {
                 open,
                 present: watch::Sender::new(first),
@@ -142,20 +146,9 @@ impl Store for Reopening {
         self.note(&handle, handle.coordinator.list(prefix, since).await)
     }
 
-    async fn put(&self, key: &str, value: Bytes, expected: Expected) -> Result<Written, StoreError<Bytes>> {
+    async fn put_with(&self, request: PutRequest<'_>) -> Result<Written, StoreError<Bytes>> {
         let handle = self.present();
-        self.note(&handle, handle.coordinator.put(key, value, expected).await)
-    }
-
-    async fn put_heard(
-        &self,
-        key: &str,
-        value: Bytes,
-        expected: Expected,
-        heard: StoreTime,
-    ) -> Result<Written, StoreError<Bytes>> {
-        let handle = self.present();
-        self.note(&handle, handle.coordinator.put_heard(key, value, expected, heard).await)
+        self.note(&handle, handle.coordinator.put_with(request).await)
     }
 
     async fn delete(&self, key: &str, expected: Expected) -> Result<Written, StoreError<Bytes>> {
@@ -203,8 +196,8 @@ impl Subscription for Tied {
 
 #[async_trait]
 impl Coordinator for Reopening {
-    fn kind(&self) -> &'static str {
-        self.present().coordinator.kind()
+    fn kind(&self) -> &str {
+        &self.kind
     }
 
     fn location(&self) -> String {
@@ -244,7 +237,7 @@ impl Coordinator for Reopening {
 #[cfg(test)]
 mod test {
     use super::*;
-    use crate::testing::{in_memory, lossy, opener, unreachable};
+    use crate::fakes::{in_memory, lossy, opener, unreachable};
     use shardwright_coordinator::{MemoryBroker, Namespace, SqliteCoordinator};
     use std::sync::atomic::{AtomicBool, Ordering};
 

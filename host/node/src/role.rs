@@ -1,6 +1,8 @@
 //! What the server asks about one role.
 
 use crate::claim::Claim;
+use crate::owned;
+use crate::stream::EventStream;
 use crate::table::Table;
 use shardwright_core::id::{NodeId, Token};
 use shardwright_core::role::RoleSpec;
@@ -11,8 +13,9 @@ use std::sync::Arc;
 /// A role of this node: from [`Node::role`](crate::Node::role). Cheap to clone; answers for as long as it lives, with
 /// "not mine" after the node has ended.
 ///
-/// A key's shard is `key % shards` for `u64` and `u32`, and `xxh3_64(bytes) % shards` (seed 0) for text and bytes. This
-/// never changes.
+/// A key's shard is `key % shards` for `u64` and `u32`, and for `i64` and `i32` by their two's complement of 64 bits,
+/// so that a database's signed ids map as unsigned ones do; it is `xxh3_64(bytes) % shards` (seed 0) for text and
+/// bytes. This never changes.
 #[derive(Clone)]
 pub struct Role(Arc<Table>);
 
@@ -22,6 +25,7 @@ pub struct Role(Arc<Table>);
     "there is no role {name:?} on this node; there are: {}. Add it under [cluster.roles]",
     if known.is_empty() { "none".to_owned() } else { known.join(", ") }
 )]
+#[non_exhaustive]
 pub struct UnknownRole {
     /// The name asked for.
     pub name: String,
@@ -44,6 +48,12 @@ impl Role {
     #[must_use]
     pub fn spec(&self) -> &RoleSpec {
         &self.0.spec
+    }
+
+    /// What happens to this role from now on: shards gained and lost, plans, its policy; and whatever this reader
+    /// missed, and the node's end.
+    pub fn events(&self) -> EventStream {
+        EventStream::new(self.0.events.subscribe(), Some(self.name().to_owned()))
     }
 
     /// The shard to which `key` belongs.
@@ -75,6 +85,23 @@ impl Role {
     /// The right to work on the shard of `key`, if it is this node's at this very moment. Any number of claims on a
     /// shard may coexist here.
     ///
+    /// ```
+    /// # async fn mail(_account: i64, _token: shardwright::Token) {}
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), shardwright::Lost> {
+    /// # let test = shardwright::testing::TestRole::new("digest", 4);
+    /// # test.grant([3]);
+    /// # let role = test.role();
+    /// for account in [4711_i64, 4712, 4713] {
+    ///     if let Some(claim) = role.claim(account) {
+    ///         claim.run(mail(account, claim.token())).await?;
+    ///     }
+    /// }
+    /// # assert!(role.claim(4711).is_some() && role.claim(4712).is_none());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// `None` also while work that was cancelled at a deadline has not ended yet.
     #[must_use]
     pub fn claim(&self, key: impl ShardKey) -> Option<Claim> {
@@ -85,6 +112,50 @@ impl Role {
     #[must_use]
     pub fn claim_shard(&self, shard: u32) -> Option<Claim> {
         self.0.claim(shard)
+    }
+
+    /// Does `work` for each shard that is this node's: a task for each, begun when the shard is gained, dropped where
+    /// it stands when it is lost, and waited for by the handoff, up to `stop-timeout`. Returns when the node has ended;
+    /// dropping the future ends all tasks.
+    ///
+    /// - `work` is called with a [`Claim`] on the shard: give its token to whatever the work touches.
+    /// - Work that must end in good order does so in a task of its own, which holds a clone of the claim and waits
+    ///   for [`Claim::cancelled`]: the shard is handed on when the last clone is dropped. So does what cannot be
+    ///   dropped, in `spawn_blocking` for instance.
+    /// - Work that returns is done: it is called again when the shard is gained anew.
+    /// - Work that panics is logged and called again after a second, for as long as the shard is held; after twice as
+    ///   long each time that it does so again, up to a minute.
+    /// - A node that is fenced and resumes begins anew.
+    ///
+    /// ```no_run
+    /// # async fn serve(node: shardwright::Node) -> Result<(), Box<dyn std::error::Error>> {
+    /// use tokio::signal::unix::{SignalKind, signal};
+    ///
+    /// let role = node.role("purge.accounts")?;
+    /// let working = tokio::spawn(role.run_owned(|claim| async move {
+    ///     loop {
+    ///         purge(claim.shard(), claim.token()).await;
+    ///         tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+    ///     }
+    /// }));
+    /// let mut terminate = signal(SignalKind::terminate())?;
+    /// tokio::select! {
+    ///     _ = terminate.recv() => {}
+    ///     reason = node.ended() => eprintln!("the node has ended: {reason}"),
+    /// }
+    /// // The work of every shard ends, and the others take over at once; then `run_owned` returns.
+    /// node.shutdown().await;
+    /// working.await?;
+    /// # Ok(())
+    /// # }
+    /// # async fn purge(_: u32, _: shardwright::Token) {}
+    /// ```
+    pub fn run_owned<F, W>(&self, work: F) -> impl Future<Output = ()> + Send + use<F, W>
+    where
+        F: Fn(Claim) -> W + Send + Sync + 'static,
+        W: Future<Output = ()> + Send + 'static,
+    {
+        owned::run(self.0.clone(), Arc::new(work))
     }
 
     /// The fencing token under which this node holds `shard`.

@@ -7,8 +7,8 @@ use crate::tell;
 use shardwright_core::engine::{NodeRecord, Refusal};
 use shardwright_core::id::NodeId;
 use shardwright_core::role::RoleSpec;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 use tokio::sync::{broadcast, watch};
 
@@ -23,11 +23,15 @@ pub(crate) struct Shared {
     pub(crate) overdue: AtomicU64,
     /// Why the node cannot go on, as soon as somebody finds that.
     pub(crate) failure: watch::Sender<Option<String>>,
-    node: AtomicU32,
+    /// The id held now or last, 0 before the first; [`HELD`] is added while it is held.
+    node: AtomicU64,
     /// When history was lost last, and how that was noticed.
     loss: Mutex<Option<(SystemTime, String)>>,
-    registry: RwLock<Arc<[NodeRecord]>>,
+    registry: watch::Sender<Arc<[NodeRecord]>>,
 }
+
+/// Beside an id: it is held.
+const HELD: u64 = 1 << 32;
 
 /// How far a node has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,9 +61,10 @@ impl Shared {
     /// The state of a node with these roles; its fence is watched from now on, until it is closed.
     pub(crate) fn new(roles: &[RoleSpec]) -> std::io::Result<Arc<Self>> {
         let fence = Arc::new(Fence::default());
+        let events = broadcast::Sender::new(CAPACITY);
         let tables: Box<[_]> = roles
             .iter()
-            .map(|role| Arc::new(Table::new(role.clone(), fence.clone())))
+            .map(|role| Arc::new(Table::new(role.clone(), fence.clone(), events.clone())))
             .collect();
         let watched: Vec<_> = tables.to_vec();
         let failure = watch::Sender::new(None);
@@ -71,14 +76,14 @@ impl Shared {
         Ok(Arc::new(Self {
             fence,
             tables,
-            events: broadcast::Sender::new(CAPACITY),
+            events,
             phase: watch::Sender::new(Phase::Starting),
             holding: watch::Sender::new(0),
             overdue: AtomicU64::new(0),
             failure,
-            node: AtomicU32::new(0),
+            node: AtomicU64::new(0),
             loss: Mutex::default(),
-            registry: RwLock::new(Arc::from(Vec::new())),
+            registry: watch::Sender::new(Arc::from(Vec::new())),
         }))
     }
 
@@ -110,20 +115,39 @@ impl Shared {
     }
 
     pub(crate) fn registry(&self) -> Arc<[NodeRecord]> {
-        self.registry.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.registry.borrow().clone()
     }
 
     pub(crate) fn set_registry(&self, records: Arc<[NodeRecord]>) {
-        *self.registry.write().unwrap_or_else(PoisonError::into_inner) = records;
+        self.registry.send_replace(records);
+    }
+
+    /// Follows the registry, until this is dropped.
+    pub(crate) fn watch_registry(&self) -> watch::Receiver<Arc<[NodeRecord]>> {
+        self.registry.subscribe()
     }
 
     /// The id held now or last.
+    #[cfg(feature = "adapters")]
     pub(crate) fn node(&self) -> Option<NodeId> {
-        NodeId::new(self.node.load(Ordering::Relaxed))
+        // The lower half.
+        NodeId::new(self.node.load(Ordering::Relaxed) as u32)
     }
 
-    pub(crate) fn set_node(&self, node: NodeId) {
-        self.node.store(node.get(), Ordering::Relaxed);
+    /// The id held now.
+    pub(crate) fn id(&self) -> Option<NodeId> {
+        let node = self.node.load(Ordering::Relaxed);
+        NodeId::new(node as u32).filter(|_| node & HELD != 0)
+    }
+
+    /// This id is held from now on.
+    pub(crate) fn hold(&self, node: NodeId) {
+        self.node.store(HELD | u64::from(node.get()), Ordering::Relaxed);
+    }
+
+    /// None is held from now on.
+    pub(crate) fn hold_none(&self) {
+        self.node.fetch_and(!HELD, Ordering::Relaxed);
     }
 }
 

@@ -3,7 +3,7 @@
 
 use crate::backend::{BackendError, covers};
 use bytes::Bytes;
-use shardwright_coordinator::Coordinator;
+use shardwright_coordinator::{Coordinator, PutRequest};
 use shardwright_core::codec;
 use shardwright_core::human::Span;
 use shardwright_core::join::{Answer, Outcome, Request};
@@ -108,10 +108,9 @@ impl StoreCalls {
             }
             Request::Put { key, value, expected } => {
                 let bytes = codec::encode(&key, &value)?;
-                let written = self
-                    .coordinator
-                    .put_heard(&key.to_string(), bytes.into(), expected, heard)
-                    .await;
+                let name = key.to_string();
+                let request = PutRequest::new(&name, bytes.into(), expected).heard(heard);
+                let written = self.coordinator.put_with(request).await;
                 let written: Written = written.map_err(|e| error(&key, e))?;
                 if matches!(key, Key::Session(_)) {
                     self.session_written.fetch_max(written.now.0, Ordering::Relaxed);
@@ -236,7 +235,7 @@ mod test {
 
     #[tokio::test(start_paused = true)]
     async fn silence_is_indeterminate_for_writes_and_unavailable_for_reads() {
-        let calls = StoreCalls::new(Arc::new(crate::testing::Mute), LIMIT, MARGIN);
+        let calls = StoreCalls::new(Arc::new(crate::fakes::Mute), LIMIT, MARGIN);
         assert!(matches!(
             perform(&calls, put(1, Expected::Any).1).await,
             Err(StoreError::Indeterminate(_))

@@ -6,6 +6,7 @@
 //! the token gone, or is in the list and is cancelled and waited for.
 
 use crate::claim::Claim;
+use crate::event::NodeEvent;
 use crate::fence::Fence;
 use shardwright_core::id::{NodeId, Token};
 use shardwright_core::plan::{PART_SHARDS, PlanPart, parts};
@@ -13,7 +14,7 @@ use shardwright_core::role::{Mode, RoleSpec};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 
 /// One role as this node holds it.
 #[derive(Debug)]
@@ -22,8 +23,12 @@ pub(crate) struct Table {
     pub(crate) fence: Arc<Fence>,
     /// For each shard the token under which it may be acted on; 0: not at all.
     tokens: Box<[AtomicU64]>,
+    /// Sent with every grant.
+    granted: watch::Sender<()>,
     /// The shards on which work is claimed.
     grants: Mutex<HashMap<u32, Grant>>,
+    /// Where what becomes of it is told.
+    pub(crate) events: broadcast::Sender<NodeEvent>,
     /// The newest plan of each part.
     plans: RwLock<Box<[Option<Arc<PlanPart>>]>>,
 }
@@ -33,14 +38,16 @@ pub(crate) struct Table {
 pub(crate) type Grant = Arc<watch::Sender<bool>>;
 
 impl Table {
-    pub(crate) fn new(spec: RoleSpec, fence: Arc<Fence>) -> Self {
+    pub(crate) fn new(spec: RoleSpec, fence: Arc<Fence>, events: broadcast::Sender<NodeEvent>) -> Self {
         let tokens = (0..spec.shards).map(|_| AtomicU64::new(0)).collect();
         let plans = RwLock::new(vec![None; parts(spec.shards) as usize].into());
         Self {
             spec,
             fence,
             tokens,
+            granted: watch::Sender::new(()),
             grants: Mutex::default(),
+            events,
             plans,
         }
     }
@@ -87,6 +94,12 @@ impl Table {
                 slot.store(token.0, Ordering::Release);
             }
         }
+        self.granted.send_replace(());
+    }
+
+    /// Changes with every grant.
+    pub(crate) fn granted(&self) -> watch::Receiver<()> {
+        self.granted.subscribe()
     }
 
     /// These shards are not held any more: their claims are cancelled, and returned to be waited for.

@@ -8,21 +8,27 @@ use shardwright_core::engine::{Ending, NodeRecord, Notice};
 use shardwright_core::human::Span;
 use shardwright_core::id::NodeId;
 use std::fmt;
+use std::time::Duration;
 use tracing::{debug, error, info, warn};
 
 /// The event that a notice of the engine means. `roles` are the names that it refers to by index.
 pub(crate) fn event(notice: Notice, roles: &[String]) -> NodeEvent {
     let name = |role: usize| roles.get(role).cloned().unwrap_or_default();
+    let millis = Duration::from_millis;
     match notice {
         Notice::Joined { id, session } => NodeEvent::Joined { node: id, session },
         Notice::Renamed { id, from } => NodeEvent::Renamed { node: id, from },
-        Notice::Grace { wait } => NodeEvent::Grace { wait },
+        Notice::Grace { wait } => NodeEvent::Grace { wait: millis(wait) },
         Notice::Waiting { awaited, wait } => NodeEvent::Waiting {
             reason: awaited.to_string(),
-            wait,
+            wait: millis(wait),
         },
-        Notice::Fenced { deadline } => NodeEvent::Fenced { deadline: deadline.0 },
-        Notice::Resumed { deadline } => NodeEvent::Resumed { deadline: deadline.0 },
+        Notice::Fenced { deadline } => NodeEvent::Fenced {
+            deadline: millis(deadline.0),
+        },
+        Notice::Resumed { deadline } => NodeEvent::Resumed {
+            deadline: millis(deadline.0),
+        },
         Notice::SessionLost => NodeEvent::SessionLost,
         Notice::HistoryLost { reason, .. } => NodeEvent::HistoryLost { reason },
         Notice::CoordinatorDown(reason) => NodeEvent::CoordinatorDown { reason },
@@ -95,11 +101,11 @@ pub(crate) fn log(event: &NodeEvent, label: &dyn Fn(NodeId) -> String) {
         ),
         E::StateDirBack => info!("the state directory is there again"),
         E::Grace { wait } => info!(
-            wait = %Span(*wait),
+            wait = %Span::from(*wait),
             "the store is new, or may have lost its last writes: waiting until nobody can be acting on what it does \
              not say"
         ),
-        E::Waiting { reason, wait } => info!(at_most = %Span(*wait), "waiting before this node joins: {reason}"),
+        E::Waiting { reason, wait } => info!(at_most = %Span::from(*wait), "waiting before this node joins: {reason}"),
         E::Gained { role, shards, .. } => info!(role, shards = %Ranges(shards), "gained"),
         E::Losing { role, shards, .. } => info!(role, shards = %Ranges(shards), "losing"),
         E::Lost {
@@ -195,13 +201,10 @@ pub(crate) fn log(event: &NodeEvent, label: &dyn Fn(NodeId) -> String) {
         ),
         E::PolicyReplaced { role } => info!(role, "policy replaced"),
         // The adapter's host has told it, with more.
-        #[cfg(feature = "adapters")]
         E::AdapterState { .. } => {}
-        #[cfg(feature = "adapters")]
         E::AdapterUpgraded {
             name, from, to, digest, ..
         } => info!(name, from, to, digest, "the adapter was replaced by another version"),
-        #[cfg(feature = "adapters")]
         E::AdapterRefused { name, version, reason } => {
             error!(name, version, %reason, "the adapter was not replaced: the present one goes on");
         }

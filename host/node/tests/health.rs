@@ -17,7 +17,7 @@ async fn start(cluster: &Cluster, host: &str) -> (Node, Arc<Faults>) {
 
 async fn becomes(events: &mut EventStream, wanted: HealthState) {
     event(&format!("{wanted:?}"), events, |event| match event {
-        NodeEvent::Health { state } if state == wanted => Some(()),
+        NodeEvent::Health { state, .. } if state == wanted => Some(()),
         _ => None,
     })
     .await;

@@ -2,8 +2,8 @@
 
 mod common;
 
-use common::{Cluster, PATIENCE, TIMING, held, until};
-use shardwright::{Builder, MemoryBroker, Message, Node};
+use common::{Cluster, TIMING, held, id, next, received, until};
+use shardwright::{Builder, MemoryBroker, Node};
 use std::path::Path;
 
 fn builder(folder: &Path, host: &str) -> Builder {
@@ -38,7 +38,7 @@ async fn clusters_of_one_name_meet_only_by_a_shared_broker() {
         clusters.push((a, b));
     }
     for (a, b) in &clusters {
-        assert_eq!([a.id().get(), b.id().get()], [1, 2]);
+        assert_eq!([id(a).get(), id(b).get()], [1, 2]);
         until("two nodes share four shards", &[a, b], || held(&[a, b]) == [2, 2]).await;
         until("they know of each other, and of nobody else", &[a, b], || {
             (a.registry().len(), b.registry().len()) == (2, 2)
@@ -56,7 +56,7 @@ async fn without_a_broker_a_node_is_alone() {
     );
     for node in [&a, &b] {
         until("it does everything", &[node], || held(&[node]) == [4]).await;
-        assert_eq!((node.id().get(), node.registry().len()), (1, 1));
+        assert_eq!((id(node).get(), node.registry().len()), (1, 1));
         assert_eq!(node.coordinator_location(), "memory: this process");
     }
 }
@@ -67,17 +67,15 @@ async fn a_cluster_may_have_no_role_at_all() {
     let mut cluster = Cluster::new("{ shards = 1 }");
     cluster.config = format!("[cluster]\nname = \"test\"\n{TIMING}");
     let (a, b) = (cluster.start("a").await, cluster.start("b").await);
-    assert_eq!([a.id().get(), b.id().get()], [1, 2]);
+    assert_eq!([id(&a).get(), id(&b).get()], [1, 2]);
     assert_eq!(a.roles().count(), 0);
     assert!(a.role("work").expect_err("there is none").to_string().contains("work"));
     let mut messages = b.subscribe(&["news"]).await.expect("subscribed");
     a.publish("news", "hello").await.expect("published");
-    let wanted = Message::Received {
-        from: a.id(),
-        topic: "news".into(),
-        body: "hello".into(),
-    };
-    assert_eq!(tokio::time::timeout(PATIENCE, messages.next()).await, Ok(Some(wanted)));
+    assert_eq!(
+        received(next(&mut messages).await),
+        (id(&a), "news".into(), "hello".into())
+    );
     b.shutdown().await;
     assert!(a.is_live());
 }

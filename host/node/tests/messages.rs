@@ -2,9 +2,9 @@
 
 mod common;
 
-use bytes::Bytes;
-use common::{Cluster, PATIENCE};
-use shardwright::Message;
+use common::{Cluster, PATIENCE, id, next, received};
+use futures_util::StreamExt;
+use shardwright::{Message, NodeEvent};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_reaches_the_other_nodes_in_order_and_not_its_sender() {
@@ -19,21 +19,12 @@ async fn a_message_reaches_the_other_nodes_in_order_and_not_its_sender() {
     a.publish("other", "three").await.expect("sent");
     b.publish("cache", "back").await.expect("sent");
     for (topic, body) in [("cache", "one"), ("cache", "two"), ("other", "three")] {
-        let wanted = Message::Received {
-            from: a.id(),
-            topic: topic.into(),
-            body: Bytes::from_static(body.as_bytes()),
-        };
-        assert_eq!(tokio::time::timeout(PATIENCE, inbox.next()).await, Ok(Some(wanted)));
+        assert_eq!(received(next(&mut inbox).await), (id(&a), topic.into(), body.into()));
     }
-    let back = Message::Received {
-        from: b.id(),
-        topic: "cache".into(),
-        body: Bytes::from_static(b"back"),
-    };
+    let back = received(next(&mut own).await);
     assert_eq!(
-        tokio::time::timeout(PATIENCE, own.next()).await,
-        Ok(Some(back)),
+        back,
+        (id(&b), "cache".into(), "back".into()),
         "its own messages do not come back"
     );
 }
@@ -46,15 +37,40 @@ async fn a_slow_reader_is_told_what_it_missed() {
     for n in 0..2_000_u32 {
         a.publish("t", n.to_string()).await.expect("sent");
     }
-    let (mut received, mut resync) = (0, false);
+    let (mut heard, mut resync) = (0, false);
     while let Ok(Some(message)) = tokio::time::timeout(PATIENCE, inbox.next()).await {
         match message {
-            Message::Received { .. } => received += 1,
-            Message::Resync { .. } => {
+            Message::Received { .. } => heard += 1,
+            _ => {
                 resync = true;
                 break;
             }
         }
     }
-    assert!(resync && received < 2_000, "{received} received");
+    assert!(resync && heard < 2_000, "{heard} received");
+}
+
+/// Both are streams: whoever has several waits for them at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_and_events_end_as_streams_with_the_node_whichever_clone_ends_it() {
+    let cluster = Cluster::new("{ shards = 1 }");
+    let (a, b) = (cluster.start("a").await, cluster.start("b").await);
+    let (inbox, events) = (b.subscribe(&["t"]).await.expect("subscribed"), b.events());
+    a.publish("t", "hello").await.expect("sent");
+    let clone = b.clone();
+    let both = async {
+        let mut messages = std::pin::pin!(inbox.chain(futures_util::stream::pending()));
+        let first = messages.next().await;
+        assert_eq!(received(first.expect("the node runs")).2, "hello");
+        // Two at once, and once more: whoever is second waits for the same end.
+        tokio::join!(clone.shutdown(), b.shutdown());
+        b.shutdown().await;
+        events.collect::<Vec<_>>().await
+    };
+    let told = tokio::time::timeout(PATIENCE, both).await.expect("in time");
+    assert!(
+        matches!(told.last(), Some(NodeEvent::Ended { reason: None, .. })),
+        "{told:?}"
+    );
+    assert_eq!((b.id(), clone.is_live(), a.is_live()), (None, false, true));
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use common::{Cluster, PATIENCE, event, held, until, work};
 use shardwright::{BackendError, Coordinator, Message, NodeEvent, StartError};
-use shardwright_coordinator::{Bus, BusError, MemoryCoordinator, Namespace, Store, Subscription};
+use shardwright_coordinator::{Bus, BusError, MemoryCoordinator, Namespace, PutRequest, Store, Subscription};
 use shardwright_core::store::{Expected, Listing, Reading, Revision, StoreError, Written};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -40,9 +40,9 @@ impl Store for Cable {
         self.check()?;
         self.inner.list(prefix, since).await
     }
-    async fn put(&self, key: &str, value: Bytes, expected: Expected) -> Result<Written, StoreError<Bytes>> {
+    async fn put_with(&self, request: PutRequest<'_>) -> Result<Written, StoreError<Bytes>> {
         self.check()?;
-        self.inner.put(key, value, expected).await
+        self.inner.put_with(request).await
     }
     async fn delete(&self, key: &str, expected: Expected) -> Result<Written, StoreError<Bytes>> {
         self.check()?;
@@ -62,7 +62,7 @@ impl Bus for Cable {
 
 #[async_trait]
 impl Coordinator for Cable {
-    fn kind(&self) -> &'static str {
+    fn kind(&self) -> &str {
         self.inner.kind()
     }
     fn location(&self) -> String {
@@ -122,7 +122,7 @@ async fn a_node_that_is_cut_off_stops_in_time_and_comes_back() {
     .await;
     assert!(
         told.iter()
-            .any(|event| matches!(event, NodeEvent::CoordinatorDown { reason } if reason.contains("cable"))),
+            .any(|event| matches!(event, NodeEvent::CoordinatorDown { reason, .. } if reason.contains("cable"))),
         "{told:?}"
     );
     until("b takes over", &[&b], || held(&[&b]) == [4]).await;
@@ -134,7 +134,7 @@ async fn a_node_that_is_cut_off_stops_in_time_and_comes_back() {
     })
     .await;
     event("it joins again", &mut events, |event| {
-        matches!(event, NodeEvent::Joined { node, .. } if node == a.id()).then_some(())
+        matches!(event, NodeEvent::Joined { node, .. } if Some(node) == a.id()).then_some(())
     })
     .await;
     until("it gets its own shards back", &[&a, &b], || {
@@ -150,7 +150,7 @@ async fn a_node_that_is_cut_off_stops_in_time_and_comes_back() {
     b.publish("t", "hello again").await.expect("sent");
     let next = tokio::time::timeout(PATIENCE, messages.next()).await.expect("in time");
     assert!(
-        matches!(next, Some(Message::Received { from, .. }) if from == b.id()),
+        matches!(next, Some(Message::Received { from, .. }) if Some(from) == b.id()),
         "{next:?}"
     );
 }

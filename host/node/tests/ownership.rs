@@ -2,16 +2,12 @@
 
 mod common;
 
-use common::{Cluster, PATIENCE, TIMING, event, held, until, work};
+use common::{Cluster, PATIENCE, TIMING, event, held, id, until, work};
 use shardwright::{Node, NodeEvent, NodeId};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::Notify;
-
-fn id(n: u32) -> NodeId {
-    NodeId::new(n).expect("not 0")
-}
 
 async fn three(cluster: &Cluster) -> [Node; 3] {
     let nodes = [
@@ -28,12 +24,15 @@ async fn three(cluster: &Cluster) -> [Node; 3] {
 async fn three_nodes_share_the_work_and_agree_about_it() {
     let cluster = Cluster::new("{ shards = 12, replicas = 2 }");
     let nodes = three(&cluster).await;
-    let ids: BTreeSet<_> = nodes.iter().map(Node::id).collect();
-    assert_eq!(ids, [id(1), id(2), id(3)].into());
+    let ids: BTreeSet<_> = nodes.iter().map(|node| id(node).get()).collect();
+    assert_eq!(ids, [1, 2, 3].into());
     let all: Vec<_> = nodes.iter().collect();
     until("all agree about all primaries", &all, || {
         (0..12).all(|shard| {
-            let primary = nodes.iter().find(|node| work(node).owns_shard(shard)).map(Node::id);
+            let primary = nodes
+                .iter()
+                .find(|node| work(node).owns_shard(shard))
+                .and_then(Node::id);
             primary.is_some() && nodes.iter().all(|node| work(node).primary(shard) == primary)
         })
     })
@@ -65,6 +64,7 @@ async fn keys_have_fixed_shards() {
     let role = work(&node);
     assert_eq!(role.shard_of(u64::MAX), 615);
     assert_eq!((role.shard_of(191_179_u64), role.shard_of(42_u32)), (179, 42));
+    assert_eq!((role.shard_of(-1_i64), role.shard_of(42_i32)), (615, 42));
     // xxh3-64 of the bytes: 0x78af5f94892f3950 for "abc".
     assert_eq!(role.shard_of("abc"), (0x78af_5f94_892f_3950_u64 % 1000) as u32);
     assert_eq!(role.shard_of(&b"abc"[..]), role.shard_of("abc"));
@@ -122,7 +122,7 @@ async fn shutdown_hands_the_shards_over_at_once() {
     assert!(next.token() > token, "tokens increase with every owner");
 
     let again = cluster.start("c").await;
-    assert_eq!(again.id(), id(3), "the hostname keeps its id");
+    assert_eq!(again.id(), NodeId::new(3), "the hostname keeps its id");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -164,11 +164,11 @@ async fn a_shard_moves_only_after_its_work_has_ended() {
     let (tell, wait) = (called.clone(), release.clone());
     let a = cluster
         .builder("a")
-        .on_losing(move |role, shards| {
+        .on_losing(move |losing| {
             let (tell, wait) = (tell.clone(), wait.clone());
             async move {
-                if role == "work" {
-                    assert_eq!(shards.len(), 1);
+                if losing.role == "work" {
+                    assert_eq!((losing.shards.len(), losing.tokens.len()), (1, 1));
                     tell.notify_one();
                     wait.notified().await;
                 }

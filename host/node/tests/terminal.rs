@@ -3,7 +3,7 @@
 mod common;
 
 use common::wire::{Faults, Panic, Wire};
-use common::{Cluster, PATIENCE, event, held, until};
+use common::{Cluster, PATIENCE, event, held, id, until};
 use shardwright::{Ending, Node, NodeEvent, StartError};
 use std::sync::{Arc, PoisonError};
 
@@ -33,7 +33,7 @@ async fn a_task_that_panics_ends_the_node_with_its_name() {
                 let mut events = node.events();
                 let why = tokio::time::timeout(PATIENCE, node.ended()).await.expect("it ends");
                 let told = event("the end", &mut events, |event| match event {
-                    NodeEvent::Ended { reason } => Some(reason),
+                    NodeEvent::Ended { reason, .. } => Some(reason),
                     _ => None,
                 })
                 .await;
@@ -47,7 +47,7 @@ async fn a_task_that_panics_ends_the_node_with_its_name() {
         assert!(why.contains(names) && why.contains("planted"), "{panic:?}: {why}");
         // Nothing of it is left: the state directory is free, and its id is, too.
         let again = cluster.start("a").await;
-        assert_eq!(again.id().get(), 1);
+        assert_eq!(id(&again).get(), 1);
     }
 }
 
@@ -58,21 +58,19 @@ async fn who_must_end_hands_over_first() {
     let a = cluster.builder("a").coordinator(wire).start().await.expect("a");
     let b = cluster.start("b").await;
     until("both work", &[&a, &b], || held(&[&a, &b]) == [2, 2]).await;
+    let leaver = id(&a);
     plant(&faults, Some(Panic::Publish("node/echo/")));
     let mut seen = b.events();
     tokio::time::timeout(PATIENCE, a.ended()).await.expect("it ends");
     event("its session has ended", &mut seen, |event| {
-        let left = NodeEvent::PeerLeft {
-            node: a.id(),
-            how: Some(Ending::Left),
-        };
-        (event == left).then_some(())
+        let how = Some(Ending::Left);
+        matches!(event, NodeEvent::PeerLeft { node, how: told, .. } if node == leaver && told == how).then_some(())
     })
     .await;
     let ended = || {
         b.registry()
             .iter()
-            .any(|record| record.node_id == a.id() && record.ended == Some(Ending::Left))
+            .any(|record| record.node_id == leaver && record.ended == Some(Ending::Left))
     };
     until("it has ended its session itself", &[&b], ended).await;
     until("the other works", &[&b], || held(&[&b]) == [4]).await;
@@ -103,7 +101,7 @@ async fn a_store_that_panics_is_asked_again() {
     let mut events = node.events();
     plant(&faults, Some(Panic::Store));
     let reason = event("it is told", &mut events, |event| match event {
-        NodeEvent::CoordinatorDown { reason } => Some(reason),
+        NodeEvent::CoordinatorDown { reason, .. } => Some(reason),
         _ => None,
     })
     .await;

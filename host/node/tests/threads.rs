@@ -23,6 +23,7 @@ async fn threads_end_with_their_node() {
     assert!(threads() >= 4, "a fence and a policy clock each");
     drop(a);
     b.shutdown().await;
+    drop(b);
     let began = Instant::now();
     while threads() > 0 {
         assert!(began.elapsed() < PATIENCE, "{} threads are left", threads());

@@ -137,6 +137,54 @@ fn ids_outlast_a_store_that_is_lost() {
 }
 
 #[test]
+fn a_lost_store_whose_clock_is_set_is_waited_for() {
+    let seeds = number("SHARDWRIGHT_SIM_SEEDS").unwrap_or(1_000);
+    let counts = all_hold(&Fault::CLOCKS, seeds);
+    say(&format!("clocks that are set: {counts:?}"));
+    for what in ["clock set", "wipe", "promote", "grace", "joined"] {
+        assert!(
+            counts.get(what).is_some_and(|count| *count > 0),
+            "never happened: {what}"
+        );
+    }
+}
+
+#[test]
+fn tokens_grow_though_the_store_forgets_a_loss_of_which_it_had_told() {
+    let seeds = number("SHARDWRIGHT_SIM_SEEDS").unwrap_or(1_000);
+    let counts = all_hold(&Fault::FORGETS, seeds);
+    say(&format!("losses that are forgotten: {counts:?}"));
+    for what in [
+        "clock set",
+        "promote",
+        "promote twice",
+        "promote behind",
+        "history lost",
+    ] {
+        assert!(
+            counts.get(what).is_some_and(|count| *count > 0),
+            "never happened: {what}"
+        );
+    }
+}
+
+/// Runs seeds with some of `faults`; what happened how often.
+fn all_hold(faults: &[Fault], seeds: u64) -> BTreeMap<&'static str, u64> {
+    let mut counts = BTreeMap::new();
+    for seed in 0..seeds {
+        let report = run(seed, faults, Rules::default(), false);
+        if let Some(violation) = report.violation {
+            let log = run(seed, faults, Rules::default(), true).log.join("\n");
+            panic!("{log}\nseed {seed}: {violation:?}");
+        }
+        for (what, count) in report.counts {
+            *counts.entry(what).or_default() += count;
+        }
+    }
+    counts
+}
+
+#[test]
 fn a_seed_replays_step_by_step() {
     for seed in 0..5 {
         let [first, again] = [(); 2].map(|()| run(seed, &Fault::ALL, Rules::default(), true));
@@ -148,8 +196,12 @@ fn a_seed_replays_step_by_step() {
 
 /// Drops a rule and looks for the violation that must follow.
 fn caught(rule: Rule, within: u64, expected: &[Invariant]) {
+    caught_among(&Fault::STANDARD, rule, within, expected);
+}
+
+fn caught_among(faults: &[Fault], rule: Rule, within: u64, expected: &[Invariant]) {
     let found = (0..within).find_map(|seed| {
-        let violation = run(seed, &Fault::STANDARD, Rules::without(rule), false).violation?;
+        let violation = run(seed, faults, Rules::without(rule), false).violation?;
         Some((seed, violation))
     });
     let (seed, violation) = found.unwrap_or_else(|| panic!("without {rule:?}, {within} seeds found nothing"));
@@ -185,6 +237,26 @@ fn finds_a_history_without_grace() {
         Rule::Grace,
         200,
         &[Invariant::OnePrimary, Invariant::OneHolder, Invariant::OneId],
+    );
+}
+
+#[test]
+fn finds_a_start_that_believes_a_clock_that_was_set() {
+    caught_among(
+        &Fault::CLOCKS,
+        Rule::ProvenAge,
+        1_000,
+        &[Invariant::OnePrimary, Invariant::OneHolder, Invariant::OneId],
+    );
+}
+
+#[test]
+fn finds_tokens_that_fall_when_a_loss_is_forgotten() {
+    caught_among(
+        &Fault::FORGETS,
+        Rule::ForgottenLoss,
+        1_000,
+        &[Invariant::TokensIncrease, Invariant::Guard],
     );
 }
 

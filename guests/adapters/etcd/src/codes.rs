@@ -10,7 +10,7 @@ pub(crate) enum Refusal {
     /// Nothing was done, and nothing will be. It may be tried again.
     Unavailable(String),
     /// It may have been done, or may still be.
-    Doubtful(String),
+    Indeterminate(String),
     /// Who we are is not known, or no longer. Nothing was done.
     Unauthenticated(String),
     /// etcd has no users, so nobody can log in. Nothing was done.
@@ -40,13 +40,13 @@ pub(crate) enum Refusal {
 /// The gateway's word for a refusal: flat in an answer, and in a stream within `error`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(crate) struct Word {
+pub(crate) struct ErrorBody {
     code: i64,
     grpc_code: i64,
     message: String,
 }
 
-impl Word {
+impl ErrorBody {
     /// What it means, from the server at `url`.
     pub(crate) fn refusal(&self, url: &str) -> Refusal {
         meaning(self.code.max(self.grpc_code), &self.message, url)
@@ -78,7 +78,7 @@ fn meaning(code: i64, message: &str, url: &str) -> Refusal {
         3 if has("invalid user ID or password") => Refusal::Denied(format!("{text}: check `user` and `password`")),
         3 | 12 => Refusal::Other(text),
         7 if has("permission denied") => Refusal::Denied(text),
-        8 if has("space exceeded") => Refusal::Doubtful(format!(
+        8 if has("space exceeded") => Refusal::Indeterminate(format!(
             "{text}; compact and defragment etcd, then disarm the alarm (etcdctl compact, defrag, alarm disarm), and \
              set --auto-compaction-retention"
         )),
@@ -92,13 +92,13 @@ fn meaning(code: i64, message: &str, url: &str) -> Refusal {
         16 if has("invalid auth token") => Refusal::Unauthenticated(text),
         7 | 16 => Refusal::Barred(text),
         5 | 6 | 9 | 11 => Refusal::Strange(text),
-        _ => Refusal::Doubtful(text),
+        _ => Refusal::Indeterminate(text),
     }
 }
 
 /// What an answer other than 200 means.
 pub(crate) fn refusal(url: &str, answer: &Answer) -> Refusal {
-    if let Ok(word) = serde_json::from_slice::<Word>(&answer.body)
+    if let Ok(word) = serde_json::from_slice::<ErrorBody>(&answer.body)
         && !word.message.is_empty()
     {
         return word.refusal(url);
@@ -120,7 +120,7 @@ pub(crate) fn refusal(url: &str, answer: &Answer) -> Refusal {
         // Something between may have said so, and to whom?
         401 | 403 => Refusal::Barred(text),
         404 => Refusal::Strange(format!("{text}: it does not speak the JSON API of etcd 3.4 or newer")),
-        _ => Refusal::Doubtful(text),
+        _ => Refusal::Indeterminate(text),
     }
 }
 
@@ -129,8 +129,8 @@ pub(crate) fn silence(url: &str, fault: Fault) -> Refusal {
     match fault {
         Fault::Unreachable(why) => Refusal::Unavailable(why),
         Fault::Tls(why) => Refusal::Tls(why),
-        Fault::Lost(why) => Refusal::Doubtful(why),
-        Fault::TimedOut => Refusal::Doubtful(format!("{url}: no answer in time")),
+        Fault::Lost(why) => Refusal::Indeterminate(why),
+        Fault::TimedOut => Refusal::Indeterminate(format!("{url}: no answer in time")),
         Fault::TooLong => Refusal::TooLong,
     }
 }
@@ -140,7 +140,7 @@ impl Refusal {
     pub(crate) fn why(self) -> String {
         match self {
             Self::Unavailable(why)
-            | Self::Doubtful(why)
+            | Self::Indeterminate(why)
             | Self::Unauthenticated(why)
             | Self::NoUsers(why)
             | Self::Denied(why)
@@ -170,7 +170,7 @@ impl Refusal {
     pub(crate) fn written(self, size: usize) -> StoreError {
         match self {
             // Whatever the length of the answer to a write is: it was answered, so it may have been done.
-            Self::Doubtful(_)
+            Self::Indeterminate(_)
             | Self::Barred(_)
             | Self::Strange(_)
             | Self::Compacted(_)
@@ -250,7 +250,7 @@ mod test {
         for body in [old, new] {
             assert!(matches!(meaning(400, body), Refusal::Compacted(_)), "{body}");
         }
-        let streamed: Word = serde_json::from_str(
+        let streamed: ErrorBody = serde_json::from_str(
             r#"{"grpc_code":14,"http_code":503,"message":"etcdserver: no leader","http_status":"Service Unavailable"}"#,
         )
         .unwrap();

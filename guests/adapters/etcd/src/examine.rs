@@ -1,14 +1,14 @@
 //! What an operator should know of the cluster: version, members, users, clocks, space, compaction, round trips.
 
 use crate::api::{Alarm, Members, Op, RangeAnswer, RangeOp, Release, Status, TxnAnswer, txn};
-use crate::clock::{Clock, Company, UNCERTAINTY};
+use crate::clock::{Clock, ClockComparison, UNCERTAINTY};
 use crate::codec;
 use crate::codes::Refusal;
 use crate::gateway::{ONE_SECOND, SHORT};
 use crate::lane::Lane;
 use crate::store::Store;
 use crate::vouch;
-use crate::wire::{Moment, Wire};
+use crate::wire::{HttpClient, Moment};
 use shardwright_guest::adapter::{Finding, Verdict};
 use std::time::Duration;
 
@@ -50,12 +50,12 @@ fn bad(name: &str, detail: String, remedy: &str) -> Finding {
 }
 
 /// One thing to look at.
-type Look<W> = fn(&mut Store<W>, Moment) -> Result<Finding, Refusal>;
+type Check<W> = fn(&mut Store<W>, Moment) -> Result<Finding, Refusal>;
 
 /// Everything, for the operator.
-pub(crate) fn examine<W: Wire>(store: &mut Store<W>) -> Vec<Finding> {
+pub(crate) fn examine<W: HttpClient>(store: &mut Store<W>) -> Vec<Finding> {
     let until = store.lane.until();
-    let looks: [(&str, Look<W>); 8] = [
+    let looks: [(&str, Check<W>); 8] = [
         ("version", version),
         ("members", members),
         ("users", users),
@@ -65,14 +65,14 @@ pub(crate) fn examine<W: Wire>(store: &mut Store<W>) -> Vec<Finding> {
         ("compaction", compaction),
         ("store", trips),
     ];
-    let look = |(name, look): (&str, Look<W>)| {
+    let look = |(name, look): (&str, Check<W>)| {
         look(store, until)
             .unwrap_or_else(|refusal| warning(name, refusal.why(), "see the message; without it this cannot be judged"))
     };
     looks.into_iter().map(look).collect()
 }
 
-fn version<W: Wire>(store: &mut Store<W>, until: Moment) -> Result<Finding, Refusal> {
+fn version<W: HttpClient>(store: &mut Store<W>, until: Moment) -> Result<Finding, Refusal> {
     let gateway = &mut store.lane.gateway;
     let answer = gateway.ask("/version", None, SHORT, until)?;
     let release: Release = gateway.parse(&answer)?;
@@ -104,7 +104,7 @@ fn judge_version(text: &str, url: &str) -> Finding {
     }
 }
 
-fn members<W: Wire>(store: &mut Store<W>, until: Moment) -> Result<Finding, Refusal> {
+fn members<W: HttpClient>(store: &mut Store<W>, until: Moment) -> Result<Finding, Refusal> {
     let gateway = &mut store.lane.gateway;
     let answer = gateway.ask("/v3/cluster/member/list", Some("{}"), SHORT, until)?;
     let found: Members = gateway.parse(&answer)?;
@@ -147,7 +147,7 @@ fn judge_members(voters: usize, learners: usize, configured: usize, answering: u
 }
 
 /// Whether anybody may do anything: asked as nobody.
-fn users<W: Wire>(store: &mut Store<W>, until: Moment) -> Result<Finding, Refusal> {
+fn users<W: HttpClient>(store: &mut Store<W>, until: Moment) -> Result<Finding, Refusal> {
     let Lane { gateway, keys, .. } = &mut store.lane;
     let mut nobody = crate::gateway::Gateway::new(gateway.wire.again(), gateway.url(), None);
     let open = nobody.probe(&keys.clock, until);
@@ -177,7 +177,7 @@ fn is_plain(url: &str) -> bool {
     })
 }
 
-fn clock<W: Wire>(store: &mut Store<W>, until: Moment) -> Result<Finding, Refusal> {
+fn clock<W: HttpClient>(store: &mut Store<W>, until: Moment) -> Result<Finding, Refusal> {
     let mut others = vouch::others(&store.lane.gateway, &store.lane.keys, &store.config);
     vouch::compare(&mut store.lane.gateway, &store.lane.keys, &mut others, until);
     let Lane { gateway, keys, .. } = &mut store.lane;
@@ -197,8 +197,8 @@ fn clock<W: Wire>(store: &mut Store<W>, until: Moment) -> Result<Finding, Refusa
     ))
 }
 
-fn judge_clock(width: Duration, company: Company, ahead: u64) -> Finding {
-    let Company { known, agree, apart } = company;
+fn judge_clock(width: Duration, company: ClockComparison, ahead: u64) -> Finding {
+    let ClockComparison { known, agree, apart } = company;
     let detail = format!(
         "known to {:.1} ms; those of {known} members differ by at least {} ms",
         width.as_secs_f64() * 1000.0,
@@ -229,7 +229,7 @@ fn judge_clock(width: Duration, company: Company, ahead: u64) -> Finding {
     }
 }
 
-fn space<W: Wire>(store: &mut Store<W>, until: Moment) -> Result<Finding, Refusal> {
+fn space<W: HttpClient>(store: &mut Store<W>, until: Moment) -> Result<Finding, Refusal> {
     let gateway = &mut store.lane.gateway;
     let answer = gateway.ask("/v3/maintenance/status", Some("{}"), SHORT, until)?;
     Ok(judge_space(&gateway.parse(&answer)?))
@@ -266,7 +266,7 @@ fn judge_space(status: &Status) -> Finding {
     }
 }
 
-fn alarms<W: Wire>(store: &mut Store<W>, until: Moment) -> Result<Finding, Refusal> {
+fn alarms<W: HttpClient>(store: &mut Store<W>, until: Moment) -> Result<Finding, Refusal> {
     let gateway = &mut store.lane.gateway;
     let answer = gateway.ask("/v3/maintenance/alarm", Some("{\"action\":\"GET\"}"), SHORT, until)?;
     let found: Alarm = gateway.parse(&answer)?;
@@ -285,7 +285,7 @@ fn alarms<W: Wire>(store: &mut Store<W>, until: Moment) -> Result<Finding, Refus
 }
 
 /// Whether anybody compacts: an old revision that can still be read says that nobody does.
-fn compaction<W: Wire>(store: &mut Store<W>, until: Moment) -> Result<Finding, Refusal> {
+fn compaction<W: HttpClient>(store: &mut Store<W>, until: Moment) -> Result<Finding, Refusal> {
     let Lane { gateway, keys, .. } = &mut store.lane;
     let read_at = |revision| RangeOp {
         revision,
@@ -313,7 +313,7 @@ fn compaction<W: Wire>(store: &mut Store<W>, until: Moment) -> Result<Finding, R
     }
 }
 
-fn trips<W: Wire>(store: &mut Store<W>, until: Moment) -> Result<Finding, Refusal> {
+fn trips<W: HttpClient>(store: &mut Store<W>, until: Moment) -> Result<Finding, Refusal> {
     let mut times = Vec::with_capacity(TRIPS);
     for _ in 0..TRIPS {
         let lane = &mut store.lane;
@@ -389,7 +389,7 @@ mod test {
         assert_eq!(verdict(&judge_space(&status(90 << 20, 100 << 20, 1))), WARNING);
         assert_eq!(verdict(&judge_space(&status(0, 0, 0))), BAD);
         let ms = Duration::from_millis;
-        let company = |known, agree, apart| Company {
+        let company = |known, agree, apart| ClockComparison {
             known,
             agree,
             apart: ms(apart),

@@ -1,10 +1,10 @@
 //! One member of the cluster, as a lane speaks to it: who asks, who answers, and by which clock.
 
 use crate::api::{Header, RangeAnswer, RangeOp, StreamAnswer, Token, TxnAnswer, login};
-use crate::clock::{Clock, Learnt};
+use crate::clock::{Clock, ClockUpdate};
 use crate::codes::{self, Refusal};
 use crate::config::Login;
-use crate::wire::{Answer, Call, Fault, Moment, Stream, Wire};
+use crate::wire::{Answer, Call, Fault, HttpClient, Moment, Stream};
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -98,7 +98,7 @@ impl Headed for RangeAnswer<'_> {
     }
 }
 
-impl<W: Wire> Gateway<W> {
+impl<W: HttpClient> Gateway<W> {
     pub(crate) fn new(wire: W, url: &str, login: Option<Login>) -> Self {
         Self {
             wire,
@@ -142,7 +142,7 @@ impl<W: Wire> Gateway<W> {
                 Ok(())
             }
             // It wrote nothing, whatever became of it.
-            Err(Refusal::Doubtful(why)) => Err(Refusal::Unavailable(why)),
+            Err(Refusal::Indeterminate(why)) => Err(Refusal::Unavailable(why)),
             Err(refusal) => Err(refusal),
         }
     }
@@ -200,16 +200,16 @@ impl<W: Wire> Gateway<W> {
     /// Reads an answer.
     ///
     /// # Errors
-    /// `Doubtful`: it makes no sense.
+    /// `Indeterminate`: it makes no sense.
     pub(crate) fn parse<'a, T: Deserialize<'a>>(&self, answer: &'a Answer) -> Result<T, Refusal> {
-        let nonsense = |error| Refusal::Doubtful(format!("{}: an answer that makes no sense: {error}", self.url));
+        let nonsense = |error| Refusal::Indeterminate(format!("{}: an answer that makes no sense: {error}", self.url));
         serde_json::from_slice(&answer.body).map_err(nonsense)
     }
 
     /// Reads an answer that says who gave it, and learns of who that is and of its clock.
     ///
     /// # Errors
-    /// `Doubtful` if it makes no sense, `Lost` if another cluster gave it.
+    /// `Indeterminate` if it makes no sense, `Lost` if another cluster gave it.
     pub(crate) fn read<'a, T: Deserialize<'a> + Headed>(&mut self, answer: &'a Answer) -> Result<T, Refusal> {
         let read: T = self.parse(answer)?;
         let header = read.header();
@@ -218,7 +218,7 @@ impl<W: Wire> Gateway<W> {
             .clock
             .learn(header.member_id, answer.date.as_deref(), answer.sent, answer.received);
         match learnt {
-            Learnt::Step(by) if by.unsigned_abs() >= STEP => {
+            ClockUpdate::Step(by) if by.unsigned_abs() >= STEP => {
                 self.wire
                     .warn(&format!("the clock of {} was set by about {by} ms", self.url));
             }
@@ -290,7 +290,7 @@ impl<W: Wire> Gateway<W> {
             }
             match self.probe(key, until) {
                 // It wrote nothing, whatever became of it.
-                Err(Refusal::Doubtful(why)) => return Err(Refusal::Unavailable(why)),
+                Err(Refusal::Indeterminate(why)) => return Err(Refusal::Unavailable(why)),
                 done => done?,
             }
         }

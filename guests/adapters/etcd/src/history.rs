@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::gateway::{Gateway, ONE_SECOND, SHORT};
 use crate::keys::Keys;
 use crate::vouch;
-use crate::wire::{Moment, Wire};
+use crate::wire::{HttpClient, Moment};
 use std::time::Duration;
 
 /// A member may be behind in its term, for a moment after an election.
@@ -95,7 +95,7 @@ impl Found {
 ///
 /// # Errors
 /// [`Refusal`]; `Lost` if it is another than `wanted`.
-pub(crate) fn open<W: Wire>(
+pub(crate) fn open<W: HttpClient>(
     gateway: &mut Gateway<W>,
     keys: &Keys,
     config: &Config,
@@ -146,7 +146,7 @@ fn enter<W>(gateway: &mut Gateway<W>, history: History) -> History {
 }
 
 /// What is stored, looked at again while the member's term may only be behind.
-fn confirmed<W: Wire>(gateway: &mut Gateway<W>, keys: &Keys, until: Moment) -> Result<Found, Refusal> {
+fn confirmed<W: HttpClient>(gateway: &mut Gateway<W>, keys: &Keys, until: Moment) -> Result<Found, Refusal> {
     let end = gateway.after(BEHIND).min(until);
     loop {
         let found = look(gateway, keys, until)?;
@@ -158,7 +158,7 @@ fn confirmed<W: Wire>(gateway: &mut Gateway<W>, keys: &Keys, until: Moment) -> R
     }
 }
 
-fn look<W: Wire>(gateway: &mut Gateway<W>, keys: &Keys, until: Moment) -> Result<Found, Refusal> {
+fn look<W: HttpClient>(gateway: &mut Gateway<W>, keys: &Keys, until: Moment) -> Result<Found, Refusal> {
     let (history, clock) = (
         Op::Range(RangeOp::one(&keys.history)),
         Op::Range(RangeOp::one(&keys.clock)),
@@ -190,7 +190,7 @@ fn look<W: Wire>(gateway: &mut Gateway<W>, keys: &Keys, until: Moment) -> Result
 }
 
 /// Begins a history over what was found; `None` if that is no longer there.
-fn begin<W: Wire>(
+fn begin<W: HttpClient>(
     gateway: &mut Gateway<W>,
     keys: &Keys,
     found: &Found,

@@ -1,6 +1,6 @@
 //! The world as the host of the component makes it.
 
-use crate::wire::{Answer, Call, Fault, Moment, Stream, Wire};
+use crate::wire::{Answer, Call, Fault, HttpClient, Moment, Stream};
 use shardwright_guest::adapter::http::{Body, HttpError, Request, Response};
 use shardwright_guest::adapter::{Deadline, log};
 
@@ -21,7 +21,7 @@ fn send(call: &Call<'_>, until: Moment) -> Result<Response, Fault> {
     request.send(deadline(until)).map_err(fault)
 }
 
-impl Wire for Host {
+impl HttpClient for Host {
     type Stream = Body;
 
     fn now(&self) -> Moment {

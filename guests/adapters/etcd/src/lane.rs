@@ -6,7 +6,7 @@ use crate::codes::Refusal;
 use crate::gateway::Gateway;
 use crate::history::History;
 use crate::keys::Keys;
-use crate::wire::{Answer, Moment, Wire};
+use crate::wire::{Answer, HttpClient, Moment};
 use std::time::Duration;
 
 /// The longest that one request may take. The host gives up earlier if the operator wants it so.
@@ -23,7 +23,7 @@ pub(crate) struct Lane<W> {
     lost: Option<String>,
 }
 
-impl<W: Wire> Lane<W> {
+impl<W: HttpClient> Lane<W> {
     pub(crate) fn new(gateway: Gateway<W>, keys: Keys, history: History) -> Self {
         Self {
             gateway,

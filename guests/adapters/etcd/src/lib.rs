@@ -46,7 +46,7 @@ pub struct Etcd;
 impl adapter::Adapter for Etcd {
     type Store = store::Store<Host>;
     type Publisher = publish::Publisher<Host>;
-    type Subscriber = listen::Ear<Host>;
+    type Subscriber = listen::Subscriber<Host>;
 
     fn describe() -> Description {
         Description {
@@ -76,7 +76,7 @@ impl adapter::Adapter for Etcd {
     fn open_subscriber(context: &Context) -> Result<(Self::Subscriber, Opened), OpenError> {
         let open = open::plain(context, || Host)?;
         let told = open.told();
-        Ok((listen::Ear::new(open), told))
+        Ok((listen::Subscriber::new(open), told))
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::api::{Op, Pair, RangeOp, txn};
 use crate::codes::Refusal;
 use crate::store::{Store, odd};
-use crate::wire::Wire;
+use crate::wire::HttpClient;
 use shardwright_guest::adapter::{Entry, Listed, Listing};
 
 /// The entries of the first page: few, since each may have a mebibyte.
@@ -18,7 +18,7 @@ const LIMIT: usize = 12 * 1024 * 1024;
 const TRIES: [(u64, u64); 5] = [(FIRST, MOST), (64, MOST), (512, MOST), (4096, 4096), (32_768, 32_768)];
 
 /// The entries whose key begins with `prefix` and that were written after revision `since`.
-pub(crate) fn list<W: Wire>(store: &mut Store<W>, prefix: &str, since: u64) -> Result<Listing, Refusal> {
+pub(crate) fn list<W: HttpClient>(store: &mut Store<W>, prefix: &str, since: u64) -> Result<Listing, Refusal> {
     let until = store.lane.until();
     store.settle(until)?;
     let mut last = None;
@@ -34,7 +34,13 @@ pub(crate) fn list<W: Wire>(store: &mut Store<W>, prefix: &str, since: u64) -> R
     )))
 }
 
-fn once<W: Wire>(store: &mut Store<W>, prefix: &str, since: u64, first: u64, most: u64) -> Result<Listing, Refusal> {
+fn once<W: HttpClient>(
+    store: &mut Store<W>,
+    prefix: &str,
+    since: u64,
+    first: u64,
+    most: u64,
+) -> Result<Listing, Refusal> {
     let (keys, range) = (store.lane.keys.clone(), store.lane.keys.entries(prefix));
     let mut entries = Vec::new();
     let (mut from, mut limit, mut at) = (range.from, first, None);
@@ -70,7 +76,7 @@ fn once<W: Wire>(store: &mut Store<W>, prefix: &str, since: u64, first: u64, mos
         let (revision, _) = *at.get_or_insert((read.header.revision, stored));
         let found = read
             .range(1)
-            .ok_or_else(|| Refusal::Doubtful(format!("{}: a page without a range", store.lane.gateway.url())))?;
+            .ok_or_else(|| Refusal::Indeterminate(format!("{}: a page without a range", store.lane.gateway.url())))?;
         for pair in &found.kvs {
             entries.push(listed(&keys, pair)?);
         }
@@ -94,7 +100,7 @@ fn listed(keys: &crate::keys::Keys, pair: &Pair<'_>) -> Result<Listed, Refusal> 
     let stored = pair.key().unwrap_or_default();
     let key = keys
         .key_of(&stored)
-        .ok_or_else(|| Refusal::Doubtful("a listing with a key that was not asked for".into()))?;
+        .ok_or_else(|| Refusal::Indeterminate("a listing with a key that was not asked for".into()))?;
     let Entry {
         revision,
         written,

@@ -11,7 +11,7 @@ use crate::keys::Keys;
 use crate::lane::Lane;
 use crate::lines::Lines;
 use crate::open::Open;
-use crate::wire::{Fault, Moment, Stream, Wire};
+use crate::wire::{Fault, HttpClient, Moment, Stream};
 use shardwright_guest::adapter::{self, BusError, Delivery, Message};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use std::time::Duration;
 const WATCHES: usize = 16;
 
 /// A lane that listens.
-pub struct Ear<W: Wire> {
+pub struct Subscriber<W: HttpClient> {
     lane: Lane<W>,
     stream: Option<W::Stream>,
     inbox: Inbox,
@@ -118,7 +118,7 @@ impl Inbox {
     }
 }
 
-impl<W: Wire> Ear<W> {
+impl<W: HttpClient> Subscriber<W> {
     pub(crate) fn new(open: Open<W>) -> Self {
         let keys = open.lane.keys.clone();
         Self {
@@ -171,7 +171,7 @@ impl<W: Wire> Ear<W> {
     }
 }
 
-impl<W: Wire> adapter::Subscriber for Ear<W> {
+impl<W: HttpClient> adapter::Subscriber for Subscriber<W> {
     fn subscribe(&mut self, topics: Vec<String>) -> Result<(), BusError> {
         self.begin(topics).map_err(Refusal::heard)
     }

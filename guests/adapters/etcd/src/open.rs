@@ -9,7 +9,7 @@ use crate::keys::Keys;
 use crate::lane::{Lane, grant};
 use crate::memo::Memo;
 use crate::vouch::{self, Verdict};
-use crate::wire::{Moment, Wire};
+use crate::wire::{HttpClient, Moment};
 use shardwright_guest::adapter::{Context, OpenError, Opened};
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ pub(crate) struct Open<W> {
     pub(crate) config: Config,
 }
 
-impl<W: Wire> Open<W> {
+impl<W: HttpClient> Open<W> {
     /// What to tell the host.
     pub(crate) fn told(&self) -> Opened {
         let memo = Memo {
@@ -48,7 +48,7 @@ impl<W: Wire> Open<W> {
 ///
 /// # Errors
 /// [`OpenError`].
-pub(crate) fn plain<W: Wire>(context: &Context, wire: impl Fn() -> W) -> Result<Open<W>, OpenError> {
+pub(crate) fn plain<W: HttpClient>(context: &Context, wire: impl Fn() -> W) -> Result<Open<W>, OpenError> {
     let config = Config::parse(&context.config).map_err(OpenError::InvalidConfig)?;
     let memo = Memo::parse(&context.memo);
     let lane = connect(context, &config, &config.endpoints, &memo, &wire).map_err(Refusal::opened)?;
@@ -59,7 +59,7 @@ pub(crate) fn plain<W: Wire>(context: &Context, wire: impl Fn() -> W) -> Result<
 ///
 /// # Errors
 /// [`OpenError`].
-pub(crate) fn timed<W: Wire>(context: &Context, wire: impl Fn() -> W) -> Result<Open<W>, OpenError> {
+pub(crate) fn timed<W: HttpClient>(context: &Context, wire: impl Fn() -> W) -> Result<Open<W>, OpenError> {
     let config = Config::parse(&context.config).map_err(OpenError::InvalidConfig)?;
     let memo = Memo::parse(&context.memo);
     let mut endpoints = config.endpoints.clone();
@@ -69,7 +69,7 @@ pub(crate) fn timed<W: Wire>(context: &Context, wire: impl Fn() -> W) -> Result<
         let lane = match connect(context, &config, &endpoints, &memo, &wire) {
             Ok(lane) => lane,
             // Of what answers, nothing may be used.
-            Err(Refusal::Unavailable(_) | Refusal::Doubtful(_)) if !untimely.is_empty() => break,
+            Err(Refusal::Unavailable(_) | Refusal::Indeterminate(_)) if !untimely.is_empty() => break,
             Err(refusal) => return Err(refusal.opened()),
         };
         endpoints.retain(|url| *url != lane.gateway.url());
@@ -93,7 +93,7 @@ fn is_usable(clock: &Clock, now: Moment) -> bool {
 }
 
 /// Learns the clock of the lane's member, and whether it may be used.
-fn time<W: Wire>(open: &mut Open<W>, memo: &Memo) -> Result<(), OpenError> {
+fn time<W: HttpClient>(open: &mut Open<W>, memo: &Memo) -> Result<(), OpenError> {
     let Open { lane, config } = open;
     let until = lane.gateway.after(REST);
     let gateway = &mut lane.gateway;
@@ -133,7 +133,7 @@ fn time<W: Wire>(open: &mut Open<W>, memo: &Memo) -> Result<(), OpenError> {
 }
 
 /// The first member that answers and has the history.
-fn connect<W: Wire>(
+fn connect<W: HttpClient>(
     context: &Context,
     config: &Config,
     endpoints: &[String],
@@ -171,7 +171,7 @@ fn connect<W: Wire>(
 fn rank(refusal: &Refusal) -> u8 {
     match refusal {
         Refusal::Tls(_) => 2,
-        Refusal::Unavailable(_) | Refusal::Doubtful(_) => 0,
+        Refusal::Unavailable(_) | Refusal::Indeterminate(_) => 0,
         _ => 1,
     }
 }

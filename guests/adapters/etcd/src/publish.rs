@@ -8,7 +8,7 @@ use crate::codes::Refusal;
 use crate::gateway::SHORT;
 use crate::lane::Lane;
 use crate::open::Open;
-use crate::wire::Wire;
+use crate::wire::HttpClient;
 use shardwright_guest::adapter::{self, BusError, TooLarge};
 
 /// The largest message: that of the contract.
@@ -19,7 +19,7 @@ pub struct Publisher<W> {
     lane: Lane<W>,
 }
 
-impl<W: Wire> Publisher<W> {
+impl<W: HttpClient> Publisher<W> {
     pub(crate) fn new(open: Open<W>) -> Self {
         Self { lane: open.lane }
     }
@@ -43,7 +43,7 @@ impl<W: Wire> Publisher<W> {
     }
 }
 
-impl<W: Wire> adapter::Publisher for Publisher<W> {
+impl<W: HttpClient> adapter::Publisher for Publisher<W> {
     fn publish(&mut self, topic: &str, payload: Vec<u8>) -> Result<(), BusError> {
         if payload.len() > MESSAGE {
             return Err(BusError::TooLarge(TooLarge {

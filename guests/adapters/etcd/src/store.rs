@@ -10,7 +10,7 @@ use crate::lane::{LONG, Lane};
 use crate::list;
 use crate::open::Open;
 use crate::vouch::{self, Verdict};
-use crate::wire::{Moment, Wire};
+use crate::wire::{HttpClient, Moment};
 use shardwright_guest::adapter::{self, Expected, Finding, Listing, Reading, StoreError, TooLarge, Written};
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ pub struct Store<W> {
     warned: bool,
 }
 
-impl<W: Wire> Store<W> {
+impl<W: HttpClient> Store<W> {
     pub(crate) fn new(open: Open<W>) -> Self {
         Self {
             lane: open.lane,
@@ -222,7 +222,7 @@ fn revision(expected: &Expected) -> u64 {
 /// A refusal before anything was written.
 fn certain(refusal: Refusal) -> Refusal {
     match refusal {
-        Refusal::Doubtful(why) | Refusal::Compacted(why) => Refusal::Unavailable(why),
+        Refusal::Indeterminate(why) | Refusal::Compacted(why) => Refusal::Unavailable(why),
         Refusal::TooLong => Refusal::Unavailable(refusal.why()),
         Refusal::Barred(why) => Refusal::Denied(why),
         Refusal::Strange(why) => Refusal::Other(why),
@@ -239,7 +239,7 @@ pub(crate) fn odd(key: &str, flaw: &str) -> Refusal {
     Refusal::Other(format!("under the key {key} there is {flaw}"))
 }
 
-impl<W: Wire> adapter::Store for Store<W> {
+impl<W: HttpClient> adapter::Store for Store<W> {
     fn get(&mut self, key: &str) -> Result<Reading, StoreError> {
         self.look(key).map_err(Refusal::read)
     }

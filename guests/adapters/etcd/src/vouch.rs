@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::gateway::{Gateway, ONE_SECOND, SHORT};
 use crate::keys::Keys;
 use crate::lane::Lane;
-use crate::wire::{Moment, Wire};
+use crate::wire::{HttpClient, Moment};
 use std::time::Duration;
 
 /// How long a clock is believed that was vouched for.
@@ -45,7 +45,7 @@ pub(crate) enum Verdict {
 ///
 /// # Errors
 /// `Untimely`: it differs from those of so many that it may not be used.
-pub(crate) fn look<W: Wire>(
+pub(crate) fn look<W: HttpClient>(
     gateway: &mut Gateway<W>,
     keys: &Keys,
     config: &Config,
@@ -101,7 +101,7 @@ pub(crate) fn look<W: Wire>(
 ///
 /// # Errors
 /// `Untimely`: what others write is dated by another clock.
-pub(crate) fn watch<W: Wire>(lane: &mut Lane<W>, until: Moment) -> Result<(), Refusal> {
+pub(crate) fn watch<W: HttpClient>(lane: &mut Lane<W>, until: Moment) -> Result<(), Refusal> {
     let end = lane.gateway.after(WATCH).min(until);
     let two = u64::try_from(2 * SKEW.as_millis()).unwrap_or(u64::MAX);
     // What was stored when it was looked at last, and how far that was behind all that others wrote since the
@@ -159,7 +159,7 @@ pub(crate) fn watch<W: Wire>(lane: &mut Lane<W>, until: Moment) -> Result<(), Re
 ///
 /// # Errors
 /// `Untimely`: it is further ahead.
-pub(crate) fn caught_up<W: Wire>(lane: &mut Lane<W>, config: &Config) -> Result<(), Refusal> {
+pub(crate) fn caught_up<W: HttpClient>(lane: &mut Lane<W>, config: &Config) -> Result<(), Refusal> {
     let now = lane.gateway.wire.now();
     let ahead = lane
         .gateway
@@ -185,7 +185,7 @@ pub(crate) fn caught_up<W: Wire>(lane: &mut Lane<W>, config: &Config) -> Result<
 }
 
 /// How many members vote; as many as are configured if that cannot be known.
-fn voters<W: Wire>(gateway: &mut Gateway<W>, config: &Config, until: Moment) -> usize {
+fn voters<W: HttpClient>(gateway: &mut Gateway<W>, config: &Config, until: Moment) -> usize {
     let until = gateway.after(GLANCE).min(until);
     let answer = gateway.ask("/v3/cluster/member/list", Some("{}"), SHORT, until);
     let voters = answer.and_then(|answer| {
@@ -199,7 +199,7 @@ fn voters<W: Wire>(gateway: &mut Gateway<W>, config: &Config, until: Moment) -> 
 }
 
 /// The members of the configuration that answer, but for that of `gateway`.
-pub(crate) fn others<W: Wire>(gateway: &Gateway<W>, keys: &Keys, config: &Config) -> Vec<Gateway<W>> {
+pub(crate) fn others<W: HttpClient>(gateway: &Gateway<W>, keys: &Keys, config: &Config) -> Vec<Gateway<W>> {
     let urls = config.endpoints.iter().filter(|url| *url != gateway.url());
     let mut found: Vec<_> = urls.map(|url| gateway.beside(gateway.wire.again(), url)).collect();
     found.retain_mut(|gateway| gateway.probe(&keys.clock, gateway.after(GLANCE)).is_ok());
@@ -207,7 +207,12 @@ pub(crate) fn others<W: Wire>(gateway: &Gateway<W>, keys: &Keys, config: &Config
 }
 
 /// Learns the clocks of all these members at once, and that of the one in use.
-pub(crate) fn compare<W: Wire>(gateway: &mut Gateway<W>, keys: &Keys, others: &mut Vec<Gateway<W>>, until: Moment) {
+pub(crate) fn compare<W: HttpClient>(
+    gateway: &mut Gateway<W>,
+    keys: &Keys,
+    others: &mut Vec<Gateway<W>>,
+    until: Moment,
+) {
     for other in &mut *others {
         other.clock.adopt(&gateway.clock);
     }
@@ -237,7 +242,7 @@ pub(crate) fn compare<W: Wire>(gateway: &mut Gateway<W>, keys: &Keys, others: &m
 
 /// Adds what these members' last answers tell to what is known of their clocks, and asks once more where a second ends
 /// soon; true if it should be known better than that.
-fn refresh<W: Wire>(gateway: &mut Gateway<W>, keys: &Keys, others: &mut Vec<Gateway<W>>, until: Moment) -> bool {
+fn refresh<W: HttpClient>(gateway: &mut Gateway<W>, keys: &Keys, others: &mut Vec<Gateway<W>>, until: Moment) -> bool {
     let mut old = false;
     for other in others {
         other.clock.adopt(&gateway.clock);

@@ -79,7 +79,7 @@ pub trait Stream {
 }
 
 /// The world.
-pub trait Wire: Sized + 'static {
+pub trait HttpClient: Sized + 'static {
     type Stream: Stream + 'static;
 
     fn now(&self) -> Moment;

@@ -3,7 +3,7 @@
 use crate::refusal::{self, Refusal};
 use crate::row::Cells;
 use crate::statement::{Statement, Value};
-use crate::wire::{Cut, Wire};
+use crate::wire::{ConnectionError, Transport};
 use bytes::BytesMut;
 use postgres_protocol::message::backend::{Header, Message};
 use postgres_protocol::message::frontend;
@@ -40,7 +40,7 @@ pub(crate) struct Client<W> {
     broken: Option<String>,
 }
 
-impl<W: Wire> Client<W> {
+impl<W: Transport> Client<W> {
     pub(crate) fn new(wire: W) -> Self {
         Self {
             wire,
@@ -236,7 +236,7 @@ impl<W: Wire> Client<W> {
                 self.fresh.clear();
                 Ok(true)
             }
-            Err(Cut::TimedOut) => Ok(false),
+            Err(ConnectionError::TimedOut) => Ok(false),
             Err(error) => Err(self.cut(error)),
         }
     }
@@ -258,10 +258,10 @@ impl<W: Wire> Client<W> {
         }
     }
 
-    fn cut(&mut self, cut: Cut) -> String {
+    fn cut(&mut self, cut: ConnectionError) -> String {
         match cut {
-            Cut::Lost(why) => self.give_up(why),
-            Cut::TimedOut => self.give_up("the server takes nothing"),
+            ConnectionError::Lost(why) => self.give_up(why),
+            ConnectionError::TimedOut => self.give_up("the server takes nothing"),
         }
     }
 }

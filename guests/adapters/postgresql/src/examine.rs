@@ -6,7 +6,7 @@ use crate::row::Cells;
 use crate::schema;
 use crate::statement::{Statement, Value};
 use crate::store::Space;
-use crate::wire::Wire;
+use crate::wire::Transport;
 use shardwright_guest::adapter::{Finding, Verdict};
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use std::time::Duration;
 const ROUNDS: usize = 7;
 
 /// What is found; what cannot be found out is left out, or is a finding itself.
-pub(crate) fn examine<W: Wire>(space: &mut Space<W>) -> Vec<Finding> {
+pub(crate) fn examine<W: Transport>(space: &mut Space<W>) -> Vec<Finding> {
     let mut findings = match settings(&mut space.client) {
         Ok(settings) => vec![
             version(&settings),
@@ -53,7 +53,7 @@ struct Settings {
     queue: u64,
 }
 
-fn settings<W: Wire>(client: &mut Client<W>) -> Result<Settings, Failure> {
+fn settings<W: Transport>(client: &mut Client<W>) -> Result<Settings, Failure> {
     let text = "SELECT current_setting('server_version'), current_setting('synchronous_commit'), \
         current_setting('full_page_writes') = 'on', current_setting('synchronous_standby_names'), \
         (SELECT count(*) FROM pg_stat_replication), \
@@ -77,7 +77,7 @@ fn settings<W: Wire>(client: &mut Client<W>) -> Result<Settings, Failure> {
 }
 
 /// Runs a statement that is not kept.
-fn once<W: Wire>(
+fn once<W: Transport>(
     client: &mut Client<W>,
     text: &str,
     values: &[Value<'_>],
@@ -129,7 +129,7 @@ fn replication(settings: &Settings) -> Finding {
 }
 
 /// The time of the store does not go back, so it stands still while the server's clock is behind it.
-fn clock<W: Wire>(client: &mut Client<W>, place: &Place) -> Result<Finding, Failure> {
+fn clock<W: Transport>(client: &mut Client<W>, place: &Place) -> Result<Finding, Failure> {
     let text = "SELECT greatest(0, \
         coalesce(max(e.written), 0) - floor(date_part('epoch', clock_timestamp()) * 1000)::bigint) \
         FROM shardwright.entries e WHERE e.namespace = $1";
@@ -178,7 +178,7 @@ fn room(settings: &Settings) -> Finding {
 }
 
 /// How large the entries are, and whether what they were is cleared away.
-fn tables<W: Wire>(client: &mut Client<W>, schema: &str) -> Result<Finding, Failure> {
+fn tables<W: Transport>(client: &mut Client<W>, schema: &str) -> Result<Finding, Failure> {
     let text = "SELECT pg_total_relation_size(t.relid), t.n_live_tup, t.n_dead_tup, \
         current_setting('autovacuum') = 'on' AND current_setting('track_counts') = 'on' \
         FROM pg_stat_user_tables t WHERE t.schemaname = $1::text AND t.relname = 'entries'";
@@ -214,7 +214,7 @@ fn tables<W: Wire>(client: &mut Client<W>, schema: &str) -> Result<Finding, Fail
     Ok(good("tables", detail))
 }
 
-fn round_trip<W: Wire>(client: &mut Client<W>) -> Result<Option<Duration>, Failure> {
+fn round_trip<W: Transport>(client: &mut Client<W>) -> Result<Option<Duration>, Failure> {
     let mut took = Vec::new();
     for _ in 0..ROUNDS {
         let begun = client.wire.now();

@@ -1,10 +1,9 @@
 //! A coordinator adapter for PostgreSQL: the store is two tables and a function, the bus is `LISTEN` and `NOTIFY`.
 //!
 //! [`docs/postgresql.md`](../../../../docs/postgresql.md) says how each promise of the contract is kept. From below:
-//! `wire` carries bytes, `client` messages and answers, `login` begins a session, `begin` checks the server and finds
+//! `wire` carries bytes, `client` messages and answers, `login` begins a session, `session` checks the server and finds
 //! the history; `store`, `publisher` and `subscriber` are the three kinds of lanes.
 
-mod begin;
 mod client;
 mod config;
 mod examine;
@@ -16,6 +15,7 @@ mod publisher;
 mod refusal;
 mod row;
 mod schema;
+mod session;
 mod statement;
 mod store;
 mod subscriber;
@@ -31,8 +31,8 @@ pub struct PostgreSql;
 
 impl Adapter for PostgreSql {
     type Store = store::Space<Connection>;
-    type Publisher = publisher::Mouth<Connection>;
-    type Subscriber = subscriber::Ear<Connection>;
+    type Publisher = publisher::NotifyPublisher<Connection>;
+    type Subscriber = subscriber::ListenSubscriber<Connection>;
 
     fn describe() -> Description {
         Description {
@@ -52,20 +52,20 @@ impl Adapter for PostgreSql {
     }
 
     fn open_publisher(context: &Context) -> Result<(Self::Publisher, Opened), OpenError> {
-        open(context).map(|(begun, opened)| (publisher::Mouth::new(begun), opened))
+        open(context).map(|(begun, opened)| (publisher::NotifyPublisher::new(begun), opened))
     }
 
     fn open_subscriber(context: &Context) -> Result<(Self::Subscriber, Opened), OpenError> {
-        open(context).map(|(begun, opened)| (subscriber::Ear::new(begun), opened))
+        open(context).map(|(begun, opened)| (subscriber::ListenSubscriber::new(begun), opened))
     }
 }
 
 /// Connects, logs in and finds the history.
-fn open(context: &Context) -> Result<(begin::Begun<Connection>, Opened), OpenError> {
+fn open(context: &Context) -> Result<(session::Begun<Connection>, Opened), OpenError> {
     let config = Config::parse(&context.config).map_err(OpenError::InvalidConfig)?;
     let place = Place::new(&config, &context.namespace);
     let client = login::login(wire::connect(&config)?, &config, &place)?;
-    let begun = begin::begin(client, &config, place, context)?;
+    let begun = session::begin(client, &config, place, context)?;
     if let Some(why) = &begun.moved {
         warn(why);
     }

@@ -3,7 +3,7 @@
 use crate::client::{Client, PATIENCE};
 use crate::config::Config;
 use crate::refusal::Refusal;
-use crate::wire::Wire;
+use crate::wire::Transport;
 use fallible_iterator::FallibleIterator;
 use postgres_protocol::authentication::md5_hash;
 use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
@@ -73,7 +73,7 @@ impl fmt::Display for Place {
 }
 
 /// A session of the configured user.
-pub(crate) fn login<W: Wire>(wire: W, config: &Config, place: &Place) -> Result<Client<W>, OpenError> {
+pub(crate) fn login<W: Transport>(wire: W, config: &Config, place: &Place) -> Result<Client<W>, OpenError> {
     let mut login = Login {
         client: Client::new(wire),
         config,
@@ -101,7 +101,7 @@ struct Login<'a, W> {
     scram: Option<ScramSha256>,
 }
 
-impl<W: Wire> Login<'_, W> {
+impl<W: Transport> Login<'_, W> {
     /// Takes one message; true if there are more to come.
     fn step(&mut self) -> Result<bool, OpenError> {
         let message = self.client.message(PATIENCE).map_err(|why| self.unreachable(&why))?;

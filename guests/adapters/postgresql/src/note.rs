@@ -55,7 +55,7 @@ impl<'a> Part<'a> {
 
 /// What a payload came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Heard {
+pub(crate) enum Decoded {
     /// The end of a message.
     Message { topic: String, payload: Vec<u8> },
     /// Parts are missing.
@@ -76,20 +76,20 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
-    pub(crate) fn hear(&mut self, payload: &str) -> Heard {
+    pub(crate) fn hear(&mut self, payload: &str) -> Decoded {
         let Some(part) = Part::parse(payload) else {
-            return Heard::Strange;
+            return Decoded::Strange;
         };
         if !self.topics.is_empty() && !self.topics.iter().any(|topic| topic == part.topic) {
             // Nothing comes between the parts of a message.
             return if self.begun.take().is_some() {
-                Heard::Gap
+                Decoded::Gap
             } else {
-                Heard::Nothing
+                Decoded::Nothing
             };
         }
         let Ok(bytes) = BASE64_NOPAD.decode(part.text.as_bytes()) else {
-            return Heard::Strange;
+            return Decoded::Strange;
         };
         let payload = match self.begun.take() {
             None => bytes,
@@ -99,13 +99,13 @@ impl Parts {
                 payload.extend_from_slice(&bytes);
                 payload
             }
-            Some(_) => return Heard::Gap,
+            Some(_) => return Decoded::Gap,
         };
         if part.left > 0 {
             self.begun = Some((part.topic.to_owned(), payload, part.left));
-            return Heard::Nothing;
+            return Decoded::Nothing;
         }
-        Heard::Message {
+        Decoded::Message {
             topic: part.topic.to_owned(),
             payload,
         }
@@ -160,12 +160,12 @@ mod test {
                 let last = heard.pop();
                 assert_eq!(
                     last,
-                    Some(Heard::Message {
+                    Some(Decoded::Message {
                         topic: topic.into(),
                         payload: bytes(size)
                     })
                 );
-                assert!(heard.iter().all(|heard| *heard == Heard::Nothing));
+                assert!(heard.iter().all(|heard| *heard == Decoded::Nothing));
             }
         }
     }
@@ -177,11 +177,11 @@ mod test {
             begun: None,
         };
         for payload in encode("b", &bytes(20_000)) {
-            assert_eq!(parts.hear(&payload), Heard::Nothing);
+            assert_eq!(parts.hear(&payload), Decoded::Nothing);
         }
         assert_eq!(
             parts.hear("a 0 "),
-            Heard::Message {
+            Decoded::Message {
                 topic: "a".into(),
                 payload: Vec::new()
             }
@@ -193,9 +193,9 @@ mod test {
         let payloads = encode("t", &bytes(20_000));
         assert!(payloads.len() > 3);
         let mut parts = Parts::default();
-        assert_eq!(parts.hear(&payloads[0]), Heard::Nothing);
-        assert_eq!(parts.hear(&payloads[2]), Heard::Gap);
-        assert!(matches!(parts.hear("t 0 "), Heard::Message { .. }));
+        assert_eq!(parts.hear(&payloads[0]), Decoded::Nothing);
+        assert_eq!(parts.hear(&payloads[2]), Decoded::Gap);
+        assert!(matches!(parts.hear("t 0 "), Decoded::Message { .. }));
     }
 
     #[test]
@@ -212,7 +212,7 @@ mod test {
             "t 0 a",
             "t 99999999999999999999 ",
         ] {
-            assert_eq!(Parts::default().hear(payload), Heard::Strange, "{payload:?}");
+            assert_eq!(Parts::default().hear(payload), Decoded::Strange, "{payload:?}");
         }
     }
 }

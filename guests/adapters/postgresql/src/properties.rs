@@ -2,7 +2,7 @@
 //! makes up.
 
 use crate::config::Config;
-use crate::note::{Heard, Parts, encode};
+use crate::note::{Decoded, Parts, encode};
 use crate::script::{opening, use_all};
 
 /// Whatever a server says, in whatever pieces, every call ends. The pieces are what it says after each that it is sent,
@@ -47,12 +47,12 @@ pub fn notes(data: &[u8]) {
     let mut notes = Parts::default();
     for payload in encode("t", data) {
         match notes.hear(&payload) {
-            Heard::Message { topic, payload } => assert_eq!((topic.as_str(), payload.as_slice()), ("t", data)),
-            other => assert_eq!(other, Heard::Nothing),
+            Decoded::Message { topic, payload } => assert_eq!((topic.as_str(), payload.as_slice()), ("t", data)),
+            other => assert_eq!(other, Decoded::Nothing),
         }
     }
     for line in String::from_utf8_lossy(data).split('\n') {
-        if let Heard::Message { topic, payload } = notes.hear(line) {
+        if let Decoded::Message { topic, payload } = notes.hear(line) {
             assert!(!topic.is_empty() && payload.len() <= data.len());
         }
     }

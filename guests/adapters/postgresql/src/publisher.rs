@@ -1,19 +1,19 @@
 //! A lane that publishes.
 
-use crate::begin::Begun;
 use crate::client::{Client, Failure};
 use crate::note;
+use crate::session::Begun;
 use crate::statement::Value;
-use crate::wire::Wire;
+use crate::wire::Transport;
 use shardwright_guest::adapter::{BusError, Publisher, TooLarge};
 
 /// Sends messages to whoever listens in the namespace.
-pub struct Mouth<W> {
+pub struct NotifyPublisher<W> {
     client: Client<W>,
     channel: String,
 }
 
-impl<W: Wire> Mouth<W> {
+impl<W: Transport> NotifyPublisher<W> {
     pub(crate) fn new(begun: Begun<W>) -> Self {
         let channel = note::channel(&begun.place.schema, &begun.place.namespace, &begun.history);
         Self {
@@ -31,7 +31,7 @@ pub(crate) fn failing(failure: Failure) -> BusError {
     }
 }
 
-impl<W: Wire + 'static> Publisher for Mouth<W> {
+impl<W: Transport + 'static> Publisher for NotifyPublisher<W> {
     fn publish(&mut self, topic: &str, payload: Vec<u8>) -> Result<(), BusError> {
         if payload.len() > note::LARGEST {
             return Err(BusError::TooLarge(TooLarge {

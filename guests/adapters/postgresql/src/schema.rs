@@ -1,7 +1,7 @@
 //! The tables and functions: where they are, and how they are made.
 
 use crate::client::{Client, Failure};
-use crate::wire::Wire;
+use crate::wire::Transport;
 
 /// What an operator may also run by hand.
 const SCRIPT: &str = include_str!("../schema.sql");
@@ -12,7 +12,7 @@ pub(crate) fn within(text: &str, schema: &str) -> String {
 }
 
 /// Makes whatever is missing. One transaction, so all or nothing; two at once wait for each other.
-pub(crate) fn make<W: Wire>(client: &mut Client<W>, schema: &str) -> Result<(), Failure> {
+pub(crate) fn make<W: Transport>(client: &mut Client<W>, schema: &str) -> Result<(), Failure> {
     client.run(&within(SCRIPT, schema))
 }
 

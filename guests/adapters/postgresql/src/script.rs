@@ -1,11 +1,11 @@
 //! A server that speaks from a script, for tests of what a server may say, and for the fuzzer.
 
-use crate::begin::{self, Begun};
 use crate::config::Config;
 use crate::login::{self, Place};
+use crate::session::{self, Begun};
 use crate::store::Space;
-use crate::subscriber::Ear;
-use crate::wire::{Cut, Wire};
+use crate::subscriber::ListenSubscriber;
+use crate::wire::{ConnectionError, Transport};
 use shardwright_guest::adapter::{Context, Expected, OpenError, Purpose, Store, Subscriber};
 use std::time::Duration;
 
@@ -17,16 +17,16 @@ pub(crate) struct Script {
     pub(crate) sends: usize,
 }
 
-impl Wire for Script {
-    fn send(&mut self, _bytes: &[u8], _patience: Duration) -> Result<(), Cut> {
+impl Transport for Script {
+    fn send(&mut self, _bytes: &[u8], _patience: Duration) -> Result<(), ConnectionError> {
         self.sends += 1;
         self.ready.extend(self.answers.next().into_iter().flatten());
         Ok(())
     }
 
-    fn receive(&mut self, into: &mut Vec<u8>, _patience: Duration) -> Result<(), Cut> {
+    fn receive(&mut self, into: &mut Vec<u8>, _patience: Duration) -> Result<(), ConnectionError> {
         if self.ready.is_empty() {
-            return Err(Cut::Lost("the script is over".into()));
+            return Err(ConnectionError::Lost("the script is over".into()));
         }
         // In pieces, as networks do.
         let piece = self.ready.len().min(7);
@@ -34,10 +34,10 @@ impl Wire for Script {
         Ok(())
     }
 
-    fn sweep(&mut self, into: &mut Vec<u8>) -> Result<(), Cut> {
+    fn sweep(&mut self, into: &mut Vec<u8>) -> Result<(), ConnectionError> {
         into.append(&mut self.ready);
         if self.answers.len() == 0 {
-            Err(Cut::Lost("closed".into()))
+            Err(ConnectionError::Lost("closed".into()))
         } else {
             Ok(())
         }
@@ -118,7 +118,7 @@ pub(crate) fn lane(answers: Vec<Vec<u8>>, purpose: Purpose, config: &str) -> Res
         history: Some("h".into()),
         memo: String::new(),
     };
-    begin::begin(client, &config, place, &context)
+    session::begin(client, &config, place, &context)
 }
 
 pub(crate) const PLAIN: &str = r#"{"host": "h", "database": "d", "user": "u", "password": "p"}"#;
@@ -133,7 +133,7 @@ pub(crate) fn use_all(answers: Vec<Vec<u8>>) -> u64 {
         successes += u64::from(space.put("k", Vec::new(), Expected::Any).is_ok());
     }
     if let Ok(begun) = lane(answers, Purpose::Subscribe, PLAIN) {
-        let mut ear = Ear::new(begun);
+        let mut ear = ListenSubscriber::new(begun);
         if ear.subscribe(Vec::new()).is_ok() {
             // The script is all there is to hear, and ends.
             while let Ok(deliveries) = ear.next(10, Duration::from_secs(60)) {

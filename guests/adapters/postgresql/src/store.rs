@@ -1,11 +1,11 @@
 //! A lane of the store: each call is one statement, and one round trip.
 
-use crate::begin::Begun;
 use crate::client::{Client, Failure};
 use crate::login::Place;
 use crate::row::Cells;
+use crate::session::Begun;
 use crate::statement::Value;
-use crate::wire::Wire;
+use crate::wire::Transport;
 use shardwright_guest::adapter::{
     Entry, Expected, Finding, Listed, Listing, Reading, Store, StoreError, TooLarge, Written,
 };
@@ -27,7 +27,7 @@ pub struct Space<W> {
     lost: Option<String>,
 }
 
-impl<W: Wire> Space<W> {
+impl<W: Transport> Space<W> {
     pub(crate) fn new(begun: Begun<W>) -> Self {
         Self {
             client: begun.client,
@@ -153,7 +153,7 @@ fn after(prefix: &str) -> String {
     String::from_utf8(bytes).unwrap_or_else(|_| AFTER_ALL.into())
 }
 
-impl<W: Wire + 'static> Store for Space<W> {
+impl<W: Transport + 'static> Store for Space<W> {
     fn get(&mut self, key: &str) -> Result<Reading, StoreError> {
         let mut answer = None;
         self.ask("get", &[Value::Text(key)], |row| {

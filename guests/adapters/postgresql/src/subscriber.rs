@@ -1,11 +1,11 @@
 //! A lane that listens.
 
-use crate::begin::Begun;
 use crate::client::Client;
-use crate::note::{self, Heard, Parts};
+use crate::note::{self, Decoded, Parts};
 use crate::publisher::failing;
 use crate::refusal::Refusal;
-use crate::wire::Wire;
+use crate::session::Begun;
+use crate::wire::Transport;
 use postgres_protocol::message::backend::Message;
 use postgres_protocol::message::frontend;
 use shardwright_guest::adapter::{self, BusError, Delivery, Subscriber};
@@ -18,7 +18,7 @@ const SILENCE: Duration = Duration::from_secs(5);
 const BATCH: usize = 1024 * 1024;
 
 /// Hears what is published in the namespace.
-pub struct Ear<W> {
+pub struct ListenSubscriber<W> {
     client: Client<W>,
     channel: String,
     parts: Parts,
@@ -28,7 +28,7 @@ pub struct Ear<W> {
     asked: bool,
 }
 
-impl<W: Wire> Ear<W> {
+impl<W: Transport> ListenSubscriber<W> {
     pub(crate) fn new(begun: Begun<W>) -> Self {
         let channel = note::channel(&begun.place.schema, &begun.place.namespace, &begun.history);
         Self {
@@ -96,7 +96,7 @@ impl<W: Wire> Ear<W> {
     }
 }
 
-impl<W: Wire + 'static> Subscriber for Ear<W> {
+impl<W: Transport + 'static> Subscriber for ListenSubscriber<W> {
     fn subscribe(&mut self, topics: Vec<String>) -> Result<(), BusError> {
         self.parts.topics = topics;
         let listen = format!("LISTEN \"{}\"", self.channel);
@@ -114,13 +114,13 @@ impl<W: Wire + 'static> Subscriber for Ear<W> {
                 && let Some(note) = self.note().map_err(BusError::Unavailable)?
             {
                 match self.parts.hear(&note) {
-                    Heard::Message { topic, payload } => {
+                    Decoded::Message { topic, payload } => {
                         size += payload.len();
                         deliveries.push(Delivery::Message(adapter::Message { topic, payload }));
                     }
-                    Heard::Gap => deliveries.push(Delivery::Gap(0)),
-                    Heard::Nothing => {}
-                    Heard::Strange => crate::warn(&format!(
+                    Decoded::Gap => deliveries.push(Delivery::Gap(0)),
+                    Decoded::Nothing => {}
+                    Decoded::Strange => crate::warn(&format!(
                         "somebody else notifies on the channel {}: left out",
                         self.channel
                     )),

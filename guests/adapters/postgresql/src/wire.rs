@@ -12,7 +12,7 @@ const CONNECT: Duration = Duration::from_secs(20);
 
 /// Why there is nothing to read, or nowhere to write.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Cut {
+pub enum ConnectionError {
     /// The connection is gone.
     Lost(String),
     /// Nothing came in time, and the connection is as good as before.
@@ -20,30 +20,30 @@ pub enum Cut {
 }
 
 /// One connection.
-pub trait Wire {
+pub trait Transport {
     /// Sends all of `bytes`. After an error some of it may have been sent.
-    fn send(&mut self, bytes: &[u8], patience: Duration) -> Result<(), Cut>;
+    fn send(&mut self, bytes: &[u8], patience: Duration) -> Result<(), ConnectionError>;
 
     /// Appends what comes to `into`, at least one byte.
-    fn receive(&mut self, into: &mut Vec<u8>, patience: Duration) -> Result<(), Cut>;
+    fn receive(&mut self, into: &mut Vec<u8>, patience: Duration) -> Result<(), ConnectionError>;
 
     /// Appends what has come already, which may be nothing.
-    fn sweep(&mut self, into: &mut Vec<u8>) -> Result<(), Cut>;
+    fn sweep(&mut self, into: &mut Vec<u8>) -> Result<(), ConnectionError>;
 
     /// The time, on a clock that began somewhere.
     fn now(&self) -> Duration;
 }
 
-impl Wire for Connection {
-    fn send(&mut self, bytes: &[u8], patience: Duration) -> Result<(), Cut> {
+impl Transport for Connection {
+    fn send(&mut self, bytes: &[u8], patience: Duration) -> Result<(), ConnectionError> {
         self.write(bytes, Deadline::after(patience)).map_err(cut)
     }
 
-    fn receive(&mut self, into: &mut Vec<u8>, patience: Duration) -> Result<(), Cut> {
+    fn receive(&mut self, into: &mut Vec<u8>, patience: Duration) -> Result<(), ConnectionError> {
         self.read(into, Deadline::after(patience)).map(drop).map_err(cut)
     }
 
-    fn sweep(&mut self, into: &mut Vec<u8>) -> Result<(), Cut> {
+    fn sweep(&mut self, into: &mut Vec<u8>) -> Result<(), ConnectionError> {
         self.read_ready(into).map(drop).map_err(cut)
     }
 
@@ -52,10 +52,10 @@ impl Wire for Connection {
     }
 }
 
-fn cut(error: NetError) -> Cut {
+fn cut(error: NetError) -> ConnectionError {
     match error {
-        NetError::TimedOut => Cut::TimedOut,
-        error => Cut::Lost(error.to_string()),
+        NetError::TimedOut => ConnectionError::TimedOut,
+        error => ConnectionError::Lost(error.to_string()),
     }
 }
 

@@ -1,20 +1,20 @@
 //! Meets the quotas: fills empty places, then takes from those above their quota for those below.
 
-use crate::member::{Cast, Standing};
+use crate::member::{Context, Standing};
 use crate::table::{NOBODY, Table};
-use shardwright_guest::quota::{self, Claim, Share};
+use shardwright_guest::quota::{self, Participant, Share};
 use shardwright_guest::{hash, zone};
 use std::collections::VecDeque;
 
 /// Brings every member to its quota with as few moves as possible, where every member may own every shard.
-pub(crate) fn fill(table: &mut Table, cast: &Cast) {
-    let mut room = Room::new(table, cast);
+pub(crate) fn fill(table: &mut Table, cast: &Context) {
+    let mut room = QuotaRoom::new(table, cast);
     fill_empty(table, cast, &mut room);
     take_from_above(table, cast, &mut room);
 }
 
 /// How many owners `shard` can have: members that may gain, and those that it has already.
-fn wanted(table: &Table, cast: &Cast, full: u32, shard: u32) -> u32 {
+fn wanted(table: &Table, cast: &Context, full: u32, shard: u32) -> u32 {
     if full >= table.width() {
         return table.width();
     }
@@ -22,7 +22,7 @@ fn wanted(table: &Table, cast: &Cast, full: u32, shard: u32) -> u32 {
     table.width().min(full + others)
 }
 
-fn full(cast: &Cast) -> u32 {
+fn full(cast: &Context) -> u32 {
     cast.members
         .iter()
         .filter(|member| member.standing == Standing::Full)
@@ -30,7 +30,7 @@ fn full(cast: &Cast) -> u32 {
 }
 
 /// How many places each member should hold, and how that was rounded.
-fn quotas(table: &Table, cast: &Cast) -> (Vec<u32>, Vec<Odd>) {
+fn quotas(table: &Table, cast: &Context) -> (Vec<u32>, Vec<Rounding>) {
     let full = full(cast);
     let places: u64 = if full >= table.width() {
         u64::from(table.shards()) * u64::from(table.width())
@@ -44,8 +44,8 @@ fn quotas(table: &Table, cast: &Cast) -> (Vec<u32>, Vec<Odd>) {
         .filter(|&at| fixed(at))
         .map(|at| u64::from(table.held[at]))
         .sum();
-    let claims: Vec<Claim> = (cast.members.iter().zip(&table.held))
-        .map(|(member, &held)| Claim {
+    let claims: Vec<Participant> = (cast.members.iter().zip(&table.held))
+        .map(|(member, &held)| Participant {
             weight: if member.standing == Standing::Fixed {
                 0
             } else {
@@ -68,9 +68,9 @@ fn quotas(table: &Table, cast: &Cast) -> (Vec<u32>, Vec<Odd>) {
         quota::sticky(places, &claims)
     };
     let odd = shares.iter().zip(&quotas).map(|(share, &quota)| match quota {
-        _ if share.low == share.high => Odd::No,
-        quota if quota == share.low => Odd::Down,
-        _ => Odd::Up,
+        _ if share.low == share.high => Rounding::No,
+        quota if quota == share.low => Rounding::Down,
+        _ => Rounding::Up,
     });
     let odd = odd.collect();
     for (at, quota) in quotas.iter_mut().enumerate().filter(|(at, _)| fixed(*at)) {
@@ -80,10 +80,10 @@ fn quotas(table: &Table, cast: &Cast) -> (Vec<u32>, Vec<Odd>) {
 }
 
 /// Divides first among zones, then within each: so that equal zones get equal parts, which rows can spread over.
-fn by_zone(cast: &Cast, mut places: u64, mut claims: Vec<Claim>, shares: &[Share]) -> Vec<u32> {
+fn by_zone(cast: &Context, mut places: u64, mut claims: Vec<Participant>, shares: &[Share]) -> Vec<u32> {
     let mut quotas = vec![0; claims.len()];
     let mut zones = vec![
-        Claim {
+        Participant {
             weight: 0,
             cap: 0,
             held: 0,
@@ -109,7 +109,7 @@ fn by_zone(cast: &Cast, mut places: u64, mut claims: Vec<Claim>, shares: &[Share
         let inside: Vec<usize> = (0..claims.len())
             .filter(|&at| claims[at].weight > 0 && cast.members[at].zone == zone)
             .collect();
-        let theirs: Vec<Claim> = inside.iter().map(|&at| claims[at]).collect();
+        let theirs: Vec<Participant> = inside.iter().map(|&at| claims[at]).collect();
         for (at, quota) in inside.into_iter().zip(quota::sticky(u64::from(places), &theirs)) {
             quotas[at] = quota;
         }
@@ -118,9 +118,9 @@ fn by_zone(cast: &Cast, mut places: u64, mut claims: Vec<Claim>, shares: &[Share
 }
 
 /// The quotas, and the members below theirs, by zone.
-struct Room {
+struct QuotaRoom {
     quotas: Vec<u32>,
-    odd: Vec<Odd>,
+    odd: Vec<Rounding>,
     /// What each member can still take.
     left: Vec<u32>,
     /// The members with something left, by zone.
@@ -133,15 +133,15 @@ struct Room {
 
 /// How a quota was rounded.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Odd {
+enum Rounding {
     /// Not at all: the exact share is whole.
     No,
     Down,
     Up,
 }
 
-impl Room {
-    fn new(table: &Table, cast: &Cast) -> Self {
+impl QuotaRoom {
+    fn new(table: &Table, cast: &Context) -> Self {
         let (quotas, odd) = quotas(table, cast);
         let zones = cast.zones.max(1) as usize;
         let limit = zone::limit(table.width(), cast.zones);
@@ -168,22 +168,22 @@ impl Room {
 
     /// Whether `member` can take a place more; if it cannot, but its share was rounded down, it is made to at the cost
     /// of one of its zone whose share was rounded up and who has a place left.
-    fn make(&mut self, cast: &Cast, member: u32) -> bool {
+    fn make(&mut self, cast: &Context, member: u32) -> bool {
         let (at, zone) = (member as usize, cast.zone(member) as usize);
         if self.left[at] > 0 {
             return true;
         }
-        let Some(&giver) = self.open[zone].iter().find(|&&m| self.odd[m as usize] == Odd::Up) else {
+        let Some(&giver) = self.open[zone].iter().find(|&&m| self.odd[m as usize] == Rounding::Up) else {
             return false;
         };
-        if self.odd[at] != Odd::Down {
+        if self.odd[at] != Rounding::Down {
             return false;
         }
         self.took(cast, giver);
         self.quotas[giver as usize] -= 1;
-        self.odd[giver as usize] = Odd::Down;
+        self.odd[giver as usize] = Rounding::Down;
         self.quotas[at] += 1;
-        self.odd[at] = Odd::Up;
+        self.odd[at] = Rounding::Up;
         self.left[at] = 1;
         self.open[zone].push(member);
         self.zone_left[zone] += 1;
@@ -195,7 +195,7 @@ impl Room {
     }
 
     /// Records that `member` has taken a place.
-    fn took(&mut self, cast: &Cast, member: u32) {
+    fn took(&mut self, cast: &Context, member: u32) {
         let (at, zone) = (member as usize, cast.zone(member) as usize);
         if self.left[at] == 0 {
             return;
@@ -209,7 +209,7 @@ impl Room {
 
     /// A member with room for a place in a row whose other owners are `row`: of the zone with most room among those
     /// that the row has too few of. With `spread`, only of such a zone.
-    fn pick(&self, cast: &Cast, row: &[u32], hash: u64, spread: bool) -> Option<u32> {
+    fn pick(&self, cast: &Context, row: &[u32], hash: u64, spread: bool) -> Option<u32> {
         if self.open.len() == 1 {
             return self.among(0, row, hash);
         }
@@ -252,7 +252,7 @@ impl Room {
 }
 
 /// Gives every empty place to a member below its quota.
-fn fill_empty(table: &mut Table, cast: &Cast, room: &mut Room) {
+fn fill_empty(table: &mut Table, cast: &Context, room: &mut QuotaRoom) {
     let full = full(cast);
     let short = std::mem::take(&mut table.short);
     for (at, &(shard, _)) in short.iter().enumerate() {
@@ -281,7 +281,7 @@ fn fill_empty(table: &mut Table, cast: &Cast, room: &mut Room) {
 ///
 /// A search in breadth for the shortest chain: a member comes to `shard` from a row that it was given, another comes to
 /// that row, and so on to one that can take a place more.
-fn rearrange(table: &mut Table, cast: &Cast, room: &mut Room, filled: &[(u32, u32)], shard: u32) -> bool {
+fn rearrange(table: &mut Table, cast: &Context, room: &mut QuotaRoom, filled: &[(u32, u32)], shard: u32) -> bool {
     let members = 0..cast.members.len() as u32;
     let mut given = vec![Vec::new(); cast.members.len()];
     for &(shard, kept) in filled {
@@ -322,7 +322,7 @@ fn rearrange(table: &mut Table, cast: &Cast, room: &mut Room, filled: &[(u32, u3
 }
 
 /// The member with the least load that `shard` lacks: where quotas cannot be met, cover comes first.
-fn least(table: &Table, cast: &Cast, shard: u32) -> Option<u32> {
+fn least(table: &Table, cast: &Context, shard: u32) -> Option<u32> {
     let row = table.row(shard);
     let load =
         |m: u32| (u64::from(table.held[m as usize]) + 1) * (1 << 24) / u64::from(cast.members[m as usize].weight);
@@ -334,7 +334,7 @@ fn least(table: &Table, cast: &Cast, shard: u32) -> Option<u32> {
 /// A way to give `shard` an owner, although all members below their quota own it already: another shard whose owner
 /// `moved` can come here and be replaced there by a member `below` its quota. Answers the other shard, `below` and
 /// `moved`. `leaving` is about to leave `shard`.
-fn detour(table: &Table, cast: &Cast, room: &Room, shard: u32, leaving: u32) -> Option<(u32, u32, u32)> {
+fn detour(table: &Table, cast: &Context, room: &QuotaRoom, shard: u32, leaving: u32) -> Option<(u32, u32, u32)> {
     let row = table.row(shard);
     let start = hash::below(hash::mix(cast.seed ^ u64::from(shard)), table.shards() as usize) as u32;
     for &below in row.iter().filter(|&&m| m != leaving && room.left[m as usize] > 0) {
@@ -352,7 +352,7 @@ fn detour(table: &Table, cast: &Cast, room: &Room, shard: u32, leaving: u32) -> 
 }
 
 /// Moves places from members above their quota to members below it.
-fn take_from_above(table: &mut Table, cast: &Cast, room: &mut Room) {
+fn take_from_above(table: &mut Table, cast: &Context, room: &mut QuotaRoom) {
     let quotas = room.quotas.clone();
     let above = |table: &Table, m: u32| table.held[m as usize] > quotas[m as usize];
     if room.is_empty() || !(0..quotas.len() as u32).any(|m| above(table, m)) {

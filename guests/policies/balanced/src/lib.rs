@@ -30,8 +30,8 @@ mod primaries;
 mod spread;
 mod table;
 
-use member::Cast;
-use shardwright_guest::{Answer, Description, Mode, Policy, PolicyError, Proposal, Snapshot, config, honours};
+use member::Context;
+use shardwright_guest::{Answer, Description, Mode, Policy, PolicyError, Proposal, Snapshot, config, considers};
 use table::Table;
 
 /// The policy.
@@ -43,7 +43,7 @@ impl Policy for Balanced {
             name: "balanced".into(),
             version: env!("CARGO_PKG_VERSION").into(),
             summary: "Every node carries its share, and as little as possible moves.".into(),
-            honours: honours(&["candidates", "capacity", "previous", "replicas", "targets", "zones"]),
+            considers: considers(&["candidates", "capacity", "previous", "replicas", "targets", "zones"]),
         }
     }
 
@@ -53,7 +53,7 @@ impl Policy for Balanced {
 
     fn assign(_config: &str, snapshot: &Snapshot) -> Result<Answer, PolicyError> {
         let role = &snapshot.role;
-        let cast = Cast::new(snapshot);
+        let cast = Context::new(snapshot);
         let mut table = Table::keep(role, &cast);
         if cast.listed {
             listed::fill(&mut table, &cast, role);

@@ -1,13 +1,13 @@
 //! Where each shard has candidates of its own: no quota, but the least loaded candidate, and single moves that even the
 //! load out.
 
-use crate::member::Cast;
+use crate::member::Context;
 use crate::spread::excess;
 use crate::table::{NOBODY, Table};
 use shardwright_guest::{SnapshotRole, hash, zone};
 
 /// Fills every row from its candidates, then evens out.
-pub(crate) fn fill(table: &mut Table, cast: &Cast, role: &SnapshotRole) {
+pub(crate) fn fill(table: &mut Table, cast: &Context, role: &SnapshotRole) {
     let candidates: Vec<Vec<u32>> = (0..role.shards)
         .map(|shard| {
             let ids = role.candidates_of(shard).unwrap_or_default().iter();
@@ -54,13 +54,13 @@ pub(crate) fn fill(table: &mut Table, cast: &Cast, role: &SnapshotRole) {
 }
 
 /// Places held, relative to weight.
-fn load(cast: &Cast, member: u32, held: u32) -> u64 {
+fn load(cast: &Context, member: u32, held: u32) -> u64 {
     (u64::from(held) << 32) / u64::from(cast.members[member as usize].weight)
 }
 
 /// Moves a place of `shard` from a higher to a lower load, if one remains lower even after that and no zone gets more
 /// crowded.
-fn ease(table: &mut Table, cast: &Cast, limit: u32, shard: u32, candidates: &[u32]) -> bool {
+fn ease(table: &mut Table, cast: &Context, limit: u32, shard: u32, candidates: &[u32]) -> bool {
     let row = table.row(shard);
     let now = excess(cast, row, limit);
     let high = |m: u32| load(cast, m, table.held[m as usize]);

@@ -2,7 +2,7 @@
 
 use shardwright_guest::{Members, Snapshot, SnapshotStatus, hash, zone};
 
-/// A node that may own shards, known to the algorithm by its position in [`Cast::members`].
+/// A node that may own shards, known to the algorithm by its position in [`Context::members`].
 pub(crate) struct Member {
     pub(crate) id: u32,
     pub(crate) weight: u32,
@@ -25,7 +25,7 @@ pub(crate) enum Standing {
 }
 
 /// Everybody who takes part, and how they are spread.
-pub(crate) struct Cast {
+pub(crate) struct Context {
     /// Sorted by id.
     pub(crate) members: Vec<Member>,
     pub(crate) lookup: Members,
@@ -37,7 +37,7 @@ pub(crate) struct Cast {
     pub(crate) seed: u64,
 }
 
-impl Cast {
+impl Context {
     pub(crate) fn new(snapshot: &Snapshot) -> Self {
         let role = &snapshot.role;
         let seed = hash::text(snapshot.seed, &role.name);

@@ -1,12 +1,12 @@
 //! Balances who acts: owners of a shard change roles, so that every member is primary for its share. Nothing moves.
 
-use crate::member::{Cast, Standing};
+use crate::member::{Context, Standing};
 use crate::table::{NOBODY, Table};
 use shardwright_guest::quota::{self, Share};
 use std::collections::VecDeque;
 
 /// Makes every member primary as often as its share says, rounded down or up, as far as the rows allow.
-pub(crate) fn balance(table: &mut Table, cast: &Cast) {
+pub(crate) fn balance(table: &mut Table, cast: &Context) {
     // Where no owner may gain anything, the first one it is.
     let mut orphans = std::mem::take(&mut table.orphans);
     orphans.retain(|&(shard, _)| table.row(shard).iter().any(|&m| cast.gains(m)));
@@ -32,14 +32,14 @@ pub(crate) fn balance(table: &mut Table, cast: &Cast) {
 }
 
 /// How often each member should be primary. Who gains nothing keeps what it has.
-fn shares(table: &Table, cast: &Cast, count: &[u32]) -> Vec<Share> {
+fn shares(table: &Table, cast: &Context, count: &[u32]) -> Vec<Share> {
     let owned = table.all().filter(|(_, row)| row[0] != NOBODY).count() as u64;
     let fixed: u64 = (cast.members.iter().zip(count))
         .filter(|(m, _)| m.standing == Standing::Fixed)
         .map(|(_, &c)| u64::from(c))
         .sum();
-    let claims: Vec<quota::Claim> = (cast.members.iter().zip(count).zip(&table.held))
-        .map(|((member, &count), &held)| quota::Claim {
+    let claims: Vec<quota::Participant> = (cast.members.iter().zip(count).zip(&table.held))
+        .map(|((member, &count), &held)| quota::Participant {
             weight: if member.standing == Standing::Fixed {
                 0
             } else {
@@ -61,7 +61,7 @@ fn shares(table: &Table, cast: &Cast, count: &[u32]) -> Vec<Share> {
 
 /// Chooses a primary for a shard that lost its own: a standby that was there before, if one is below its share; or else
 /// the owner that is furthest below.
-fn appoint(table: &mut Table, cast: &Cast, shares: &[Share], count: &mut [u32], shard: u32, kept: usize) {
+fn appoint(table: &mut Table, cast: &Context, shares: &[Share], count: &mut [u32], shard: u32, kept: usize) {
     let row = table.row(shard);
     let rank = |&(place, &member): &(usize, &u32)| {
         let at = member as usize;
@@ -78,7 +78,7 @@ fn appoint(table: &mut Table, cast: &Cast, shares: &[Share], count: &mut [u32], 
 /// Passes the role of primary along chains of rows, from members above their share to members below.
 struct Exchange<'a> {
     table: &'a mut Table,
-    cast: &'a Cast,
+    cast: &'a Context,
     shares: Vec<Share>,
     count: Vec<u32>,
     /// The shards whose primary each member is.
@@ -86,7 +86,7 @@ struct Exchange<'a> {
 }
 
 impl<'a> Exchange<'a> {
-    fn new(table: &'a mut Table, cast: &'a Cast, shares: Vec<Share>, count: Vec<u32>) -> Self {
+    fn new(table: &'a mut Table, cast: &'a Context, shares: Vec<Share>, count: Vec<u32>) -> Self {
         let mut led = vec![Vec::new(); count.len()];
         for (shard, row) in table.all().filter(|(_, row)| row[0] != NOBODY) {
             led[row[0] as usize].push(shard);

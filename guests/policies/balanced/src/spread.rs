@@ -1,6 +1,6 @@
 //! Mends rows that have too many owners in one zone, by exchanging places: nobody's load changes.
 
-use crate::member::Cast;
+use crate::member::Context;
 use crate::table::{NOBODY, Table};
 use shardwright_guest::{hash, zone};
 
@@ -9,7 +9,7 @@ use shardwright_guest::{hash, zone};
 const TRIES: usize = 32;
 
 /// Exchanges places until no exchange that is tried makes rows less crowded.
-pub(crate) fn mend(table: &mut Table, cast: &Cast) {
+pub(crate) fn mend(table: &mut Table, cast: &Context) {
     if cast.zones <= 1 || table.width() <= 1 {
         return;
     }
@@ -46,7 +46,7 @@ pub(crate) fn mend(table: &mut Table, cast: &Cast) {
 }
 
 /// How many owners of a row exceed what a zone should have of it.
-pub(crate) fn excess(cast: &Cast, row: &[u32], limit: u32) -> u32 {
+pub(crate) fn excess(cast: &Context, row: &[u32], limit: u32) -> u32 {
     let mut excess = 0;
     for (place, &member) in row.iter().enumerate().filter(|(_, m)| **m != NOBODY) {
         let before = row[..place]
@@ -59,7 +59,7 @@ pub(crate) fn excess(cast: &Cast, row: &[u32], limit: u32) -> u32 {
 }
 
 /// Two owners, one of each shard, whose exchange makes the rows less crowded.
-fn exchange(table: &Table, cast: &Cast, limit: u32, shard: u32, other: u32) -> Option<(u32, u32)> {
+fn exchange(table: &Table, cast: &Context, limit: u32, shard: u32, other: u32) -> Option<(u32, u32)> {
     let (row, there) = (table.row(shard), table.row(other));
     let now = excess(cast, row, limit) + excess(cast, there, limit);
     if shard == other || now == 0 {

@@ -1,6 +1,6 @@
 //! The owner rows, as positions of members.
 
-use crate::member::Cast;
+use crate::member::Context;
 use shardwright_guest::{Members, SnapshotRole};
 
 /// No member.
@@ -21,7 +21,7 @@ pub(crate) struct Table {
 impl Table {
     /// The rows of the previous plan, as far as their owners are still there; a shard on the move counts as its
     /// target's.
-    pub(crate) fn keep(role: &SnapshotRole, cast: &Cast) -> Self {
+    pub(crate) fn keep(role: &SnapshotRole, cast: &Context) -> Self {
         let (shards, width) = (role.shards as usize, role.replicas as usize);
         let mut table = Self {
             width,
@@ -138,7 +138,7 @@ impl Table {
     }
 
     /// Ids instead of positions, 0 for nobody.
-    pub(crate) fn into_owners(self, cast: &Cast) -> Vec<u32> {
+    pub(crate) fn into_owners(self, cast: &Context) -> Vec<u32> {
         let mut owners = self.rows;
         for owner in &mut owners {
             *owner = cast.members.get(*owner as usize).map_or(0, |member| member.id);
@@ -148,7 +148,7 @@ impl Table {
 }
 
 /// Puts those of the owners `had` that are still there into `row`, and answers how many they are.
-fn keep_row(row: &mut [u32], had: &[u32], cast: &Cast, held: &mut [u32]) -> usize {
+fn keep_row(row: &mut [u32], had: &[u32], cast: &Context, held: &mut [u32]) -> usize {
     let mut kept = 0;
     for &id in had {
         let member = cast.lookup.position(id);

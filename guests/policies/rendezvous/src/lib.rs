@@ -9,7 +9,8 @@
 
 use shardwright_guest::rendezvous::{Chooser, Node};
 use shardwright_guest::{
-    Answer, Description, Members, Policy, PolicyError, Proposal, Snapshot, SnapshotStatus, config, hash, honours, zone,
+    Answer, Description, Members, Policy, PolicyError, Proposal, Snapshot, SnapshotStatus, config, considers, hash,
+    zone,
 };
 
 /// The policy.
@@ -21,7 +22,7 @@ impl Policy for Rendezvous {
             name: "rendezvous".into(),
             version: env!("CARGO_PKG_VERSION").into(),
             summary: "Weighted rendezvous hashing: the owners follow from the nodes alone.".into(),
-            honours: honours(&["candidates", "capacity", "replicas", "zones"]),
+            considers: considers(&["candidates", "capacity", "replicas", "zones"]),
         }
     }
 

@@ -6,7 +6,7 @@
 //! order of id.
 
 use shardwright_guest::{
-    Answer, Description, Members, Policy, PolicyError, Proposal, Snapshot, SnapshotStatus, config, honours,
+    Answer, Description, Members, Policy, PolicyError, Proposal, Snapshot, SnapshotStatus, config, considers,
 };
 
 /// The policy.
@@ -18,7 +18,7 @@ impl Policy for StaticGroups {
             name: "static-groups".into(),
             version: env!("CARGO_PKG_VERSION").into(),
             summary: "The owners of a shard are the nodes listed for it, in their order.".into(),
-            honours: honours(&["candidates", "previous", "replicas"]),
+            considers: considers(&["candidates", "previous", "replicas"]),
         }
     }
 

@@ -102,7 +102,7 @@ macro_rules! export_adapter {
             struct Exported;
 
             /// The subscription of this instance: its lane is the subscriber.
-            struct Ear;
+            struct ExportedSubscription;
 
             impl lifecycle::Guest for Exported {
                 fn describe() -> lifecycle::Description {
@@ -165,7 +165,7 @@ macro_rules! export_adapter {
             }
 
             impl bus::Guest for Exported {
-                type Subscription = Ear;
+                type Subscription = ExportedSubscription;
 
                 fn publish(
                     topic: ::std::string::String,
@@ -177,11 +177,12 @@ macro_rules! export_adapter {
                 fn subscribe(
                     topics: ::std::vec::Vec<::std::string::String>,
                 ) -> ::core::result::Result<bus::Subscription, bus::BusError> {
-                    with_lane(&LANE, |lane| lane.subscribe(topics)).map(|()| bus::Subscription::new(Ear))
+                    with_lane(&LANE, |lane| lane.subscribe(topics))
+                        .map(|()| bus::Subscription::new(ExportedSubscription))
                 }
             }
 
-            impl bus::GuestSubscription for Ear {
+            impl bus::GuestSubscription for ExportedSubscription {
                 fn next(
                     &self,
                     max: u32,

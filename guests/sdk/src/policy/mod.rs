@@ -47,9 +47,9 @@ pub trait Policy {
     fn assign(config: &str, snapshot: &Snapshot) -> Result<Answer, PolicyError>;
 }
 
-/// Words for [`Description::honours`].
+/// Words for [`Description::considers`].
 #[must_use]
-pub fn honours(words: &[&str]) -> Vec<String> {
+pub fn considers(words: &[&str]) -> Vec<String> {
     words.iter().map(|&word| word.to_owned()).collect()
 }
 

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 /// One who takes part in a division.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Claim {
+pub struct Participant {
     /// The share relative to the others; 0 takes nothing.
     pub weight: u32,
     /// The most it can take.
@@ -43,7 +43,7 @@ impl Share {
 /// The answer has one share for each claim, in order. Together the lower bounds are at most `total`, and the upper
 /// bounds at least `total` unless all caps together are less.
 #[must_use]
-pub fn shares(total: u64, claims: &[Claim]) -> Vec<Share> {
+pub fn shares(total: u64, claims: &[Participant]) -> Vec<Share> {
     let mut shares = vec![Share::default(); claims.len()];
     let mut open: Vec<usize> = (0..claims.len()).filter(|&i| claims[i].weight > 0).collect();
     let mut rest = total;
@@ -81,7 +81,7 @@ pub fn shares(total: u64, claims: &[Claim]) -> Vec<Share> {
 /// The odd ones stay with those who hold one already; then by largest remainder. So what is already fair does not
 /// change.
 #[must_use]
-pub fn sticky(total: u64, claims: &[Claim]) -> Vec<u32> {
+pub fn sticky(total: u64, claims: &[Participant]) -> Vec<u32> {
     let shares = shares(total, claims);
     let mut quotas: Vec<u32> = shares.iter().map(|share| share.low).collect();
     let given: u64 = quotas.iter().map(|&q| u64::from(q)).sum();

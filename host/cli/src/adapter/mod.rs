@@ -43,7 +43,7 @@ pub(crate) fn run(args: &Adapter) -> anyhow::Result<Exit> {
         Task::New(args) => new::run(args),
         Task::Build(args) => build::run(args),
         #[cfg(feature = "adapters")]
-        Task::Inspect(args) => crate::brief(inspect::run(args)),
+        Task::Inspect(args) => crate::run_current_thread(inspect::run(args)),
         #[cfg(feature = "adapters")]
         Task::Check(args) => check::run(args),
     }

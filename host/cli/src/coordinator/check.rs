@@ -1,6 +1,6 @@
 //! `shardwright coordinator check`: the contract suite, run against the configured server.
 
-use crate::cluster::{self, Which};
+use crate::cluster::{self, ClusterArgs};
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::trial::{self, Scratch};
@@ -18,7 +18,7 @@ The checks use temporary namespaces (suite-…) and remove them afterwards; the 
 Exit codes: 0 the backend keeps the contract; 1 it could not be checked; 3 it breaks the contract.")]
 pub(super) struct Check {
     #[command(flatten)]
-    which: Which,
+    which: ClusterArgs,
     /// Use fewer writers, keys and messages: seconds instead of a minute
     #[arg(long)]
     quick: bool,
@@ -28,7 +28,7 @@ pub(super) struct Check {
 
 /// Checks the server.
 pub(super) fn run(args: &Check) -> anyhow::Result<Exit> {
-    let (config, _) = args.which.meant()?;
+    let (config, _) = args.which.resolve()?;
     let scratch = Arc::new(Scratch::new(move |space| {
         let mut config = config.clone();
         config.name = space.as_str().to_owned();

@@ -1,6 +1,6 @@
 //! `shardwright coordinator doctor`: how the server is set up, and what to change.
 
-use crate::cluster::{self, Which};
+use crate::cluster::{self, ClusterArgs};
 use crate::exit::Exit;
 use crate::output::{self, Format, Output, Table, line, plain};
 use clap::Args;
@@ -19,23 +19,23 @@ use std::time::Duration;
 )]
 pub(super) struct Doctor {
     #[command(flatten)]
-    which: Which,
+    which: ClusterArgs,
     #[command(flatten)]
     output: Output,
 }
 
 /// Examines the server.
 pub(super) async fn run(args: &Doctor) -> anyhow::Result<Exit> {
-    let (config, _) = args.which.meant()?;
+    let (config, _) = args.which.resolve()?;
     let (kind, location, findings) = match cluster::connect(&config).await {
         Ok(coordinator) => {
             let mut findings = coordinator.examine().await;
             findings.push(margin(&config, &*coordinator));
-            (coordinator.kind(), coordinator.location(), findings)
+            (coordinator.kind().to_owned(), coordinator.location(), findings)
         }
         Err(error) => {
             let (location, findings) = refused(error)?;
-            (config.coordinator.kind(), location, findings)
+            (config.coordinator.kind().to_owned(), location, findings)
         }
     };
     let worst = findings.iter().map(|finding| finding.verdict).max();

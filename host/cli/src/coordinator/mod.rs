@@ -37,10 +37,10 @@ enum Task {
 pub(crate) fn run(args: &Coordinator) -> anyhow::Result<Exit> {
     match &args.task {
         Task::Check(args) => check::run(args),
-        Task::Doctor(args) => crate::brief(doctor::run(args)),
-        Task::Status(args) => crate::brief(status::run(args)),
+        Task::Doctor(args) => crate::run_current_thread(doctor::run(args)),
+        Task::Status(args) => crate::run_current_thread(status::run(args)),
         #[cfg(feature = "adapters")]
-        Task::Upgrade(args) => crate::lasting(upgrade::run(args)),
-        Task::Watch(args) => crate::lasting(watch::run(args)),
+        Task::Upgrade(args) => crate::run_multi_thread(upgrade::run(args)),
+        Task::Watch(args) => crate::run_multi_thread(watch::run(args)),
     }
 }

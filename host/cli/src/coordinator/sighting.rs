@@ -13,7 +13,7 @@ const SERVER: &str = "app/";
 /// One thing that was seen.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case", rename_all_fields = "camelCase")]
-pub(super) enum Sighting {
+pub(super) enum Observation {
     /// A message.
     Message {
         /// The node; absent for an operator's command.
@@ -86,17 +86,17 @@ impl Watcher {
     }
 
     /// Takes what the bus delivers.
-    pub(super) fn take(&mut self, delivery: &Delivery) -> Vec<Sighting> {
+    pub(super) fn take(&mut self, delivery: &Delivery) -> Vec<Observation> {
         let (topic, payload) = match delivery {
             Delivery::Message { topic, payload } => (topic, payload),
             Delivery::Gap { lost } => {
                 self.told += 1;
                 self.counts.gaps += u64::from(*lost == 0);
                 self.counts.lost += lost;
-                return vec![Sighting::Gap { lost: *lost }];
+                return vec![Observation::Gap { lost: *lost }];
             }
         };
-        let malformed = || Sighting::Malformed {
+        let malformed = || Observation::Malformed {
             topic: topic.clone(),
             bytes: payload.len(),
         };
@@ -104,7 +104,7 @@ impl Watcher {
             Ok(envelope) if envelope.namespace != self.namespace => {
                 self.counts.foreign += 1;
                 let cluster = envelope.namespace.to_string();
-                return vec![Sighting::Foreign {
+                return vec![Observation::Foreign {
                     cluster,
                     topic: topic.clone(),
                 }];
@@ -112,7 +112,7 @@ impl Watcher {
             Ok(envelope) if envelope.topic == *topic => envelope,
             Err(EnvelopeError::Version(version)) => {
                 self.counts.other_release += 1;
-                return vec![Sighting::OtherRelease {
+                return vec![Observation::OtherRelease {
                     version,
                     topic: topic.clone(),
                 }];
@@ -125,7 +125,7 @@ impl Watcher {
         self.message(&envelope)
     }
 
-    fn message(&mut self, envelope: &Envelope) -> Vec<Sighting> {
+    fn message(&mut self, envelope: &Envelope) -> Vec<Observation> {
         let Envelope { sequence, topic, .. } = envelope;
         let (life, sequence, number) = (envelope.token.0, *sequence, envelope.origin.get());
         let origin = (number != OPERATOR).then_some(number);
@@ -134,7 +134,7 @@ impl Watcher {
             Some((known, newest, _)) if (life, sequence) <= (known, newest) => {
                 self.counts.stale += 1;
                 let topic = topic.clone();
-                return vec![Sighting::Stale {
+                return vec![Observation::Stale {
                     origin,
                     topic,
                     sequence,
@@ -153,11 +153,11 @@ impl Watcher {
         if lost > 0 {
             self.counts.lost += lost;
             let topic = topic.clone();
-            sightings.push(Sighting::Missing { origin, topic, lost });
+            sightings.push(Observation::Missing { origin, topic, lost });
         }
         self.counts.messages += 1;
         self.counts.bytes += envelope.body.len() as u64;
-        sightings.push(Sighting::Message {
+        sightings.push(Observation::Message {
             origin,
             life,
             sequence,
@@ -208,9 +208,9 @@ mod test {
         }
     }
 
-    fn missing(sightings: &[Sighting]) -> u64 {
+    fn missing(sightings: &[Observation]) -> u64 {
         let lost = sightings.iter().map(|sighting| match sighting {
-            Sighting::Missing { lost, .. } => *lost,
+            Observation::Missing { lost, .. } => *lost,
             _ => 0,
         });
         lost.sum()
@@ -225,7 +225,7 @@ mod test {
         assert_eq!(take(7, 9), 2);
         assert_eq!(take(8, 1), 0, "a new life");
         assert_eq!(take(9, 3), 2, "a new life whose beginning is missing");
-        assert_eq!(watcher.take(&Delivery::Gap { lost: 0 }), [Sighting::Gap { lost: 0 }]);
+        assert_eq!(watcher.take(&Delivery::Gap { lost: 0 }), [Observation::Gap { lost: 0 }]);
         assert_eq!(
             missing(&watcher.take(&envelope("here", 2, 9, 30, "app/t"))),
             0,
@@ -250,19 +250,19 @@ mod test {
             payload: Bytes::from_static(payload),
         };
         let seen = watcher.take(&envelope("there", 1, 1, 1, "t"));
-        assert!(matches!(&seen[..], [Sighting::Foreign { cluster, .. }] if cluster == "there"));
+        assert!(matches!(&seen[..], [Observation::Foreign { cluster, .. }] if cluster == "there"));
         assert!(matches!(
             &watcher.take(&raw(&[9, 9]))[..],
-            [Sighting::OtherRelease { version: 9, .. }]
+            [Observation::OtherRelease { version: 9, .. }]
         ));
         assert!(matches!(
             &watcher.take(&raw(&[1, 9]))[..],
-            [Sighting::Malformed { bytes: 2, .. }]
+            [Observation::Malformed { bytes: 2, .. }]
         ));
         watcher.take(&envelope("here", 1, 1, 2, "t"));
         assert!(matches!(
             &watcher.take(&envelope("here", 1, 1, 1, "t"))[..],
-            [Sighting::Stale { sequence: 1, .. }]
+            [Observation::Stale { sequence: 1, .. }]
         ));
         let Counts {
             foreign,
@@ -280,7 +280,7 @@ mod test {
         let sightings = watcher.take(&envelope("here", OPERATOR, 5, 1, LOOK));
         assert!(matches!(
             sightings[..],
-            [Sighting::Message {
+            [Observation::Message {
                 origin: None,
                 meaning: Some("the store has changed, look"),
                 ..

@@ -1,6 +1,6 @@
 //! `shardwright coordinator upgrade`: a newer component in the place of an adapter's present one.
 
-use crate::cluster::Which;
+use crate::cluster::ClusterArgs;
 use crate::exit::Exit;
 use crate::output::{line, plain};
 use anyhow::{Context, bail};
@@ -33,7 +33,7 @@ pub(super) struct Upgrade {
     #[arg(value_name = "NEW.wasm")]
     new: PathBuf,
     #[command(flatten)]
-    which: Which,
+    which: ClusterArgs,
     /// Accept a component that requires more grants or host interfaces than the present one
     #[arg(long)]
     accept_grants: bool,
@@ -55,7 +55,7 @@ enum Verdict {
 
 /// Puts the new one in the place of the old one.
 pub(super) async fn run(args: &Upgrade) -> anyhow::Result<Exit> {
-    let (config, _) = args.which.meant()?;
+    let (config, _) = args.which.resolve()?;
     let CoordinatorConfig::Component(section) = &config.coordinator else {
         bail!(
             "the coordinator is of type \"{}\": only an adapter, a section of type \"component\", is upgraded like \

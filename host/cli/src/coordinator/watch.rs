@@ -1,7 +1,7 @@
 //! `shardwright coordinator watch`: the bus, live.
 
-use super::sighting::{Counts, Sighting, Watcher, on_the_wire};
-use crate::cluster::{self, Which};
+use super::sighting::{Counts, Observation, Watcher, on_the_wire};
+use crate::cluster::{self, ClusterArgs};
 use crate::exit::Exit;
 use crate::output::{Format, Output, line, plain};
 use crate::stop::Stop;
@@ -21,7 +21,7 @@ const LOOK: Duration = Duration::from_millis(500);
 #[command(after_help = "Ctrl-C ends the command and prints the totals. With -o json, each line is an object.")]
 pub(super) struct Watch {
     #[command(flatten)]
-    which: Which,
+    which: ClusterArgs,
     /// Show only this topic, of the application or of the runtime; may be repeated
     #[arg(long, value_name = "TOPIC")]
     topic: Vec<String>,
@@ -33,7 +33,7 @@ pub(super) struct Watch {
 pub(super) async fn run(args: &Watch) -> anyhow::Result<Exit> {
     let as_json = args.output.format == Format::Json;
     let mut stop = Stop::new()?;
-    let (config, _) = args.which.meant()?;
+    let (config, _) = args.which.resolve()?;
     let begin = async {
         let coordinator = cluster::connect(&config).await?;
         let topics: Vec<String> = args.topic.iter().flat_map(|topic| on_the_wire(topic)).collect();
@@ -82,12 +82,12 @@ pub(super) async fn run(args: &Watch) -> anyhow::Result<Exit> {
 
 const HEADER: &str = "TIME          FROM       NUMBER   BYTES  TOPIC";
 
-fn show(sighting: &Sighting, as_json: bool) -> anyhow::Result<()> {
+fn show(sighting: &Observation, as_json: bool) -> anyhow::Result<()> {
     if as_json {
         return stamped(serde_json::to_value(sighting)?);
     }
     let text = match sighting {
-        Sighting::Message {
+        Observation::Message {
             origin,
             sequence,
             topic,
@@ -98,13 +98,13 @@ fn show(sighting: &Sighting, as_json: bool) -> anyhow::Result<()> {
             let meaning = meaning.map(|meaning| format!("  ({meaning})")).unwrap_or_default();
             format!("{:<9} {sequence:>7} {bytes:>7}  {topic}{meaning}", who(*origin))
         }
-        Sighting::Missing { origin, topic, lost } => format!("{:<9} {lost} missing, to {topic}", who(*origin)),
-        Sighting::Gap { lost: 0 } => "the bus lost messages, it cannot tell how many".to_owned(),
-        Sighting::Gap { lost } => format!("the bus lost {lost} messages"),
-        Sighting::Foreign { cluster, topic } => format!("of another cluster, {cluster}, to {topic}"),
-        Sighting::OtherRelease { version, topic } => format!("of another release (envelope {version}), to {topic}"),
-        Sighting::Malformed { topic, bytes } => format!("{bytes} bytes that are no message of a node, to {topic}"),
-        Sighting::Stale {
+        Observation::Missing { origin, topic, lost } => format!("{:<9} {lost} missing, to {topic}", who(*origin)),
+        Observation::Gap { lost: 0 } => "the bus lost messages, it cannot tell how many".to_owned(),
+        Observation::Gap { lost } => format!("the bus lost {lost} messages"),
+        Observation::Foreign { cluster, topic } => format!("of another cluster, {cluster}, to {topic}"),
+        Observation::OtherRelease { version, topic } => format!("of another release (envelope {version}), to {topic}"),
+        Observation::Malformed { topic, bytes } => format!("{bytes} bytes that are no message of a node, to {topic}"),
+        Observation::Stale {
             origin,
             topic,
             sequence,

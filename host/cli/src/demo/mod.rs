@@ -10,7 +10,7 @@ use crate::stop::Stop;
 use anyhow::bail;
 use clap::Args;
 use screen::Screen;
-use stage::Stage;
+use stage::DemoRun;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -40,7 +40,7 @@ pub(crate) async fn run(args: Demo) -> anyhow::Result<Exit> {
     // The story waits for processes and files, so it has a thread of its own; it looks at the flag whenever it waits.
     let mut playing = tokio::task::spawn_blocking(move || {
         let screen = Screen::new(args.output.format == Format::Json);
-        let mut stage = Stage::new(&args, screen, handle, flag)?;
+        let mut stage = DemoRun::new(&args, screen, handle, flag)?;
         let played = story::play(&args, &mut stage);
         match (played, stage.clear()) {
             (played, Ok(())) => played,

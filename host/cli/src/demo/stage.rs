@@ -3,11 +3,11 @@
 use super::Demo;
 use super::screen::Screen;
 use crate::audit::{Audit, ShardName};
-use crate::cluster::{Cluster, Sight, Which, scratch_name};
+use crate::cluster::{Cluster, ClusterArgs, ClusterSnapshot, scratch_name};
 use crate::nodes::word;
 use crate::output::ranges;
 use crate::place;
-use crate::process::{NodeProcess, Told, Yard};
+use crate::process::{ClusterFolder, NodeProcess, OutputLine};
 use crate::shards;
 use anyhow::{Context, bail};
 use shardwright_core::role::Mode;
@@ -46,7 +46,7 @@ const HOSTS: [&str; 9] = [
 ];
 
 /// The processes and what is known of them.
-pub(super) struct Stage {
+pub(super) struct DemoRun {
     pub(super) screen: Screen,
     pub(super) audit: Audit,
     pub(super) hosts: Vec<&'static str>,
@@ -57,14 +57,14 @@ pub(super) struct Stage {
     pub(super) plans: (usize, usize),
     nodes: BTreeMap<String, NodeProcess>,
     cluster: Option<Cluster>,
-    told: Receiver<Told>,
-    tell: Sender<Told>,
+    told: Receiver<OutputLine>,
+    tell: Sender<OutputLine>,
     stopped: Arc<AtomicBool>,
     handle: Handle,
     /// Whether they meet on a server, where what was made is to be removed at the end.
     server: bool,
     /// Last, so that the processes are gone before their files.
-    pub(super) yard: Yard,
+    pub(super) yard: ClusterFolder,
 }
 
 /// A shard that a node began to act on.
@@ -75,13 +75,13 @@ pub(super) struct Gain {
     pub(super) at: u64,
 }
 
-impl Stage {
+impl DemoRun {
     pub(super) fn new(args: &Demo, screen: Screen, handle: Handle, stopped: Arc<AtomicBool>) -> anyhow::Result<Self> {
         let program = std::env::current_exe().context("this program does not know its own file")?;
         let (tell, told) = channel();
         let yard = match &args.coordinator {
-            None => Yard::new(program, &settings("demo", args.nodes))?,
-            Some(address) => Yard::new(program, &settings(&scratch_name("demo")?, args.nodes))?
+            None => ClusterFolder::new(program, &settings("demo", args.nodes))?,
+            Some(address) => ClusterFolder::new(program, &settings(&scratch_name("demo")?, args.nodes))?
                 .meeting_at(place::section(&place::spelt(address)?)?),
         };
         Ok(Self {
@@ -240,7 +240,7 @@ impl Stage {
     }
 
     /// Takes a node's words to the accounts, and returns what it gained.
-    fn take(&mut self, told: &Told) -> Vec<Gain> {
+    fn take(&mut self, told: &OutputLine) -> Vec<Gain> {
         let role = told.role().to_owned();
         match told.event.as_str() {
             "ready" | "joined" => {
@@ -278,14 +278,14 @@ impl Stage {
     /// The cluster, opened at the first call.
     fn cluster(&mut self) -> anyhow::Result<&Cluster> {
         if self.cluster.is_none() {
-            let which = Which::of(Some(self.yard.config(self.hosts[0])?));
+            let which = ClusterArgs::of(Some(self.yard.config(self.hosts[0])?));
             self.cluster = Some(self.handle.block_on(Cluster::open(&which))?);
         }
         self.cluster.as_ref().context("it was opened")
     }
 
     /// The store as it is.
-    pub(super) fn look(&mut self) -> anyhow::Result<Sight> {
+    pub(super) fn look(&mut self) -> anyhow::Result<ClusterSnapshot> {
         let handle = self.handle.clone();
         handle.block_on(self.cluster()?.look())
     }

@@ -1,7 +1,7 @@
 //! What the demonstration shows, step by step, and what it checks.
 
 use super::Demo;
-use super::stage::{BALANCED, Gain, MARGIN_MS, SHARDS, Stage, VALIDITY_MS};
+use super::stage::{BALANCED, DemoRun, Gain, MARGIN_MS, SHARDS, VALIDITY_MS};
 use crate::audit::ShardName;
 use crate::exit::Exit;
 use anyhow::Context;
@@ -16,7 +16,7 @@ struct Check {
 }
 
 /// Plays it from beginning to end.
-pub(super) fn play(args: &Demo, stage: &mut Stage) -> anyhow::Result<Exit> {
+pub(super) fn play(args: &Demo, stage: &mut DemoRun) -> anyhow::Result<Exit> {
     let began = Instant::now();
     let mut checks = Vec::new();
 
@@ -41,7 +41,7 @@ pub(super) fn play(args: &Demo, stage: &mut Stage) -> anyhow::Result<Exit> {
     summary(stage, began, checks)
 }
 
-fn begin(stage: &mut Stage) -> anyhow::Result<()> {
+fn begin(stage: &mut DemoRun) -> anyhow::Result<()> {
     let hosts = stage.hosts.clone();
     let nodes = hosts.len();
     let place = stage.place()?;
@@ -81,7 +81,7 @@ fn begin(stage: &mut Stage) -> anyhow::Result<()> {
 }
 
 /// Waits until every shard has an owner and the balanced ones are shared evenly.
-fn settle(stage: &mut Stage) -> anyhow::Result<Check> {
+fn settle(stage: &mut DemoRun) -> anyhow::Result<Check> {
     let nodes = u32::try_from(stage.hosts.len()).unwrap_or(u32::MAX);
     let (least, most) = (SHARDS / nodes, SHARDS.div_ceil(nodes));
     let counts = stage.until("the shards to be shared evenly", |stage, _| {
@@ -117,7 +117,7 @@ fn settle(stage: &mut Stage) -> anyhow::Result<Check> {
 }
 
 /// The node to be killed: the leader, the hardest case, with what it owns.
-fn victim(stage: &mut Stage) -> anyhow::Result<(String, BTreeSet<ShardName>)> {
+fn victim(stage: &mut DemoRun) -> anyhow::Result<(String, BTreeSet<ShardName>)> {
     let sight = stage.look()?;
     let leader = sight
         .records
@@ -130,7 +130,7 @@ fn victim(stage: &mut Stage) -> anyhow::Result<(String, BTreeSet<ShardName>)> {
 }
 
 /// Kills the node and waits until others act on all of its shards.
-fn kill(stage: &mut Stage, host: &str, owned: &BTreeSet<ShardName>) -> anyhow::Result<Vec<Gain>> {
+fn kill(stage: &mut DemoRun, host: &str, owned: &BTreeSet<ShardName>) -> anyhow::Result<Vec<Gain>> {
     let (pid, died) = stage.kill(host)?;
     let sight = stage.look()?;
     let renewed = sight
@@ -183,7 +183,7 @@ fn kill(stage: &mut Stage, host: &str, owned: &BTreeSet<ShardName>) -> anyhow::R
 }
 
 /// Starts the node again and waits until it has its shards back.
-fn restart(stage: &mut Stage, host: &str, owned: &BTreeSet<ShardName>) -> anyhow::Result<Check> {
+fn restart(stage: &mut DemoRun, host: &str, owned: &BTreeSet<ShardName>) -> anyhow::Result<Check> {
     let former = stage.ids.remove(host);
     let pid = stage.start(host)?;
     stage.screen.step(
@@ -224,7 +224,7 @@ fn restart(stage: &mut Stage, host: &str, owned: &BTreeSet<ShardName>) -> anyhow
     })
 }
 
-fn linger(stage: &mut Stage) -> anyhow::Result<()> {
+fn linger(stage: &mut DemoRun) -> anyhow::Result<()> {
     let config = stage.yard.config(stage.hosts[0])?;
     let text = format!(
         "\nThe cluster stays until Ctrl-C. Look around in it from another terminal:\n    shardwright nodes --config \
@@ -236,7 +236,7 @@ fn linger(stage: &mut Stage) -> anyhow::Result<()> {
     Ok(stage.screen.keep()?)
 }
 
-fn summary(stage: &mut Stage, began: Instant, mut checks: Vec<Check>) -> anyhow::Result<Exit> {
+fn summary(stage: &mut DemoRun, began: Instant, mut checks: Vec<Check>) -> anyhow::Result<Exit> {
     let verdict = stage.audit.verdict();
     checks.push(Check {
         name: "no shard ever had two owners",

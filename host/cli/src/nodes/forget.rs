@@ -1,7 +1,7 @@
 //! Removing nodes that are gone for good.
 
 use super::targets;
-use crate::cluster::{Cluster, Sight};
+use crate::cluster::{Cluster, ClusterSnapshot};
 use crate::exit::Exit;
 use crate::output::{self, Format, line, plain};
 use anyhow::{Context, bail};
@@ -78,7 +78,7 @@ pub(super) async fn run(cluster: &Cluster, names: &[String], format: Format) -> 
     })
 }
 
-fn ended(sight: &Sight) -> Vec<NodeId> {
+fn ended(sight: &ClusterSnapshot) -> Vec<NodeId> {
     let ended = sight.records.iter().filter(|record| record.ended.is_some());
     ended.map(|record| record.node_id).collect()
 }
@@ -105,7 +105,7 @@ fn show(outcome: &Forgotten, format: Format) -> anyhow::Result<()> {
 ///
 /// The id goes first: from then on nobody can join under it as this host. The host goes next; if it has come back
 /// meanwhile, the id is given back to it. Its session goes last, since the plans are read against it.
-async fn remove(cluster: &Cluster, sight: &Sight, id: NodeId) -> anyhow::Result<Removed> {
+async fn remove(cluster: &Cluster, sight: &ClusterSnapshot, id: NodeId) -> anyhow::Result<Removed> {
     let host = sight.record(id)?.hostname.clone();
     let seen = sight.view.sessions.get(&id).context("it has no session")?;
     // As they were before the id is freed: what is written after that is about whoever has it then.
@@ -154,7 +154,7 @@ async fn remove(cluster: &Cluster, sight: &Sight, id: NodeId) -> anyhow::Result<
 }
 
 /// Why a node cannot be forgotten now, and what to do.
-fn refusal(sight: &Sight, id: NodeId, session: &Entry<Session>) -> Option<String> {
+fn refusal(sight: &ClusterSnapshot, id: NodeId, session: &Entry<Session>) -> Option<String> {
     let taker = sight.timing.taker();
     let age = |since: StoreTime| sight.now.since(since);
     if session.value.ended.is_none() && age(session.written) < taker {

@@ -1,6 +1,6 @@
 //! What an order would leave without an owner, said before it is given.
 
-use crate::cluster::{Cluster, Sight};
+use crate::cluster::{Cluster, ClusterSnapshot};
 use crate::exit::Exit;
 use crate::output::{self, Format, line, plain, ranges};
 use crate::owners::Owners;
@@ -20,7 +20,7 @@ pub(super) struct Stranded {
 }
 
 /// The shards that somebody may have now, and nobody once these nodes are drained.
-pub(super) fn of_drain(cluster: &Cluster, sight: &Sight, nodes: &[NodeId]) -> Vec<Stranded> {
+pub(super) fn of_drain(cluster: &Cluster, sight: &ClusterSnapshot, nodes: &[NodeId]) -> Vec<Stranded> {
     let drained: Vec<u32> = nodes.iter().map(|id| id.get()).collect();
     let stranded = shards::roles(cluster, sight).into_iter().filter_map(|role| {
         let owners = Owners::of(&role, sight);

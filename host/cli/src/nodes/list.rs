@@ -1,7 +1,7 @@
 //! The list of nodes.
 
 use super::load::Load;
-use crate::cluster::{Cluster, Sight};
+use crate::cluster::{Cluster, ClusterSnapshot};
 use crate::exit::Exit;
 use crate::output::{self, Format, Table, line};
 use crate::shards;
@@ -11,7 +11,7 @@ use shardwright_core::human::{Span, Utc};
 use shardwright_core::store::StoreTime;
 
 /// Shows the registry. In JSON, `all` tells also what other software does not know.
-pub(super) fn show(cluster: &Cluster, sight: &Sight, format: Format, all: bool) -> anyhow::Result<Exit> {
+pub(super) fn show(cluster: &Cluster, sight: &ClusterSnapshot, format: Format, all: bool) -> anyhow::Result<Exit> {
     let loads = Load::of(&shards::roles(cluster, sight), sight);
     let load = |record: &NodeRecord| loads.get(&record.node_id.get()).copied().unwrap_or_default();
     let differs = |record: &NodeRecord| sight.differing.contains(&record.node_id);

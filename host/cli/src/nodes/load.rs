@@ -1,6 +1,6 @@
 //! How many shards each node has, is being given, and stands by for.
 
-use crate::cluster::Sight;
+use crate::cluster::ClusterSnapshot;
 use crate::shards::RoleView;
 use serde::Serialize;
 use shardwright_core::id::NodeId;
@@ -20,7 +20,7 @@ pub(crate) struct Load {
 
 impl Load {
     /// Those of every node that has any. Who is gone stands by for nothing, though it may find its place again.
-    pub(crate) fn of(roles: &[RoleView<'_>], sight: &Sight) -> BTreeMap<u32, Self> {
+    pub(crate) fn of(roles: &[RoleView<'_>], sight: &ClusterSnapshot) -> BTreeMap<u32, Self> {
         let live: BTreeSet<u32> = sight.view.live().map(NodeId::get).collect();
         let mut loads: BTreeMap<u32, Self> = BTreeMap::new();
         for role in roles {

@@ -11,7 +11,7 @@ mod wait;
 pub(crate) use list::{rfc3339, word};
 pub(crate) use load::Load;
 
-use crate::cluster::{Cluster, Which};
+use crate::cluster::{Cluster, ClusterArgs};
 use crate::exit::Exit;
 use crate::output::Output;
 use clap::{Args, Subcommand};
@@ -25,7 +25,7 @@ pub(crate) struct Nodes {
     #[command(subcommand)]
     order: Option<NodeOrder>,
     #[command(flatten)]
-    which: Which,
+    which: ClusterArgs,
     #[command(flatten)]
     output: Output,
     /// Include Shardwright's own fields in JSON: shards, zone, labels, orders, session
@@ -55,7 +55,7 @@ struct Named {
     #[arg(value_name = "NODE", required = true, value_parser = targets::node)]
     nodes: Vec<String>,
     #[command(flatten)]
-    which: Which,
+    which: ClusterArgs,
     #[command(flatten)]
     output: Output,
 }
@@ -82,7 +82,7 @@ struct Drain {
     #[arg(long)]
     force: bool,
     #[command(flatten)]
-    which: Which,
+    which: ClusterArgs,
     #[command(flatten)]
     output: Output,
 }
@@ -100,7 +100,7 @@ struct Forget {
     #[arg(long, conflicts_with = "nodes")]
     ended: bool,
     #[command(flatten)]
-    which: Which,
+    which: ClusterArgs,
     #[command(flatten)]
     output: Output,
 }

@@ -1,6 +1,6 @@
 //! An operator's orders for nodes: drain and cordon. Each is a compare-and-set on what was read.
 
-use crate::cluster::{Cluster, Sight};
+use crate::cluster::{Cluster, ClusterSnapshot};
 use crate::output::{self, Format, line, plain};
 use anyhow::bail;
 use serde::Serialize;
@@ -79,7 +79,7 @@ impl Given {
 /// Gives the order to these nodes, one after the other.
 pub(super) async fn give(
     cluster: &Cluster,
-    sight: &Sight,
+    sight: &ClusterSnapshot,
     order: Order,
     nodes: &[NodeId],
     format: Format,

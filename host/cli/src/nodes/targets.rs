@@ -1,6 +1,6 @@
 //! Which nodes an operator means: by id, or by hostname.
 
-use crate::cluster::Sight;
+use crate::cluster::ClusterSnapshot;
 use anyhow::bail;
 use shardwright_core::engine::NodeRecord;
 use shardwright_core::id::NodeId;
@@ -15,7 +15,7 @@ pub(super) fn node(text: &str) -> Result<String, String> {
 }
 
 /// The nodes of these names, each once, in the order of their ids. All of them, or none.
-pub(super) fn find(sight: &Sight, names: &[String]) -> anyhow::Result<Vec<NodeId>> {
+pub(super) fn find(sight: &ClusterSnapshot, names: &[String]) -> anyhow::Result<Vec<NodeId>> {
     let mut found = names
         .iter()
         .map(|name| one(&sight.records, name))

@@ -1,7 +1,7 @@
 //! Waiting until drained nodes are empty, and saying how far that is.
 
 use super::load::Load;
-use crate::cluster::{Cluster, Sight};
+use crate::cluster::{Cluster, ClusterSnapshot};
 use crate::output::{Format, line, plain};
 use crate::owners::Owners;
 use crate::shards::{self, RoleView};
@@ -61,7 +61,7 @@ pub(super) async fn until_empty(
 /// How many shards each node has of each role.
 type Left = BTreeMap<u32, BTreeMap<String, u32>>;
 
-fn left(sight: &Sight, roles: &[RoleView<'_>], nodes: &[NodeId]) -> Left {
+fn left(sight: &ClusterSnapshot, roles: &[RoleView<'_>], nodes: &[NodeId]) -> Left {
     let mut left = Left::new();
     for role in roles {
         let loads = Load::of(std::slice::from_ref(role), sight);
@@ -77,7 +77,7 @@ fn left(sight: &Sight, roles: &[RoleView<'_>], nodes: &[NodeId]) -> Left {
     left
 }
 
-fn describe(sight: &Sight, left: &Left) -> String {
+fn describe(sight: &ClusterSnapshot, left: &Left) -> String {
     let nodes = left.iter().map(|(id, roles)| {
         let each: Vec<_> = roles
             .iter()
@@ -90,7 +90,7 @@ fn describe(sight: &Sight, left: &Left) -> String {
 }
 
 /// Whether all that is left are shards that nobody else may take, so that waiting is in vain.
-fn stays(sight: &Sight, roles: &[RoleView<'_>], nodes: &[NodeId]) -> bool {
+fn stays(sight: &ClusterSnapshot, roles: &[RoleView<'_>], nodes: &[NodeId]) -> bool {
     let here = |id: &u32| nodes.iter().any(|node| node.get() == *id && sight.view.is_live(*node));
     roles.iter().filter(|role| role.mode() == Mode::Primary).all(|role| {
         let owners = Owners::of(role, sight);

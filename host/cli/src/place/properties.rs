@@ -82,9 +82,9 @@ pub fn password(data: &[u8]) {
         return;
     };
     let Ok(rest) = std::str::from_utf8(rest) else { return };
-    // Nothing else must read like the password.
-    let plain = rest.replace(char::is_control, "");
-    let read = decoded(&plain).unwrap_or_default();
+    // Nothing else must read like the password, hostnames in lower case included.
+    let plain = rest.replace(char::is_control, "").to_lowercase();
+    let read = decoded(&plain).unwrap_or_default().to_lowercase();
     if plain.contains("hunter") || read.contains("hunter") || rest.contains("%{") {
         return;
     }

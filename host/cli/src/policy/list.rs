@@ -1,6 +1,6 @@
 //! `policy list`: the bundled policies and those of a configuration.
 
-use crate::cluster::Which;
+use crate::cluster::ClusterArgs;
 use crate::exit::Exit;
 use crate::output::{self, Format, Output, Table, or_dash};
 use clap::Args;
@@ -25,7 +25,7 @@ struct Row {
     version: Option<String>,
     size: Option<usize>,
     digest: Option<String>,
-    honours: Vec<String>,
+    considers: Vec<String>,
     summary: Option<String>,
     /// Why it cannot be used.
     problem: Option<String>,
@@ -43,7 +43,7 @@ pub(super) fn run(args: &List) -> anyhow::Result<Exit> {
             None,
         ));
     }
-    let config = Which::of(args.config.clone()).config()?;
+    let config = ClusterArgs::of(args.config.clone()).config()?;
     for (name, section) in config.iter().flat_map(|config| &config.policies) {
         if let Some(path) = &section.path {
             rows.push(row(
@@ -101,7 +101,7 @@ fn row(
             let is = policy.describe().clone();
             Row {
                 version: Some(is.version),
-                honours: is.honours,
+                considers: is.considers,
                 summary: Some(is.summary),
                 ..row
             }
@@ -131,7 +131,7 @@ fn print(rows: &[Row], wide: bool) -> std::io::Result<()> {
             or_dash(digest),
             row.problem
                 .as_ref()
-                .map_or_else(|| row.honours.join(" "), |problem| format!("UNUSABLE: {problem}")),
+                .map_or_else(|| row.considers.join(" "), |problem| format!("UNUSABLE: {problem}")),
         ];
         let more = [row.source.clone(), or_dash(row.summary.as_ref())];
         table.row(cells.into_iter().chain(more.into_iter().filter(|_| wide)));

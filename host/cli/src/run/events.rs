@@ -3,7 +3,7 @@
 use crate::output::plain;
 use clap::ValueEnum;
 use serde_json::{Map, Value, json};
-use shardwright::{Mode, Node, NodeEvent};
+use shardwright::{LosingShards, Mode, Node, NodeEvent};
 use std::io::Write;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -76,11 +76,11 @@ impl Events {
     /// The hook for the node: ready when the loss has been stamped.
     pub(super) fn on_losing(
         &self,
-    ) -> impl Fn(String, Vec<u32>) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync + 'static {
+    ) -> impl Fn(LosingShards) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync + 'static {
         let told = self.told.clone();
-        move |role, shards| {
+        move |losing| {
             let told = told.clone();
-            let losing = (role, shards);
+            let losing = (losing.role, losing.shards);
             Box::pin(async move {
                 let mut seen = told.subscribe();
                 let lagged = seen.borrow().lagged;
@@ -96,7 +96,7 @@ impl Events {
     /// Tells that the node is ready, and from then on what happens to it.
     pub(super) fn follow(&self, node: &Node) -> JoinHandle<Option<String>> {
         let mut stream = node.events();
-        let mut teller = Teller::new(self.format, self.lines.clone());
+        let mut teller = EventWriter::new(self.format, self.lines.clone());
         teller.ready(node);
         let told = Over(self.told.clone());
         tokio::spawn(async move {
@@ -106,7 +106,7 @@ impl Events {
                 match event {
                     NodeEvent::Losing { role, shards, .. } => told.send_modify(|told| told.losing.push((role, shards))),
                     NodeEvent::Lagged { .. } => told.send_modify(|told| told.lagged += 1),
-                    NodeEvent::Ended { reason } => return reason,
+                    NodeEvent::Ended { reason, .. } => return reason,
                     _ => {}
                 }
             }
@@ -125,7 +125,7 @@ impl Events {
         let mut rounds = tokio::time::interval(pause);
         rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         async move {
-            let mut teller = Teller::new(format, lines);
+            let mut teller = EventWriter::new(format, lines);
             loop {
                 rounds.tick().await;
                 for role in &roles {
@@ -157,14 +157,14 @@ impl Events {
 }
 
 /// Turns events into lines.
-struct Teller {
+struct EventWriter {
     format: Option<EventsFormat>,
     lines: SyncSender<String>,
     /// Lines left out because nobody read.
     missed: u64,
 }
 
-impl Teller {
+impl EventWriter {
     fn new(format: Option<EventsFormat>, lines: SyncSender<String>) -> Self {
         Self {
             format,
@@ -187,6 +187,8 @@ impl Teller {
             });
             self.send(fields.to_string());
         } else {
+            // It may have been lost meanwhile; the events say what follows.
+            let id = id.map_or_else(|| "none".to_owned(), |id| id.to_string());
             self.send(format!("ready node={id} hostname={hostname} cluster={cluster}"));
         }
     }

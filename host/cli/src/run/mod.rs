@@ -3,7 +3,7 @@
 mod events;
 mod logs;
 
-use crate::cluster::{self, Which};
+use crate::cluster::{self, ClusterArgs};
 use crate::exit::Exit;
 use crate::stop;
 use anyhow::{Context, bail};
@@ -54,7 +54,7 @@ pub(crate) struct Run {
 /// Runs the node until it is told to stop.
 pub(crate) async fn run(args: Run) -> anyhow::Result<Exit> {
     logs::init(args.log_format);
-    let Some((config, report)) = Which::of(args.config).read()? else {
+    let Some((config, report)) = ClusterArgs::of(args.config).read()? else {
         bail!(
             "there is no configuration: name one with --config FILE, or write ./shardwright.toml or \
              /etc/shardwright/config.toml"

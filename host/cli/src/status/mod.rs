@@ -8,7 +8,7 @@ mod settings;
 mod test;
 mod why;
 
-use crate::cluster::{Cluster, Which};
+use crate::cluster::{Cluster, ClusterArgs};
 use crate::exit::Exit;
 use crate::output::{self, Format, Output};
 use anyhow::Context;
@@ -30,7 +30,7 @@ Exit codes: 0 healthy; 1 the configuration or the cluster does not exist; 3 a pr
                         or has different settings, or a grace period is in progress.")]
 pub(crate) struct Status {
     #[command(flatten)]
-    which: Which,
+    which: ClusterArgs,
     #[command(flatten)]
     output: Output,
 }
@@ -50,7 +50,7 @@ fn overdue(coordinator: &CoordinatorConfig) -> String {
 
 /// Shows how the cluster is.
 pub(crate) async fn run(args: &Status) -> anyhow::Result<Exit> {
-    let (config, _) = args.which.meant()?;
+    let (config, _) = args.which.resolve()?;
     let asked = tokio::time::timeout(PATIENCE, async {
         let cluster = Cluster::open(&args.which).await?;
         let begun = Instant::now();

@@ -2,7 +2,7 @@
 
 use super::report::{Grace, Policy, Report};
 use super::why::{Unowned, takers};
-use crate::cluster::Sight;
+use crate::cluster::ClusterSnapshot;
 use serde::Serialize;
 use shardwright_core::human::Span;
 use shardwright_core::id::NodeId;
@@ -31,7 +31,7 @@ pub(super) enum Kind {
 }
 
 /// All that is not well, by the facts of `report`.
-pub(super) fn of(report: &Report, sight: &Sight) -> Vec<Problem> {
+pub(super) fn of(report: &Report, sight: &ClusterSnapshot) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut add = |kind, text: String| problems.push(Problem { kind, text });
     if let Some(Grace { left_ms }) = report.grace {
@@ -94,7 +94,7 @@ pub(super) fn of(report: &Report, sight: &Sight) -> Vec<Problem> {
 }
 
 /// Nodes that do not renew their sessions. While a grace period is on, that is what they wait for.
-fn silent(report: &Report, sight: &Sight) -> Vec<String> {
+fn silent(report: &Report, sight: &ClusterSnapshot) -> Vec<String> {
     let late = |id: &u32| NodeId::new(*id).and_then(|id| sight.late(id));
     let stale: Vec<(u32, u64)> = report
         .nodes
@@ -120,7 +120,7 @@ fn silent(report: &Report, sight: &Sight) -> Vec<String> {
 }
 
 /// One node that does not renew, while others do.
-fn missing(sight: &Sight, id: u32, renewed: u64) -> String {
+fn missing(sight: &ClusterSnapshot, id: u32, renewed: u64) -> String {
     let acts = match sight.timing.holder().saturating_sub(renewed) {
         0 => "does not act any more".to_owned(),
         left => format!("stops acting in {} unless it does", Span(left)),

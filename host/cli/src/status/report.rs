@@ -3,7 +3,7 @@
 use super::problems::{self, Kind, Problem};
 use super::settings::{self, Differing};
 use super::why::{self, Moving, Unowned};
-use crate::cluster::{Cluster, Sight};
+use crate::cluster::{Cluster, ClusterSnapshot};
 use crate::nodes::{Load, rfc3339};
 use crate::shards::{self, RoleView, State};
 use serde::Serialize;
@@ -136,7 +136,7 @@ impl Report {
         }
     }
 
-    pub(super) fn of(cluster: &Cluster, sight: &Sight, latency: Duration) -> Self {
+    pub(super) fn of(cluster: &Cluster, sight: &ClusterSnapshot, latency: Duration) -> Self {
         let roles = shards::roles(cluster, sight);
         let policies = policies(&roles, sight);
         let (mut moving, mut unowned, mut counts) = (Vec::new(), Vec::new(), Vec::new());
@@ -176,7 +176,7 @@ impl Report {
     }
 }
 
-fn coordinator(cluster: &Cluster, sight: &Sight, latency: Duration) -> Coordinator {
+fn coordinator(cluster: &Cluster, sight: &ClusterSnapshot, latency: Duration) -> Coordinator {
     let here = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or_default();
@@ -195,7 +195,7 @@ fn coordinator(cluster: &Cluster, sight: &Sight, latency: Duration) -> Coordinat
     }
 }
 
-fn leader(sight: &Sight) -> Option<Leader> {
+fn leader(sight: &ClusterSnapshot) -> Option<Leader> {
     let id = sight.view.leader()?;
     Some(Leader {
         node_id: id.get(),
@@ -206,7 +206,7 @@ fn leader(sight: &Sight) -> Option<Leader> {
     })
 }
 
-fn nodes(sight: &Sight, roles: &[RoleView<'_>]) -> Nodes {
+fn nodes(sight: &ClusterSnapshot, roles: &[RoleView<'_>]) -> Nodes {
     let loads = Load::of(roles, sight);
     let empty = |record: &NodeRecord| loads.get(&record.node_id.get()).is_none_or(|load| load.is_empty());
     let ids = |is: &dyn Fn(&NodeRecord) -> bool| -> Vec<u32> {
@@ -230,7 +230,7 @@ fn nodes(sight: &Sight, roles: &[RoleView<'_>]) -> Nodes {
 }
 
 /// Those that the present leader says fail: of a former one it is out of date.
-fn policies(roles: &[RoleView<'_>], sight: &Sight) -> Vec<Policy> {
+fn policies(roles: &[RoleView<'_>], sight: &ClusterSnapshot) -> Vec<Policy> {
     let leading = sight
         .view
         .leader

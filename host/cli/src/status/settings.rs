@@ -1,6 +1,6 @@
 //! Which nodes have other settings than those under which the cluster acts, and in what.
 
-use crate::cluster::Sight;
+use crate::cluster::ClusterSnapshot;
 use serde::Serialize;
 use shardwright_config::{Difference, differences, told};
 use shardwright_core::id::NodeId;
@@ -22,7 +22,7 @@ pub(super) struct Differing {
 }
 
 /// The nodes that differ, by id. Nothing secret is in what nodes store of their settings.
-pub(super) fn differing(sight: &Sight) -> Vec<Differing> {
+pub(super) fn differing(sight: &ClusterSnapshot) -> Vec<Differing> {
     let Some(prevailing) = sight.view.prevailing() else {
         return Vec::new();
     };
@@ -47,7 +47,7 @@ pub(super) fn differing(sight: &Sight) -> Vec<Differing> {
     sight.differing.iter().map(of).collect()
 }
 
-fn text(sight: &Sight, id: NodeId, from: &[u32], keys: &[Difference]) -> String {
+fn text(sight: &ClusterSnapshot, id: NodeId, from: &[u32], keys: &[Difference]) -> String {
     let mut others: Vec<String> = from.iter().take(NAMED).map(|id| sight.label(*id)).collect();
     if from.len() > NAMED {
         others.push(format!("and {} more", from.len() - NAMED));

@@ -1,7 +1,7 @@
 //! Each reason why nobody acts, and each state of a handoff, on a store that is made up.
 
 use super::why::{Moving, Reason, Unowned, moving, unowned};
-use crate::cluster::Sight;
+use crate::cluster::ClusterSnapshot;
 use crate::shards;
 use shardwright_core::id::{HistoryId, InstanceId, NodeId, SessionId};
 use shardwright_core::plan::{PlanPart, RELEASE};
@@ -68,7 +68,7 @@ fn id(n: u32) -> NodeId {
 }
 
 impl Stage {
-    fn sight(&self) -> Sight {
+    fn sight(&self) -> ClusterSnapshot {
         let at = |ago: u64| StoreTime(NOW - ago);
         let mut entries = Vec::new();
         let mut put = |key: Key, value, written| {
@@ -120,7 +120,7 @@ impl Stage {
             unsure_before: StoreTime(0),
         };
         let planned = BTreeMap::from([(("r".to_owned(), 0), at(self.planned))]);
-        Sight::of(listing, planned, Timing::default())
+        ClusterSnapshot::of(listing, planned, Timing::default())
     }
 
     fn unowned(&self, failing: Option<&str>) -> Vec<Unowned> {

@@ -1,6 +1,6 @@
 //! Why nobody acts on a shard, and on whom a handoff waits.
 
-use crate::cluster::Sight;
+use crate::cluster::ClusterSnapshot;
 use crate::output::ranges;
 use crate::owners::Owners;
 use crate::shards::{RoleView, Shard, State};
@@ -66,7 +66,7 @@ pub(super) enum Reason {
 }
 
 /// Whether a node has not renewed its session for so long that it must have stopped by itself.
-pub(super) fn is_silent(sight: &Sight, id: NodeId) -> bool {
+pub(super) fn is_silent(sight: &ClusterSnapshot, id: NodeId) -> bool {
     let live = sight
         .view
         .sessions
@@ -76,7 +76,7 @@ pub(super) fn is_silent(sight: &Sight, id: NodeId) -> bool {
 }
 
 /// When others take over what a node has that renewed so many milliseconds ago.
-pub(super) fn takers(sight: &Sight, renewed: u64) -> String {
+pub(super) fn takers(sight: &ClusterSnapshot, renewed: u64) -> String {
     match sight.timing.taker().saturating_sub(renewed) {
         0 => "others may take over now".to_owned(),
         left => format!("others may take over in {}", Span(left)),
@@ -84,7 +84,12 @@ pub(super) fn takers(sight: &Sight, renewed: u64) -> String {
 }
 
 /// The shards that nobody acts on, by reason. `failing` is how the role's policy fails, if it does.
-pub(super) fn unowned(role: &RoleView<'_>, shards: &[Shard], sight: &Sight, failing: Option<&str>) -> Vec<Unowned> {
+pub(super) fn unowned(
+    role: &RoleView<'_>,
+    shards: &[Shard],
+    sight: &ClusterSnapshot,
+    failing: Option<&str>,
+) -> Vec<Unowned> {
     let owners = Owners::of(role, sight);
     let mut found: BTreeMap<Why, Vec<u32>> = BTreeMap::new();
     for shard in shards {
@@ -108,7 +113,13 @@ pub(super) fn unowned(role: &RoleView<'_>, shards: &[Shard], sight: &Sight, fail
 
 type Why = (Reason, Option<u32>, Option<u64>, String);
 
-fn why(role: &RoleView<'_>, shard: &Shard, owners: &Owners, sight: &Sight, failing: Option<&str>) -> Option<Why> {
+fn why(
+    role: &RoleView<'_>,
+    shard: &Shard,
+    owners: &Owners,
+    sight: &ClusterSnapshot,
+    failing: Option<&str>,
+) -> Option<Why> {
     let refuses = |id: NodeId| sight.differing.contains(&id);
     let others = shard.standbys.iter().filter(|_| role.mode() == Mode::All);
     let mut acting = shard.primary.iter().chain(others).filter_map(|id| NodeId::new(*id));
@@ -186,7 +197,7 @@ fn why(role: &RoleView<'_>, shard: &Shard, owners: &Owners, sight: &Sight, faili
 }
 
 /// The shards that are on their way, by where from and where to.
-pub(super) fn moving(role: &RoleView<'_>, shards: &[Shard], sight: &Sight) -> Vec<Moving> {
+pub(super) fn moving(role: &RoleView<'_>, shards: &[Shard], sight: &ClusterSnapshot) -> Vec<Moving> {
     let mut found: BTreeMap<(u32, Option<u32>, u32), Vec<u32>> = BTreeMap::new();
     for shard in shards.iter().filter(|shard| shard.state == State::Moving) {
         if let Some(from) = shard.primary {
@@ -217,7 +228,7 @@ pub(super) fn moving(role: &RoleView<'_>, shards: &[Shard], sight: &Sight) -> Ve
 }
 
 /// A holder reads of it at its next look at the latest, stops, and says so with a renewal.
-fn left(role: &RoleView<'_>, part: u32, sight: &Sight) -> u64 {
+fn left(role: &RoleView<'_>, part: u32, sight: &ClusterSnapshot) -> u64 {
     let written = sight
         .planned
         .get(&(role.name.clone(), part))

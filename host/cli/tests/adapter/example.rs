@@ -3,7 +3,7 @@
 
 use crate::common::{Cluster, SETTINGS, run};
 use crate::workshop::{built, config};
-use shardwright_cli::process::{Told, Yard};
+use shardwright_cli::process::{ClusterFolder, OutputLine};
 use shardwright_servers::ExampleServer;
 use std::path::Path;
 
@@ -56,7 +56,7 @@ fn a_cluster_lives_on_it_while_its_server_comes_and_goes() {
     let adapter = built("python");
     let section =
         format!("type = \"component\"\npath = {adapter:?}\nallow = [\"{url}\"]\nconfig = {{ url = \"{url}\" }}\n");
-    let yard = Yard::new(crate::common::binary(), SETTINGS)
+    let yard = ClusterFolder::new(crate::common::binary(), SETTINGS)
         .expect("a folder")
         .meeting_at(section);
     let mut cluster = Cluster::inside(yard);
@@ -74,7 +74,7 @@ fn a_cluster_lives_on_it_while_its_server_comes_and_goes() {
     cluster.event("alpha", "coordinator-down", before);
     server.start_again().expect("started");
     cluster.event("alpha", "coordinator-up", before);
-    let lost = |told: &&Told| told.event == "history-lost";
+    let lost = |told: &&OutputLine| told.event == "history-lost";
     assert_eq!(cluster.told.iter().find(lost), None, "it is the store that it was");
     cluster.ask_until(&["nodes"], |answer| {
         answer.code == Some(0) && answer.out.contains("alpha") && answer.out.contains("beta")

@@ -4,7 +4,7 @@
 use crate::common::{Cluster, SETTINGS, binary, holders};
 use crate::workshop;
 use serde_json::Value;
-use shardwright_cli::process::{Told, Yard};
+use shardwright_cli::process::{ClusterFolder, OutputLine};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -64,7 +64,7 @@ fn a_policy_in_python_decides_for_real_nodes() {
         SETTINGS.replace(usual, role)
     );
     let hosts = ["alpha", "bravo"];
-    let mut cluster = Cluster::inside(Yard::new(binary(), &settings).expect("a folder"));
+    let mut cluster = Cluster::inside(ClusterFolder::new(binary(), &settings).expect("a folder"));
     // The first compiles it; the other finds what came of that.
     cluster.start(hosts[0]);
     cluster.patient("the first to be ready", |told| {
@@ -73,15 +73,15 @@ fn a_policy_in_python_decides_for_real_nodes() {
     cluster.start(hosts[1]);
     cluster.ready(hosts[1]);
     // Shards go round: one to each in turn.
-    let in_turn = |told: &[Told]| {
+    let in_turn = |told: &[OutputLine]| {
         let held = holders(told, "fts-indexing");
         (held.len() == 9 && (0..8).all(|shard| held[&shard] != held[&(shard + 1)])).then_some(())
     };
     cluster.patient("the shards to go round", in_turn);
-    let about = |told: &&Told| told.role() == "fts-indexing" && told.event.starts_with("p");
+    let about = |told: &&OutputLine| told.role() == "fts-indexing" && told.event.starts_with("p");
     let plans: Vec<_> = cluster.told.iter().filter(about).collect();
     assert!(plans.iter().any(|told| told.event == "plan-accepted"), "{plans:?}");
-    let foreign = |told: &&Told| told.event == "plan-accepted" && told.fields["native"] == false;
+    let foreign = |told: &&OutputLine| told.event == "plan-accepted" && told.fields["native"] == false;
     assert!(
         plans.iter().all(foreign),
         "the policy decided, and was never refused: {plans:?}"

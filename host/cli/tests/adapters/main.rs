@@ -11,7 +11,7 @@ use common::{Cluster, SETTINGS, yard};
 use relay::{BUILT, Relay, adapter};
 use rustix::process::Signal;
 use serde_json::Value;
-use shardwright_cli::process::Told;
+use shardwright_cli::process::OutputLine;
 use std::path::PathBuf;
 
 /// Nodes that meet at a [`Relay`], and the file of their adapter.
@@ -69,12 +69,12 @@ impl Stage {
     }
 
     /// Has a node read the file again, and waits for what comes of it.
-    fn hang_up(&mut self, host: &str, event: &str) -> Told {
+    fn hang_up(&mut self, host: &str, event: &str) -> OutputLine {
         let skip = self.cluster.told.len();
         self.cluster.node(host).signal(Signal::HUP).expect("it lives");
         // It is compiled, and plays a part of the contract suite.
         self.cluster.patient(&format!("{event} of {host}"), |told| {
-            let is = |told: &&Told| told.host == host && told.event == event;
+            let is = |told: &&OutputLine| told.host == host && told.event == event;
             told.iter().skip(skip).find(is).cloned()
         })
     }

@@ -3,7 +3,7 @@
 
 use crate::common::LIMIT;
 use crate::relay::{BUILT, Mood, ROUGH, adapter};
-use crate::{Stage, Told};
+use crate::{OutputLine, Stage};
 use std::time::{Duration, Instant};
 
 const TOO_SMALL: &str = "`cluster.timing.margin` is 100 ms";
@@ -22,7 +22,7 @@ fn logged(stage: &Stage, line: &str) -> String {
 }
 
 /// What must not happen to a node that goes on.
-fn harm(told: &[Told]) -> Vec<&Told> {
+fn harm(told: &[OutputLine]) -> Vec<&OutputLine> {
     let harm = ["losing", "fenced", "session-lost", "coordinator-down", "ended"];
     told.iter().filter(|told| harm.contains(&told.event.as_str())).collect()
 }
@@ -60,7 +60,7 @@ fn a_rougher_version_does_not_take_over() {
     let upgrade = ["coordinator", "upgrade", new.to_str().expect("UTF-8")];
     stage.cluster.ask(&upgrade).code(3).says(TOO_SMALL);
     stage.status("alpha", 0, |status| status["nodes"][0]["adapter"]["version"] == BUILT);
-    assert_eq!(harm(&stage.cluster.told[skip..]), Vec::<&Told>::new());
+    assert_eq!(harm(&stage.cluster.told[skip..]), Vec::<&OutputLine>::new());
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn what_is_there_after_a_loss_is_not_opened_before_it_is_exact_enough() {
     stage.relay.wipe();
     let log = logged(&stage, "the coordinator cannot be opened");
     assert!(log.contains(TOO_SMALL) && log.contains("margin = \"3000ms\""), "{log}");
-    let gained = |told: &[Told]| told.iter().skip(skip).filter(|told| told.event == "gained").count();
+    let gained = |told: &[OutputLine]| told.iter().skip(skip).filter(|told| told.event == "gained").count();
     assert_eq!(gained(&stage.cluster.told), 0);
     stage.relay.doubt(0);
     stage.cluster.until("work", |told| (gained(told) > 0).then_some(()));

@@ -29,7 +29,7 @@ fn quarantine_is_told_written_and_shown() {
     let skip = stage.cluster.told.len();
     stage.relay.set(Mood::Traps);
     let quarantined = stage.cluster.until("quarantine", |told| {
-        let is = |told: &&crate::Told| told.event == "adapter-state" && told.fields["state"] == "quarantined";
+        let is = |told: &&crate::OutputLine| told.event == "adapter-state" && told.fields["state"] == "quarantined";
         told.iter().skip(skip).find(is).cloned()
     });
     let fields = &quarantined.fields;
@@ -98,7 +98,7 @@ fn an_outage_and_a_lost_history_are_told() {
             _ => stage.relay.set(Mood::Fine),
         }
         stage.cluster.until(wanted, |told| {
-            let is = |told: &&crate::Told| told.event == "adapter-state" && told.fields["state"] == *wanted;
+            let is = |told: &&crate::OutputLine| told.event == "adapter-state" && told.fields["state"] == *wanted;
             told.iter().skip(skip).find(is).cloned()
         })
     };

@@ -2,7 +2,7 @@
 
 use crate::common::{Answer, SETTINGS};
 use crate::relay::{BROKEN, BUILT, MORE, NEWER, adapter};
-use crate::{Stage, Told};
+use crate::{OutputLine, Stage};
 use std::path::Path;
 
 /// With times that a busy machine keeps: a renewal that is late is harm here.
@@ -40,8 +40,9 @@ fn a_newer_version_takes_over_and_a_bad_one_does_not() {
     }
     stage.status("alpha", 0, |status| status["nodes"][0]["adapter"]["version"] == NEWER);
     // A shard may still be on its way to its place; who loses one by harm says one of these, too.
-    let harm =
-        |told: &&Told| ["fenced", "session-lost", "history-lost", "coordinator-down"].contains(&told.event.as_str());
+    let harm = |told: &&OutputLine| {
+        ["fenced", "session-lost", "history-lost", "coordinator-down"].contains(&told.event.as_str())
+    };
     let harm: Vec<_> = stage.cluster.told.iter().skip(skip).filter(harm).collect();
     assert!(harm.is_empty(), "{harm:?}");
     let log = stage.cluster.yard.log("alpha");
@@ -56,7 +57,8 @@ fn a_newer_version_takes_over_and_a_bad_one_does_not() {
         let gained = told
             .iter()
             .filter(|told| told.host == "alpha" && told.event == "gained");
-        let shards: std::collections::BTreeSet<_> = gained.flat_map(Told::shards).map(|(shard, _)| shard).collect();
+        let shards: std::collections::BTreeSet<_> =
+            gained.flat_map(OutputLine::shards).map(|(shard, _)| shard).collect();
         (shards.len() == 9).then_some(())
     });
 }

@@ -4,7 +4,7 @@ use crate::common::{Answer, LIMIT, command, yard};
 use rustix::process::Signal;
 use shardwright_cli::acts::Acts;
 use shardwright_cli::audit::Audit;
-use shardwright_cli::process::{NodeProcess, Told, Yard};
+use shardwright_cli::process::{ClusterFolder, NodeProcess, OutputLine};
 use shardwright_coordinator::clock::boottime;
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -42,7 +42,7 @@ pub(crate) struct Act {
 pub(crate) struct Trial {
     nodes: BTreeMap<String, NodeProcess>,
     /// Everything but acts.
-    pub(crate) told: Vec<Told>,
+    pub(crate) told: Vec<OutputLine>,
     acts: Acts,
     /// The newest act on each shard.
     pub(crate) newest: BTreeMap<u32, Act>,
@@ -50,10 +50,10 @@ pub(crate) struct Trial {
     times: Vec<(u64, String)>,
     /// Nodes that were killed or stopped, and when.
     halted: Vec<(u64, String)>,
-    tell: Sender<Told>,
-    inbox: Receiver<Told>,
+    tell: Sender<OutputLine>,
+    inbox: Receiver<OutputLine>,
     // Last: the processes go before their files.
-    pub(crate) yard: Yard,
+    pub(crate) yard: ClusterFolder,
 }
 
 impl Trial {
@@ -104,7 +104,7 @@ impl Trial {
         self.halted.push((boottime(), host.to_owned()));
     }
 
-    fn take(&mut self, told: Told) {
+    fn take(&mut self, told: OutputLine) {
         if told.event == "eof" && self.nodes.contains_key(&told.host) {
             panic!("{} ended by itself:\n{}", told.host, self.yard.log(&told.host));
         }
@@ -172,8 +172,8 @@ impl Trial {
     }
 
     /// Waits for an event of a node after `since`.
-    pub(crate) fn event(&mut self, host: &str, event: &str, since: u64) -> Told {
-        let is = |told: &&Told| told.host == host && told.event == event && told.at >= since;
+    pub(crate) fn event(&mut self, host: &str, event: &str, since: u64) -> OutputLine {
+        let is = |told: &&OutputLine| told.host == host && told.event == event && told.at >= since;
         self.until(&format!("{event} of {host}"), |trial| {
             trial.told.iter().find(is).cloned()
         })

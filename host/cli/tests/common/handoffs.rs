@@ -2,7 +2,7 @@
 
 use super::{Cluster, LIMIT, holders};
 use rustix::process::Signal;
-use shardwright_cli::process::{Told, Yard};
+use shardwright_cli::process::{ClusterFolder, OutputLine};
 
 /// Nobody looks at the store by itself more often than this, in milliseconds.
 const RENEW: u64 = 4_000;
@@ -27,7 +27,7 @@ const ROUNDS: usize = 6;
 /// Of two nodes in `yard`, whose settings are [`CALM`], one leaves after the other, and comes back. Since the older one
 /// leads, it is in turn the leader and the other who leaves. The one that stays has everything long before it would
 /// have looked by itself.
-pub(crate) fn followed_at_once(yard: Yard) {
+pub(crate) fn followed_at_once(yard: ClusterFolder) {
     let hosts = ["alpha", "bravo"];
     let mut cluster = Cluster::inside(yard);
     hosts.iter().for_each(|host| cluster.start(host));
@@ -50,7 +50,7 @@ pub(crate) fn followed_at_once(yard: Yard) {
             cluster.yard.log(leaving)
         );
         let ended = cluster.event(leaving, "lost", before).at;
-        let follow = |told: &[Told]| {
+        let follow = |told: &[OutputLine]| {
             let all = holders(told, "fts-indexing").values().all(|host| host == staying);
             all.then(|| gained(told, staying))
         };
@@ -71,7 +71,7 @@ pub(crate) fn followed_at_once(yard: Yard) {
 }
 
 /// Since when `host` has what it gained last.
-fn gained(told: &[Told], host: &str) -> u64 {
+fn gained(told: &[OutputLine], host: &str) -> u64 {
     let gains = told.iter().filter(|told| told.host == host && told.event == "gained");
     gains
         .filter_map(|told| told.fields["since"].as_u64())
@@ -80,7 +80,8 @@ fn gained(told: &[Told], host: &str) -> u64 {
 }
 
 /// Whether `host` leads, by its own words.
-fn leads(told: &[Told], host: &str) -> bool {
-    let word = |told: &&Told| told.host == host && ["ready", "leading", "resigned"].contains(&told.event.as_str());
+fn leads(told: &[OutputLine], host: &str) -> bool {
+    let word =
+        |told: &&OutputLine| told.host == host && ["ready", "leading", "resigned"].contains(&told.event.as_str());
     told.iter().rfind(word).is_some_and(|told| told.event == "leading")
 }

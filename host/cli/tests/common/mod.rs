@@ -6,8 +6,8 @@ pub(crate) mod schema;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-pub(crate) use shardwright_cli::process::Told;
-use shardwright_cli::process::{NodeProcess, Yard};
+pub(crate) use shardwright_cli::process::OutputLine;
+use shardwright_cli::process::{ClusterFolder, NodeProcess};
 use shardwright_servers::tools;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -38,8 +38,8 @@ pub(crate) fn binary() -> &'static str {
 }
 
 /// A folder for nodes with these settings. What one test has compiled is not compiled again by the next.
-pub(crate) fn yard(settings: &str) -> Yard {
-    let yard = Yard::new(binary(), settings).expect("a folder");
+pub(crate) fn yard(settings: &str) -> ClusterFolder {
+    let yard = ClusterFolder::new(binary(), settings).expect("a folder");
     yard.compiling_into(concat!(env!("CARGO_TARGET_TMPDIR"), "/compiled"))
 }
 
@@ -186,11 +186,11 @@ pub(crate) fn interrupt(child: &Child) {
 /// Nodes and what they have told.
 pub(crate) struct Cluster {
     pub(crate) nodes: Vec<NodeProcess>,
-    pub(crate) told: Vec<Told>,
-    tell: Sender<Told>,
-    inbox: Receiver<Told>,
+    pub(crate) told: Vec<OutputLine>,
+    tell: Sender<OutputLine>,
+    inbox: Receiver<OutputLine>,
     // Last: the processes go before their files.
-    pub(crate) yard: Yard,
+    pub(crate) yard: ClusterFolder,
 }
 
 impl Cluster {
@@ -199,7 +199,7 @@ impl Cluster {
     }
 
     /// One that meets where this folder's configuration says.
-    pub(crate) fn inside(yard: Yard) -> Self {
+    pub(crate) fn inside(yard: ClusterFolder) -> Self {
         let (tell, inbox) = channel();
         Self {
             nodes: Vec::new(),
@@ -249,16 +249,16 @@ impl Cluster {
     }
 
     /// Waits until what has been told satisfies `done`.
-    pub(crate) fn until<T>(&mut self, what: &str, done: impl FnMut(&[Told]) -> Option<T>) -> T {
+    pub(crate) fn until<T>(&mut self, what: &str, done: impl FnMut(&[OutputLine]) -> Option<T>) -> T {
         self.within(LIMIT, what, done)
     }
 
     /// As [`Cluster::until`], for what takes long: compiling a component of many megabytes.
-    pub(crate) fn patient<T>(&mut self, what: &str, done: impl FnMut(&[Told]) -> Option<T>) -> T {
+    pub(crate) fn patient<T>(&mut self, what: &str, done: impl FnMut(&[OutputLine]) -> Option<T>) -> T {
         self.within(10 * LIMIT, what, done)
     }
 
-    fn within<T>(&mut self, limit: Duration, what: &str, mut done: impl FnMut(&[Told]) -> Option<T>) -> T {
+    fn within<T>(&mut self, limit: Duration, what: &str, mut done: impl FnMut(&[OutputLine]) -> Option<T>) -> T {
         let end = Instant::now() + limit;
         loop {
             if let Some(found) = done(&self.told) {
@@ -276,14 +276,14 @@ impl Cluster {
     }
 
     /// Waits for an event of a node that comes after the first `skip` of all that was told.
-    pub(crate) fn event(&mut self, host: &str, event: &str, skip: usize) -> Told {
-        let is = |told: &&Told| told.host == host && told.event == event;
+    pub(crate) fn event(&mut self, host: &str, event: &str, skip: usize) -> OutputLine {
+        let is = |told: &&OutputLine| told.host == host && told.event == event;
         self.until(&format!("{event} of {host}"), |told| {
             told.iter().skip(skip).find(is).cloned()
         })
     }
 
-    pub(crate) fn ready(&mut self, host: &str) -> Told {
+    pub(crate) fn ready(&mut self, host: &str) -> OutputLine {
         self.event(host, "ready", 0)
     }
 
@@ -324,7 +324,7 @@ impl Cluster {
 }
 
 /// Who holds which shard of a role, by what was told.
-pub(crate) fn holders(told: &[Told], role: &str) -> std::collections::BTreeMap<u32, String> {
+pub(crate) fn holders(told: &[OutputLine], role: &str) -> std::collections::BTreeMap<u32, String> {
     let mut held = std::collections::BTreeMap::new();
     for told in told.iter().filter(|told| told.role() == role) {
         for (shard, _) in told.shards() {

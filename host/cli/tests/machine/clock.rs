@@ -2,7 +2,7 @@
 //! sets.
 
 use crate::common::{Cluster, SETTINGS, binary, holders};
-use shardwright_cli::process::Yard;
+use shardwright_cli::process::ClusterFolder;
 use shardwright_coordinator::clock::boottime;
 use std::os::unix::fs::PermissionsExt;
 
@@ -16,7 +16,7 @@ fn a_node_lives_by_the_clock_that_counts_suspended_time() {
     let unshare = format!("unshare --user --map-root-user --time --boottime {SUSPENDED} --fork --kill-child");
     std::fs::write(&asleep, format!("#!/bin/sh\nexec {unshare} -- {:?} \"$@\"\n", binary())).expect("written");
     std::fs::set_permissions(&asleep, std::fs::Permissions::from_mode(0o755)).expect("set");
-    let mut cluster = Cluster::inside(Yard::new(asleep, SETTINGS).expect("a folder"));
+    let mut cluster = Cluster::inside(ClusterFolder::new(asleep, SETTINGS).expect("a folder"));
     let before = boottime();
     cluster.start("alpha");
     let ready = cluster.ready("alpha");
@@ -56,7 +56,8 @@ fn a_coordinator_whose_clock_is_set_harms_nobody_and_is_told() {
         assert!((HOUR - 60_000..HOUR + 60_000).contains(&by), "{jumped:?}");
     }
     // Every session looks an hour old. Who ended one for that would say so.
-    let ended = |told: &&shardwright_cli::process::Told| ["peer-left", "session-lost"].contains(&told.event.as_str());
+    let ended =
+        |told: &&shardwright_cli::process::OutputLine| ["peer-left", "session-lost"].contains(&told.event.as_str());
     let renewed = cluster.told.len();
     for host in hosts {
         // Renewed, hence alive, by the new clock.

@@ -2,7 +2,7 @@
 
 use crate::common::{Answer, Cluster, LIMIT, SETTINGS, binary, command, holders};
 use crate::{owned_again, stopped, unharmed};
-use shardwright_cli::process::Yard;
+use shardwright_cli::process::ClusterFolder;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -45,7 +45,7 @@ fn played(disk: &Path) {
         .arg(disk)
         .status();
     assert!(mount.expect("mount").success());
-    let yard = Yard::new(binary(), SETTINGS).expect("a folder");
+    let yard = ClusterFolder::new(binary(), SETTINGS).expect("a folder");
     assert!(yard.path().starts_with(disk), "all that they keep is on the small disk");
     let hosts = ["alpha", "bravo"];
     let mut cluster = Cluster::inside(yard);
@@ -134,7 +134,7 @@ fn tokens(cluster: &Cluster) -> std::collections::BTreeMap<u32, u64> {
         .told
         .iter()
         .filter(|told| told.event == "gained" && told.role() == "fts-indexing");
-    let shards = gains.flat_map(shardwright_cli::process::Told::shards);
+    let shards = gains.flat_map(shardwright_cli::process::OutputLine::shards);
     let mut newest = std::collections::BTreeMap::new();
     for (shard, token) in shards.filter(|(shard, _)| held.contains_key(shard)) {
         newest.insert(shard, token.expect("a token"));

@@ -8,7 +8,7 @@ mod lock;
 mod peers;
 mod settings;
 
-use common::{Cluster, Told, holders};
+use common::{Cluster, OutputLine, holders};
 
 /// Waits until each of these has told, after the first `skip`, that the store fails, and why, and has stopped when its
 /// time was over.
@@ -34,6 +34,6 @@ fn owned_again(cluster: &mut Cluster, skip: usize) {
 
 /// No node has ended, and nothing was lost.
 fn unharmed(cluster: &Cluster) {
-    let harm = |told: &&Told| ["history-lost", "ended", "eof"].contains(&told.event.as_str());
+    let harm = |told: &&OutputLine| ["history-lost", "ended", "eof"].contains(&told.event.as_str());
     assert_eq!(cluster.told.iter().find(harm), None, "{:?}", cluster.told);
 }

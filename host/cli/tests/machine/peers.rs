@@ -1,6 +1,6 @@
 //! What a node tells of another that is killed.
 
-use crate::common::{Cluster, SETTINGS, Told, holders};
+use crate::common::{Cluster, OutputLine, SETTINGS, holders};
 
 #[test]
 fn a_node_that_is_killed_is_told_of_as_stale_then_left_then_inactive() {
@@ -9,7 +9,7 @@ fn a_node_that_is_killed_is_told_of_as_stale_then_left_then_inactive() {
     let mut cluster = Cluster::new(&settings);
     hosts.iter().for_each(|host| cluster.start(host));
     cluster.shared(&hosts);
-    let joined = |told: &[Told], host: &str| {
+    let joined = |told: &[OutputLine], host: &str| {
         let ready = told.iter().find(|told| told.host == host && told.event == "ready");
         ready.expect("it is").fields["node"].clone()
     };
@@ -18,8 +18,9 @@ fn a_node_that_is_killed_is_told_of_as_stale_then_left_then_inactive() {
     cluster.take("bravo").kill().expect("killed");
     let mut status = |wanted: &str| {
         cluster.until(&format!("bravo to be {wanted}"), |told| {
-            let is =
-                |told: &&Told| told.host == "alpha" && told.event == "peer-status" && told.fields["status"] == wanted;
+            let is = |told: &&OutputLine| {
+                told.host == "alpha" && told.event == "peer-status" && told.fields["status"] == wanted
+            };
             told.iter().skip(skip).find(is).cloned()
         })
     };

@@ -125,6 +125,12 @@ fn nodes_roles_and_owners_of_a_living_cluster() {
         .code(0)
         .json();
     assert_eq!(text["shard"], shardwright_core::shard::shard_of("191179", 9));
+    // As signed 64 bits have it: (2^64 - 1) % 9 = 6.
+    let signed = cluster
+        .ask(&["owner", "fts-indexing", "-1", "-o", "json"])
+        .code(0)
+        .json();
+    assert_eq!(signed["shard"], 6);
     cluster
         .ask(&["owner", "fts-indexing", "example.org"])
         .code(0)

@@ -1,6 +1,6 @@
 //! Orders for several nodes, told, waited for, and refused where they would do harm.
 
-use crate::common::{Cluster, SETTINGS, Told, holders};
+use crate::common::{Cluster, OutputLine, SETTINGS, holders};
 use crate::status::status;
 use crate::{HOSTS, id, line, node, started, with};
 use serde_json::{Value, json};
@@ -30,7 +30,7 @@ fn several_nodes_are_ordered_at_once_by_id_or_hostname_and_the_orders_are_told()
     assert_eq!(of(&given), BTreeSet::from(["bravo".to_owned(), "charlie".to_owned()]));
     for (host, node) in [("bravo", ids[1]), ("charlie", ids[2])] {
         for teller in [host, &leader] {
-            let is = |told: &Told| told.host == teller && told.event == "ordered" && told.fields["node"] == node;
+            let is = |told: &OutputLine| told.host == teller && told.event == "ordered" && told.fields["node"] == node;
             let told = cluster.until("the order to be told", |told| {
                 told.iter().skip(before).find(|told| is(told)).cloned()
             });

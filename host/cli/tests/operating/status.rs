@@ -1,7 +1,7 @@
 //! `status`: all is well, and everything that may not be.
 
 use crate::common::schema::validate;
-use crate::common::{Cluster, LIMIT, SETTINGS, Told, command, run};
+use crate::common::{Cluster, LIMIT, OutputLine, SETTINGS, command, run};
 use crate::{HOSTS, id, line, node, started, with};
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -166,7 +166,7 @@ fn status_is_one_screen_and_one_exit_code() {
         .says("nothing to forget");
     for node in [left, lost] {
         cluster.until("charlie to tell of it", |told| {
-            let is = |told: &&Told| told.event == "forgotten" && told.fields["node"] == node;
+            let is = |told: &&OutputLine| told.event == "forgotten" && told.fields["node"] == node;
             told.iter().skip(before.min(told.len())).find(is).map(|_| ())
         });
     }

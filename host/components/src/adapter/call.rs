@@ -1,9 +1,9 @@
 //! One call of the store: on which lane it is made, whether it is made again, and what is believed of its answer.
 
-use super::belief::{Before, Doubt};
 use super::coordinator::AdapterCoordinator;
 use super::fault::LaneFault;
-use super::pool::Held;
+use super::history_guard::{HistoryViolation, KnownAtCall};
+use super::pool::LaneGuard;
 use super::refusal::Refusal;
 use super::status::Counters;
 use super::translate;
@@ -55,8 +55,8 @@ impl AdapterCoordinator {
     async fn perform(
         &self,
         call: Call<'_>,
-        mut held: Held<'_>,
-        before: Before,
+        mut held: LaneGuard<'_>,
+        before: KnownAtCall,
         deadline: Instant,
     ) -> Result<Answer, StoreError<Bytes>> {
         let belief = &self.pool.belief;
@@ -86,8 +86,8 @@ impl AdapterCoordinator {
                 return Ok(answer);
             }
             Ok(Err(error)) => error,
-            Ok(Ok(Err(Doubt::Fault(fault)))) | Err(fault) => return Err(Self::faulted(call, held, &fault)),
-            Ok(Ok(Err(Doubt::Lost(why)))) => {
+            Ok(Ok(Err(HistoryViolation::Fault(fault)))) | Err(fault) => return Err(Self::faulted(call, held, &fault)),
+            Ok(Ok(Err(HistoryViolation::Lost(why)))) => {
                 drop(held);
                 self.pool.lost(why.clone());
                 return Err(StoreError::HistoryLost(why));
@@ -101,12 +101,12 @@ impl AdapterCoordinator {
                     Counters::add(&self.pool.counters.calls);
                     Err(StoreError::Conflict(found))
                 }
-                Err(Doubt::Lost(why)) => {
+                Err(HistoryViolation::Lost(why)) => {
                     drop(held);
                     self.pool.lost(why.clone());
                     Err(StoreError::HistoryLost(why))
                 }
-                Err(Doubt::Fault(fault)) => Err(Self::faulted(call, held, &fault)),
+                Err(HistoryViolation::Fault(fault)) => Err(Self::faulted(call, held, &fault)),
             },
             (wit::StoreError::Conflict(_), None) => {
                 let fault = LaneFault::Lied("a read was answered with a conflict".into());
@@ -133,7 +133,7 @@ impl AdapterCoordinator {
     }
 
     /// What a call comes to whose lane has ended: a write may have happened.
-    fn faulted(call: Call<'_>, held: Held<'_>, fault: &LaneFault) -> StoreError<Bytes> {
+    fn faulted(call: Call<'_>, held: LaneGuard<'_>, fault: &LaneFault) -> StoreError<Bytes> {
         let told = held.fail(fault);
         match call.expected() {
             Some(_) => StoreError::Indeterminate(told),

@@ -5,8 +5,8 @@ use super::engine::AdapterEngine;
 use super::fault::LaneFault;
 use super::lane::Lane;
 use super::options::AdapterOptions;
+use super::redact::{LogRateLimiter, Redactor};
 use super::state::{LOOKUPS, Shared, State, imports};
-use super::words::{Mask, Quota};
 use super::world::CoordinatorAdapterPre;
 use super::world::exports::shardwright::coordinator::lifecycle;
 use crate::code::{self, CodeError};
@@ -211,7 +211,7 @@ impl AdapterComponent {
     /// # Errors
     /// [`RequiresError`].
     pub async fn requires_masked(&self, config: &Password, secrets: &[Password]) -> Result<Grants, RequiresError> {
-        let mask = Mask::new(secrets);
+        let mask = Redactor::new(secrets);
         let masked = |fault: LaneFault| RequiresError::Fault(mask.line(&fault.to_string()));
         let wanted = self
             .0
@@ -256,8 +256,8 @@ impl Inner {
         options.budget.answer = ABOUT;
         let shared = Shared {
             memory: Arc::new(Total::new(options.budget.total_memory)),
-            mask: Mask::new(secrets),
-            quota: Quota::default(),
+            mask: Redactor::new(secrets),
+            quota: LogRateLimiter::default(),
             security: None,
             lookups: Arc::new(Semaphore::new(LOOKUPS)),
             variables: Vec::new(),
@@ -299,8 +299,8 @@ impl Shared {
             .collect();
         Ok(Self {
             memory: Arc::new(Total::new(options.budget.total_memory)),
-            mask: Mask::new(&secrets),
-            quota: Quota::default(),
+            mask: Redactor::new(&secrets),
+            quota: LogRateLimiter::default(),
             security,
             lookups: Arc::new(Semaphore::new(LOOKUPS)),
             variables,

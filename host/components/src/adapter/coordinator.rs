@@ -7,13 +7,13 @@ use super::pool::Pool;
 use super::refusal::Refusal;
 use super::state::Shared;
 use super::status::{AdapterStatus, Counters};
-use super::supervisor::AdapterState;
-use super::{ear, translate};
+use super::{subscriber, translate};
+use crate::state::AdapterState;
 use async_trait::async_trait;
 use bytes::Bytes;
 use shardwright_coordinator::broker::BrokerError;
 use shardwright_coordinator::limits::{check_key, check_prefix, check_sent, check_stored, check_topic};
-use shardwright_coordinator::{Bus, BusError, Coordinator, Finding, Namespace, Store, Subscription};
+use shardwright_coordinator::{Bus, BusError, Coordinator, Finding, Namespace, PutRequest, Store, Subscription};
 use shardwright_core::store::{Expected, Listing, Reading, Revision, StoreError, Written};
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
@@ -114,7 +114,10 @@ impl Store for AdapterCoordinator {
         }
     }
 
-    async fn put(&self, key: &str, value: Bytes, expected: Expected) -> Result<Written, StoreError<Bytes>> {
+    async fn put_with(&self, request: PutRequest<'_>) -> Result<Written, StoreError<Bytes>> {
+        let PutRequest {
+            key, value, expected, ..
+        } = request;
         check_key(key)?;
         check_stored(value.len())?;
         match self.call(Call::Put(key, &value, expected)).await? {
@@ -174,13 +177,13 @@ impl Bus for AdapterCoordinator {
         for topic in topics {
             check_topic(topic)?;
         }
-        ear::subscribe(&self.pool, topics).await
+        subscriber::subscribe(&self.pool, topics).await
     }
 }
 
 #[async_trait]
 impl Coordinator for AdapterCoordinator {
-    fn kind(&self) -> &'static str {
+    fn kind(&self) -> &str {
         self.kind
     }
 

@@ -24,7 +24,7 @@ pub enum LaneFault {
     #[error(
         "the adapter computed for more than {limit:?} in one call; raise its `cpu` budget if that is what it takes"
     )]
-    Spinning {
+    CpuBudgetExceeded {
         /// The budget.
         limit: Duration,
     },
@@ -95,7 +95,7 @@ pub enum LaneFault {
 #[expect(missing_docs, reason = "the same names as the faults")]
 pub enum FaultKind {
     Trap,
-    Spinning,
+    CpuBudgetExceeded,
     Silent,
     OutOfMemory,
     TooManyResources,
@@ -114,7 +114,7 @@ impl LaneFault {
     pub const fn kind(&self) -> FaultKind {
         match self {
             Self::Trap(_) => FaultKind::Trap,
-            Self::Spinning { .. } => FaultKind::Spinning,
+            Self::CpuBudgetExceeded { .. } => FaultKind::CpuBudgetExceeded,
             Self::Silent { .. } => FaultKind::Silent,
             Self::OutOfMemory { .. } => FaultKind::OutOfMemory,
             Self::TooManyResources => FaultKind::TooManyResources,
@@ -137,7 +137,7 @@ impl LaneFault {
 
 /// A call computed for too long.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Spun;
+pub(super) struct CpuBudgetExceeded;
 
 /// What `job` comes to, or what the host said when it panicked in it. Whatever the job worked on is good for nothing
 /// then.

@@ -1,10 +1,10 @@
 //! `wasi:http` for one lane, through the gate: one connection, kept open between requests, with TLS by the host.
 //! Redirects are not followed: what an adapter makes of one is a request like any other, and has to be granted.
 
-use super::detour::Detour;
-use super::gate::{Gate, Unresolved};
+use super::connect_policy::{ConnectPolicy, ResolveError};
 use super::grants::{Scheme, split};
 use super::kept::{body, headers};
+use super::redirect::Redirect;
 use super::sent;
 use super::state::CHUNK;
 use http::uri::{Authority, PathAndQuery};
@@ -13,11 +13,11 @@ use http_body_util::BodyExt;
 use hyper::body::Body;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use shardwright_coordinator::broker::{BrokerError, Security};
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
+use std::{io, iter};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, oneshot};
@@ -30,6 +30,8 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 const CONNECTIONS: usize = 8;
 /// How long a kept connection may take to be free again after its last answer.
 const FREE: Duration = Duration::from_millis(5);
+/// How long a connection that has ended may take to say why, on a machine that has little time for it.
+const END: Duration = Duration::from_secs(1);
 /// The longest for what the adapter sets no limit; its own call ends before.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -39,14 +41,14 @@ type Ended = oneshot::Receiver<hyper::Error>;
 type Sent = Result<(Response<WasiBody>, IoFuture), Error>;
 
 /// The HTTP of one lane.
-pub(super) struct Wire(Arc<Inner>);
+pub(super) struct HttpClient(Arc<Inner>);
 
 struct Inner {
-    gate: Gate,
+    gate: ConnectPolicy,
     security: Option<Security>,
     sent: sent::Sent,
-    detour: Option<Detour>,
-    kept: Mutex<Option<Kept>>,
+    detour: Option<Redirect>,
+    kept: Mutex<Option<IdleConnection>>,
     connections: Arc<Semaphore>,
     /// Bytes of the requests that are on their way.
     sending: AtomicUsize,
@@ -55,7 +57,7 @@ struct Inner {
 }
 
 /// A connection that waits for its next request.
-struct Kept {
+struct IdleConnection {
     to: Target,
     sender: SendRequest<WasiBody>,
 }
@@ -67,8 +69,13 @@ struct Target {
     port: u16,
 }
 
-impl Wire {
-    pub(super) fn new(gate: Gate, security: Option<Security>, sent: sent::Sent, detour: Option<Detour>) -> Self {
+impl HttpClient {
+    pub(super) fn new(
+        gate: ConnectPolicy,
+        security: Option<Security>,
+        sent: sent::Sent,
+        detour: Option<Redirect>,
+    ) -> Self {
         Self(Arc::new(Inner {
             gate,
             security,
@@ -81,7 +88,7 @@ impl Wire {
         }))
     }
 
-    pub(super) fn gate(&self) -> &Gate {
+    pub(super) fn gate(&self) -> &ConnectPolicy {
         &self.0.gate
     }
 
@@ -117,7 +124,7 @@ impl Drop for Sending {
     }
 }
 
-impl WasiHttpHooks for Wire {
+impl WasiHttpHooks for HttpClient {
     fn p2_outgoing_body_chunk_size(&mut self) -> usize {
         CHUNK
     }
@@ -171,7 +178,7 @@ impl Inner {
             Ok(response) => Ok(self.keep(to, sender, response).await),
             // Whoever asks just after the connection ended is told that it did, and not why.
             Err(error) if error.is_canceled() || error.is_closed() => {
-                let why = timeout(FREE, ended).await.ok().and_then(Result::ok);
+                let why = timeout(END, ended).await.ok().and_then(Result::ok);
                 Err(first(why.unwrap_or(error), &to))
             }
             Err(error) => Err(first(error, &to)),
@@ -191,7 +198,7 @@ impl Inner {
         sender: SendRequest<WasiBody>,
         response: Response<hyper::body::Incoming>,
     ) -> Response<WasiBody> {
-        *self.kept.lock().await = Some(Kept { to, sender });
+        *self.kept.lock().await = Some(IdleConnection { to, sender });
         response.map(|body| body.map_err(Error::from).boxed_unsync())
     }
 
@@ -203,11 +210,11 @@ impl Inner {
             .map_err(|_| Error::ConnectionLimitReached)?;
         let addresses = self
             .gate
-            .speaks(to.scheme, &to.host, to.port)
+            .allows_host(to.scheme, &to.host, to.port)
             .await
             .map_err(|error| match error {
-                Unresolved::NotGranted => Error::HttpRequestDenied,
-                Unresolved::Unknown => Error::DnsError {
+                ResolveError::NotGranted => Error::HttpRequestDenied,
+                ResolveError::Unknown => Error::DnsError {
                     rcode: Some("NXDOMAIN".into()),
                     info_code: None,
                 },
@@ -265,7 +272,7 @@ impl Target {
     }
 }
 
-async fn connect(addresses: &[IpAddr], port: u16, detour: Option<&Detour>) -> Result<TcpStream, Error> {
+async fn connect(addresses: &[IpAddr], port: u16, detour: Option<&Redirect>) -> Result<TcpStream, Error> {
     let mut last = Error::DestinationNotFound;
     for address in addresses {
         let address = SocketAddr::new(*address, port);
@@ -308,7 +315,9 @@ fn gone(error: hyper::Error) -> Error {
 /// An error of the first request on a connection. By TLS 1.3 the server judges our certificate only after the
 /// handshake; if it refuses it, it has not looked at the request.
 fn first(error: hyper::Error, to: &Target) -> Error {
-    let io = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<io::Error>());
+    // Of a request that was still waiting for its turn hyper says that it was cancelled, and by which error.
+    let mut causes = iter::successors(std::error::Error::source(&error), |cause| cause.source());
+    let io = causes.find_map(|cause| cause.downcast_ref::<io::Error>());
     match io.filter(|io| Security::is_about_our_certificate(io)) {
         Some(io) => alert(&Security::explain(io, &to.host, &to.host)),
         None => gone(error),

@@ -3,11 +3,11 @@
 //! What a call computes is measured from outside: the processor time that it takes, in its own code and in the host's
 //! functions that it calls. The clock of the engine only makes it let go of the worker at every tick.
 
-use super::fault::{LaneFault, Spun, caught};
+use super::fault::{CpuBudgetExceeded, LaneFault, caught};
 use super::meter::metered;
+use super::redact::Redactor;
 use super::sent::Sent;
 use super::state::{RESOURCES, Shared, State, cross};
-use super::words::Mask;
 use super::world::exports::shardwright::coordinator::{bus, lifecycle, store};
 use super::world::{CoordinatorAdapter, CoordinatorAdapterPre};
 use std::sync::Arc;
@@ -45,7 +45,7 @@ macro_rules! call {
 /// What holds a call.
 struct Bounds {
     cpu: Duration,
-    mask: Mask,
+    mask: Redactor,
 }
 
 impl Bounds {
@@ -63,7 +63,7 @@ impl Bounds {
         match timeout_at(deadline, metered(self.cpu, caught(call))).await {
             Ok(Ok(Ok(called))) => Ok(called),
             Ok(Ok(Err(why))) => Err(LaneFault::HostFailed(self.mask.line(&why))),
-            Ok(Err(Spun)) => Err(LaneFault::Spinning { limit: self.cpu }),
+            Ok(Err(CpuBudgetExceeded)) => Err(LaneFault::CpuBudgetExceeded { limit: self.cpu }),
             Err(_) => Err(LaneFault::Silent { limit: began.elapsed() }),
         }
     }

@@ -1,6 +1,6 @@
 //! How long a call computes.
 
-use super::fault::Spun;
+use super::fault::CpuBudgetExceeded;
 use rustix::time::{ClockId, clock_gettime};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// What `call` comes to, unless it takes more than `limit` of processor time altogether. Time for which it waits does
 /// not count, nor that in which the machine does something else; what it does in the host's functions does.
-pub(super) async fn metered<T>(limit: Duration, call: impl Future<Output = T>) -> Result<T, Spun> {
+pub(super) async fn metered<T>(limit: Duration, call: impl Future<Output = T>) -> Result<T, CpuBudgetExceeded> {
     let call = pin!(call);
     Metered {
         call,
@@ -25,7 +25,7 @@ struct Metered<'c, F> {
 }
 
 impl<T, F: Future<Output = T>> Future for Metered<'_, F> {
-    type Output = Result<T, Spun>;
+    type Output = Result<T, CpuBudgetExceeded>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // A poll stays on one thread from its beginning to its end.
@@ -34,7 +34,7 @@ impl<T, F: Future<Output = T>> Future for Metered<'_, F> {
         self.used += processor().saturating_sub(began);
         match polled {
             Poll::Ready(done) => Poll::Ready(Ok(done)),
-            Poll::Pending if self.used > self.limit => Poll::Ready(Err(Spun)),
+            Poll::Pending if self.used > self.limit => Poll::Ready(Err(CpuBudgetExceeded)),
             Poll::Pending => Poll::Pending,
         }
     }
@@ -74,6 +74,6 @@ mod test {
                 busy(Duration::from_millis(5)).await;
             }
         });
-        let _: Spun = greedy.await.expect_err("it never ends");
+        let _: CpuBudgetExceeded = greedy.await.expect_err("it never ends");
     }
 }

@@ -12,53 +12,53 @@
 //! - `supervisor`: how often an adapter may fail, and what becomes of it;
 //! - `pool`, `opening`, `call` and `coordinator`: lanes for the store and the bus, opened when they are needed; `ear`:
 //!   subscriptions; `upgrade`: another component in its place;
-//! - `detour` and `probe`: for whoever tests an adapter, its connections and single lanes.
+//! - `redirect` and `probe`: for whoever tests an adapter, its connections and single lanes.
 
-mod belief;
 mod call;
 mod component;
+mod connect_policy;
 mod coordinator;
-mod detour;
-mod ear;
+mod dns;
 mod engine;
 mod fault;
-mod gate;
 mod grants;
+mod history_guard;
 mod http;
 mod inward;
 mod kept;
 mod lane;
 mod meter;
-mod names;
 mod opening;
 mod options;
-mod outward;
 mod pool;
 mod probe;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod properties;
+mod redact;
+mod redirect;
 mod refusal;
 mod requests;
 mod sent;
 mod state;
 mod status;
+mod subscriber;
 mod supervisor;
 mod tls;
+mod tls_writer;
 mod translate;
 mod upgrade;
-mod words;
 #[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated from the WIT")]
 mod world;
 
+pub use crate::state::AdapterState;
 pub use component::{AdapterComponent, AdapterLoadError, RequiresError, VERSION};
 pub use coordinator::AdapterCoordinator;
-pub use detour::Detour;
 pub use engine::AdapterEngine;
 pub use fault::{FaultKind, LaneFault};
 pub use grants::{Grant, GrantError, Grants, Scheme};
 pub use options::{AdapterBudget, AdapterOptions};
 pub use probe::{LanePurpose, Probe, ProbeError};
-pub use status::AdapterStatus;
-pub use supervisor::AdapterState;
+pub use redirect::Redirect;
+pub use status::{AdapterStatus, Totals};
 pub use upgrade::{Differences, UpgradeError};

@@ -1,14 +1,15 @@
 //! How a lane is opened: when the supervisor lets it be, in the history that is known, with what the last one learnt.
 
-use super::belief::Doubt;
 use super::coordinator::UNSAID;
 use super::fault::LaneFault;
+use super::history_guard::HistoryViolation;
 use super::lane::Lane;
-use super::pool::{Pool, Present, Purposed, lock};
+use super::pool::{ActiveComponent, LanePool, Pool, lock};
 use super::refusal::Refusal;
 use super::status::Counters;
-use super::supervisor::{AdapterState, Supervisor};
+use super::supervisor::Supervisor;
 use super::world::exports::shardwright::coordinator::lifecycle::{Context, Opened, Purpose};
+use crate::state::AdapterState;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
@@ -18,7 +19,12 @@ const MEMO: usize = 4096;
 
 impl Pool {
     /// Opens a lane, as soon as the supervisor lets it be.
-    pub(super) async fn open(&self, present: &Present, from: &Purposed, deadline: Instant) -> Result<Lane, Refusal> {
+    pub(super) async fn open(
+        &self,
+        present: &ActiveComponent,
+        from: &LanePool,
+        deadline: Instant,
+    ) -> Result<Lane, Refusal> {
         loop {
             self.belief.begin().map_err(Refusal::Lost)?;
             let (waited, state) = {
@@ -57,11 +63,11 @@ impl Pool {
     }
 
     /// A lane of the present component, which belongs to the history that is known.
-    async fn open_known(&self, present: &Present, from: &Purposed, deadline: Instant) -> Result<Lane, Refusal> {
+    async fn open_known(&self, present: &ActiveComponent, from: &LanePool, deadline: Instant) -> Result<Lane, Refusal> {
         let (lane, opened, uncertainty) = self.try_open(present, from, deadline).await?;
         self.belief.opened(&opened.history).map_err(|doubt| match doubt {
-            Doubt::Lost(why) => Refusal::Lost(why),
-            Doubt::Fault(fault) => Refusal::Fault(fault),
+            HistoryViolation::Lost(why) => Refusal::Lost(why),
+            HistoryViolation::Fault(fault) => Refusal::Fault(fault),
         })?;
         *lock(&from.memo) = opened.memo;
         self.uncertainty.fetch_max(uncertainty, Ordering::Relaxed);
@@ -71,7 +77,7 @@ impl Pool {
 
     /// A lane of the store of another component than the present one, as a trial: whatever comes of it, the present one
     /// goes on as before. Returns by how much its times may be wrong.
-    pub(super) async fn open_beside(&self, other: &Present, deadline: Instant) -> Result<Duration, Refusal> {
+    pub(super) async fn open_beside(&self, other: &ActiveComponent, deadline: Instant) -> Result<Duration, Refusal> {
         let (lane, opened, uncertainty) = self.try_open(other, &self.store, deadline).await?;
         drop(lane);
         match self.belief.history() {
@@ -89,8 +95,8 @@ impl Pool {
     /// A lane, what it found, and by how many milliseconds its times may be wrong, if it says that.
     async fn try_open(
         &self,
-        present: &Present,
-        from: &Purposed,
+        present: &ActiveComponent,
+        from: &LanePool,
         deadline: Instant,
     ) -> Result<(Lane, Opened, u64), Refusal> {
         let mask = &self.shared.mask;

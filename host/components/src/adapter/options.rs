@@ -1,6 +1,6 @@
 //! What an adapter may have and take, as an operator sets it.
 
-use super::{Detour, Grants};
+use super::{Grants, Redirect};
 use shardwright_coordinator::broker::{Password, Tls};
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ pub struct AdapterOptions {
     /// What its lanes may take.
     pub budget: AdapterBudget,
     /// Where its connections lead instead, if it is being tested.
-    pub detour: Option<Detour>,
+    pub detour: Option<Redirect>,
 }
 
 /// What the lanes of an adapter may take. Beyond it the lane ends, in the [`LaneFault`](super::LaneFault) named with
@@ -35,7 +35,8 @@ pub struct AdapterBudget {
     pub memory: usize,
     /// Bytes of all lanes together. Beyond: `OutOfMemory`, of the lane that asked for more.
     pub total_memory: usize,
-    /// Time that one call may compute, that in which it waits not counted; looked at each 10 ms. Beyond: `Spinning`.
+    /// Time that one call may compute, that in which it waits not counted; checked every 10 ms. Beyond:
+    /// `CpuBudgetExceeded`.
     pub cpu: Duration,
     /// Bytes of one answer. Beyond: `AnswerTooLong`, before the host has reserved anything for it.
     pub answer: usize,

@@ -1,14 +1,15 @@
 //! The lanes of one adapter: opened when they are needed, kept while they are good, replaced when they are not.
 
-use super::belief::Belief;
 use super::component::AdapterComponent;
 use super::fault::LaneFault;
+use super::history_guard::HistoryGuard;
 use super::lane::Lane;
 use super::refusal::Refusal;
 use super::state::Shared;
 use super::status::{AdapterStatus, Counters};
-use super::supervisor::{AdapterState, Supervisor};
+use super::supervisor::Supervisor;
 use super::world::exports::shardwright::coordinator::lifecycle::Purpose;
+use crate::state::AdapterState;
 use shardwright_coordinator::Namespace;
 use shardwright_coordinator::broker::Backoff;
 use std::collections::BTreeSet;
@@ -31,12 +32,12 @@ const STALE: Duration = Duration::from_secs(1);
 pub(super) struct Pool {
     pub(super) shared: Arc<Shared>,
     pub(super) namespace: Namespace,
-    pub(super) belief: Belief,
+    pub(super) belief: HistoryGuard,
     pub(super) counters: Counters,
-    pub(super) present: RwLock<Present>,
-    pub(super) store: Purposed,
-    pub(super) publish: Purposed,
-    pub(super) listen: Purposed,
+    pub(super) present: RwLock<ActiveComponent>,
+    pub(super) store: LanePool,
+    pub(super) publish: LanePool,
+    pub(super) listen: LanePool,
     pub(super) states: watch::Sender<AdapterState>,
     /// The coordinator was dropped.
     pub(super) closed: watch::Sender<bool>,
@@ -51,14 +52,14 @@ pub(super) struct Pool {
 
 /// The component whose turn it is.
 #[derive(Clone)]
-pub(super) struct Present {
+pub(super) struct ActiveComponent {
     pub(super) component: AdapterComponent,
     /// How many were before it.
     pub(super) number: u64,
 }
 
 /// The lanes of one purpose.
-pub(super) struct Purposed {
+pub(super) struct LanePool {
     pub(super) purpose: Purpose,
     idle: Mutex<Vec<(u64, Lane)>>,
     permits: Arc<Semaphore>,
@@ -68,34 +69,34 @@ pub(super) struct Purposed {
 }
 
 /// A lane in somebody's hands. Dropped, it is gone.
-pub(super) struct Held<'p> {
+pub(super) struct LaneGuard<'p> {
     pub(super) lane: Lane,
     /// Which component it is an instance of.
     pub(super) number: u64,
     /// It has been idle for so long that its connection may be gone.
     pub(super) stale: bool,
     pool: &'p Pool,
-    from: &'p Purposed,
+    from: &'p LanePool,
     _permit: OwnedSemaphorePermit,
-    _open: Open<'p>,
+    _open: OpenLane<'p>,
 }
 
 /// Counts a lane as open for as long as it is.
-struct Open<'p>(&'p AtomicU64);
+struct OpenLane<'p>(&'p AtomicU64);
 
-impl Drop for Open<'_> {
+impl Drop for OpenLane<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 /// Counts a call as waiting for as long as it is.
-struct Waiting<'p> {
-    at: &'p Purposed,
+struct WaitingCall<'p> {
+    at: &'p LanePool,
     bytes: usize,
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for WaitingCall<'_> {
     fn drop(&mut self) {
         self.at.waiting.fetch_sub(1, Ordering::Relaxed);
         self.at.waiting_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
@@ -107,7 +108,7 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Purposed {
+impl LanePool {
     pub(super) fn new(purpose: Purpose, lanes: usize) -> Self {
         Self {
             purpose,
@@ -119,10 +120,10 @@ impl Purposed {
         }
     }
 
-    fn wait(&self, bytes: usize) -> Option<Waiting<'_>> {
+    fn wait(&self, bytes: usize) -> Option<WaitingCall<'_>> {
         let waiting = self.waiting.fetch_add(1, Ordering::Relaxed);
         let held = self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
-        let entry = Waiting { at: self, bytes };
+        let entry = WaitingCall { at: self, bytes };
         (waiting < WAITING && held + bytes <= WAITING_BYTES + shardwright_coordinator::limits::MAX_VALUE)
             .then_some(entry)
     }
@@ -146,15 +147,15 @@ impl Pool {
     pub(super) fn new(component: AdapterComponent, shared: Arc<Shared>, namespace: Namespace) -> Self {
         let lanes = shared.options.lanes;
         Self {
-            store: Purposed::new(Purpose::Store, lanes),
-            publish: Purposed::new(Purpose::Publish, 1),
+            store: LanePool::new(Purpose::Store, lanes),
+            publish: LanePool::new(Purpose::Publish, 1),
             // As many as there are subscriptions; memory is what limits them.
-            listen: Purposed::new(Purpose::Subscribe, Semaphore::MAX_PERMITS),
-            belief: Belief::new(shared.mask.clone()),
+            listen: LanePool::new(Purpose::Subscribe, Semaphore::MAX_PERMITS),
+            belief: HistoryGuard::new(shared.mask.clone()),
             shared,
             namespace,
             counters: Counters::default(),
-            present: RwLock::new(Present { component, number: 0 }),
+            present: RwLock::new(ActiveComponent { component, number: 0 }),
             states: watch::Sender::new(AdapterState::Running),
             closed: watch::Sender::new(false),
             began: Instant::now(),
@@ -166,7 +167,7 @@ impl Pool {
         }
     }
 
-    pub(super) fn present(&self) -> Present {
+    pub(super) fn present(&self) -> ActiveComponent {
         self.present.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -265,10 +266,10 @@ impl Pool {
     /// A lane for a call of this purpose which carries `bytes`.
     pub(super) async fn enter<'p>(
         &'p self,
-        from: &'p Purposed,
+        from: &'p LanePool,
         bytes: usize,
         deadline: Instant,
-    ) -> Result<Held<'p>, Refusal> {
+    ) -> Result<LaneGuard<'p>, Refusal> {
         self.belief.begin().map_err(Refusal::Lost)?;
         let Some(waiting) = from.wait(bytes) else {
             Counters::add(&self.counters.busy);
@@ -294,7 +295,7 @@ impl Pool {
             }
         };
         self.counters.lanes_open.fetch_add(1, Ordering::Relaxed);
-        let open = Open(&self.counters.lanes_open);
+        let open = OpenLane(&self.counters.lanes_open);
         let (lane, stale) = match found {
             Some(lane) => {
                 let stale = lane.idle() >= STALE;
@@ -302,7 +303,7 @@ impl Pool {
             }
             None => (self.open(&present, from, deadline).await?, false),
         };
-        Ok(Held {
+        Ok(LaneGuard {
             lane,
             number: present.number,
             stale,
@@ -357,7 +358,7 @@ impl Pool {
     }
 }
 
-impl Held<'_> {
+impl LaneGuard<'_> {
     /// The lane is good: somebody else may have it, unless it is worn.
     pub(super) fn give_back(self) {
         let Self {

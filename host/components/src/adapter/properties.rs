@@ -1,10 +1,10 @@
 //! What must hold of whatever an adapter answers, for `tests/properties`: functions over bytes that somebody makes up.
 
-use super::belief::{Before, Belief, Doubt};
 use super::component::checked;
 use super::grants::{Grant, GrantError};
+use super::history_guard::{HistoryGuard, HistoryViolation, KnownAtCall};
+use super::redact::Redactor;
 use super::translate::{bus_error, finding, store_error};
-use super::words::Mask;
 use super::world::exports::shardwright::coordinator::{bus, lifecycle, store as wit};
 use shardwright_coordinator::broker::Password;
 use shardwright_core::store::{Expected, Revision};
@@ -89,11 +89,11 @@ enum Verdict {
 }
 
 impl Verdict {
-    fn of<T>(outcome: &Result<T, Doubt>) -> Self {
+    fn of<T>(outcome: &Result<T, HistoryViolation>) -> Self {
         match outcome {
             Ok(_) => Self::Taken,
-            Err(Doubt::Fault(_)) => Self::Lied,
-            Err(Doubt::Lost(_)) => Self::Lost,
+            Err(HistoryViolation::Fault(_)) => Self::Lied,
+            Err(HistoryViolation::Lost(_)) => Self::Lost,
         }
     }
 }
@@ -113,7 +113,7 @@ impl Plain {
         if self.lost { Verdict::Lost } else { Verdict::Taken }
     }
 
-    fn reading(&mut self, belief: &Belief, (before, began): (Before, u64), script: &mut Script<'_>) {
+    fn reading(&mut self, belief: &HistoryGuard, (before, began): (KnownAtCall, u64), script: &mut Script<'_>) {
         let answer = wit::Reading {
             entry: script.entry(),
             revision: script.number(),
@@ -146,7 +146,7 @@ impl Plain {
         (self.revision, self.now) = (self.revision.max(revision), reading.now.0);
     }
 
-    fn listing(&mut self, belief: &Belief, (before, began): (Before, u64), script: &mut Script<'_>) {
+    fn listing(&mut self, belief: &HistoryGuard, (before, began): (KnownAtCall, u64), script: &mut Script<'_>) {
         let prefix = ["", "a", "hosts/"][usize::from(script.byte() % 3)];
         let since = script.number();
         let count = script.byte() % 8;
@@ -192,7 +192,7 @@ impl Plain {
         (self.revision, self.now) = (self.revision.max(revision).max(newest), listing.now.0);
     }
 
-    fn written(&mut self, belief: &Belief, (before, began): (Before, u64), script: &mut Script<'_>) {
+    fn written(&mut self, belief: &HistoryGuard, (before, began): (KnownAtCall, u64), script: &mut Script<'_>) {
         let (key, revision, now) = (script.key(), script.number(), script.number());
         let fresh = self.writes.iter().all(|(_, given)| *given != revision);
         let verdict = self.judge(true, revision > began && fresh);
@@ -208,7 +208,7 @@ impl Plain {
         (self.revision, self.now) = (self.revision.max(revision), self.now.max(now));
     }
 
-    fn conflict(&mut self, belief: &Belief, script: &mut Script<'_>) {
+    fn conflict(&mut self, belief: &HistoryGuard, script: &mut Script<'_>) {
         let (key, expected, found) = (script.key(), script.expected(), script.entry());
         let at = found.as_ref().map(|entry| entry.revision);
         let (proper, grown) = match expected {
@@ -237,7 +237,7 @@ impl Plain {
         self.revision = self.revision.max(at.unwrap_or(0));
     }
 
-    fn opened(&mut self, belief: &Belief, script: &mut Script<'_>) {
+    fn opened(&mut self, belief: &HistoryGuard, script: &mut Script<'_>) {
         let history = script.text();
         let proper =
             (1..=64).contains(&history.len()) && history.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
@@ -257,7 +257,7 @@ impl Plain {
 /// Answers of lanes that work at once: what is taken is passed on as it came, an answer that contradicts itself ends
 /// its lane and changes nothing, and a store that goes back has lost its history for good, and no other has.
 pub fn answers(data: &[u8]) {
-    let (belief, mut plain, mut script) = (Belief::default(), Plain::default(), Script(data));
+    let (belief, mut plain, mut script) = (HistoryGuard::default(), Plain::default(), Script(data));
     let Ok(first) = belief.begin() else {
         panic!("nothing is lost yet")
     };
@@ -287,7 +287,7 @@ pub fn answers(data: &[u8]) {
 pub fn words(data: &[u8]) {
     let mut script = Script(data);
     let (kind, secret) = (script.byte(), format!("{}{HIDDEN}{}", script.text(), script.text()));
-    let mask = Mask::new(&[Password::new(secret.as_str())]);
+    let mask = Redactor::new(&[Password::new(secret.as_str())]);
     let (mut text, mut times) = (script.text(), 0);
     while !script.0.is_empty() && times < 8 {
         text = text + &secret + &script.text();

@@ -1,12 +1,12 @@
 //! What one lane has in the host: its view of WASI, its gate, and what it has used.
 
+use super::connect_policy::ConnectPolicy;
 use super::fault::{self, LaneFault};
-use super::gate::Gate;
-use super::http::Wire;
+use super::http::HttpClient;
 use super::kept::{FIELDS, kept};
 use super::options::AdapterOptions;
+use super::redact::{LogRateLimiter, Redactor, StderrTail};
 use super::sent::Sent;
-use super::words::{LastWords, Mask, Quota};
 use super::world::shardwright::coordinator::log;
 use crate::limiter::{Limiter, Total};
 use shardwright_coordinator::broker::Security;
@@ -40,8 +40,8 @@ pub(super) struct Shared {
     pub(super) options: AdapterOptions,
     /// Of all lanes together.
     pub(super) memory: Arc<Total>,
-    pub(super) mask: Mask,
-    pub(super) quota: Quota,
+    pub(super) mask: Redactor,
+    pub(super) quota: LogRateLimiter,
     /// How `tls://` and `https://` are secured.
     pub(super) security: Option<Security>,
     /// Room for names that are being resolved.
@@ -55,21 +55,21 @@ pub(super) struct State {
     pub(super) table: ResourceTable,
     wasi: WasiCtx,
     http: WasiHttpCtx,
-    pub(super) wire: Wire,
+    pub(super) wire: HttpClient,
     pub(super) memory: Limiter,
     pub(super) sent: Sent,
-    pub(super) words: LastWords,
+    pub(super) words: StderrTail,
     pub(super) shared: Arc<Shared>,
 }
 
 impl State {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        let gate = Gate::new(
+        let gate = ConnectPolicy::new(
             shared.options.grants.clone(),
             shared.mask.clone(),
             shared.lookups.clone(),
         );
-        let (words, sent) = (LastWords::default(), Sent::default());
+        let (words, sent) = (StderrTail::default(), Sent::default());
         let mut wasi = WasiCtx::builder();
         let (checked, detour) = (gate.clone(), shared.options.detour.clone());
         wasi.stdout(words.clone())
@@ -86,7 +86,8 @@ impl State {
                         address.ip().is_unspecified() && address.port() == 0
                     }
                     wasmtime_wasi::sockets::SocketAddrUse::TcpConnect => {
-                        detour.as_ref().is_some_and(|detour| detour.leads_to(address)) || checked.connects(address)
+                        detour.as_ref().is_some_and(|detour| detour.leads_to(address))
+                            || checked.allows_address(address)
                     }
                     _ => false,
                 };
@@ -104,7 +105,7 @@ impl State {
             table,
             wasi: wasi.build(),
             http,
-            wire: Wire::new(
+            wire: HttpClient::new(
                 gate,
                 shared.security.clone(),
                 sent.clone(),
@@ -137,7 +138,7 @@ impl State {
         Ok(self.memory.keeps(bytes)?)
     }
 
-    pub(super) fn gate(&self) -> &Gate {
+    pub(super) fn gate(&self) -> &ConnectPolicy {
         self.wire.gate()
     }
 }
@@ -213,10 +214,10 @@ pub(super) fn imports(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Stat
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     linker.allow_shadowing(true);
-    super::names::add_to_linker(&mut linker)?;
+    super::dns::add_to_linker(&mut linker)?;
     super::requests::add_to_linker(&mut linker)?;
     super::sent::add_to_linker(&mut linker)?;
-    super::detour::add_to_linker(&mut linker)?;
+    super::redirect::add_to_linker(&mut linker)?;
     linker.allow_shadowing(false);
     super::tls::add_to_linker(&mut linker)?;
     log::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;

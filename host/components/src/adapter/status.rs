@@ -1,7 +1,7 @@
 //! How an adapter is, as data: for operators, events and metrics.
 
 use super::fault::FaultKind;
-use super::supervisor::AdapterState;
+use crate::state::AdapterState;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -2,7 +2,7 @@
 //! is an argument.
 
 use super::fault::{FaultKind, LaneFault};
-use serde::Serialize;
+use crate::state::AdapterState;
 use shardwright_core::human::Span;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -19,22 +19,6 @@ const FIRST_QUARANTINE: Duration = Duration::from_secs(30);
 const TRIAL: Duration = Duration::from_secs(5);
 /// The longest quarantine.
 const LONGEST_QUARANTINE: Duration = Duration::from_secs(600);
-
-/// How an adapter is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum AdapterState {
-    /// Its lanes work.
-    Running,
-    /// A lane failed, and the next is opened after a short wait.
-    Restarting,
-    /// Its backend cannot be reached; it is tried again and again.
-    Unreachable,
-    /// It failed too often: no lane is opened for a while. Then one is tried.
-    Quarantined,
-    /// The store lost its history: this handle is over.
-    Lost,
-}
 
 /// The account of one adapter. Times are since any fixed beginning.
 #[derive(Clone, Debug)]

@@ -2,8 +2,8 @@
 //! and the adapter never sees.
 
 use super::grants::split;
-use super::outward::Outward;
 use super::state::State;
+use super::tls_writer::TlsWriter;
 use shardwright_coordinator::broker::{BrokerError, Security};
 use std::io;
 use std::pin::Pin;
@@ -54,7 +54,7 @@ async fn secure(
         output: state.table.delete(output)?,
     };
     let granted = split(server).and_then(|(host, port)| Some((host, port?.parse().ok()?)));
-    let granted = granted.filter(|(host, port)| state.gate().secures(host, *port));
+    let granted = granted.filter(|(host, port)| state.gate().allows_tls(host, *port));
     let (Some((host, _)), Some(security)) = (granted, state.shared.security.clone()) else {
         let why = format!("{server} may not be spoken to by TLS: add \"tls://{server}\" to `allow`");
         return Ok(Err(TlsError::NotGranted(why)));
@@ -72,7 +72,7 @@ async fn secure(
         server: server.to_owned(),
     };
     let input: DynInputStream = Box::new(AsyncReadStream::new(read));
-    let output: DynOutputStream = Box::new(Outward::new(write));
+    let output: DynOutputStream = Box::new(TlsWriter::new(write));
     let input = state.table.push(input)?;
     let output = state.table.push(output)?;
     Ok(Ok((input, output)))

@@ -1,6 +1,6 @@
 //! Between the contract's types and those of the WIT.
 
-use super::words::Mask;
+use super::redact::Redactor;
 use super::world::exports::shardwright::coordinator::{bus, lifecycle, store as wit};
 use shardwright_coordinator::{BusError, Finding, Verdict};
 use shardwright_core::store::{Expected, StoreError};
@@ -14,7 +14,7 @@ pub(super) const fn expected(expected: Expected) -> wit::Expected {
 }
 
 /// An error of the store but a conflict, which is judged elsewhere.
-pub(super) fn store_error<V>(error: wit::StoreError, mask: &Mask) -> StoreError<V> {
+pub(super) fn store_error<V>(error: wit::StoreError, mask: &Redactor) -> StoreError<V> {
     let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
     match error {
         wit::StoreError::Conflict(_) => {
@@ -32,7 +32,7 @@ pub(super) fn store_error<V>(error: wit::StoreError, mask: &Mask) -> StoreError<
     }
 }
 
-pub(super) fn bus_error(error: bus::BusError, mask: &Mask) -> BusError {
+pub(super) fn bus_error(error: bus::BusError, mask: &Redactor) -> BusError {
     let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
     match error {
         bus::BusError::Unavailable(why) | bus::BusError::Other(why) => BusError::Unavailable(mask.line(&why)),
@@ -45,7 +45,7 @@ pub(super) fn bus_error(error: bus::BusError, mask: &Mask) -> BusError {
     }
 }
 
-pub(super) fn finding(finding: &lifecycle::Finding, mask: &Mask) -> Finding {
+pub(super) fn finding(finding: &lifecycle::Finding, mask: &Redactor) -> Finding {
     let name = mask.line(&finding.name);
     let remedy = mask.line(&finding.remedy);
     Finding {

@@ -2,7 +2,7 @@
 
 use super::component::{AdapterComponent, RequiresError};
 use super::coordinator::AdapterCoordinator;
-use super::pool::{Pool, Present};
+use super::pool::{ActiveComponent, Pool};
 use super::status::Counters;
 use shardwright_coordinator::broker::Password;
 use shardwright_coordinator::suite::{self, Options, Unproven};
@@ -132,7 +132,7 @@ impl AdapterCoordinator {
             return Err(UpgradeError::More(differences.added.join(", ")));
         }
         prove(pool, &component).await?;
-        let next = Present {
+        let next = ActiveComponent {
             component,
             number: present.number + 1,
         };

@@ -21,14 +21,14 @@ impl Link {
     }
 
     /// It answered.
-    pub fn is_up(&self) {
+    pub fn mark_up(&self) {
         if !self.up.swap(true, Ordering::Relaxed) {
             tracing::info!(coordinator = self.location, "the coordinator answers again");
         }
     }
 
     /// It did not, because of `why`, which holds no secret.
-    pub fn is_down(&self, why: &dyn std::fmt::Display) {
+    pub fn mark_down(&self, why: &dyn std::fmt::Display) {
         if self.up.swap(false, Ordering::Relaxed) {
             tracing::warn!(
                 coordinator = self.location, error = %why,

@@ -4,9 +4,9 @@ mod backoff;
 mod link;
 mod name;
 mod open;
-mod password;
 #[cfg(any(feature = "nats", feature = "kafka"))]
-mod patience;
+mod open_retry;
+mod password;
 #[cfg(any(feature = "tls", feature = "nats"))]
 mod pinned;
 #[cfg(feature = "tls")]
@@ -18,9 +18,9 @@ pub use link::Link;
 #[cfg(any(feature = "redis", feature = "nats"))]
 pub(crate) use name::random_name;
 pub use open::BrokerError;
-pub use password::Password;
 #[cfg(any(feature = "nats", feature = "kafka"))]
-pub(crate) use patience::Patience;
+pub(crate) use open_retry::OpenRetry;
+pub use password::Password;
 #[cfg(feature = "nats")]
 pub(crate) use pinned::{NOT_PINNED, Pinned, is_authority};
 #[cfg(feature = "tls")]

@@ -20,6 +20,8 @@ pub struct Security {
     name: Option<ServerName<'static>>,
 }
 
+opaque!(Security);
+
 impl Security {
     /// Reads what `tls` names.
     ///

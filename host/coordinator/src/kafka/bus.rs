@@ -1,6 +1,6 @@
 //! The bus: every handle reads the whole topic from its end, by itself. Offsets tell what is missing.
 
-use super::client::{Retiring, Ticket};
+use super::client::{ClosingClient, DeliveryTag};
 use super::error;
 use super::frame;
 use super::outbox::{Outbox, Reader};
@@ -25,12 +25,12 @@ pub(super) struct LogBus {
     outbox: Arc<Outbox>,
     subscribers: Arc<Mutex<Subscribers>>,
     /// Reading begins with the first subscriber, and goes on as long as this.
-    listening: tokio::sync::Mutex<Option<Listening>>,
+    listening: tokio::sync::Mutex<Option<BusReader>>,
     end: End,
 }
 
 /// What reads the topic.
-struct Listening {
+struct BusReader {
     _tasks: Tasks,
     /// The offset of the next message.
     place: watch::Receiver<u64>,
@@ -79,7 +79,7 @@ impl LogBus {
             broke,
         };
         tasks.spawn("what hears the bus", listener.listen(stalled));
-        *listening = Some(Listening {
+        *listening = Some(BusReader {
             _tasks: tasks,
             place: seen.clone(),
         });
@@ -97,7 +97,7 @@ impl LogBus {
         }
     }
 
-    fn reader(&self, next: u64) -> Result<Retiring<Reader>, BusError> {
+    fn reader(&self, next: u64) -> Result<ClosingClient<Reader>, BusError> {
         let reader = self.outbox.reader(&self.outbox.common.bus, next);
         reader.map_err(|error| BusError::Unavailable(error.to_string()))
     }
@@ -119,7 +119,7 @@ async fn publish(outbox: &Outbox, frame: &[u8]) -> Result<u64, BusError> {
     let topic = &outbox.common.bus;
     let (answer, stored) = oneshot::channel();
     outbox
-        .send(topic, frame, Ticket::Bus(answer))
+        .send(topic, frame, DeliveryTag::Bus(answer))
         .map_err(|error| error::unsent(&error, topic))?;
     match timeout(outbox.common.patience(), stored).await {
         Ok(Ok(stored)) => stored.map_err(|error| error::unsent(&error, topic)),
@@ -144,7 +144,7 @@ async fn end(outbox: &Outbox) -> Result<u64, BusError> {
 struct Listener {
     outbox: Arc<Outbox>,
     subscribers: Arc<Mutex<Subscribers>>,
-    reader: Retiring<Reader>,
+    reader: ClosingClient<Reader>,
     /// The offset of the next message.
     place: watch::Sender<u64>,
     /// The connection broke since the last message.

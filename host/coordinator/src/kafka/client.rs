@@ -1,7 +1,7 @@
 //! Clients of librdkafka: how they are set up, and what they say about their connections.
 
-use super::board::Board;
 use super::error;
+use super::log_view::LogView;
 use super::options::{KafkaLogin, KafkaMechanism, KafkaOptions};
 use super::reports::Reports;
 use crate::broker::BrokerError;
@@ -31,14 +31,14 @@ pub(super) struct Common {
     pub(super) location: String,
     pub(super) store: String,
     pub(super) bus: String,
-    pub(super) board: Arc<Board>,
+    pub(super) board: Arc<LogView>,
     pub(super) reports: Arc<Reports>,
     base: ClientConfig,
     group: String,
 }
 
 impl Common {
-    pub(super) fn new(options: KafkaOptions, namespace: &Namespace, board: Arc<Board>) -> Result<Self, BrokerError> {
+    pub(super) fn new(options: KafkaOptions, namespace: &Namespace, board: Arc<LogView>) -> Result<Self, BrokerError> {
         let base = base(&options)?;
         let location = format!("kafka://{}", options.brokers.join(","));
         Ok(Self {
@@ -64,7 +64,7 @@ impl Common {
     }
 
     /// A client with these settings on top.
-    pub(super) fn client<T: FromClientConfigAndContext<Ears>>(
+    pub(super) fn client<T: FromClientConfigAndContext<KafkaContext>>(
         &self,
         settings: &[(&str, &str)],
     ) -> Result<T, BrokerError> {
@@ -72,7 +72,7 @@ impl Common {
     }
 
     /// A client that reports there.
-    pub(super) fn reporting<T: FromClientConfigAndContext<Ears>>(
+    pub(super) fn reporting<T: FromClientConfigAndContext<KafkaContext>>(
         &self,
         settings: &[(&str, &str)],
         reports: Arc<Reports>,
@@ -81,16 +81,18 @@ impl Common {
         for (key, value) in settings {
             config.set(*key, *value);
         }
-        let ears = Ears {
+        let context = KafkaContext {
             board: self.board.clone(),
             reports,
             displaced: AtomicBool::new(false),
         };
-        config.create_with_context(ears).map_err(|error| self.refused(&error))
+        config
+            .create_with_context(context)
+            .map_err(|error| self.refused(&error))
     }
 
     /// A client that writes, and says whether it was stored.
-    pub(super) fn producer<T: FromClientConfigAndContext<Ears>>(&self) -> Result<T, BrokerError> {
+    pub(super) fn producer<T: FromClientConfigAndContext<KafkaContext>>(&self) -> Result<T, BrokerError> {
         let patience = millis(self.options.timeout_message);
         let largest = (2 * MAX_RECORD).to_string();
         self.client(&[
@@ -106,7 +108,7 @@ impl Common {
 
     /// A client that reads one partition from where it is told to. It belongs to no group: the name is only what the
     /// library asks for.
-    pub(super) fn consumer<T: FromClientConfigAndContext<Ears>>(&self) -> Result<T, BrokerError> {
+    pub(super) fn consumer<T: FromClientConfigAndContext<KafkaContext>>(&self) -> Result<T, BrokerError> {
         // A fetch that waits counts as a broker that does not answer.
         let wait = FETCH_WAIT.min(self.options.timeout_session / 2);
         let (wait, largest) = (millis(wait), (2 * MAX_RECORD).to_string());
@@ -208,15 +210,15 @@ fn millis(duration: Duration) -> String {
 }
 
 /// A client whose end takes a while: it happens on a thread of its own.
-pub(super) struct Retiring<T: Send + 'static>(Option<T>);
+pub(super) struct ClosingClient<T: Send + 'static>(Option<T>);
 
-impl<T: Send + 'static> Retiring<T> {
+impl<T: Send + 'static> ClosingClient<T> {
     pub(super) fn new(client: T) -> Self {
         Self(Some(client))
     }
 }
 
-impl<T: Send + 'static> Deref for Retiring<T> {
+impl<T: Send + 'static> Deref for ClosingClient<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -225,7 +227,7 @@ impl<T: Send + 'static> Deref for Retiring<T> {
     }
 }
 
-impl<T: Send + 'static> Drop for Retiring<T> {
+impl<T: Send + 'static> Drop for ClosingClient<T> {
     fn drop(&mut self) {
         let client = self.0.take();
         // Without a thread the client is dropped with the closure, here.
@@ -236,14 +238,14 @@ impl<T: Send + 'static> Drop for Retiring<T> {
 }
 
 /// What librdkafka calls back.
-pub(super) struct Ears {
-    board: Arc<Board>,
+pub(super) struct KafkaContext {
+    board: Arc<LogView>,
     reports: Arc<Reports>,
     /// The producer is of no more use.
     displaced: AtomicBool,
 }
 
-impl Ears {
+impl KafkaContext {
     /// Whether the producer has told that it lost its place: another one is needed.
     pub(super) fn is_displaced(&self) -> bool {
         self.displaced.load(Ordering::Relaxed)
@@ -257,11 +259,11 @@ impl Ears {
     }
 }
 
-impl ClientContext for Ears {
+impl ClientContext for KafkaContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         // Some reasons are only logged.
         if facility == "FAIL" {
-            self.reports.hear(RDKafkaErrorCode::Fail, message);
+            self.reports.report(RDKafkaErrorCode::Fail, message);
         }
         match level {
             RDKafkaLogLevel::Debug | RDKafkaLogLevel::Info => tracing::trace!(facility, "librdkafka: {message}"),
@@ -271,30 +273,30 @@ impl ClientContext for Ears {
 
     fn error(&self, error: KafkaError, reason: &str) {
         if let KafkaError::Global(code) = error {
-            self.reports.hear(code, reason);
+            self.reports.report(code, reason);
         }
     }
 }
 
-impl ConsumerContext for Ears {}
+impl ConsumerContext for KafkaContext {}
 
 /// What was sent, to be told when it is stored.
-pub(super) enum Ticket {
+pub(super) enum DeliveryTag {
     /// A record of the store.
     Store(u64),
     /// A message: at which offset it stands.
     Bus(oneshot::Sender<Result<u64, KafkaError>>),
 }
 
-impl ProducerContext<NoCustomPartitioner> for Ears {
-    type DeliveryOpaque = Box<Ticket>;
+impl ProducerContext<NoCustomPartitioner> for KafkaContext {
+    type DeliveryOpaque = Box<DeliveryTag>;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, ticket: Box<Ticket>) {
+    fn delivery(&self, result: &DeliveryResult<'_>, ticket: Box<DeliveryTag>) {
         if let Err((error, _)) = result {
             self.note(error);
         }
         match (*ticket, result) {
-            (Ticket::Store(sequence), Ok(message)) => {
+            (DeliveryTag::Store(sequence), Ok(message)) => {
                 let time = message
                     .timestamp()
                     .to_millis()
@@ -303,12 +305,12 @@ impl ProducerContext<NoCustomPartitioner> for Ears {
                 self.board
                     .stored(sequence, stood, message.payload().unwrap_or_default());
             }
-            (Ticket::Store(sequence), Err((error, _))) => self.board.failed(sequence, error),
+            (DeliveryTag::Store(sequence), Err((error, _))) => self.board.failed(sequence, error),
             // Nobody waits any more: no matter.
-            (Ticket::Bus(answer), Ok(message)) => {
+            (DeliveryTag::Bus(answer), Ok(message)) => {
                 drop(answer.send(Ok(u64::try_from(message.offset()).unwrap_or_default())));
             }
-            (Ticket::Bus(answer), Err((error, _))) => drop(answer.send(Err(error.clone()))),
+            (DeliveryTag::Bus(answer), Err((error, _))) => drop(answer.send(Err(error.clone()))),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The first contact with a broker: what is wrong, if it fails, is found out here.
 
-use super::client::{Common, Ears, Retiring};
+use super::client::{ClosingClient, Common, KafkaContext};
 use super::error;
 use super::outbox::Outbox;
 use super::reports::Reports;
@@ -90,8 +90,8 @@ async fn explain(common: &Common, error: BrokerError) -> BrokerError {
         ("security.protocol", "ssl"),
         ("ssl.endpoint.identification.algorithm", "none"),
     ];
-    let probe = match common.reporting::<ThreadedProducer<Ears>>(&nameless, reports.clone()) {
-        Ok(probe) => Retiring::new(probe),
+    let probe = match common.reporting::<ThreadedProducer<KafkaContext>>(&nameless, reports.clone()) {
+        Ok(probe) => ClosingClient::new(probe),
         Err(_) => return error,
     };
     let session = common.session();

@@ -40,7 +40,7 @@ pub(super) async fn examine(kafka: &KafkaCoordinator) -> Vec<Finding> {
         "compare and set",
         "decided by where a record stands in the one log, on any version",
     ));
-    for way in [Way::Store, Way::Bus] {
+    for way in [RoundTrip::Store, RoundTrip::Bus] {
         found.push(round_trip(kafka, way).await);
     }
     found
@@ -172,23 +172,23 @@ async fn clocks(kafka: &KafkaCoordinator) -> Finding {
 
 /// What is gone around.
 #[derive(Clone, Copy)]
-enum Way {
+enum RoundTrip {
     Store,
     Bus,
 }
 
 /// How long it takes to write a record and to read it.
-async fn round_trip(kafka: &KafkaCoordinator, way: Way) -> Finding {
+async fn round_trip(kafka: &KafkaCoordinator, way: RoundTrip) -> Finding {
     let name = match way {
-        Way::Store => "store round trip",
-        Way::Bus => "bus round trip",
+        RoundTrip::Store => "store round trip",
+        RoundTrip::Bus => "bus round trip",
     };
     let mut took = Vec::with_capacity(TRIPS);
     for _ in 0..TRIPS {
         let begun = Instant::now();
         let gone = match way {
-            Way::Store => kafka.store.view(|_| ()).await.map_err(|error| error.to_string()),
-            Way::Bus => kafka.bus.echo().await.map_err(|error| error.to_string()),
+            RoundTrip::Store => kafka.store.view(|_| ()).await.map_err(|error| error.to_string()),
+            RoundTrip::Bus => kafka.bus.echo().await.map_err(|error| error.to_string()),
         };
         if let Err(error) = gone {
             return Finding::bad(name, error, "see that the brokers answer and that the rights suffice");

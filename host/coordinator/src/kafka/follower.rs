@@ -1,13 +1,13 @@
 //! Follows the log: reads it from its beginning, then as it grows; and reads it again when it may not be the one it
 //! was.
 
-use super::board::{Board, Verdict};
-use super::client::{Retiring, Ticket};
+use super::client::{ClosingClient, DeliveryTag};
 use super::error;
-use super::fold::Outcome;
 use super::load::Loader;
+use super::log_view::{LogView, Verdict};
 use super::outbox::{Outbox, Reader};
-use super::record::Act;
+use super::record::Operation;
+use super::state_machine::Outcome;
 use crate::broker::{Backoff, BrokerError};
 use bytes::Bytes;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
@@ -22,12 +22,12 @@ const STRETCH: u32 = 128;
 
 pub(super) struct Follower {
     outbox: Arc<Outbox>,
-    board: Arc<Board>,
-    reader: Retiring<Reader>,
+    board: Arc<LogView>,
+    reader: ClosingClient<Reader>,
 }
 
 /// Why the log could not be read from its beginning.
-pub(super) enum Halt {
+pub(super) enum ReplayError {
     /// For now.
     Trouble(BrokerError),
     /// Because its beginning is not where it was any more: it is to be read again.
@@ -38,13 +38,13 @@ pub(super) enum Halt {
 
 impl Follower {
     /// Reads the log of the store from its beginning up to now.
-    pub(super) async fn open(outbox: Arc<Outbox>) -> Result<Self, Halt> {
+    pub(super) async fn open(outbox: Arc<Outbox>) -> Result<Self, ReplayError> {
         let board = outbox.common.board.clone();
         let mut backoff = Backoff::default();
         loop {
             match load(&outbox, &board).await {
                 Ok(reader) => return Ok(Self { outbox, board, reader }),
-                Err(Halt::Moved) => sleep(backoff.next_wait()).await,
+                Err(ReplayError::Moved) => sleep(backoff.next_wait()).await,
                 Err(halt) => return Err(halt),
             }
         }
@@ -118,16 +118,16 @@ impl Follower {
                     self.reader = reader;
                     return true;
                 }
-                Err(Halt::Over(why)) => {
+                Err(ReplayError::Over(why)) => {
                     tracing::warn!(coordinator = self.outbox.common.location, error = %why, "the history is lost");
                     self.board.end(why);
                     return false;
                 }
-                Err(Halt::Trouble(error)) => {
+                Err(ReplayError::Trouble(error)) => {
                     tracing::debug!(%error, "the log cannot be read from its beginning");
                     sleep(backoff.next_wait()).await;
                 }
-                Err(Halt::Moved) => sleep(backoff.next_wait()).await,
+                Err(ReplayError::Moved) => sleep(backoff.next_wait()).await,
             }
         }
     }
@@ -149,7 +149,7 @@ fn hand_on(message: &BorrowedMessage<'_>, take: impl FnOnce(u64, u64, &[u8])) {
 }
 
 /// Reads the log from its beginning to a record that is written now, and gives its state to the board.
-async fn load(outbox: &Outbox, board: &Board) -> Result<Retiring<Reader>, Halt> {
+async fn load(outbox: &Outbox, board: &LogView) -> Result<ClosingClient<Reader>, ReplayError> {
     let (topic, patience) = (
         outbox.common.store.as_str(),
         outbox.common.patience() + outbox.common.session(),
@@ -162,13 +162,13 @@ async fn load(outbox: &Outbox, board: &Board) -> Result<Retiring<Reader>, Halt> 
         }
         begin(outbox, board)?;
     }
-    let reader = outbox.reader(topic, low).map_err(Halt::Trouble)?;
-    let mut hello = board.prepare(Act::Tick, &[]).map_err(Halt::Over)?;
+    let reader = outbox.reader(topic, low).map_err(ReplayError::Trouble)?;
+    let mut hello = board.prepare(Operation::Tick, &[]).map_err(ReplayError::Over)?;
     outbox
-        .send(topic, &hello.record, Ticket::Store(hello.sequence))
+        .send(topic, &hello.record, DeliveryTag::Store(hello.sequence))
         .map_err(|error| unreachable(outbox, &error))?;
-    let _hello = Forgotten(board, hello.sequence);
-    let mut load = Loading {
+    let _hello = ForgetOnDrop(board, hello.sequence);
+    let mut load = Replay {
         board,
         known,
         loader: Loader::new(),
@@ -181,7 +181,7 @@ async fn load(outbox: &Outbox, board: &Board) -> Result<Retiring<Reader>, Halt> 
             // It is not told of success before all is read.
             told = &mut hello.told => {
                 let why = told.ok().and_then(Result::err).map_or("a record vanished".into(), |error| error.to_string());
-                return Err(Halt::Trouble(outbox.common.reports.why(&why)));
+                return Err(ReplayError::Trouble(outbox.common.reports.why(&why)));
             }
         };
         let done = match message {
@@ -194,18 +194,18 @@ async fn load(outbox: &Outbox, board: &Board) -> Result<Retiring<Reader>, Halt> 
                 done
             }
             Ok(Err(error)) if error::code(&error) == Some(Code::TopicAuthorizationFailed) => {
-                return Err(Halt::Trouble(denied(outbox, "Read")));
+                return Err(ReplayError::Trouble(denied(outbox, "Read")));
             }
-            Ok(Err(error)) if error::is_elsewhere(&error) => return Err(Halt::Moved),
+            Ok(Err(error)) if error::is_elsewhere(&error) => return Err(ReplayError::Moved),
             Ok(Err(_)) => false,
             Err(_) => {
-                return Err(Halt::Trouble(
+                return Err(ReplayError::Trouble(
                     outbox.common.reports.why("the log could not be read in time"),
                 ));
             }
         };
         if let Some(flaw) = load.flaw {
-            return Err(Halt::Over(flaw));
+            return Err(ReplayError::Over(flaw));
         }
         if done {
             load.finish(outbox, low)?;
@@ -215,17 +215,17 @@ async fn load(outbox: &Outbox, board: &Board) -> Result<Retiring<Reader>, Halt> 
 }
 
 /// Whatever comes of reading, nobody waits for this record afterwards.
-struct Forgotten<'a>(&'a Board, u64);
+struct ForgetOnDrop<'a>(&'a LogView, u64);
 
-impl Drop for Forgotten<'_> {
+impl Drop for ForgetOnDrop<'_> {
     fn drop(&mut self) {
         self.0.forget(self.1);
     }
 }
 
 /// A log that is being read from its beginning.
-struct Loading<'a> {
-    board: &'a Board,
+struct Replay<'a> {
+    board: &'a LogView,
     /// Where it had been read to before, with which hash, in which history.
     known: Option<(u64, u64, u64)>,
     loader: Loader,
@@ -235,7 +235,7 @@ struct Loading<'a> {
     flaw: Option<StoreError<Bytes>>,
 }
 
-impl Loading<'_> {
+impl Replay<'_> {
     fn push(&mut self, offset: u64, time: u64, record: &[u8]) {
         let Self {
             board,
@@ -264,7 +264,7 @@ impl Loading<'_> {
         });
     }
 
-    fn finish(self, outbox: &Outbox, low: u64) -> Result<(), Halt> {
+    fn finish(self, outbox: &Outbox, low: u64) -> Result<(), ReplayError> {
         let Loader::Folding(fold) = self.loader else {
             return Err(self.without_beginning(outbox, low));
         };
@@ -281,9 +281,9 @@ impl Loading<'_> {
     }
 
     /// What to do with a log in which there is neither a first record nor a complete snapshot.
-    fn without_beginning(&self, outbox: &Outbox, low: u64) -> Halt {
+    fn without_beginning(&self, outbox: &Outbox, low: u64) -> ReplayError {
         if low > 0 {
-            return Halt::Trouble(BrokerError::Unsafe {
+            return ReplayError::Trouble(BrokerError::Unsafe {
                 location: outbox.common.location.clone(),
                 why: format!(
                     "the beginning of the log in {} was deleted, and no snapshot is complete: nodes that still run \
@@ -296,18 +296,18 @@ impl Loading<'_> {
         if self.known.is_some() {
             return lost("the log is another one");
         }
-        begin(outbox, self.board).err().unwrap_or(Halt::Moved)
+        begin(outbox, self.board).err().unwrap_or(ReplayError::Moved)
     }
 }
 
 /// Begins a history, if nobody else does first. Whether it is stored is seen when it is read.
-fn begin(outbox: &Outbox, board: &Board) -> Result<(), Halt> {
-    let sent = outbox.send(&outbox.common.store, &board.genesis(random()), Ticket::Store(0));
+fn begin(outbox: &Outbox, board: &LogView) -> Result<(), ReplayError> {
+    let sent = outbox.send(&outbox.common.store, &board.genesis(random()), DeliveryTag::Store(0));
     sent.map_err(|error| unreachable(outbox, &error))
 }
 
 /// Where the log begins and ends; that there is none must be said for a while before it is believed.
-async fn range(outbox: &Outbox) -> Result<(u64, u64), Halt> {
+async fn range(outbox: &Outbox) -> Result<(u64, u64), ReplayError> {
     let (topic, session) = (outbox.common.store.as_str(), outbox.common.session());
     let until = Instant::now() + session;
     let mut backoff = Backoff::default();
@@ -321,7 +321,7 @@ async fn range(outbox: &Outbox) -> Result<(u64, u64), Halt> {
                 sleep(backoff.next_wait().min(Duration::from_millis(500))).await;
             }
             Err(error) if error::code(&error) == Some(Code::TopicAuthorizationFailed) => {
-                return Err(Halt::Trouble(denied(outbox, "Describe")));
+                return Err(ReplayError::Trouble(denied(outbox, "Describe")));
             }
             Err(error) if error::is_passing(&error) && Instant::now() < until => sleep(backoff.next_wait()).await,
             Err(error) => return Err(unreachable(outbox, &error)),
@@ -339,12 +339,12 @@ fn denied(outbox: &Outbox, operation: &str) -> BrokerError {
     }
 }
 
-fn unreachable(outbox: &Outbox, error: &KafkaError) -> Halt {
-    Halt::Trouble(outbox.common.reports.why(&error.to_string()))
+fn unreachable(outbox: &Outbox, error: &KafkaError) -> ReplayError {
+    ReplayError::Trouble(outbox.common.reports.why(&error.to_string()))
 }
 
-fn lost(why: &str) -> Halt {
-    Halt::Over(StoreError::HistoryLost(why.into()))
+fn lost(why: &str) -> ReplayError {
+    ReplayError::Over(StoreError::HistoryLost(why.into()))
 }
 
 /// A random number that is not 0.

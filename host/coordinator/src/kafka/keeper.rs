@@ -1,8 +1,8 @@
 //! Keeps the log short: writes snapshots, and cuts off what they make superfluous.
 
-use super::board::Duty;
+use super::log_view::FollowUp;
 use super::outbox::Outbox;
-use super::record::Act;
+use super::record::Operation;
 use super::snapshot::Pages;
 use super::store::LogStore;
 use super::topic;
@@ -10,13 +10,13 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 /// Does what falls to this handle. Whatever fails is left: it falls to another one later.
-pub(super) async fn keep(store: Arc<LogStore>, outbox: Arc<Outbox>, mut duties: mpsc::Receiver<Duty>) {
+pub(super) async fn keep(store: Arc<LogStore>, outbox: Arc<Outbox>, mut duties: mpsc::Receiver<FollowUp>) {
     let mut told = false;
     while let Some(duty) = duties.recv().await {
         match duty {
-            Duty::Begin(after) => drop(store.write(Act::Begin(after), &[]).await),
-            Duty::Write(of, facts, entries) => write(&store, of, Pages::new(&facts, entries)).await,
-            Duty::Cut(before) => {
+            FollowUp::Begin(after) => drop(store.write(Operation::Begin(after), &[]).await),
+            FollowUp::Write(of, facts, entries) => write(&store, of, Pages::new(&facts, entries)).await,
+            FollowUp::Cut(before) => {
                 if let Err(error) = topic::cut(&outbox.common, before).await
                     && !std::mem::replace(&mut told, true)
                 {
@@ -33,7 +33,7 @@ pub(super) async fn keep(store: Arc<LogStore>, outbox: Arc<Outbox>, mut duties: 
 
 async fn write(store: &LogStore, of: u64, pages: Pages) {
     for (number, page) in (0..).zip(pages) {
-        let act = Act::Page {
+        let act = Operation::Page {
             of,
             number,
             last: page.last,

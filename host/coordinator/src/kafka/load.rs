@@ -1,8 +1,8 @@
 //! Reading the log from its beginning: from its first record, or from the oldest complete snapshot that is left.
 
-use super::fold::{Fold, Folded};
-use super::record::{Act, Head};
+use super::record::{Head, Operation};
 use super::snapshot;
+use super::state_machine::{Applied, StateMachine};
 use std::collections::BTreeMap;
 
 /// What has been read so far.
@@ -10,7 +10,7 @@ pub(super) enum Loader {
     /// The state is not known yet.
     Searching(Search),
     /// From here on it is.
-    Folding(Box<Fold>),
+    Folding(Box<StateMachine>),
 }
 
 /// A record with its offset and append time.
@@ -31,7 +31,13 @@ impl Loader {
 
     /// Takes the next record. `each` is told of every state: the first one that is known, and that after each record
     /// from there on.
-    pub(super) fn push(&mut self, offset: u64, time: u64, record: &[u8], mut each: impl FnMut(&Fold, Option<Folded>)) {
+    pub(super) fn push(
+        &mut self,
+        offset: u64,
+        time: u64,
+        record: &[u8],
+        mut each: impl FnMut(&StateMachine, Option<Applied>),
+    ) {
         let search = match self {
             Self::Folding(fold) => {
                 let folded = fold.apply(offset, time, record);
@@ -53,18 +59,24 @@ impl Loader {
 
 impl Search {
     /// Takes the next record; if it makes the state known, says it and which records come after.
-    fn push(&mut self, offset: u64, time: u64, record: &[u8]) -> Option<(Fold, Vec<Stored>)> {
+    fn push(&mut self, offset: u64, time: u64, record: &[u8]) -> Option<(StateMachine, Vec<Stored>)> {
         let mut found = None;
         match Head::decode(record) {
-            Ok((head, _)) if head.act == Act::Genesis && self.begun.is_empty() => {
-                return Some((Fold::genesis(head.history, offset, time, record), Vec::new()));
+            Ok((head, _)) if head.act == Operation::Genesis && self.begun.is_empty() => {
+                return Some((StateMachine::genesis(head.history, offset, time, record), Vec::new()));
             }
-            Ok((Head { act: Act::Begin(_), .. }, _)) => {
+            Ok((
+                Head {
+                    act: Operation::Begin(_),
+                    ..
+                },
+                _,
+            )) => {
                 self.begun.insert(offset, Vec::new());
             }
             Ok((
                 Head {
-                    act: Act::Page { of, last, .. },
+                    act: Operation::Page { of, last, .. },
                     ..
                 },
                 page,

@@ -7,17 +7,16 @@
 //! acknowledged before it began. The bus is a second topic, read from its end by every handle, without any consumer
 //! group.
 
-mod board;
 mod bus;
 mod client;
 mod contact;
 mod error;
 mod examine;
-mod fold;
 mod follower;
 mod frame;
 mod keeper;
 mod load;
+mod log_view;
 mod options;
 mod outbox;
 #[cfg(feature = "fuzzing")]
@@ -26,6 +25,7 @@ pub mod properties;
 mod record;
 mod reports;
 mod snapshot;
+mod state_machine;
 mod store;
 #[cfg(test)]
 mod test;
@@ -33,18 +33,18 @@ mod topic;
 
 pub use options::*;
 
-use crate::broker::{BrokerError, Patience};
-use crate::contract::{Bus, BusError, Coordinator, Store, Subscription};
+use crate::broker::{BrokerError, OpenRetry};
+use crate::contract::{Bus, BusError, Coordinator, PutRequest, Store, Subscription};
 use crate::finding::Finding;
 use crate::limits::{self, Namespace};
 use crate::tasks::{End, Tasks};
 use async_trait::async_trait;
-use board::Board;
 use bytes::Bytes;
 use client::Common;
-use follower::{Follower, Halt, random};
+use follower::{Follower, ReplayError, random};
+use log_view::LogView;
 use outbox::Outbox;
-use record::Act;
+use record::Operation;
 use shardwright_core::store::{Expected, Listing, Reading, Revision, StoreError, StoreTime, Written};
 use std::ops::Bound;
 use std::sync::Arc;
@@ -65,6 +65,8 @@ pub struct KafkaCoordinator {
     _tasks: Tasks,
 }
 
+opaque!(KafkaCoordinator);
+
 impl KafkaCoordinator {
     /// Connects, makes the topics of `namespace` if they are missing and checks that they are safe, and reads the log
     /// up to now.
@@ -73,7 +75,7 @@ impl KafkaCoordinator {
     /// [`BrokerError`].
     pub async fn open(options: KafkaOptions, namespace: Namespace) -> Result<Self, BrokerError> {
         let (duties, waiting) = mpsc::channel(DUTIES);
-        let board = Arc::new(Board::new(random(), format!("shardwright.{namespace}.store"), duties));
+        let board = Arc::new(LogView::new(random(), format!("shardwright.{namespace}.store"), duties));
         let common = Arc::new(Common::new(options, &namespace, board)?);
         let outbox = Arc::new(Outbox::new(common.clone())?);
         // Each step has its own limit; together they have one too.
@@ -117,14 +119,14 @@ impl KafkaCoordinator {
     /// leads.
     async fn begin(outbox: &Arc<Outbox>) -> Result<Follower, BrokerError> {
         let common = &outbox.common;
-        let mut patience = Patience::new(&common.location, common.session());
+        let mut patience = OpenRetry::new(&common.location, common.session());
         loop {
             let begun = match topic::ensure(outbox).await {
                 Ok(()) => Self::follow(outbox).await,
                 Err(error) => Err(error),
             };
             match begun {
-                Err(error) if patience.bears(&error).await => {}
+                Err(error) if patience.wait_after(&error).await => {}
                 outcome => return outcome,
             }
         }
@@ -134,21 +136,21 @@ impl KafkaCoordinator {
     async fn follow(outbox: &Arc<Outbox>) -> Result<Follower, BrokerError> {
         let location = || outbox.common.location.clone();
         Follower::open(outbox.clone()).await.map_err(|halt| match halt {
-            Halt::Trouble(error) => error,
-            Halt::Moved => outbox.common.reports.why("the beginning of the log moves"),
+            ReplayError::Trouble(error) => error,
+            ReplayError::Moved => outbox.common.reports.why("the beginning of the log moves"),
             // There was none: somebody deletes the topic just now.
-            Halt::Over(StoreError::HistoryLost(why)) => BrokerError::Unreachable {
+            ReplayError::Over(StoreError::HistoryLost(why)) => BrokerError::Unreachable {
                 location: location(),
                 why,
             },
-            Halt::Over(why) => BrokerError::Unsafe {
+            ReplayError::Over(why) => BrokerError::Unsafe {
                 location: location(),
                 why: why.to_string(),
             },
         })
     }
 
-    async fn change(&self, act: Act<'_>, value: &[u8]) -> Result<Written, StoreError<Bytes>> {
+    async fn change(&self, act: Operation<'_>, value: &[u8]) -> Result<Written, StoreError<Bytes>> {
         let verdict = self.store.write(act, value).await?;
         match verdict.refused {
             None => Ok(verdict.written),
@@ -161,7 +163,7 @@ impl KafkaCoordinator {
 impl Store for KafkaCoordinator {
     async fn get(&self, key: &str) -> Result<Reading<Bytes>, StoreError<Bytes>> {
         limits::check_key(key)?;
-        let look = |fold: &fold::Fold| Reading {
+        let look = |fold: &state_machine::StateMachine| Reading {
             entry: fold.entries.get(key).cloned(),
             now: StoreTime(fold.facts.time),
             unsure_before: StoreTime::default(),
@@ -171,7 +173,7 @@ impl Store for KafkaCoordinator {
 
     async fn list(&self, prefix: &str, since: Revision) -> Result<Listing<Bytes>, StoreError<Bytes>> {
         limits::check_prefix(prefix)?;
-        let look = |fold: &fold::Fold| {
+        let look = |fold: &state_machine::StateMachine| {
             let from = fold
                 .entries
                 .range::<str, _>((Bound::Included(prefix), Bound::Unbounded))
@@ -187,15 +189,18 @@ impl Store for KafkaCoordinator {
         self.store.view(look).await
     }
 
-    async fn put(&self, key: &str, value: Bytes, expected: Expected) -> Result<Written, StoreError<Bytes>> {
+    async fn put_with(&self, request: PutRequest<'_>) -> Result<Written, StoreError<Bytes>> {
+        let PutRequest {
+            key, value, expected, ..
+        } = request;
         limits::check_key(key)?;
         limits::check_stored(value.len())?;
-        self.change(Act::Put(key, expected.into()), &value).await
+        self.change(Operation::Put(key, expected.into()), &value).await
     }
 
     async fn delete(&self, key: &str, expected: Expected) -> Result<Written, StoreError<Bytes>> {
         limits::check_key(key)?;
-        self.change(Act::Delete(key, expected.into()), &[]).await
+        self.change(Operation::Delete(key, expected.into()), &[]).await
     }
 }
 
@@ -215,7 +220,7 @@ impl Bus for KafkaCoordinator {
 
 #[async_trait]
 impl Coordinator for KafkaCoordinator {
-    fn kind(&self) -> &'static str {
+    fn kind(&self) -> &str {
         "kafka"
     }
 

@@ -1,6 +1,6 @@
 //! The way to the brokers: one producer for the store and the bus.
 
-use super::client::{Common, Ears, Retiring, Ticket};
+use super::client::{ClosingClient, Common, DeliveryTag, KafkaContext};
 use super::error;
 use crate::broker::BrokerError;
 use rdkafka::consumer::{Consumer, StreamConsumer};
@@ -11,8 +11,8 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-pub(super) type Reader = StreamConsumer<Ears>;
-type Writer = Arc<Retiring<ThreadedProducer<Ears>>>;
+pub(super) type Reader = StreamConsumer<KafkaContext>;
+type Writer = Arc<ClosingClient<ThreadedProducer<KafkaContext>>>;
 
 /// Sends records, and asks what only a blocking call can ask.
 pub(super) struct Outbox {
@@ -22,7 +22,7 @@ pub(super) struct Outbox {
 
 impl Outbox {
     pub(super) fn new(common: Arc<Common>) -> Result<Self, BrokerError> {
-        let writer = RwLock::new(Arc::new(Retiring::new(common.producer()?)));
+        let writer = RwLock::new(Arc::new(ClosingClient::new(common.producer()?)));
         Ok(Self { common, writer })
     }
 
@@ -42,17 +42,17 @@ impl Outbox {
                 .common
                 .producer()
                 .map_err(|error| KafkaError::ClientCreation(error.to_string()))?;
-            *present = Arc::new(Retiring::new(fresh));
+            *present = Arc::new(ClosingClient::new(fresh));
         }
         Ok(present.clone())
     }
 
     /// Sends `record`; `ticket` is told what became of it, unless this fails: then it was not sent.
-    pub(super) fn send(&self, topic: &str, record: &[u8], ticket: Ticket) -> Result<(), KafkaError> {
+    pub(super) fn send(&self, topic: &str, record: &[u8], ticket: DeliveryTag) -> Result<(), KafkaError> {
         let mut ticket = Box::new(ticket);
         for attempt in 0.. {
             let writer = self.placed()?;
-            let message = BaseRecord::<(), [u8], Box<Ticket>>::with_opaque_to(topic, ticket)
+            let message = BaseRecord::<(), [u8], Box<DeliveryTag>>::with_opaque_to(topic, ticket)
                 .partition(0)
                 .payload(record);
             match writer.send(message) {
@@ -86,7 +86,7 @@ impl Outbox {
     }
 
     /// A reader of `topic` from `offset` on.
-    pub(super) fn reader(&self, topic: &str, offset: u64) -> Result<Retiring<Reader>, BrokerError> {
+    pub(super) fn reader(&self, topic: &str, offset: u64) -> Result<ClosingClient<Reader>, BrokerError> {
         let reader: Reader = self.common.consumer()?;
         let mut place = TopicPartitionList::new();
         let offset = Offset::Offset(i64::try_from(offset).unwrap_or(i64::MAX));
@@ -94,7 +94,7 @@ impl Outbox {
             .add_partition_offset(topic, 0, offset)
             .and_then(|()| reader.assign(&place))
             .map_err(|error| BrokerError::Invalid(error.to_string()))?;
-        Ok(Retiring::new(reader))
+        Ok(ClosingClient::new(reader))
     }
 }
 

@@ -1,10 +1,10 @@
 //! What must hold of whatever stands in the log, for `tests/properties`: functions over bytes that somebody makes up.
 
-use super::fold::{Entries, Facts, Fold, Outcome};
 use super::frame;
 use super::load::Loader;
-use super::record::{Act, Guard, Head, Unreadable, VERSION};
+use super::record::{Guard, Head, Operation, RecordError, VERSION};
 use super::snapshot::{Pages, read};
+use super::state_machine::{Entries, Outcome, SnapshotHeader, StateMachine};
 use std::collections::BTreeMap;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -22,8 +22,8 @@ pub fn record(data: &[u8]) {
             assert!(written.len() <= data.len(), "nothing is added");
             assert_eq!(Head::decode(&written), Ok((head, value)));
         }
-        Err(Unreadable::Newer(version)) => assert!(version > VERSION && data.get(2) == Some(&version)),
-        Err(Unreadable::Stranger) => {}
+        Err(RecordError::Newer(version)) => assert!(version > VERSION && data.get(2) == Some(&version)),
+        Err(RecordError::Stranger) => {}
     }
     if let Some((topic, payload)) = frame::decode(data) {
         assert_eq!(frame::encode(topic, payload), data);
@@ -38,7 +38,7 @@ pub fn record(data: &[u8]) {
     }
 }
 
-fn reread(fold: &Fold) -> Option<(Facts, Entries)> {
+fn reread(fold: &StateMachine) -> Option<(SnapshotHeader, Entries)> {
     let (mut pages, mut hash) = (Vec::new(), None);
     for page in Pages::new(&fold.facts, fold.entries.clone()) {
         pages.extend(page.bytes);
@@ -50,9 +50,9 @@ fn reread(fold: &Fold) -> Option<(Facts, Entries)> {
 /// A log and everything that its records were said to do.
 struct Log {
     records: Vec<(u64, u64, Vec<u8>)>,
-    fold: Fold,
+    fold: StateMachine,
     /// The state after each record, by the offset that comes next.
-    states: BTreeMap<u64, (Facts, Entries)>,
+    states: BTreeMap<u64, (SnapshotHeader, Entries)>,
     sequence: u64,
     time: u64,
     /// The snapshot that is being written: where it began, by whom, and its pages.
@@ -63,13 +63,13 @@ struct Log {
 
 impl Log {
     fn begin() -> Self {
-        let genesis = head(0, 0, Act::Genesis, (0, 0));
+        let genesis = head(0, 0, Operation::Genesis, (0, 0));
         let genesis = Head {
             history: HISTORY,
             ..genesis
         }
         .encode(&[]);
-        let fold = Fold::genesis(HISTORY, 0, 1, &genesis);
+        let fold = StateMachine::genesis(HISTORY, 0, 1, &genesis);
         Self {
             states: BTreeMap::from([(1, (fold.facts.clone(), fold.entries.clone()))]),
             records: vec![(0, 1, genesis)],
@@ -82,7 +82,7 @@ impl Log {
     }
 
     /// Appends what an honest handle writes.
-    fn write(&mut self, author: u64, act: Act<'_>, value: &[u8]) -> Outcome {
+    fn write(&mut self, author: u64, act: Operation<'_>, value: &[u8]) -> Outcome {
         self.sequence += 1;
         let known = (self.fold.facts.next, self.fold.facts.chain);
         let record = head(author, self.sequence, act, known).encode(value);
@@ -102,7 +102,7 @@ impl Log {
     /// Begins a snapshot, as the handle whose turn it is does.
     fn snapshot(&mut self, author: u64) {
         let after = self.fold.last_begun();
-        if self.write(author, Act::Begin(after), &[]) == Outcome::Done {
+        if self.write(author, Operation::Begin(after), &[]) == Outcome::Done {
             let at = self.fold.facts.next - 1;
             self.writing = Some((at, author, 0, Pages::new(&self.fold.facts, self.fold.entries.clone())));
         }
@@ -113,7 +113,7 @@ impl Log {
             return;
         };
         let Some(page) = pages.next() else { return };
-        let act = Act::Page {
+        let act = Operation::Page {
             of,
             number,
             last: page.last,
@@ -126,7 +126,7 @@ impl Log {
     }
 }
 
-fn head(author: u64, sequence: u64, act: Act<'_>, (seen, chain): (u64, u64)) -> Head<'_> {
+fn head(author: u64, sequence: u64, act: Operation<'_>, (seen, chain): (u64, u64)) -> Head<'_> {
     Head {
         history: HISTORY,
         author,
@@ -155,18 +155,18 @@ pub fn log(data: &[u8]) {
                 };
                 let length = usize::from(number());
                 if deed & 1 == 0 {
-                    log.write(author, Act::Put(key, guard), &vec![deed; length << (deed >> 6)]);
+                    log.write(author, Operation::Put(key, guard), &vec![deed; length << (deed >> 6)]);
                 } else {
-                    log.write(author, Act::Delete(key, guard), &[]);
+                    log.write(author, Operation::Delete(key, guard), &[]);
                 }
             }
-            2 => drop(log.write(author, Act::Tick, &[])),
+            2 => drop(log.write(author, Operation::Tick, &[])),
             3 => log.snapshot(author),
             4 => log.page(),
             5 => {
                 let length = number();
                 let stray: Vec<u8> = rest.by_ref().take(length.into()).collect();
-                if Head::decode(&stray) == Err(Unreadable::Stranger) {
+                if Head::decode(&stray) == Err(RecordError::Stranger) {
                     log.append(stray);
                 }
             }

@@ -26,12 +26,12 @@ pub(super) struct Head<'a> {
     pub(super) chain: u64,
     /// What it does.
     #[serde(borrow)]
-    pub(super) act: Act<'a>,
+    pub(super) act: Operation<'a>,
 }
 
 /// What a record does. The order is part of the format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Act<'a> {
+pub(super) enum Operation<'a> {
     /// Begins the history, if none has begun.
     Genesis,
     /// Nothing: whoever reads it in the log has read everything before it.
@@ -71,7 +71,7 @@ impl From<Expected> for Guard {
 
 /// Why a record cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unreadable {
+pub(super) enum RecordError {
     /// A stranger's.
     Stranger,
     /// Of a version that this release does not know.
@@ -90,12 +90,12 @@ impl<'a> Head<'a> {
     }
 
     /// The head of a record, and its value.
-    pub(super) fn decode(record: &'a [u8]) -> Result<(Self, &'a [u8]), Unreadable> {
-        let body = record.strip_prefix(&MAGIC).ok_or(Unreadable::Stranger)?;
+    pub(super) fn decode(record: &'a [u8]) -> Result<(Self, &'a [u8]), RecordError> {
+        let body = record.strip_prefix(&MAGIC).ok_or(RecordError::Stranger)?;
         match body {
-            [VERSION, body @ ..] => postcard::take_from_bytes(body).map_err(|_| Unreadable::Stranger),
-            [version, ..] if *version > VERSION => Err(Unreadable::Newer(*version)),
-            _ => Err(Unreadable::Stranger),
+            [VERSION, body @ ..] => postcard::take_from_bytes(body).map_err(|_| RecordError::Stranger),
+            [version, ..] if *version > VERSION => Err(RecordError::Newer(*version)),
+            _ => Err(RecordError::Stranger),
         }
     }
 }
@@ -104,7 +104,7 @@ impl<'a> Head<'a> {
 mod test {
     use super::*;
 
-    fn head(act: Act<'_>) -> Head<'_> {
+    fn head(act: Operation<'_>) -> Head<'_> {
         Head {
             history: 0x0102_0304_0506_0708,
             author: 7,
@@ -117,7 +117,7 @@ mod test {
 
     #[test]
     fn the_format_is_what_it_was() {
-        let record = head(Act::Put("k", Guard::At(9))).encode(b"value");
+        let record = head(Operation::Put("k", Guard::At(9))).encode(b"value");
         let expected = [
             &b"SW\x01"[..],
             &[0x88, 0x8e, 0x98, 0xa8, 0xc0, 0xe0, 0x80, 0x81, 0x01],
@@ -129,19 +129,19 @@ mod test {
         assert_eq!(record, expected);
         assert_eq!(
             Head::decode(&record),
-            Ok((head(Act::Put("k", Guard::At(9))), &b"value"[..]))
+            Ok((head(Operation::Put("k", Guard::At(9))), &b"value"[..]))
         );
     }
 
     #[test]
     fn every_act_comes_back() {
         for act in [
-            Act::Genesis,
-            Act::Tick,
-            Act::Put("a/b", Guard::Any),
-            Act::Delete("a", Guard::Absent),
-            Act::Begin(12),
-            Act::Page {
+            Operation::Genesis,
+            Operation::Tick,
+            Operation::Put("a/b", Guard::Any),
+            Operation::Delete("a", Guard::Absent),
+            Operation::Begin(12),
+            Operation::Page {
                 of: 3,
                 number: 4,
                 last: Some(5),
@@ -157,8 +157,8 @@ mod test {
 
     #[test]
     fn strangers_and_later_versions_are_told_apart() {
-        assert_eq!(Head::decode(b""), Err(Unreadable::Stranger));
-        assert_eq!(Head::decode(b"hello"), Err(Unreadable::Stranger));
-        assert_eq!(Head::decode(b"SW\x02anything"), Err(Unreadable::Newer(2)));
+        assert_eq!(Head::decode(b""), Err(RecordError::Stranger));
+        assert_eq!(Head::decode(b"hello"), Err(RecordError::Stranger));
+        assert_eq!(Head::decode(b"SW\x02anything"), Err(RecordError::Newer(2)));
     }
 }

@@ -13,7 +13,7 @@ pub(super) struct Reports {
     tls: bool,
     identity: bool,
     pub(super) link: Link,
-    heard: Mutex<Heard>,
+    heard: Mutex<Reported>,
     /// Something that only an operator can mend was reported.
     pub(super) decisive: Notify,
     /// Anything was reported.
@@ -21,7 +21,7 @@ pub(super) struct Reports {
 }
 
 #[derive(Default)]
-struct Heard {
+struct Reported {
     /// What only an operator can mend.
     decisive: Option<BrokerError>,
     /// What may pass.
@@ -47,12 +47,12 @@ impl Reports {
     }
 
     // One field at a time is set under this lock.
-    fn lock(&self) -> MutexGuard<'_, Heard> {
+    fn lock(&self) -> MutexGuard<'_, Reported> {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes what librdkafka says; with the code `Fail` it is something about a connection that was only logged.
-    pub(super) fn hear(&self, code: Code, reason: &str) {
+    pub(super) fn report(&self, code: Code, reason: &str) {
         let decisive = self.judge(code, reason);
         let passing = matches!(code, Code::BrokerTransportFailure | Code::Resolve | Code::Fail);
         if decisive.is_none() && !passing {
@@ -146,9 +146,9 @@ impl Reports {
 
     /// It works: what was reported before is of no interest any more.
     pub(super) fn forget(&self) {
-        *self.lock() = Heard {
+        *self.lock() = Reported {
             answered: true,
-            ..Heard::default()
+            ..Reported::default()
         };
     }
 }
@@ -181,7 +181,7 @@ mod test {
     fn a_connection_that_is_closed_at_once_says_what_the_broker_may_want() {
         for reason in CLOSED {
             let reports = reports();
-            reports.hear(Code::Fail, reason);
+            reports.report(Code::Fail, reason);
             let error = reports.why("nothing");
             assert!(error.is_transient(), "{error}");
             let text = error.to_string();
@@ -194,7 +194,7 @@ mod test {
         for reason in CLOSED {
             let reports = reports();
             reports.forget();
-            reports.hear(Code::Fail, reason);
+            reports.report(Code::Fail, reason);
             let error = reports.why("nothing").to_string();
             assert!(error.contains("Disconnected") && !error.contains("TLS"), "{error}");
         }

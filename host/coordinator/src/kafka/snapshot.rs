@@ -1,9 +1,9 @@
 //! Snapshots: the state cut into pages, and pages made a state again.
 //!
-//! A snapshot is its [`Facts`], how many entries follow, and the entries in the order of their keys, all in postcard,
-//! cut wherever a page is full. Every handle writes the same bytes for the same state.
+//! A snapshot is its [`SnapshotHeader`], the number of entries, and the entries in the order of their keys, all in
+//! postcard, cut wherever a page is full. Every handle writes the same bytes for the same state.
 
-use super::fold::{Entries, Facts, Fold};
+use super::state_machine::{Entries, SnapshotHeader, StateMachine};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use shardwright_core::store::{Entry, Revision, StoreTime};
@@ -35,7 +35,7 @@ pub(super) struct Page {
 }
 
 impl Pages {
-    pub(super) fn new(facts: &Facts, entries: Entries) -> Self {
+    pub(super) fn new(facts: &SnapshotHeader, entries: Entries) -> Self {
         let buffer = postcard::to_extend(&(facts, entries.len()), Vec::new()).unwrap_or_default();
         Self {
             entries: entries.into_iter(),
@@ -77,11 +77,11 @@ impl Iterator for Pages {
 }
 
 /// The state that these pages hold, if their hash is `hash`.
-pub(super) fn read(pages: &[u8], hash: u64) -> Option<Fold> {
+pub(super) fn read(pages: &[u8], hash: u64) -> Option<StateMachine> {
     if xxh3_64(pages) != hash {
         return None;
     }
-    let ((facts, count), mut rest): ((Facts, usize), _) = postcard::take_from_bytes(pages).ok()?;
+    let ((facts, count), mut rest): ((SnapshotHeader, usize), _) = postcard::take_from_bytes(pages).ok()?;
     let mut entries = Entries::new();
     for _ in 0..count {
         let (line, after): (Line<'_>, _) = postcard::take_from_bytes(rest).ok()?;
@@ -94,5 +94,5 @@ pub(super) fn read(pages: &[u8], hash: u64) -> Option<Fold> {
         entries.insert(line.key.into(), entry);
         rest = after;
     }
-    rest.is_empty().then(|| Fold::restore(facts, entries))
+    rest.is_empty().then(|| StateMachine::restore(facts, entries))
 }

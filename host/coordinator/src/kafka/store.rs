@@ -1,11 +1,11 @@
 //! The operations of the store, by way of the log.
 
-use super::board::{Board, Verdict};
-use super::client::Ticket;
+use super::client::DeliveryTag;
 use super::error;
-use super::fold::Fold;
+use super::log_view::{LogView, Verdict};
 use super::outbox::Outbox;
-use super::record::Act;
+use super::record::Operation;
+use super::state_machine::StateMachine;
 use crate::broker::Backoff;
 use bytes::Bytes;
 use shardwright_core::store::StoreError;
@@ -16,7 +16,7 @@ use tokio::time::{sleep, timeout};
 /// Writes records and waits until they were read.
 pub(super) struct LogStore {
     outbox: Arc<Outbox>,
-    board: Arc<Board>,
+    board: Arc<LogView>,
     /// Readers who come now share the barrier that stands here.
     barrier: Mutex<Arc<Barrier>>,
     turn: tokio::sync::Mutex<()>,
@@ -35,7 +35,7 @@ impl LogStore {
     }
 
     /// Looks at a state that has everything that was acknowledged before this was called.
-    pub(super) async fn view<T>(&self, look: impl FnOnce(&Fold) -> T) -> Result<T, StoreError<Bytes>> {
+    pub(super) async fn view<T>(&self, look: impl FnOnce(&StateMachine) -> T) -> Result<T, StoreError<Bytes>> {
         self.board.usable()?;
         let barrier = self.barrier.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let passed = barrier
@@ -43,7 +43,7 @@ impl LogStore {
                 let _turn = self.turn.lock().await;
                 // Whoever asks from here on may know of writes that this record does not follow.
                 *self.barrier.lock().unwrap_or_else(PoisonError::into_inner) = Arc::default();
-                self.write(Act::Tick, &[]).await.map(drop)
+                self.write(Operation::Tick, &[]).await.map(drop)
             })
             .await;
         match passed {
@@ -55,17 +55,17 @@ impl LogStore {
     }
 
     /// Writes a record, and says what the log made of it.
-    pub(super) async fn write(&self, act: Act<'_>, value: &[u8]) -> Result<Verdict, StoreError<Bytes>> {
+    pub(super) async fn write(&self, act: Operation<'_>, value: &[u8]) -> Result<Verdict, StoreError<Bytes>> {
         self.board.usable()?;
         self.try_write(act, value).await
     }
 
-    async fn try_write(&self, act: Act<'_>, value: &[u8]) -> Result<Verdict, StoreError<Bytes>> {
+    async fn try_write(&self, act: Operation<'_>, value: &[u8]) -> Result<Verdict, StoreError<Bytes>> {
         let topic = &self.outbox.common.store;
         let prepared = self.board.prepare(act, value)?;
         if let Err(error) = self
             .outbox
-            .send(topic, &prepared.record, Ticket::Store(prepared.sequence))
+            .send(topic, &prepared.record, DeliveryTag::Store(prepared.sequence))
         {
             self.board.forget(prepared.sequence);
             return Err(error::not_given(&error, topic));
@@ -88,16 +88,16 @@ impl LogStore {
                 continue;
             }
             let link = &self.outbox.common.reports.link;
-            link.is_down(&self.outbox.common.reports.why("it does not answer"));
+            link.mark_down(&self.outbox.common.reports.why("it does not answer"));
             let mut backoff = Backoff::default();
-            while let Err(error) = self.try_write(Act::Tick, &[]).await {
+            while let Err(error) = self.try_write(Operation::Tick, &[]).await {
                 if !matches!(error, StoreError::Unavailable(_) | StoreError::Indeterminate(_)) {
                     break;
                 }
                 sleep(backoff.next_wait()).await;
             }
             self.board.set_up();
-            link.is_up();
+            link.mark_up();
         }
     }
 }

@@ -1,10 +1,10 @@
 //! Logs in memory: what handles make of them.
 
-use super::board::{Board, Duty, Prepared};
-use super::fold::{Fold, Outcome};
 use super::load::Loader;
-use super::record::{Act, Guard, Head};
+use super::log_view::{FollowUp, LogView, Prepared};
+use super::record::{Guard, Head, Operation};
 use super::snapshot::{self, PAGE, Pages};
+use super::state_machine::{Outcome, StateMachine};
 use shardwright_core::store::StoreError;
 use tokio::sync::mpsc::{Receiver, channel};
 
@@ -16,8 +16,8 @@ struct Log {
 }
 
 struct Handle {
-    board: Board,
-    duties: Receiver<Duty>,
+    board: LogView,
+    duties: Receiver<FollowUp>,
     read: usize,
 }
 
@@ -30,7 +30,7 @@ impl Log {
     }
 
     /// Reads it from its beginning.
-    fn load(&self) -> Option<Fold> {
+    fn load(&self) -> Option<StateMachine> {
         let mut loader = Loader::new();
         for (offset, (time, record)) in self.records.iter().enumerate().skip(self.begins) {
             loader.push(offset as u64, *time, record, |_, _| {});
@@ -44,7 +44,7 @@ impl Log {
     /// A handle that has read it up to now.
     fn open(&self, author: u64) -> Handle {
         let (duties, waiting) = channel(4);
-        let board = Board::new(author, "log".into(), duties);
+        let board = LogView::new(author, "log".into(), duties);
         board.loaded(self.load().expect("a beginning"), Vec::new());
         Handle {
             board,
@@ -55,12 +55,12 @@ impl Log {
 }
 
 impl Handle {
-    fn prepare(&self, act: Act<'_>, value: &[u8]) -> Prepared {
+    fn prepare(&self, act: Operation<'_>, value: &[u8]) -> Prepared {
         self.board.prepare(act, value).expect("a state")
     }
 
     /// Appends a record and reads it; says whether it counted.
-    fn write(&mut self, log: &mut Log, act: Act<'_>, value: &[u8]) -> bool {
+    fn write(&mut self, log: &mut Log, act: Operation<'_>, value: &[u8]) -> bool {
         let mut prepared = self.prepare(act, value);
         log.append(prepared.record);
         self.follow(log);
@@ -84,22 +84,22 @@ impl Handle {
     fn keep(&mut self, log: &mut Log) {
         while let Ok(duty) = self.duties.try_recv() {
             match duty {
-                Duty::Begin(after) => drop(self.write(log, Act::Begin(after), &[])),
-                Duty::Write(of, facts, entries) => {
+                FollowUp::Begin(after) => drop(self.write(log, Operation::Begin(after), &[])),
+                FollowUp::Write(of, facts, entries) => {
                     for (number, page) in (0..).zip(Pages::new(&facts, entries)) {
                         let last = page.last;
-                        if !self.write(log, Act::Page { of, number, last }, &page.bytes) {
+                        if !self.write(log, Operation::Page { of, number, last }, &page.bytes) {
                             break;
                         }
                     }
                 }
-                Duty::Cut(before) => log.begins = log.begins.max(before as usize),
+                FollowUp::Cut(before) => log.begins = log.begins.max(before as usize),
             }
         }
     }
 }
 
-fn digest(fold: &Fold) -> Vec<u8> {
+fn digest(fold: &StateMachine) -> Vec<u8> {
     Pages::new(&fold.facts, fold.entries.clone())
         .flat_map(|page| page.bytes)
         .collect()
@@ -114,7 +114,7 @@ fn begun() -> Log {
         sequence: 0,
         seen: 0,
         chain: 0,
-        act: Act::Genesis,
+        act: Operation::Genesis,
     };
     log.append(head.encode(&[]));
     log
@@ -124,8 +124,8 @@ fn begun() -> Log {
 fn the_first_of_two_wins() {
     let mut log = begun();
     let (mut one, mut two) = (log.open(1), log.open(2));
-    let mut first = one.prepare(Act::Put("k", Guard::Absent), b"one");
-    let mut second = two.prepare(Act::Put("k", Guard::Absent), b"two");
+    let mut first = one.prepare(Operation::Put("k", Guard::Absent), b"one");
+    let mut second = two.prepare(Operation::Put("k", Guard::Absent), b"two");
     log.append(second.record);
     log.append(first.record);
     one.follow(&log);
@@ -147,13 +147,13 @@ fn all_make_the_same_of_it_from_wherever_they_begin() {
     for i in 0..6000_usize {
         let key = format!("k{}", i * i % 40);
         let act = match i % 5 {
-            0 => Act::Put(&key, Guard::Absent),
-            1 => Act::Delete(&key, Guard::Any),
-            2 => Act::Tick,
-            _ => Act::Put(&key, Guard::Any),
+            0 => Operation::Put(&key, Guard::Absent),
+            1 => Operation::Delete(&key, Guard::Any),
+            2 => Operation::Tick,
+            _ => Operation::Put(&key, Guard::Any),
         };
         let handle = &mut handles[i % 3];
-        let prepared = handle.prepare(act, if matches!(act, Act::Put(..)) { &value } else { &[] });
+        let prepared = handle.prepare(act, if matches!(act, Operation::Put(..)) { &value } else { &[] });
         log.append(prepared.record);
         if i % 250 == 0 {
             log.append(b"a stranger's".to_vec());
@@ -191,7 +191,7 @@ fn a_snapshot_is_cut_into_pages_and_read_again() {
     for i in 0..5 {
         handle.write(
             &mut log,
-            Act::Put(&format!("k{i}"), Guard::Any),
+            Operation::Put(&format!("k{i}"), Guard::Any),
             &vec![i; PAGE - 100 + usize::from(i) * 50],
         );
     }
@@ -211,23 +211,26 @@ fn a_snapshot_is_cut_into_pages_and_read_again() {
 fn two_snapshots_at_once_do_no_harm() {
     let mut log = begun();
     let (mut one, mut two) = (log.open(1), log.open(2));
-    one.write(&mut log, Act::Put("k", Guard::Any), b"v");
+    one.write(&mut log, Operation::Put("k", Guard::Any), b"v");
     two.follow(&log);
-    let (first, second) = (one.prepare(Act::Begin(0), &[]), two.prepare(Act::Begin(0), &[]));
+    let (first, second) = (
+        one.prepare(Operation::Begin(0), &[]),
+        two.prepare(Operation::Begin(0), &[]),
+    );
     log.append(first.record);
     log.append(second.record);
     one.follow(&log);
     two.follow(&log);
-    assert!(matches!(one.duties.try_recv(), Ok(Duty::Write(2, ..))));
+    assert!(matches!(one.duties.try_recv(), Ok(FollowUp::Write(2, ..))));
     assert!(two.duties.try_recv().is_err(), "the second one did not begin");
     // The first one dies. The next that begins is another's; what the first still writes does not count.
-    let begun = two.board.view(Fold::last_begun).expect("a state");
-    let late = one.prepare(Act::Begin(begun), &[]);
-    assert!(two.write(&mut log, Act::Begin(begun), &[]));
+    let begun = two.board.view(StateMachine::last_begun).expect("a state");
+    let late = one.prepare(Operation::Begin(begun), &[]);
+    assert!(two.write(&mut log, Operation::Begin(begun), &[]));
     two.keep(&mut log);
     log.append(late.record);
     one.follow(&log);
-    let page = Act::Page {
+    let page = Operation::Page {
         of: 2,
         number: 0,
         last: Some(1),
@@ -244,7 +247,7 @@ fn a_log_without_beginning_is_not_guessed() {
     let mut log = begun();
     let mut handle = log.open(1);
     for _ in 0..10 {
-        handle.write(&mut log, Act::Put("k", Guard::Any), b"v");
+        handle.write(&mut log, Operation::Put("k", Guard::Any), b"v");
     }
     log.begins = 1;
     assert!(log.load().is_none());
@@ -254,21 +257,21 @@ fn a_log_without_beginning_is_not_guessed() {
 fn a_stranger_to_the_history_is_doubted_and_does_not_count() {
     let mut log = begun();
     let mut handle = log.open(1);
-    handle.write(&mut log, Act::Put("k", Guard::Any), b"v");
+    handle.write(&mut log, Operation::Put("k", Guard::Any), b"v");
     let head = Head {
         history: 78,
         author: 9,
         sequence: 1,
         seen: 0,
         chain: 0,
-        act: Act::Delete("k", Guard::Any),
+        act: Operation::Delete("k", Guard::Any),
     };
     log.append(head.encode(&[]));
     let fold = log.load().expect("a state");
     assert!(fold.entries.contains_key("k"));
     handle.follow(&log);
     assert!(matches!(handle.board.view(|_| ()), Err(StoreError::Unavailable(_))));
-    let write = handle.board.prepare(Act::Put("k", Guard::Any), b"");
+    let write = handle.board.prepare(Operation::Put("k", Guard::Any), b"");
     assert!(
         matches!(write, Err(StoreError::Unavailable(_))),
         "it would count for no history"
@@ -286,10 +289,10 @@ fn a_stranger_to_the_history_is_doubted_and_does_not_count() {
 fn who_has_read_another_log_is_doubted() {
     let (mut log, mut other) = (begun(), begun());
     let (mut one, mut two) = (log.open(1), other.open(2));
-    one.write(&mut log, Act::Put("k", Guard::Any), b"here");
-    two.write(&mut other, Act::Put("k", Guard::Any), b"there");
+    one.write(&mut log, Operation::Put("k", Guard::Any), b"here");
+    two.write(&mut other, Operation::Put("k", Guard::Any), b"there");
     // The same history up to the first record, as after a restored backup.
-    let strange = two.prepare(Act::Tick, &[]).record;
+    let strange = two.prepare(Operation::Tick, &[]).record;
     log.append(strange);
     one.follow(&log);
     assert!(one.board.view(|_| ()).is_err());
@@ -301,7 +304,7 @@ fn who_has_read_another_log_is_doubted() {
         sequence: 1,
         seen: 1000,
         chain: 0,
-        act: Act::Tick,
+        act: Operation::Tick,
     };
     assert!(fold.apply(3, 0, &head.encode(&[])).doubt.is_some());
 }
@@ -310,11 +313,11 @@ fn who_has_read_another_log_is_doubted() {
 fn a_hole_and_a_record_that_stands_too_early_are_doubted() {
     let mut log = begun();
     let mut handle = log.open(1);
-    handle.write(&mut log, Act::Put("k", Guard::Any), b"v");
+    handle.write(&mut log, Operation::Put("k", Guard::Any), b"v");
     handle.board.read(5, 0, b"");
     assert!(handle.board.view(|_| ()).is_err());
     let handle = log.open(1);
-    let prepared = handle.prepare(Act::Tick, &[]);
+    let prepared = handle.prepare(Operation::Tick, &[]);
     handle.board.stored(prepared.sequence, Some((0, 0)), &prepared.record);
     assert!(handle.board.view(|_| ()).is_err());
 }
@@ -323,7 +326,7 @@ fn a_hole_and_a_record_that_stands_too_early_are_doubted() {
 fn an_own_record_that_comes_next_need_not_be_read() {
     let mut log = begun();
     let mut handle = log.open(1);
-    let mut prepared = handle.prepare(Act::Put("k", Guard::Absent), b"v");
+    let mut prepared = handle.prepare(Operation::Put("k", Guard::Absent), b"v");
     let offset = log.append(prepared.record.clone());
     let (time, record) = log.records[offset].clone();
     handle
@@ -351,7 +354,7 @@ fn a_later_version_ends_it() {
 #[test]
 fn the_format_is_what_it_was() {
     let mut log = begun();
-    log.open(1).write(&mut log, Act::Put("k", Guard::Any), b"v");
+    log.open(1).write(&mut log, Operation::Put("k", Guard::Any), b"v");
     let fold = log.load().expect("a state");
     let pages: Vec<_> = Pages::new(&fold.facts, fold.entries.clone()).collect();
     assert_eq!(pages.len(), 1);

@@ -1,6 +1,6 @@
 //! The two topics of a namespace: made on demand, refused if they are not safe.
 
-use super::client::{Common, Ears, MAX_RECORD, Retiring};
+use super::client::{ClosingClient, Common, KafkaContext, MAX_RECORD};
 use super::contact::reach;
 use super::error;
 use super::outbox::Outbox;
@@ -15,14 +15,14 @@ use tokio::time::{Instant, sleep};
 /// How long messages of the bus are kept: for a subscriber that is cut off for a moment, no longer.
 const BUS_RETENTION: &str = "600000";
 
-type Admin = Retiring<AdminClient<Ears>>;
+type Admin = ClosingClient<AdminClient<KafkaContext>>;
 
 fn admin(common: &Common) -> Result<(Admin, AdminOptions), BrokerError> {
     let patience = Some(common.session());
     let options = AdminOptions::new()
         .request_timeout(patience)
         .operation_timeout(patience);
-    Ok((Retiring::new(common.client(&[])?), options))
+    Ok((ClosingClient::new(common.client(&[])?), options))
 }
 
 /// Sees to it that both topics exist, and that the store's is safe. What can be lived with is said once, as a warning.

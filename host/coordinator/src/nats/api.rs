@@ -4,7 +4,7 @@
 //! done), settings that an older server ignores must be seen when they are read back, and the consumer must not do
 //! anything by itself.
 
-use super::wire::{Trouble, Wire};
+use super::connection::{Connection, RequestError};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -41,7 +41,7 @@ impl std::fmt::Display for ApiError {
 /// Why a call failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum CallError {
-    Wire(Trouble),
+    Wire(RequestError),
     Refused(ApiError),
     /// The answer is none.
     Garbled(String),
@@ -57,8 +57,8 @@ impl std::fmt::Display for CallError {
     }
 }
 
-impl From<Trouble> for CallError {
-    fn from(trouble: Trouble) -> Self {
+impl From<RequestError> for CallError {
+    fn from(trouble: RequestError) -> Self {
         Self::Wire(trouble)
     }
 }
@@ -208,7 +208,7 @@ struct Complaint {
     error: Option<ApiError>,
 }
 
-impl Wire {
+impl Connection {
     pub(super) async fn stream_info(&self, stream: &str) -> Result<StreamInfo, CallError> {
         let answer = self
             .request_again(&format!("$JS.API.STREAM.INFO.{stream}"), Bytes::new())

@@ -4,8 +4,8 @@
 //! subscription is dropped with whatever it still holds, made anew and proved by a probe, and only then all subscribers
 //! are told of the gap. So nothing that comes after a loss can be delivered before its gap.
 
+use super::connection::{Connection, RequestError};
 use super::names::Names;
-use super::wire::{Trouble, Wire};
 use crate::broker::Backoff;
 use crate::contract::{BusError, Subscription};
 use crate::limits;
@@ -27,7 +27,7 @@ pub(super) const LEAST_CAPACITY: usize = 256;
 
 /// Whether messages are received.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Hearing {
+enum ReceiveState {
     Yes,
     NotYet,
     NoLonger,
@@ -36,13 +36,13 @@ enum Hearing {
 /// The subscribers of one handle.
 pub(super) struct Bus {
     subscribers: Mutex<Subscribers>,
-    hearing: watch::Sender<Hearing>,
+    hearing: watch::Sender<ReceiveState>,
     /// How many messages the library keeps for us before it drops some.
     capacity: usize,
 }
 
 /// A subscription on the wire that has been proved to hear.
-pub(super) struct Ear {
+pub(super) struct WireSubscription {
     subscriber: Subscriber,
     epoch: watch::Receiver<u64>,
     /// How many messages were there without waiting for one. When the library drops one its queue is full, so as many
@@ -51,15 +51,15 @@ pub(super) struct Ear {
     in_a_row: usize,
 }
 
-impl Ear {
+impl WireSubscription {
     /// Subscribes to everything, and waits until a message to itself arrives: then the server has it, and permits both
     /// directions.
-    pub(super) async fn open(wire: &Wire, names: &Names) -> Result<Self, Trouble> {
+    pub(super) async fn open(wire: &Connection, names: &Names) -> Result<Self, RequestError> {
         let mut epoch = wire.epoch();
         epoch.borrow_and_update();
         let (mut lost, complaint) = (epoch.clone(), wire.complaint());
         if !wire.is_connected() {
-            return Err(Trouble::Unsent("not connected".into()));
+            return Err(RequestError::Unsent("not connected".into()));
         }
         let subscriber = wire.client.subscribe(names.all_topics()).await.map_err(|_| closed())?;
         let mut ear = Self {
@@ -69,19 +69,20 @@ impl Ear {
         };
         tokio::select! {
             heard = ear.hear_itself(wire, names) => heard?,
-            text = denied(complaint, names) => return Err(Trouble::Denied(text)),
-            _ = lost.changed() => return Err(Trouble::Unsent("the connection was lost".into())),
+            text = denied(complaint, names) => return Err(RequestError::Denied(text)),
+            _ = lost.changed() => return Err(RequestError::Unsent("the connection was lost".into())),
             () = tokio::time::sleep(wire.timeout) => {
                 let within = Span::from(wire.timeout);
-                return Err(Trouble::Unsent(format!("no message came back within {within}")));
+                return Err(RequestError::Unsent(format!("no message came back within {within}")));
             }
         }
         Ok(ear)
     }
 
-    async fn hear_itself(&mut self, wire: &Wire, names: &Names) -> Result<(), Trouble> {
+    async fn hear_itself(&mut self, wire: &Connection, names: &Names) -> Result<(), RequestError> {
         let mut id = [0; 16];
-        getrandom::fill(&mut id).map_err(|error| Trouble::Unsent(format!("no randomness on this machine: {error}")))?;
+        getrandom::fill(&mut id)
+            .map_err(|error| RequestError::Unsent(format!("no randomness on this machine: {error}")))?;
         let payload = Bytes::copy_from_slice(&id);
         loop {
             wire.client
@@ -137,8 +138,8 @@ impl Ear {
     }
 }
 
-fn closed() -> Trouble {
-    Trouble::Unsent("the connection is closed".into())
+fn closed() -> RequestError {
+    RequestError::Unsent("the connection is closed".into())
 }
 
 /// Waits until the server complains about the bus.
@@ -158,7 +159,7 @@ impl Bus {
     pub(super) fn new(capacity: usize) -> Self {
         Self {
             subscribers: Mutex::default(),
-            hearing: watch::Sender::new(Hearing::Yes),
+            hearing: watch::Sender::new(ReceiveState::Yes),
             capacity: capacity.max(LEAST_CAPACITY),
         }
     }
@@ -169,33 +170,33 @@ impl Bus {
     }
 
     /// Listens for as long as the handle is there.
-    pub(super) async fn serve(&self, wire: &Wire, names: &Names, mut ear: Ear) {
+    pub(super) async fn serve(&self, wire: &Connection, names: &Names, mut ear: WireSubscription) {
         loop {
             ear.listen(self, names).await;
-            self.hearing.send_replace(Hearing::NotYet);
+            self.hearing.send_replace(ReceiveState::NotYet);
             drop(ear);
             let mut backoff = Backoff::default();
             let mut wait = Duration::ZERO;
             ear = loop {
                 if !wire.connected(wait).await {
-                    self.hearing.send_replace(Hearing::NoLonger);
+                    self.hearing.send_replace(ReceiveState::NoLonger);
                     self.lock()
                         .each(|queue| queue.close(BusError::Unavailable("max-reconnects is reached".into())));
                     return;
                 }
-                if let Ok(ear) = Ear::open(wire, names).await {
+                if let Ok(ear) = WireSubscription::open(wire, names).await {
                     break ear;
                 }
                 wait = backoff.next_wait();
             };
             self.lock().each(|queue| queue.lose(0));
-            self.hearing.send_replace(Hearing::Yes);
+            self.hearing.send_replace(ReceiveState::Yes);
         }
     }
 
     pub(super) async fn publish(
         &self,
-        wire: &Wire,
+        wire: &Connection,
         names: &Names,
         topic: &str,
         payload: Bytes,
@@ -213,13 +214,22 @@ impl Bus {
         }
     }
 
-    pub(super) async fn subscribe(&self, wire: &Wire, topics: &[&str]) -> Result<Box<dyn Subscription>, BusError> {
+    pub(super) async fn subscribe(
+        &self,
+        wire: &Connection,
+        topics: &[&str],
+    ) -> Result<Box<dyn Subscription>, BusError> {
         for topic in topics {
             limits::check_topic(topic)?;
         }
         let mut hearing = self.hearing.subscribe();
-        match tokio::time::timeout(wire.timeout, hearing.wait_for(|hearing| *hearing != Hearing::NotYet)).await {
-            Ok(Ok(hearing)) if *hearing == Hearing::Yes => {}
+        match tokio::time::timeout(
+            wire.timeout,
+            hearing.wait_for(|hearing| *hearing != ReceiveState::NotYet),
+        )
+        .await
+        {
+            Ok(Ok(hearing)) if *hearing == ReceiveState::Yes => {}
             _ => return Err(BusError::Unavailable("not connected".into())),
         }
         Ok(Box::new(self.lock().add(topics)))

@@ -13,12 +13,12 @@ pub(super) const LIMIT: u64 = 500;
 
 /// What a server said of its clock: bounds of the difference between it and this machine's, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Ahead {
+pub(super) struct ClockOffset {
     least: i64,
     most: i64,
 }
 
-impl Ahead {
+impl ClockOffset {
     /// By a `time` that was told between the moments `asked` and `answered` of a clock of this machine.
     pub(super) fn by(time: u64, asked: u64, answered: u64) -> Self {
         Self {
@@ -29,8 +29,8 @@ impl Ahead {
 }
 
 /// By how much, and which, if two of these clocks certainly differ by more than [`LIMIT`].
-pub(super) fn differ<'a>(told: impl Iterator<Item = (&'a str, Ahead)>) -> Option<String> {
-    let told: HashMap<&str, Ahead> = told.collect();
+pub(super) fn differ<'a>(told: impl Iterator<Item = (&'a str, ClockOffset)>) -> Option<String> {
+    let told: HashMap<&str, ClockOffset> = told.collect();
     let (first, ahead) = told.iter().max_by_key(|(_, clock)| clock.least)?;
     let (second, behind) = told.iter().min_by_key(|(_, clock)| clock.most)?;
     let by = u64::try_from(ahead.least - behind.most).ok().filter(|by| *by > LIMIT)?;
@@ -99,7 +99,7 @@ mod test {
         let differ = |told: &[(&'static str, u64, u64, u64)]| {
             let told = told
                 .iter()
-                .map(|(name, time, asked, answered)| (*name, Ahead::by(*time, *asked, *answered)));
+                .map(|(name, time, asked, answered)| (*name, ClockOffset::by(*time, *asked, *answered)));
             super::differ(told)
         };
         assert_eq!(differ(&[]), None);

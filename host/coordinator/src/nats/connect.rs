@@ -1,9 +1,9 @@
 //! From options to a connection: who we are, how it is secured, and what a refusal means.
 
 use super::bus::LEAST_CAPACITY;
+use super::connection::{Connecting, ConnectionEvents};
 use super::options::{NatsLogin, NatsOptions};
 use super::tls;
-use super::wire::{Connecting, Signals};
 use crate::broker::{BrokerError, Password, Tls};
 use async_nats::{Client, ConnectError, ConnectErrorKind, ConnectOptions, ServerAddr};
 use std::error::Error;
@@ -58,7 +58,11 @@ impl Target {
     ///
     /// # Errors
     /// `Unreachable`, `Denied`, `Tls` or `Invalid`.
-    pub(super) async fn connect(&self, options: &NatsOptions, signals: &Arc<Signals>) -> Result<Client, BrokerError> {
+    pub(super) async fn connect(
+        &self,
+        options: &NatsOptions,
+        signals: &Arc<ConnectionEvents>,
+    ) -> Result<Client, BrokerError> {
         let (delays, events) = (Connecting(signals.clone()), signals.clone());
         let mut connect = ConnectOptions::new()
             .name("shardwright")

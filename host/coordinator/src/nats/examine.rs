@@ -1,6 +1,6 @@
 //! What the operator is told of the server: `shardwright coordinator doctor`, and the warnings when it is opened.
 
-use super::bus::Ear;
+use super::bus::WireSubscription;
 use super::shared::Shared;
 use super::store::Store;
 use super::stream;
@@ -155,7 +155,7 @@ async fn bus_round_trip(shared: &Shared) -> Finding {
     let mut took = Vec::new();
     for _ in 0..ROUNDS {
         let begun = Instant::now();
-        if let Err(trouble) = Ear::open(&shared.wire, &shared.names).await {
+        if let Err(trouble) = WireSubscription::open(&shared.wire, &shared.names).await {
             let remedy = "see whether the user may publish and subscribe to \"shardwright.>\"";
             return Finding::bad("bus round trip", trouble.to_string(), remedy);
         }

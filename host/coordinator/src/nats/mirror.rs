@@ -30,7 +30,7 @@ struct Parts {
 }
 
 /// Messages that nothing refers to any more.
-struct Waste {
+struct Garbage {
     /// The message that made them so.
     by: u64,
     since: u64,
@@ -43,7 +43,7 @@ struct State {
     /// The keys of the slots by their revisions.
     order: BTreeMap<u64, String>,
     parts: HashMap<String, Parts>,
-    waste: Vec<Waste>,
+    waste: Vec<Garbage>,
     /// All messages up to here have been applied.
     cursor: u64,
     /// The backend's clock: the greatest time of any message.
@@ -78,7 +78,7 @@ pub(super) struct Arrival {
 }
 
 /// What a write goes by.
-pub(super) struct Guess {
+pub(super) struct WriteBasis {
     pub(super) slot: Option<Slot>,
     pub(super) cursor: u64,
     pub(super) now: u64,
@@ -204,9 +204,9 @@ impl Mirror {
     }
 
     /// What is believed of `key`.
-    pub(super) fn guess(&self, key: &str) -> Guess {
+    pub(super) fn guess(&self, key: &str) -> WriteBasis {
         let state = self.lock();
-        Guess {
+        WriteBasis {
             slot: state.slots.get(key).cloned(),
             cursor: state.cursor,
             now: state.now,
@@ -358,7 +358,7 @@ impl State {
         if let Some(old) = self.slots.insert(key, slot) {
             self.order.remove(&old.revision);
             if !old.parts.is_empty() {
-                self.waste.push(Waste {
+                self.waste.push(Garbage {
                     by: revision,
                     since: written,
                     messages: old.parts,

@@ -17,6 +17,7 @@ mod api;
 mod bus;
 mod clocks;
 mod connect;
+mod connection;
 mod examine;
 mod follow;
 mod mirror;
@@ -35,12 +36,11 @@ mod sweep;
 mod ticker;
 mod tls;
 mod versions;
-mod wire;
 
 pub use options::*;
 
-use crate::broker::{BrokerError, Patience};
-use crate::contract::{Bus, BusError, Coordinator, Store, Subscription};
+use crate::broker::{BrokerError, OpenRetry};
+use crate::contract::{Bus, BusError, Coordinator, PutRequest, Store, Subscription};
 use crate::finding::Finding;
 use crate::limits::{self, Namespace};
 use crate::tasks::{End, Tasks};
@@ -60,6 +60,8 @@ pub struct NatsCoordinator {
     _tasks: Tasks,
 }
 
+opaque!(NatsCoordinator);
+
 impl NatsCoordinator {
     /// Connects, checks that the server is fit, and opens the stream of `namespace`, making it if there is none.
     ///
@@ -69,17 +71,21 @@ impl NatsCoordinator {
         let target = connect::Target::new(&options)?;
         let location = target.location();
         let end = End::new();
-        let signals = Arc::new(wire::Signals::new(&location, options.max_reconnects, end.clone()));
+        let signals = Arc::new(connection::ConnectionEvents::new(
+            &location,
+            options.max_reconnects,
+            end.clone(),
+        ));
         let client = target.connect(&options, &signals).await?;
-        let wire = wire::Wire::new(client, signals, options.timeout_request);
+        let wire = connection::Connection::new(client, signals, options.timeout_request);
         let names = names::Names::new(&namespace);
         check_server(&wire, &location)?;
         // The servers of a cluster may have yet to find each other, and to elect who leads the stream.
-        let mut patience = Patience::new(&location, options.timeout_connection);
+        let mut patience = OpenRetry::new(&location, options.timeout_connection);
         let coordinator = loop {
             match Self::begin(&wire, &names, &options, &location, &end).await {
                 Ok(coordinator) => break coordinator,
-                Err(error) if patience.bears(&error).await => {}
+                Err(error) if patience.wait_after(&error).await => {}
                 Err(error) => return Err(error),
             }
         };
@@ -99,14 +105,14 @@ impl NatsCoordinator {
 
     /// Opens the stream over `wire`, and reads it for the first time.
     async fn begin(
-        wire: &wire::Wire,
+        wire: &connection::Connection,
         names: &names::Names,
         options: &NatsOptions,
         location: &str,
         end: &End,
     ) -> Result<Self, BrokerError> {
         let failed = |error: api::CallError| stream::explain(&error, wire, names, options.replicas, location);
-        let ear = bus::Ear::open(wire, names)
+        let ear = bus::WireSubscription::open(wire, names)
             .await
             .map_err(|trouble| failed(trouble.into()))?;
         let (info, history) = stream::open(wire, names, options.replicas, location).await?;
@@ -137,7 +143,7 @@ impl NatsCoordinator {
             _tasks: tasks,
         };
         coordinator.store.catch_up().await.map_err(|error| match error {
-            StoreError::Denied(why) => failed(api::CallError::Wire(wire::Trouble::Denied(why))),
+            StoreError::Denied(why) => failed(api::CallError::Wire(connection::RequestError::Denied(why))),
             other => BrokerError::Unreachable {
                 location: location.into(),
                 why: other.to_string(),
@@ -148,7 +154,7 @@ impl NatsCoordinator {
 }
 
 /// Whether the server that is connected to can serve at all.
-fn check_server(wire: &wire::Wire, location: &str) -> Result<(), BrokerError> {
+fn check_server(wire: &connection::Connection, location: &str) -> Result<(), BrokerError> {
     let info = wire.client.server_info();
     let least = limits::MAX_MESSAGE + limits::FRAME_ROOM + store::HEADER_ROOM;
     let why = if !info.headers {
@@ -179,7 +185,10 @@ impl Store for NatsCoordinator {
         self.store.list(prefix, since).await
     }
 
-    async fn put(&self, key: &str, value: Bytes, expected: Expected) -> Result<Written, StoreError<Bytes>> {
+    async fn put_with(&self, request: PutRequest<'_>) -> Result<Written, StoreError<Bytes>> {
+        let PutRequest {
+            key, value, expected, ..
+        } = request;
         limits::check_key(key)?;
         limits::check_stored(value.len())?;
         self.store.put(key, value, expected).await
@@ -206,7 +215,7 @@ impl Bus for NatsCoordinator {
 
 #[async_trait]
 impl Coordinator for NatsCoordinator {
-    fn kind(&self) -> &'static str {
+    fn kind(&self) -> &str {
         "nats"
     }
 

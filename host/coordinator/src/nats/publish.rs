@@ -1,10 +1,10 @@
 //! Writing one message to the stream, and what came of it.
 
 use super::api::{Ack, ApiError};
+use super::connection::RequestError;
 use super::follow::identify;
 use super::record::{Body, Record};
 use super::shared::Shared;
-use super::wire::Trouble;
 use async_nats::{HeaderMap, HeaderValue};
 use bytes::Bytes;
 use shardwright_core::store::StoreError;
@@ -20,13 +20,13 @@ pub(super) enum Guard {
 
 /// Why a message was not stored, or not for sure.
 #[derive(Debug)]
-pub(super) enum Failed {
+pub(super) enum PublishError {
     /// The guard did not hold.
     Guard,
     Error(StoreError<Bytes>),
 }
 
-impl Failed {
+impl PublishError {
     /// As an error; a guard that did not hold means that others write, too.
     pub(super) fn into_error(self) -> StoreError<Bytes> {
         match self {
@@ -38,8 +38,13 @@ impl Failed {
 
 impl Shared {
     /// Stores `record` and returns its revision.
-    pub(super) async fn publish(&self, subject: String, guard: Option<Guard>, record: &Record) -> Result<u64, Failed> {
-        self.mirror.check().map_err(Failed::Error)?;
+    pub(super) async fn publish(
+        &self,
+        subject: String,
+        guard: Option<Guard>,
+        record: &Record,
+    ) -> Result<u64, PublishError> {
+        self.mirror.check().map_err(PublishError::Error)?;
         let highest = self.mirror.highest();
         let headers = guard.map(|guard| {
             let mut headers = HeaderMap::new();
@@ -56,9 +61,9 @@ impl Shared {
         };
         let answer = match sent {
             Ok(answer) => answer,
-            Err(trouble) => return Err(Failed::Error(self.judge(trouble).await)),
+            Err(trouble) => return Err(PublishError::Error(self.judge(trouble).await)),
         };
-        let unknown = |why: String| Failed::Error(StoreError::Indeterminate(why));
+        let unknown = |why: String| PublishError::Error(StoreError::Indeterminate(why));
         let ack: Ack =
             serde_json::from_slice(&answer.payload).map_err(|error| unknown(format!("the answer is none: {error}")))?;
         match ack.error {
@@ -66,19 +71,19 @@ impl Shared {
             None if ack.seq == 0 => Err(unknown("the answer names no sequence".into())),
             None => {
                 let why = format!("the stream gave out revision {} again, after {highest}", ack.seq);
-                Err(Failed::Error(self.mirror.lose(&why)))
+                Err(PublishError::Error(self.mirror.lose(&why)))
             }
             Some(error) => Err(refused(&error)),
         }
     }
 
     /// What a request without an answer means to the write that it was.
-    async fn judge(&self, trouble: Trouble) -> StoreError<Bytes> {
+    async fn judge(&self, trouble: RequestError) -> StoreError<Bytes> {
         match trouble {
-            Trouble::Unsent(why) => StoreError::Unavailable(why),
-            Trouble::Unknown(why) | Trouble::Deaf(why) => StoreError::Indeterminate(why),
-            Trouble::Denied(why) => StoreError::Denied(why),
-            Trouble::Nobody => {
+            RequestError::Unsent(why) => StoreError::Unavailable(why),
+            RequestError::Unknown(why) | RequestError::Deaf(why) => StoreError::Indeterminate(why),
+            RequestError::Denied(why) => StoreError::Denied(why),
+            RequestError::Nobody => {
                 // No stream takes this subject: it has no leader for now, or it is gone.
                 let found = identify(self).await;
                 let why = found
@@ -103,16 +108,16 @@ impl Shared {
 /// - 10047 and 10028 are about making streams; nothing is known of them here.
 /// - 10063, another sequence than the one proposed; 10077, the store failed; 10054 and 10109, limits of the stream and
 ///   sealing, which are looked at when storing, too: all of them at the leader alone.
-fn refused(error: &ApiError) -> Failed {
+fn refused(error: &ApiError) -> PublishError {
     match error.err_code {
         // Looked at before proposing, or by all alike, since they have the same messages before this one.
-        code if ApiError::WRONG_LAST.contains(&code) => Failed::Guard,
+        code if ApiError::WRONG_LAST.contains(&code) => PublishError::Guard,
         // Looked at before proposing.
-        ApiError::NOT_YET => Failed::Error(StoreError::Unavailable(error.to_string())),
-        code if ApiError::FULL.contains(&code) => Failed::Error(StoreError::Indeterminate(format!(
+        ApiError::NOT_YET => PublishError::Error(StoreError::Unavailable(error.to_string())),
+        code if ApiError::FULL.contains(&code) => PublishError::Error(StoreError::Indeterminate(format!(
             "the server's store is full ({error}): raise max_file_store, or the limits of the account"
         ))),
-        _ => Failed::Error(StoreError::Indeterminate(error.to_string())),
+        _ => PublishError::Error(StoreError::Indeterminate(error.to_string())),
     }
 }
 
@@ -128,16 +133,16 @@ mod test {
             ..ApiError::default()
         };
         for code in [10071, 10164] {
-            assert!(matches!(refused(&error(code)), Failed::Guard), "{code}");
+            assert!(matches!(refused(&error(code)), PublishError::Guard), "{code}");
         }
         assert!(matches!(
             refused(&error(10163)),
-            Failed::Error(StoreError::Unavailable(_))
+            PublishError::Error(StoreError::Unavailable(_))
         ));
         for code in (0..=u16::MAX).filter(|code| ![10071, 10164, 10163].contains(code)) {
             let meaning = refused(&error(code));
             assert!(
-                matches!(meaning, Failed::Error(StoreError::Indeterminate(_))),
+                matches!(meaning, PublishError::Error(StoreError::Indeterminate(_))),
                 "{code}: {meaning:?}"
             );
         }

@@ -1,10 +1,10 @@
 //! What the tasks of one handle share.
 
 use super::api::{CallError, StreamInfo};
+use super::connection::{Connection, RequestError};
 use super::mirror::Mirror;
 use super::names::{Names, Subjects};
 use super::versions::Servers;
-use super::wire::{Trouble, Wire};
 use crate::clock;
 use bytes::Bytes;
 use shardwright_core::store::StoreError;
@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 
 /// One handle's connection, and what it knows of the store.
 pub(super) struct Shared {
-    pub(super) wire: Wire,
+    pub(super) wire: Connection,
     pub(super) names: Names,
     pub(super) location: String,
     /// The history that this handle knows; a stream with another one is another store.
@@ -33,7 +33,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(wire: Wire, names: Names, location: String, history: String, created: String) -> Self {
+    pub(super) fn new(wire: Connection, names: Names, location: String, history: String, created: String) -> Self {
         Self {
             subjects: Subjects::new(&names, &history),
             wire,
@@ -88,7 +88,7 @@ impl Shared {
 /// A failed call as an operation that changes nothing tells it.
 pub(super) fn unavailable(error: &CallError) -> StoreError<Bytes> {
     match error {
-        CallError::Wire(Trouble::Denied(why) | Trouble::Deaf(why)) => StoreError::Denied(why.clone()),
+        CallError::Wire(RequestError::Denied(why) | RequestError::Deaf(why)) => StoreError::Denied(why.clone()),
         other => StoreError::Unavailable(other.to_string()),
     }
 }

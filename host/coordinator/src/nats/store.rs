@@ -1,8 +1,8 @@
 //! The four operations of the store.
 
 use super::follow::identify;
-use super::mirror::{Arrival, Guess};
-use super::publish::{Failed, Guard};
+use super::mirror::{Arrival, WriteBasis};
+use super::publish::{Guard, PublishError};
 use super::record::{Body, OVERHEAD, Record};
 use super::shared::{Shared, unavailable};
 use super::slot::{Content, Slot};
@@ -82,7 +82,7 @@ impl Store {
 
     pub(super) async fn get(&self, key: &str) -> Result<Reading<Bytes>, StoreError<Bytes>> {
         self.catch_up().await?;
-        let Guess { slot, now, .. } = self.shared.mirror.guess(key);
+        let WriteBasis { slot, now, .. } = self.shared.mirror.guess(key);
         Ok(Reading {
             entry: slot.map_or(Ok(None), |slot| slot.entry())?,
             now: StoreTime(now),
@@ -109,7 +109,7 @@ impl Store {
         }
         // Nobody needs the parts of a write that cannot succeed.
         self.catch_up().await?;
-        let Guess { slot, .. } = self.shared.mirror.guess(key);
+        let WriteBasis { slot, .. } = self.shared.mirror.guess(key);
         if !holds(expected, slot.as_ref()) {
             return Err(conflict(slot));
         }
@@ -211,8 +211,8 @@ impl Store {
             };
             match shared.publish(shared.subjects.key(key), guard, &record).await {
                 Ok(revision) => return self.written(revision).await,
-                Err(Failed::Error(error)) => return Err(error),
-                Err(Failed::Guard) => {}
+                Err(PublishError::Error(error)) => return Err(error),
+                Err(PublishError::Guard) => {}
             }
             swept = guess
                 .slot

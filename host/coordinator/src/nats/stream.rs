@@ -2,8 +2,8 @@
 //! must be.
 
 use super::api::{ApiError, CallError, StreamConfig, StreamInfo};
+use super::connection::{Connection, RequestError};
 use super::names::Names;
-use super::wire::{Trouble, Wire};
 use crate::broker::{BrokerError, random_name};
 
 /// The settings that the store rests on.
@@ -71,7 +71,7 @@ pub(super) fn flaw(found: &StreamConfig, wanted: &StreamConfig) -> Option<String
 /// # Errors
 /// Everything that [`BrokerError`] can say.
 pub(super) async fn open(
-    wire: &Wire,
+    wire: &Connection,
     names: &Names,
     replicas: u8,
     location: &str,
@@ -124,11 +124,17 @@ pub(super) async fn open(
 }
 
 /// What a failed call means to whoever opens the store.
-pub(super) fn explain(error: &CallError, wire: &Wire, names: &Names, replicas: u8, location: &str) -> BrokerError {
+pub(super) fn explain(
+    error: &CallError,
+    wire: &Connection,
+    names: &Names,
+    replicas: u8,
+    location: &str,
+) -> BrokerError {
     let location = location.to_owned();
     let info = wire.client.server_info();
     match error {
-        CallError::Wire(Trouble::Denied(why) | Trouble::Deaf(why)) => BrokerError::Denied {
+        CallError::Wire(RequestError::Denied(why) | RequestError::Deaf(why)) => BrokerError::Denied {
             location,
             why: format!(
                 "{why}: the user needs publish on \"$JS.API.>\" and \"shardwright.>\", and subscribe on \"_INBOX.>\" \
@@ -136,13 +142,13 @@ pub(super) fn explain(error: &CallError, wire: &Wire, names: &Names, replicas: u
             ),
         },
         // It is on here, or may be on a server that this one has yet to find.
-        CallError::Wire(Trouble::Nobody) if info.jetstream || info.cluster.is_some() => BrokerError::Unreachable {
+        CallError::Wire(RequestError::Nobody) if info.jetstream || info.cluster.is_some() => BrokerError::Unreachable {
             location,
             why: "nobody answers for JetStream; if it is on at no server of the cluster, add a section `jetstream { \
                   store_dir: … }` to their configuration"
                 .into(),
         },
-        CallError::Wire(Trouble::Nobody) => BrokerError::Unsafe {
+        CallError::Wire(RequestError::Nobody) => BrokerError::Unsafe {
             location,
             why: "JetStream is off: add a section `jetstream { store_dir: … }` to the server's configuration".into(),
         },

@@ -6,8 +6,8 @@
 //! enough.
 
 use super::api::StreamInfo;
-use super::clocks::{self, Ahead};
-use super::wire::Wire;
+use super::clocks::{self, ClockOffset};
+use super::connection::Connection;
 use crate::clock::boottime;
 use futures_util::StreamExt;
 use serde::Deserialize;
@@ -38,21 +38,21 @@ struct Server {
 
 /// What a server says of itself.
 #[derive(Clone, Debug)]
-pub(super) struct Told {
+pub(super) struct ServerInfo {
     version: String,
-    clock: Option<Ahead>,
+    clock: Option<ClockOffset>,
 }
 
 /// What is known of the servers that keep a stream.
 pub(super) struct Servers<'a> {
     wanted: Vec<&'a str>,
-    told: HashMap<String, Told>,
+    told: HashMap<String, ServerInfo>,
     replicas: usize,
 }
 
 impl<'a> Servers<'a> {
     /// Asks those that keep the stream of `info`.
-    pub(super) async fn ask(wire: &Wire, info: &'a StreamInfo) -> Self {
+    pub(super) async fn ask(wire: &Connection, info: &'a StreamInfo) -> Self {
         let wanted: Vec<&str> = info.cluster.iter().flat_map(|cluster| cluster.servers()).collect();
         let told = of_servers(wire, &wanted).await;
         let replicas = usize::from(info.config.num_replicas);
@@ -73,7 +73,7 @@ impl<'a> Servers<'a> {
 }
 
 /// What the servers called `wanted` say of themselves, as far as they do.
-async fn of_servers(wire: &Wire, wanted: &[&str]) -> HashMap<String, Told> {
+async fn of_servers(wire: &Connection, wanted: &[&str]) -> HashMap<String, ServerInfo> {
     let mut found = HashMap::new();
     if wanted.is_empty() {
         return found;
@@ -97,8 +97,8 @@ async fn of_servers(wire: &Wire, wanted: &[&str]) -> HashMap<String, Told> {
                 break;
             };
             let Server { name, ver, time } = status.server;
-            let clock = clocks::parse(&time).map(|time| Ahead::by(time, asked_at, boottime()));
-            found.insert(name, Told { version: ver, clock });
+            let clock = clocks::parse(&time).map(|time| ClockOffset::by(time, asked_at, boottime()));
+            found.insert(name, ServerInfo { version: ver, clock });
             if wanted.iter().all(|name| found.contains_key(*name)) {
                 break;
             }

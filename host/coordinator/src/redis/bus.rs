@@ -1,9 +1,9 @@
 //! The bus: one channel for each namespace, with the topic inside each message, so that one order holds for all topics.
 
-use super::line::{Keeping, Line};
+use super::connection::{Connection, NoReply, PushHandler};
+use super::persistent_connection::{ConnectionPlan, PersistentConnection};
 use super::reply::Refusal;
 use super::route::Route;
-use super::wire::{Push, Silence, Wire};
 use crate::broker::{BrokerError, Link};
 use crate::contract::{BusError, Subscription};
 use crate::limits;
@@ -47,12 +47,12 @@ fn decode(message: &[u8]) -> Option<(&str, usize)> {
 }
 
 /// Who listens on this handle, on one connection for all of them.
-pub(super) struct Ear {
+pub(super) struct Subscriber {
     route: Arc<Route>,
     pub(super) channel: Arc<Channel>,
     subscribers: Arc<Shared>,
     /// Made with the first subscriber.
-    line: tokio::sync::Mutex<Option<Line>>,
+    line: tokio::sync::Mutex<Option<PersistentConnection>>,
     timeout: Duration,
 }
 
@@ -91,7 +91,7 @@ impl Shared {
     }
 }
 
-impl Push for Shared {
+impl PushHandler for Shared {
     /// On the connection's own task: nothing piles up before the bounded queues.
     fn take(&self, PushInfo { kind, mut data }: PushInfo) -> Result<(), &'static str> {
         match kind {
@@ -125,7 +125,7 @@ impl Push for Shared {
     }
 }
 
-impl Ear {
+impl Subscriber {
     pub(super) fn new(route: Arc<Route>, channel: Channel, timeout: Duration) -> Self {
         Self {
             route,
@@ -173,12 +173,12 @@ impl Ear {
         }
     }
 
-    fn listen(&self) -> Line {
+    fn listen(&self) -> PersistentConnection {
         let (route, shared, channel) = (self.route.clone(), self.subscribers.clone(), self.channel.clone());
         let timeout = self.timeout;
-        Line::keep(
+        PersistentConnection::keep(
             None,
-            Keeping {
+            ConnectionPlan {
                 link: Link::new(format!("{} (bus)", self.channel.location)),
                 patience: timeout,
                 connect: Box::new(move || {
@@ -196,12 +196,12 @@ async fn connect(
     shared: Arc<Shared>,
     channel: &Channel,
     deadline: Instant,
-) -> Result<Wire, BrokerError> {
+) -> Result<Connection, BrokerError> {
     let wire = route.connect(Some(shared)).await?;
     let subscribe = if channel.sharded { "SSUBSCRIBE" } else { "SUBSCRIBE" };
     let location = wire.server().to_string();
     let answer = wire.ask(cmd(subscribe).arg(&channel.name), deadline).await;
-    match answer.map_err(Silence::why).map(Refusal::check) {
+    match answer.map_err(NoReply::why).map(Refusal::check) {
         Ok(Ok(_)) => Ok(wire),
         Ok(Err(Refusal::Denied(why))) => Err(BrokerError::Denied {
             location,
@@ -217,7 +217,7 @@ async fn connect(
 
 /// Publishes on `line` to `channel`.
 pub(super) async fn publish(
-    line: &Line,
+    line: &PersistentConnection,
     channel: &Channel,
     topic: &str,
     payload: &[u8],
@@ -235,10 +235,10 @@ pub(super) async fn publish(
             Ok(Ok(_)) => return Ok(()),
             // It was not sent: the slot has moved, or the connection had ended before.
             Ok(Err(Refusal::Elsewhere(why, _))) => wire.give_up(&why),
-            Err(Silence::NotSent(_)) => {}
+            Err(NoReply::NotSent(_)) => {}
             Ok(Err(Refusal::Denied(why))) => return Err(BusError::Denied(channel.grant(&why, "publish"))),
             Ok(Err(refusal)) => return Err(BusError::Unavailable(refusal.why())),
-            Err(Silence::NoAnswer(why)) => return Err(BusError::Unavailable(why)),
+            Err(NoReply::NoAnswer(why)) => return Err(BusError::Unavailable(why)),
         }
     }
 }

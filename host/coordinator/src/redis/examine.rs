@@ -1,8 +1,8 @@
 //! How the server is set up, as far as it matters for what is promised.
 
+use super::connection::{Connection, NoReply};
 use super::reply::Refusal;
 use super::route::text;
-use super::wire::{Silence, Wire};
 use super::{RedisCoordinator, bus};
 use crate::broker::BrokerError;
 use crate::clock;
@@ -27,7 +27,7 @@ const SKEW: u64 = 1000;
 ///
 /// # Errors
 /// `Unsafe` if it is too old, `Invalid` if it is of another kind, `Denied` if it must not say so.
-pub(super) async fn check_kind(wire: &Wire, cluster: bool, timeout: Duration) -> Result<(), BrokerError> {
+pub(super) async fn check_kind(wire: &Connection, cluster: bool, timeout: Duration) -> Result<(), BrokerError> {
     let location = wire.server().to_string();
     let info = match info(wire, "server", timeout).await {
         Ok(info) => info,
@@ -72,9 +72,9 @@ impl Problem {
     }
 }
 
-async fn ask(wire: &Wire, command: &Cmd, timeout: Duration) -> Result<Value, Problem> {
+async fn ask(wire: &Connection, command: &Cmd, timeout: Duration) -> Result<Value, Problem> {
     let answer = wire.ask(command, Instant::now() + timeout).await;
-    match answer.map_err(Silence::why).map(Refusal::check) {
+    match answer.map_err(NoReply::why).map(Refusal::check) {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(Refusal::Denied(why))) => Err(Problem::Denied(why)),
         Ok(Err(refusal)) => Err(Problem::Other(refusal.why())),
@@ -83,7 +83,7 @@ async fn ask(wire: &Wire, command: &Cmd, timeout: Duration) -> Result<Value, Pro
 }
 
 /// A section of `INFO`.
-async fn info(wire: &Wire, section: &str, timeout: Duration) -> Result<HashMap<String, String>, Problem> {
+async fn info(wire: &Connection, section: &str, timeout: Duration) -> Result<HashMap<String, String>, Problem> {
     let answer = ask(wire, cmd("INFO").arg(section), timeout).await?;
     let lines = text(&answer).unwrap_or_default();
     let pairs = lines.lines().filter_map(|line| line.split_once(':'));
@@ -93,7 +93,7 @@ async fn info(wire: &Wire, section: &str, timeout: Duration) -> Result<HashMap<S
 }
 
 /// A setting, if it may be read.
-async fn setting(wire: &Wire, name: &str, timeout: Duration) -> Result<String, Problem> {
+async fn setting(wire: &Connection, name: &str, timeout: Duration) -> Result<String, Problem> {
     let answer = ask(wire, cmd("CONFIG").arg("GET").arg(name), timeout).await?;
     let value = match &answer {
         Value::Map(pairs) => pairs.first().and_then(|(_, value)| text(value)),
@@ -104,7 +104,7 @@ async fn setting(wire: &Wire, name: &str, timeout: Duration) -> Result<String, P
 }
 
 /// What is looked at when a coordinator is opened, too.
-pub(super) async fn settings(wire: &Wire, min_replicas: u32, timeout: Duration) -> Vec<Finding> {
+pub(super) async fn settings(wire: &Connection, min_replicas: u32, timeout: Duration) -> Vec<Finding> {
     vec![
         eviction(wire, timeout)
             .await
@@ -126,7 +126,7 @@ fn unread(name: &'static str, problem: Problem) -> Finding {
     )
 }
 
-async fn eviction(wire: &Wire, timeout: Duration) -> Result<Finding, Problem> {
+async fn eviction(wire: &Connection, timeout: Duration) -> Result<Finding, Problem> {
     let memory = info(wire, "memory", timeout).await?;
     let read = |name: &str| {
         memory
@@ -151,7 +151,7 @@ async fn eviction(wire: &Wire, timeout: Duration) -> Result<Finding, Problem> {
     })
 }
 
-async fn persistence(wire: &Wire, timeout: Duration) -> Result<Finding, Problem> {
+async fn persistence(wire: &Connection, timeout: Duration) -> Result<Finding, Problem> {
     let state = info(wire, "persistence", timeout).await?;
     if state.get("aof_enabled").is_none_or(|on| on != "1") {
         return Ok(Finding::warning(
@@ -181,7 +181,7 @@ async fn persistence(wire: &Wire, timeout: Duration) -> Result<Finding, Problem>
     })
 }
 
-async fn replicas(wire: &Wire, min_replicas: u32, timeout: Duration) -> Result<Finding, Problem> {
+async fn replicas(wire: &Connection, min_replicas: u32, timeout: Duration) -> Result<Finding, Problem> {
     let state = info(wire, "replication", timeout).await?;
     let count: u32 = state
         .get("connected_slaves")
@@ -235,7 +235,7 @@ pub(super) async fn examine(coordinator: &RedisCoordinator) -> Vec<Finding> {
     findings
 }
 
-async fn version(wire: &Wire, timeout: Duration) -> Result<Finding, Problem> {
+async fn version(wire: &Connection, timeout: Duration) -> Result<Finding, Problem> {
     let server = info(wire, "server", timeout).await?;
     let state = info(wire, "replication", timeout).await?;
     let read = |from: &HashMap<String, String>, name: &str| from.get(name).cloned().unwrap_or_else(|| "unknown".into());
@@ -251,7 +251,7 @@ async fn version(wire: &Wire, timeout: Duration) -> Result<Finding, Problem> {
     ))
 }
 
-async fn clock_difference(wire: &Wire, timeout: Duration) -> Result<Finding, Problem> {
+async fn clock_difference(wire: &Connection, timeout: Duration) -> Result<Finding, Problem> {
     let before = clock::wall();
     let answer = ask(wire, &cmd("TIME"), timeout).await?;
     let after = clock::wall();

@@ -7,9 +7,10 @@
 
 mod address;
 mod bus;
+mod connection;
 mod examine;
-mod line;
 mod options;
+mod persistent_connection;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod properties;
@@ -18,39 +19,40 @@ mod route;
 mod script;
 mod store;
 mod tls;
-mod wire;
 
 pub use options::*;
 
 use crate::broker::{BrokerError, Link, Security, random_name};
 use crate::clock;
-use crate::contract::{Bus, BusError, Coordinator, Store, Subscription};
+use crate::contract::{Bus, BusError, Coordinator, PutRequest, SAME_CLOCK, Store, Subscription};
 use crate::finding::{Finding, Verdict};
 use crate::limits::{self, Namespace};
 use address::Addresses;
 use async_trait::async_trait;
-use bus::{Channel, Ear};
+use bus::{Channel, Subscriber};
 use bytes::Bytes;
-use line::{Keeping, Line};
+use connection::{Connection, Dialer};
+use persistent_connection::{ConnectionPlan, PersistentConnection};
 use redis::{Value, cmd};
 use reply::Refusal;
 use route::Route;
 use script::{Answer, Failure, Keys, Known, Operation};
-use shardwright_core::store::{Expected, Listing, Reading, Revision, StoreError, StoreTime, Written};
+use shardwright_core::store::{Expected, Listing, Reading, Revision, StoreError, Written};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use store::{Memory, Replicated, Space};
+use store::{Memory, NamespaceStore, Replicated};
 use tokio::time::Instant;
-use wire::{Dialer, Wire};
 
 /// A namespace on Redis. Dropping it closes its connections.
 pub struct RedisCoordinator {
     location: String,
     timeout: Duration,
     min_replicas: u32,
-    space: Space,
-    ear: Ear,
+    space: NamespaceStore,
+    ear: Subscriber,
 }
+
+opaque!(RedisCoordinator);
 
 impl RedisCoordinator {
     /// Connects, begins the namespace's history if there is none, and warns of settings that are not safe.
@@ -83,15 +85,15 @@ impl RedisCoordinator {
         }
         let keep = |first, what: &str| {
             let route = route.clone();
-            let connect: line::Connect = Box::new(move || {
+            let connect: persistent_connection::Connect = Box::new(move || {
                 let route = route.clone();
                 Box::pin(async move { route.connect(None).await })
             });
             let link = Link::new(format!("{location}{what}"));
             let patience = timeout;
-            Line::keep(
+            PersistentConnection::keep(
                 first,
-                Keeping {
+                ConnectionPlan {
                     connect,
                     link,
                     patience,
@@ -108,14 +110,14 @@ impl RedisCoordinator {
             location: location.clone(),
         };
         let coordinator = Self {
-            space: Space {
+            space: NamespaceStore {
                 main: keep(Some(wire.clone()), ""),
                 replicated,
                 memory: Mutex::new(Memory::knowing(known)),
                 keys,
                 timeout,
             },
-            ear: Ear::new(route, channel, timeout),
+            ear: Subscriber::new(route, channel, timeout),
             location,
             timeout,
             min_replicas: options.min_replicas,
@@ -141,7 +143,7 @@ impl RedisCoordinator {
 }
 
 /// The history and run that are there now.
-async fn begin(wire: &Wire, keys: &Keys, timeout: Duration) -> Result<Known, BrokerError> {
+async fn begin(wire: &Connection, keys: &Keys, timeout: Duration) -> Result<Known, BrokerError> {
     let location = wire.server().to_string();
     let name = random_name().map_err(BrokerError::Invalid)?;
     let deadline = Instant::now() + timeout;
@@ -180,10 +182,10 @@ async fn begin(wire: &Wire, keys: &Keys, timeout: Duration) -> Result<Known, Bro
 }
 
 /// Whether it may be asked which replicas have a write: without that no write is ever acknowledged.
-async fn may_wait(wire: &Wire, keys: &Keys, timeout: Duration) -> Result<(), BrokerError> {
+async fn may_wait(wire: &Connection, keys: &Keys, timeout: Duration) -> Result<(), BrokerError> {
     let location = wire.server().to_string();
     let answer = wire.ask(cmd("WAIT").arg(0).arg(1), Instant::now() + timeout).await;
-    match answer.map_err(wire::Silence::why).map(Refusal::check) {
+    match answer.map_err(connection::NoReply::why).map(Refusal::check) {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(Refusal::Denied(why))) => Err(BrokerError::Denied {
             location,
@@ -211,18 +213,8 @@ impl Store for RedisCoordinator {
         self.space.list(prefix, since).await
     }
 
-    async fn put(&self, key: &str, value: Bytes, expected: Expected) -> Result<Written, StoreError<Bytes>> {
-        self.space.put(key, value, expected).await
-    }
-
-    async fn put_heard(
-        &self,
-        key: &str,
-        value: Bytes,
-        expected: Expected,
-        heard: StoreTime,
-    ) -> Result<Written, StoreError<Bytes>> {
-        self.space.put_heard(key, value, expected, heard).await
+    async fn put_with(&self, request: PutRequest<'_>) -> Result<Written, StoreError<Bytes>> {
+        self.space.put_with(request).await
     }
 
     async fn delete(&self, key: &str, expected: Expected) -> Result<Written, StoreError<Bytes>> {
@@ -244,12 +236,16 @@ impl Bus for RedisCoordinator {
 
 #[async_trait]
 impl Coordinator for RedisCoordinator {
-    fn kind(&self) -> &'static str {
+    fn kind(&self) -> &str {
         "redis"
     }
 
     fn location(&self) -> String {
         self.location.clone()
+    }
+
+    fn clock_uncertainty(&self) -> Duration {
+        SAME_CLOCK
     }
 
     async fn examine(&self) -> Vec<Finding> {

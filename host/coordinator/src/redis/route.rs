@@ -1,9 +1,9 @@
 //! Which server holds the data: the one that was named, the one that sentinels name, or the one that serves the slot.
 
 use super::address::{Addresses, Server, redirected};
+use super::connection::{Connection, Dialer, PushHandler};
 use super::options::RedisTopology;
 use super::reply::Refusal;
-use super::wire::{Dialer, Push, Wire};
 use crate::broker::BrokerError;
 use redis::{RedisConnectionInfo, Value, cmd};
 use std::sync::Arc;
@@ -16,13 +16,13 @@ const REDIRECTS: usize = 5;
 /// The way to the server that holds the data of one namespace.
 pub(super) struct Route {
     dialer: Dialer,
-    way: Way,
+    way: Topology,
     addresses: Addresses,
     /// Which address to begin with: who did not answer is asked last.
     first: AtomicUsize,
 }
 
-enum Way {
+enum Topology {
     Single,
     Sentinel {
         service: String,
@@ -38,13 +38,13 @@ impl Route {
     /// The route to the server that holds `key`.
     pub(super) fn new(topology: &RedisTopology, addresses: Addresses, dialer: Dialer, key: &str) -> Self {
         let way = match topology {
-            RedisTopology::Single => Way::Single,
-            RedisTopology::Cluster => Way::Cluster { key: key.to_owned() },
+            RedisTopology::Single => Topology::Single,
+            RedisTopology::Cluster => Topology::Cluster { key: key.to_owned() },
             RedisTopology::Sentinel {
                 service,
                 user,
                 password,
-            } => Way::Sentinel {
+            } => Topology::Sentinel {
                 service: service.clone(),
                 login: super::address::login(user.as_deref(), password.as_ref()),
             },
@@ -61,7 +61,7 @@ impl Route {
     ///
     /// # Errors
     /// That of the last address that was tried; one that will not pass by itself before one that may.
-    pub(super) async fn connect(&self, push: Option<Arc<dyn Push>>) -> Result<Wire, BrokerError> {
+    pub(super) async fn connect(&self, push: Option<Arc<dyn PushHandler>>) -> Result<Connection, BrokerError> {
         let (count, first) = (self.addresses.servers.len(), self.first.load(Ordering::Relaxed));
         let mut worst: Option<BrokerError> = None;
         for at in (first..first + count).map(|at| at % count) {
@@ -78,14 +78,14 @@ impl Route {
         Err(worst.unwrap_or_else(|| BrokerError::Invalid("redis has no address".into())))
     }
 
-    async fn through(&self, server: &Server, push: Option<Arc<dyn Push>>) -> Result<Wire, BrokerError> {
+    async fn through(&self, server: &Server, push: Option<Arc<dyn PushHandler>>) -> Result<Connection, BrokerError> {
         match &self.way {
-            Way::Single => self.master(server, push).await,
-            Way::Sentinel { service, login } => {
+            Topology::Single => self.master(server, push).await,
+            Topology::Sentinel { service, login } => {
                 let master = self.ask_sentinel(server, service, login).await?;
                 self.master(&master, push).await
             }
-            Way::Cluster { key } => {
+            Topology::Cluster { key } => {
                 let owner = self.owner(server, key).await?;
                 self.dialer.dial(&owner, &self.addresses.login, push).await
             }
@@ -93,7 +93,7 @@ impl Route {
     }
 
     /// A connection to `server`, which must be a master: a replica would show what is old.
-    async fn master(&self, server: &Server, push: Option<Arc<dyn Push>>) -> Result<Wire, BrokerError> {
+    async fn master(&self, server: &Server, push: Option<Arc<dyn PushHandler>>) -> Result<Connection, BrokerError> {
         let wire = self.dialer.dial(server, &self.addresses.login, push).await?;
         match text(&self.ask(&wire, cmd("INFO").arg("replication")).await?) {
             Some(info) if info.contains("role:master") => Ok(wire),
@@ -155,7 +155,7 @@ impl Route {
         ))
     }
 
-    async fn ask(&self, wire: &Wire, command: &redis::Cmd) -> Result<Value, BrokerError> {
+    async fn ask(&self, wire: &Connection, command: &redis::Cmd) -> Result<Value, BrokerError> {
         let answer = wire.ask(command, Instant::now() + self.dialer.timeout).await;
         let answer = answer.map_err(|silence| unreachable(wire.server(), silence.why()))?;
         Refusal::check(answer).map_err(|refusal| meaning(wire.server(), refusal))

@@ -1,7 +1,7 @@
 //! What is asked of the script, and what it answers.
 
+use super::connection::{Connection, NoReply};
 use super::reply::Refusal;
-use super::wire::{Silence, Wire};
 use crate::clock;
 use bytes::Bytes;
 use redis::{Cmd, Script, Value, cmd};
@@ -138,7 +138,7 @@ pub(super) struct Run {
 /// Why the script did not answer.
 #[derive(Debug)]
 pub(super) enum Failure {
-    Silence(Silence),
+    Silence(NoReply),
     Refusal(Refusal),
 }
 
@@ -150,7 +150,7 @@ pub(super) type Confirmed = Result<u32, String>;
 
 /// Runs one operation. With `replicas`, also says how many have it.
 pub(super) async fn run(
-    wire: &Wire,
+    wire: &Connection,
     keys: &Keys,
     operation: &Operation<'_>,
     known: &Known,
@@ -196,7 +196,12 @@ fn named(why: String) -> String {
     }
 }
 
-async fn ask(wire: &Wire, command: Cmd, replicas: Replicas, deadline: Instant) -> Result<(Value, Confirmed), Failure> {
+async fn ask(
+    wire: &Connection,
+    command: Cmd,
+    replicas: Replicas,
+    deadline: Instant,
+) -> Result<(Value, Confirmed), Failure> {
     let Some((count, patience)) = replicas else {
         let answer = wire.ask(&command, deadline).await.map_err(Failure::Silence)?;
         return Ok((Refusal::check(answer).map_err(Failure::Refusal)?, Ok(0)));

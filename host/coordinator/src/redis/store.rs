@@ -1,12 +1,12 @@
 //! The store: every operation is one call of the script, and the handle remembers what it has seen.
 
-use super::line::Line;
+use super::connection::NoReply;
+use super::persistent_connection::PersistentConnection;
 use super::reply::Refusal;
 use super::script::{self, Answer, Failure, Keys, Known, Operation, Run};
-use super::wire::Silence;
 use crate::broker::BrokerError;
 use crate::clock;
-use crate::contract::Store;
+use crate::contract::{PutRequest, Store};
 use crate::limits;
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -20,9 +20,9 @@ use tokio::time::Instant;
 const CONFIRMED: Duration = Duration::from_secs(2);
 
 /// The store of one namespace, as one handle knows it.
-pub(super) struct Space {
+pub(super) struct NamespaceStore {
     pub(super) keys: Keys,
-    pub(super) main: Line,
+    pub(super) main: PersistentConnection,
     /// `WAIT` makes everything behind it wait, and counts only what its own connection wrote.
     pub(super) replicated: Option<Replicated>,
     pub(super) memory: Mutex<Memory>,
@@ -31,7 +31,7 @@ pub(super) struct Space {
 
 /// Where writes go that replicas must confirm.
 pub(super) struct Replicated {
-    pub(super) line: Line,
+    pub(super) line: PersistentConnection,
     pub(super) replicas: u32,
 }
 
@@ -49,7 +49,7 @@ impl Memory {
 }
 
 /// What the script did.
-struct Done {
+struct ScriptResult {
     held: bool,
     revision: Revision,
     now: StoreTime,
@@ -57,7 +57,7 @@ struct Done {
     more: Value,
 }
 
-impl Space {
+impl NamespaceStore {
     // Each change under this lock is one assignment: a poisoned one guards a sound state.
     fn memory(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
@@ -102,7 +102,7 @@ impl Space {
     }
 
     /// Carries out `operation`: until there is an answer, as long as nothing can have been done.
-    async fn call(&self, operation: Operation<'_>) -> Result<Done, StoreError<Bytes>> {
+    async fn call(&self, operation: Operation<'_>) -> Result<ScriptResult, StoreError<Bytes>> {
         let deadline = Instant::now() + self.timeout;
         let (line, replicas) = match &self.replicated {
             // The replicas have most of the time, but not so much that those who wait give up first and block the line;
@@ -162,7 +162,7 @@ impl Space {
                             (false, _) => continue,
                         }
                     }
-                    return Ok(Done {
+                    return Ok(ScriptResult {
                         held,
                         revision,
                         now,
@@ -187,7 +187,7 @@ impl Space {
                     return Err(StoreError::Unavailable(why.into()));
                 }
                 Ok((Answer::Lost(why), _)) => return Err(self.lose(why)),
-                Err(Failure::Silence(Silence::NoAnswer(why))) if operation.writes() => {
+                Err(Failure::Silence(NoReply::NoAnswer(why))) if operation.writes() => {
                     return Err(StoreError::Indeterminate(why));
                 }
                 Err(Failure::Silence(silence)) if Instant::now() >= deadline => {
@@ -207,7 +207,7 @@ impl Space {
     async fn write(&self, operation: Operation<'_>) -> Result<Written, StoreError<Bytes>> {
         let done = self.call(operation).await?;
         if done.held {
-            let Done { revision, now, .. } = done;
+            let ScriptResult { revision, now, .. } = done;
             return Ok(Written { revision, now });
         }
         Err(StoreError::Conflict(
@@ -246,10 +246,10 @@ fn down(error: BrokerError) -> StoreError<Bytes> {
 }
 
 #[async_trait]
-impl Store for Space {
+impl Store for NamespaceStore {
     async fn get(&self, key: &str) -> Result<Reading<Bytes>, StoreError<Bytes>> {
         limits::check_key(key)?;
-        let Done {
+        let ScriptResult {
             now,
             unsure_before,
             more,
@@ -265,7 +265,7 @@ impl Store for Space {
 
     async fn list(&self, prefix: &str, since: Revision) -> Result<Listing<Bytes>, StoreError<Bytes>> {
         limits::check_prefix(prefix)?;
-        let Done {
+        let ScriptResult {
             revision,
             now,
             unsure_before,
@@ -282,22 +282,16 @@ impl Store for Space {
         })
     }
 
-    async fn put(&self, key: &str, value: Bytes, expected: Expected) -> Result<Written, StoreError<Bytes>> {
+    async fn put_with(&self, request: PutRequest<'_>) -> Result<Written, StoreError<Bytes>> {
+        let PutRequest {
+            key,
+            value,
+            expected,
+            heard,
+        } = request;
         limits::check_key(key)?;
         limits::check_stored(value.len())?;
-        self.write(Operation::Put(key, &value, expected, None)).await
-    }
-
-    async fn put_heard(
-        &self,
-        key: &str,
-        value: Bytes,
-        expected: Expected,
-        heard: StoreTime,
-    ) -> Result<Written, StoreError<Bytes>> {
-        limits::check_key(key)?;
-        limits::check_stored(value.len())?;
-        self.write(Operation::Put(key, &value, expected, Some(heard))).await
+        self.write(Operation::Put(key, &value, expected, heard)).await
     }
 
     async fn delete(&self, key: &str, expected: Expected) -> Result<Written, StoreError<Bytes>> {

@@ -10,14 +10,14 @@ mod secret;
 
 pub use secret::{MIN_SECRET, Secret, SecretTooShort};
 
-use crate::contract::{Bus, BusError, Coordinator, Delivery, Store, Subscription};
+use crate::contract::{Bus, BusError, Coordinator, Delivery, PutRequest, Store, Subscription};
 use crate::finding::Finding;
 use crate::limits::{MAX_MESSAGE, MAX_VALUE, Namespace};
 use async_trait::async_trait;
 use bytes::Bytes;
 use frame::{FrameError, Framer};
 use secret::Purpose;
-use shardwright_core::store::{Entry, Expected, Listing, Reading, Revision, StoreError, StoreTime, Written};
+use shardwright_core::store::{Entry, Expected, Listing, Reading, Revision, StoreError, Written};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -48,6 +48,8 @@ struct Messages {
     framer: Framer,
     rejected: AtomicU64,
 }
+
+opaque!(Protected);
 
 impl Protected {
     /// How many messages were dropped because their frame did not open: forged, or sent by a node with another secret.
@@ -103,23 +105,10 @@ impl Store for Protected {
         })
     }
 
-    async fn put(&self, key: &str, value: Bytes, expected: Expected) -> Result<Written, StoreError<Bytes>> {
-        let framed = self.close(key, &value)?;
-        self.inner
-            .put(key, framed, expected)
-            .await
-            .map_err(|error| self.error(key, error))
-    }
-
-    async fn put_heard(
-        &self,
-        key: &str,
-        value: Bytes,
-        expected: Expected,
-        heard: StoreTime,
-    ) -> Result<Written, StoreError<Bytes>> {
-        let framed = self.close(key, &value)?;
-        let written = self.inner.put_heard(key, framed, expected, heard).await;
+    async fn put_with(&self, request: PutRequest<'_>) -> Result<Written, StoreError<Bytes>> {
+        let key = request.key;
+        let value = self.close(key, &request.value)?;
+        let written = self.inner.put_with(PutRequest { value, ..request }).await;
         written.map_err(|error| self.error(key, error))
     }
 
@@ -156,7 +145,7 @@ impl Bus for Protected {
 
 #[async_trait]
 impl Coordinator for Protected {
-    fn kind(&self) -> &'static str {
+    fn kind(&self) -> &str {
         self.inner.kind()
     }
 

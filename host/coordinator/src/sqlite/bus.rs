@@ -1,7 +1,7 @@
 //! The bus's thread: publishes what this process says, and hands what others said to its subscribers.
 
-use super::bell::{Sleeper, Waker};
 use super::error::is_passing;
+use super::file_notifier::{Waiter, Waker};
 use super::messages::{Messages, Outgoing};
 use super::schema::Boot;
 use crate::contract::BusError;
@@ -60,7 +60,7 @@ pub(super) struct BusThread {
 
 impl BusThread {
     /// Serves until the handle is dropped.
-    pub(super) fn serve(mut self, requests: &Receiver<Request>, sleeper: &Sleeper) {
+    pub(super) fn serve(mut self, requests: &Receiver<Request>, sleeper: &Waiter) {
         loop {
             let mut outgoing = Vec::new();
             let open = loop {

@@ -3,9 +3,9 @@
 //! It is a database of its own, one for each run of the machine, because it needs none of the store's durability: it
 //! may be lost with the power, but must then not be found half written by the next run.
 
-use super::bell::Bell;
 use super::error::OpenError;
 use super::file::{self, Identity};
+use super::file_notifier::FileNotifier;
 use super::schema::Boot;
 use crate::clock;
 use crate::limits::Namespace;
@@ -32,7 +32,7 @@ const TABLE: &str = "CREATE TABLE IF NOT EXISTS messages (
 pub(super) struct Messages {
     connection: Connection,
     identity: Identity,
-    pub(super) bell: Bell,
+    pub(super) bell: FileNotifier,
     namespace: Namespace,
     /// The id of the last message that was read.
     read: u64,
@@ -78,7 +78,7 @@ impl Messages {
         }
         let read = newest(&connection).map_err(failed)?;
         let ring = file::beside(bus, "-bell");
-        let bell = Bell::open(&ring).map_err(|error| OpenError::io(&ring, &error))?;
+        let bell = FileNotifier::open(&ring).map_err(|error| OpenError::io(&ring, &error))?;
         let paths = [
             bus.to_owned(),
             file::beside(bus, "-wal"),

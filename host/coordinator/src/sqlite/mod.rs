@@ -8,11 +8,11 @@
 //! Time is the machine's CLOCK_BOOTTIME plus an offset kept in the file: all processes agree on it, and no step of the
 //! wall clock moves it.
 
-mod bell;
 mod bus;
 mod error;
 mod examine;
 mod file;
+mod file_notifier;
 mod filesystem;
 mod messages;
 mod schema;
@@ -20,7 +20,7 @@ mod store;
 
 pub use error::OpenError;
 
-use crate::contract::{Bus, BusError, Coordinator, Store, Subscription};
+use crate::contract::{Bus, BusError, Coordinator, PutRequest, SAME_CLOCK, Store, Subscription};
 use crate::finding::Finding;
 use crate::limits::{self, Namespace};
 use crate::queue::Subscribers;
@@ -31,6 +31,7 @@ use messages::{Messages, Outgoing};
 use schema::Boot;
 use shardwright_core::store::{Expected, Listing, Reading, Revision, StoreError, Written};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use store::{Attempt, Call, Job, StoreFile, View};
 use tokio::sync::{mpsc, oneshot};
 
@@ -43,6 +44,8 @@ pub struct SqliteCoordinator {
     jobs: mpsc::Sender<Box<dyn Job>>,
     bus: BusHandle,
 }
+
+opaque!(SqliteCoordinator);
 
 impl SqliteCoordinator {
     /// Opens the store at `path` for `namespace`, making it if there is none; its directory must exist. New files are
@@ -58,7 +61,7 @@ impl SqliteCoordinator {
         };
         let (jobs, waiting) = mpsc::channel(QUEUE);
         let (requests, asked) = std::sync::mpsc::channel();
-        let (waker, sleeper) = bell::pair().map_err(failed)?;
+        let (waker, sleeper) = file_notifier::pair().map_err(failed)?;
         let (opened, ready) = oneshot::channel();
         let named = |name: &str| std::thread::Builder::new().name(name.into());
         let given = path.clone();
@@ -181,7 +184,10 @@ impl Store for SqliteCoordinator {
         self.ask(false, move |view| view.list(&prefix, since).map(Ok)).await
     }
 
-    async fn put(&self, key: &str, value: Bytes, expected: Expected) -> Result<Written, StoreError<Bytes>> {
+    async fn put_with(&self, request: PutRequest<'_>) -> Result<Written, StoreError<Bytes>> {
+        let PutRequest {
+            key, value, expected, ..
+        } = request;
         limits::check_key(key)?;
         limits::check_stored(value.len())?;
         let key = key.to_owned();
@@ -225,12 +231,16 @@ impl Bus for SqliteCoordinator {
 
 #[async_trait]
 impl Coordinator for SqliteCoordinator {
-    fn kind(&self) -> &'static str {
+    fn kind(&self) -> &str {
         "sqlite"
     }
 
     fn location(&self) -> String {
         self.path.display().to_string()
+    }
+
+    fn clock_uncertainty(&self) -> Duration {
+        SAME_CLOCK
     }
 
     async fn examine(&self) -> Vec<Finding> {

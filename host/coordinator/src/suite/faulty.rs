@@ -1,11 +1,11 @@
 //! A coordinator whose writes often end with an unknown outcome, to practise on.
 
 use super::Random;
-use crate::contract::{Bus, BusError, Coordinator, Store, Subscription};
+use crate::contract::{Bus, BusError, Coordinator, PutRequest, Store, Subscription};
 use crate::finding::Finding;
 use async_trait::async_trait;
 use bytes::Bytes;
-use shardwright_core::store::{Expected, Listing, Reading, Revision, StoreError, StoreTime, Written};
+use shardwright_core::store::{Expected, Listing, Reading, Revision, StoreError, Written};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -29,6 +29,8 @@ enum Fault {
     Done,
     Dropped,
 }
+
+opaque!(FaultyCoordinator);
 
 impl FaultyCoordinator {
     /// Wraps `inner`; the same `seed` makes the same choices.
@@ -85,18 +87,8 @@ impl Store for FaultyCoordinator {
         self.inner.list(prefix, since).await
     }
 
-    async fn put(&self, key: &str, value: Bytes, expected: Expected) -> Result<Written, StoreError<Bytes>> {
-        self.write(self.inner.put(key, value, expected)).await
-    }
-
-    async fn put_heard(
-        &self,
-        key: &str,
-        value: Bytes,
-        expected: Expected,
-        heard: StoreTime,
-    ) -> Result<Written, StoreError<Bytes>> {
-        self.write(self.inner.put_heard(key, value, expected, heard)).await
+    async fn put_with(&self, request: PutRequest<'_>) -> Result<Written, StoreError<Bytes>> {
+        self.write(self.inner.put_with(request)).await
     }
 
     async fn delete(&self, key: &str, expected: Expected) -> Result<Written, StoreError<Bytes>> {
@@ -117,7 +109,7 @@ impl Bus for FaultyCoordinator {
 
 #[async_trait]
 impl Coordinator for FaultyCoordinator {
-    fn kind(&self) -> &'static str {
+    fn kind(&self) -> &str {
         self.inner.kind()
     }
 

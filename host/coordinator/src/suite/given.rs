@@ -65,6 +65,8 @@ pub struct Options {
     pub disturb: Option<Disturb>,
 }
 
+opaque!(Options);
+
 impl Default for Options {
     fn default() -> Self {
         Self {

@@ -3,7 +3,8 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use shardwright_coordinator::{
-    Bus, BusError, Coordinator, Delivery, MemoryBroker, MemoryCoordinator, Namespace, Store, Subscription,
+    Bus, BusError, Coordinator, Delivery, MemoryBroker, MemoryCoordinator, Namespace, PutRequest, SAME_CLOCK, Store,
+    Subscription,
 };
 use shardwright_core::store::{Expected, Listing, Reading, Revision, StoreError, StoreTime, Written};
 use std::collections::{BTreeMap, BTreeSet};
@@ -149,7 +150,10 @@ impl Store for Broken {
         Ok(listing)
     }
 
-    async fn put(&self, key: &str, value: Bytes, expected: Expected) -> Result<Written, StoreError<Bytes>> {
+    async fn put_with(&self, request: PutRequest<'_>) -> Result<Written, StoreError<Bytes>> {
+        let PutRequest {
+            key, value, expected, ..
+        } = request;
         match self.fault {
             Fault::LostUpdate => {
                 let present = self.inner.get(key).await?.entry;
@@ -313,12 +317,16 @@ impl Subscription for Loose {
 
 #[async_trait]
 impl Coordinator for Broken {
-    fn kind(&self) -> &'static str {
+    fn kind(&self) -> &str {
         "broken"
     }
 
     fn location(&self) -> String {
         format!("{:?}", self.fault)
+    }
+
+    fn clock_uncertainty(&self) -> Duration {
+        SAME_CLOCK
     }
 
     async fn erase(&self) -> Result<(), StoreError<Bytes>> {

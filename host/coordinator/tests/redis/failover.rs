@@ -4,7 +4,7 @@ use crate::common::{PATIENCE, eventually, fresh, message, next, open, single};
 use bytes::Bytes;
 use shardwright_coordinator::broker::Password;
 use shardwright_coordinator::redis::{RedisCoordinator, RedisOptions, RedisTopology};
-use shardwright_coordinator::{Bus, Delivery, Namespace, Store};
+use shardwright_coordinator::{Bus, Delivery, Namespace, PutRequest, Store};
 use shardwright_core::store::{Expected, Revision, StoreError, StoreTime};
 use shardwright_servers::{RedisCluster, RedisSentinel, RedisServer};
 use std::collections::BTreeSet;
@@ -184,7 +184,10 @@ async fn one_write_is_lost(knows: &RedisCoordinator, not: &RedisCoordinator, fir
         reading.unsure_before
     );
     // The handle has heard of it; whoever writes through it may not have.
-    let put = |heard| not.put_heard("k", Bytes::from_static(b"informed"), Expected::Revision(first), heard);
+    let put = |heard| {
+        let request = PutRequest::new("k", Bytes::from_static(b"informed"), Expected::Revision(first));
+        not.put_with(request.heard(heard))
+    };
     let uninformed = put(StoreTime(reading.unsure_before.0 - 1)).await;
     assert!(matches!(uninformed, Err(StoreError::Unavailable(_))), "{uninformed:?}");
     let written = put(reading.unsure_before).await.unwrap();

@@ -60,7 +60,7 @@ impl Engine {
     /// renewal met it first.
     fn part_with_session(&mut self) -> bool {
         let Some(mine) = self.mine.take() else { return false };
-        self.memory.held = Some(mine.id);
+        self.memory.held = Some((mine.id, mine.revision));
         self.note_tokens();
         true
     }

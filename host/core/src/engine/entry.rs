@@ -1,12 +1,11 @@
-//! How a node comes in: the store's history, the grace period, the join.
+//! How a node comes in: the phases of its life, and the join. What it waits for first is in [`super::history`].
 
 use super::{Engine, Notice, Op, Refusal};
-use crate::id::{HistoryId, SessionId};
+use crate::id::SessionId;
 use crate::join::{Answer, Held, Join, Next, Outcome, Request};
-use crate::rules::Rule;
-use crate::store::{Expected, Reading, Revision, StoreError, StoreTime};
+use crate::store::{Revision, StoreError};
 use crate::time::Instant;
-use crate::values::{Key, Meta, Value, token_base};
+use crate::values::{Key, Value};
 
 /// Where a node is in its life.
 #[derive(Clone, Debug)]
@@ -75,160 +74,7 @@ impl Engine {
         }
     }
 
-    pub(super) fn meta_read(&mut self, outcome: Outcome, now: Instant) {
-        match outcome {
-            Ok(Answer::Reading(read)) => self.meta(read, now),
-            // A store that was lost is no such thing: the next reading finds what took its place.
-            Err(StoreError::Denied(why) | StoreError::Invalid(why)) if !self.joined_once => {
-                self.finish(Err(Refusal::Denied(why)));
-            }
-            _ => self.meta_later(now),
-        }
-    }
-
-    /// Whether `meta`, read with this outcome, says that this node cannot start.
-    pub(super) fn is_refusal(&self, outcome: &Outcome) -> bool {
-        let final_one = matches!(outcome, Err(StoreError::Denied(_) | StoreError::Invalid(_)));
-        final_one && !self.joined_once
-    }
-
-    pub(super) fn meta_written(&mut self, outcome: &Outcome, now: Instant) {
-        match outcome {
-            Ok(_) | Err(StoreError::Conflict(_)) => {
-                self.phase = Phase::Before(now);
-                self.turn_entry(now);
-            }
-            Err(_) => self.meta_later(now),
-        }
-    }
-
-    fn meta_later(&mut self, now: Instant) {
-        let wait = self.retry();
-        self.phase = Phase::Before(now.plus(wait));
-    }
-
-    fn meta(&mut self, read: Reading<Value>, now: Instant) {
-        let found = read.entry.and_then(|e| match e.value {
-            Value::Meta(meta) => Some((meta, e.revision, e.written)),
-            _ => None,
-        });
-        let Some((meta, revision, written)) = found else {
-            return self.found_history(read.now, Expected::Absent, now);
-        };
-        if meta.coordinator != self.set.info.coordinator {
-            let ours = self.set.info.coordinator.clone();
-            return self.finish(Err(Refusal::Coordinator {
-                theirs: meta.coordinator,
-                ours,
-            }));
-        }
-        let mut fresh = None;
-        match self.history {
-            Some((known, _)) if known != meta.history => {
-                if !self.regressed {
-                    let reason = format!("the store has the history {}, and {known} was known", meta.history);
-                    self.notice(Notice::HistoryLost { known, reason });
-                }
-                self.mourn(now);
-                // Losses of the new store are counted by its own clock.
-                fresh = Some(read.unsure_before);
-            }
-            // The store went back in time: whatever it issues now it has issued before. A new history makes new tokens.
-            Some(_) if self.regressed => return self.found_history(read.now, Expected::Revision(revision), now),
-            _ => {}
-        }
-        // Whoever made this history did not know how high the tokens of the lost one were. While it is young, nobody
-        // acts in it.
-        let young = read.now.since(written) < self.set.timing.taker();
-        if self.is_new(meta.history) && young && meta.base < self.token_above_all() {
-            return self.found_history(read.now, Expected::Revision(revision), now);
-        }
-        self.memory.young_until = if young {
-            written.plus(self.set.timing.taker())
-        } else {
-            StoreTime(0)
-        };
-        self.regressed = false;
-        self.highest = revision;
-        self.history = Some((meta.history, meta.base_after(self.heard)));
-        self.heard = fresh.unwrap_or(self.heard);
-        // Holders of a history that was lost may still act: nobody new does before they must have stopped.
-        let (_, seen) = *self.meta_seen.insert(
-            self.meta_seen
-                .filter(|s| s.0 == meta.history)
-                .unwrap_or((meta.history, now)),
-        );
-        // As the backend dates it, or as it was watched from here: the backend's clock may have gone back.
-        let told = self.clock.age_at_first(written, read.now, now, self.set.timing.margin);
-        let age = told.max(now.since(seen));
-        let mut until = self.grace_until;
-        if !self.set.fresh_is_safe && age < self.set.timing.taker() {
-            until = until.max(now.plus(self.set.timing.taker() - age));
-        }
-        if until > now && self.set.rules.keep(Rule::Grace) {
-            self.notice(Notice::Grace { wait: until.since(now) });
-            self.phase = Phase::Grace(until);
-            self.reserve(until.since(now), now);
-        } else {
-            self.start_join(now);
-        }
-    }
-
-    fn found_history(&mut self, store_now: crate::store::StoreTime, expected: Expected, now: Instant) {
-        let history = HistoryId(self.random());
-        let known = self.token_above_all();
-        let value = Value::Meta(Meta::create(history, store_now, known, &self.set.info.coordinator));
-        self.send(
-            Op::WriteMeta,
-            Request::Put {
-                key: Key::Meta,
-                value,
-                expected,
-            },
-            now,
-        );
-    }
-
-    /// Whoever knows what the store no longer has hears of it at his next operation, or stops at his deadline: until
-    /// then nothing is granted, nobody joins, and no session that is late goes on.
-    ///
-    /// If the backend's clock has just `jumped`, it does not tell how long ago that was.
-    pub(super) fn hear(&mut self, outcome: &Outcome, jumped: bool, now: Instant) {
-        let (unsure, backend) = match outcome {
-            Ok(Answer::Reading(read)) => (read.unsure_before, read.now),
-            Ok(Answer::Listing(list)) => (list.unsure_before, list.now),
-            _ => return,
-        };
-        if unsure <= self.heard {
-            return;
-        }
-        self.heard = unsure;
-        if let Some((_, base)) = &mut self.history {
-            *base = (*base).max(token_base(unsure));
-        }
-        if self.mine.is_some() {
-            let changes = self.duty.rebase(self.base());
-            self.perform(changes);
-        }
-        // It was given by the store as it was before.
-        if let Some(mine) = &mut self.mine {
-            mine.proof = None;
-        }
-        let ago = if jumped { 0 } else { backend.since(unsure) };
-        let wait = self.set.timing.taker().saturating_sub(ago);
-        if wait > 0 && self.set.rules.keep(Rule::PartialLoss) {
-            self.grace_until = self.grace_until.max(now.plus(wait));
-            self.notice(Notice::Grace { wait });
-            self.reserve(wait, now);
-        }
-    }
-
-    /// After a loss of history nothing is granted for one validity.
-    pub(super) fn mourn(&mut self, now: Instant) {
-        self.grace_until = now.plus(self.set.timing.taker());
-    }
-
-    fn start_join(&mut self, now: Instant) {
+    pub(super) fn start_join(&mut self, now: Instant) {
         let session = SessionId::new(self.set.identity.process, self.random() as u64);
         let (join, next) = Join::start(
             self.set.identity.clone(),
@@ -320,14 +166,13 @@ impl Engine {
         };
         let known = self.history.map(|(history, _)| history);
         match read.entry.map(|e| e.value) {
-            Some(Value::Meta(meta)) if Some(meta.history) == known && now >= self.grace_until => self.hold(*held, now),
+            Some(Value::Meta(meta))
+                if Some(meta.history) == known && read.unsure_before == self.heard && now >= self.grace_until =>
+            {
+                self.hold(*held, now);
+            }
             _ => self.turn_entry(now),
         }
-    }
-
-    /// The revision base of the present history.
-    pub(super) fn base(&self) -> u64 {
-        self.history.map_or(0, |(_, base)| base)
     }
 
     /// Forgets what was mirrored before this session.

@@ -7,6 +7,7 @@ use super::{Command, Engine, Op};
 use crate::id::{HistoryId, NodeId};
 use crate::join::{Answer, Former, Outcome, Request};
 use crate::memory::{Memory, Remembered};
+use crate::rules::Rule;
 use crate::store::{Entry, Expected, Revision, StoreError, StoreTime};
 use crate::time::Instant;
 use crate::values::{IdOwner, Key, Value};
@@ -30,8 +31,11 @@ pub(super) enum ReserveOp {
 pub(super) struct MemoryState {
     known: Memory,
     told: Memory,
-    /// The id that this node held when the store was lost. Whoever claims it in the new one had not heard of that yet.
-    pub held: Option<NodeId>,
+    /// The id that this node held when the store was lost, and the revision of its last renewal. Whoever claims it in
+    /// the new one had not heard of that yet.
+    pub held: Option<(NodeId, Revision)>,
+    /// The revision of `meta`.
+    pub founded: Revision,
     /// Until when nobody can rightly have claimed an id in the present history, by the store's clock: as long as it
     /// was young when it was read.
     pub young_until: StoreTime,
@@ -93,6 +97,7 @@ impl Engine {
     pub(super) fn note_tokens(&mut self) {
         if let Some((history, base)) = self.history {
             self.memory.known.history = Some(history);
+            self.memory.known.heard = self.heard;
             self.memory.known.token = self.memory.known.token.max(base.saturating_add(self.highest.0));
         }
     }
@@ -110,11 +115,16 @@ impl Engine {
         self.memory.known.history != Some(history)
     }
 
-    fn tell_memory(&mut self) {
+    /// Whether the store, which speaks of a loss at `unsure` last, has forgotten a later one in which this node acted.
+    pub(super) fn is_forgetful(&self, history: HistoryId, unsure: StoreTime) -> bool {
+        self.set.rules.keep(Rule::ForgottenLoss) && !self.is_new(history) && unsure < self.memory.known.heard
+    }
+
+    pub(super) fn tell_memory(&mut self) {
         self.note_tokens();
         let MemoryState { known, told, .. } = &self.memory;
         let same = known.ids.len() == told.ids.len()
-            && known.former == told.former
+            && (known.former == told.former && known.heard == told.heard)
             && known
                 .ids
                 .iter()
@@ -185,7 +195,14 @@ impl Engine {
     fn is_taken_from_me(&self, id: NodeId, found: &Entry<Value>) -> bool {
         let other = matches!(&found.value, Value::Id(owner) if owner.hostname != self.set.identity.hostname);
         let early = found.written < self.memory.young_until;
-        other && early && self.memory.held == Some(id) && matches!(self.phase, Phase::Grace(_))
+        // What stood there when the history was begun anew, and is later than this node's last renewal, was claimed
+        // when it counted as gone.
+        let late = |renewed: Revision| renewed < found.revision && found.revision < self.memory.founded;
+        let held = self
+            .memory
+            .held
+            .is_some_and(|(mine, renewed)| mine == id && !late(renewed));
+        other && early && held && matches!(self.phase, Phase::Grace(_))
     }
 
     pub(super) fn reserved(&mut self, op: &ReserveOp, outcome: Outcome, now: Instant) {

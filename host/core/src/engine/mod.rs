@@ -7,6 +7,7 @@
 mod ending;
 mod entry;
 mod event;
+mod history;
 mod info;
 mod lead;
 mod memory;
@@ -66,10 +67,12 @@ pub struct Engine {
     /// The history in which this node has acted, and whether the store went back within it.
     history: Option<(HistoryId, u64)>,
     regressed: bool,
-    /// When `meta` of the present history was first read here.
-    meta_seen: Option<(HistoryId, Instant)>,
+    /// The present history, since when nobody may act by what it has lost, and when that was first read here.
+    meta_seen: Option<(HistoryId, StoreTime, Instant)>,
     /// Until when nobody may be granted anything, after history was lost or a part of it may have been.
     grace_until: Instant,
+    /// Until when this node has said that it waits before it joins.
+    told_grace: Instant,
     /// The last partial loss of the store that this node was told of.
     heard: StoreTime,
     /// Whether this node's settings differ from the prevailing ones.
@@ -120,6 +123,7 @@ impl Engine {
             regressed: false,
             meta_seen: None,
             grace_until: Instant(0),
+            told_grace: Instant(0),
             heard: StoreTime::default(),
             differs: false,
             awaited: None,
@@ -256,10 +260,11 @@ impl Engine {
             sent,
             floor,
             writes,
+            heard,
         } = pending;
         let was_down = self.down;
         // What keeps a node from starting is told once, as the reason why it does not.
-        if !(matches!(op, Op::ReadMeta) && self.is_refusal(&outcome)) {
+        if !(matches!(op, Op::ReadMeta | Op::Joined(_)) && self.is_refusal(&outcome)) {
             self.note_health(&outcome, writes);
         }
         if matches!(outcome, Ok(_) | Err(StoreError::Conflict(_))) {
@@ -273,26 +278,17 @@ impl Engine {
             let reason = why.clone();
             self.notice(Notice::HistoryLost { known, reason });
         }
-        let mut jumped = false;
         if let Some(backend) = time_of(&outcome) {
             let set = &self.set.timing;
             if let Some(by) = self.clock.learn(sent, now, backend, set.drift_ppm, set.taker()) {
-                jumped = true;
                 self.notice(Notice::ClockJumped { by });
             }
         }
-        self.hear(&outcome, jumped, now);
+        self.hear(&outcome, now);
         if let Some(revision) = revision_of(&outcome) {
             self.highest = self.highest.max(revision);
         }
-        let lost = match &outcome {
-            Ok(crate::join::Answer::Written(w)) if w.revision <= floor => Some(format!(
-                "a write was given revision {}, after {} was seen",
-                w.revision.0, floor.0
-            )),
-            Err(StoreError::HistoryLost(why)) => Some(why.clone()),
-            _ => None,
-        };
+        let lost = self.sign_of_loss(&outcome, floor, heard);
         if let (Some(reason), true) = (lost, self.mine.is_some()) {
             self.regressed = true;
             self.lose_history(reason, now);
@@ -300,13 +296,14 @@ impl Engine {
         }
         match op {
             Op::ReadMeta => self.meta_read(outcome, now),
+            Op::Joined(read) => self.joined_seen(*read, outcome, now),
             Op::WriteMeta => self.meta_written(&outcome, now),
             Op::Join => self.join_answered(outcome, now),
             Op::Claim { claim } => self.claimed(*claim, outcome, now),
             Op::Seal => self.sealed(outcome, now),
             Op::Prove => self.proved(outcome, sent, now),
             Op::Renew { applied } => self.renewed(outcome, applied, sent, now),
-            Op::List { full } => self.listed(outcome, full, floor, now),
+            Op::List { full } => self.listed(outcome, full, floor, sent, now),
             Op::Reserve(op) => self.reserved(&op, outcome, now),
             Op::Info(op) => self.info_answered(op, outcome, now),
             Op::Settings(op) => self.settings_answered(&op, outcome, now),
@@ -332,6 +329,7 @@ impl Engine {
                 sent: now,
                 floor: self.highest,
                 writes: request.is_write(),
+                heard: self.heard,
             },
         );
         let heard = self.heard;

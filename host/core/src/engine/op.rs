@@ -6,9 +6,9 @@ use super::settings::SettingsOp;
 use crate::id::NodeId;
 use crate::join::{Answer, Outcome, Request};
 use crate::plan::PlanPart;
-use crate::store::{Revision, StoreError, StoreTime};
+use crate::store::{Reading, Revision, StoreError, StoreTime};
 use crate::time::Instant;
-use crate::values::{Leader, Policies, Session};
+use crate::values::{Leader, Policies, Session, Value};
 use std::sync::Arc;
 
 /// An operation under way.
@@ -18,12 +18,16 @@ pub(super) struct Pending {
     pub(super) sent: Instant,
     pub(super) floor: Revision,
     pub(super) writes: bool,
+    /// The last partial loss that this node had heard of.
+    pub(super) heard: StoreTime,
 }
 
 /// What an operation was for.
 #[derive(Clone, Debug)]
 pub(super) enum Op {
     ReadMeta,
+    /// Looking for whoever has joined in the history of this `meta`.
+    Joined(Box<Reading<Value>>),
     WriteMeta,
     Join,
     Claim {
@@ -70,6 +74,15 @@ pub(super) fn time_of(outcome: &Outcome) -> Option<StoreTime> {
         Ok(Answer::Listing(l)) => Some(l.now),
         Ok(Answer::Written(w)) => Some(w.now),
         Err(_) => None,
+    }
+}
+
+/// The last partial loss of which an answer tells.
+pub(super) fn loss_of(outcome: &Outcome) -> Option<StoreTime> {
+    match outcome {
+        Ok(Answer::Reading(r)) => Some(r.unsure_before),
+        Ok(Answer::Listing(l)) => Some(l.unsure_before),
+        Ok(Answer::Written(_)) | Err(_) => None,
     }
 }
 

@@ -1,7 +1,9 @@
 //! Ending the sessions of nodes that show no life.
 //!
 //! Anyone may, on proof: the backend says that the entry is old enough, or the same revision was seen for long enough
-//! on the local clock. A fresh look comes right before, and the write is a compare-and-set over what was looked at.
+//! on the local clock. Nothing is older than the last look that did not show it, whatever clock has dated it: it may
+//! have been set back and put right since. A fresh look comes right before, and the write is a compare-and-set over
+//! what was looked at.
 
 use super::lead::TURN;
 use super::{Command, Engine, Op};
@@ -19,7 +21,7 @@ impl Engine {
         if !self.clock.is_trusted(now) {
             return watched;
         }
-        watched.min(self.overdue(self.clock.local(seen.entry.written)))
+        watched.min(self.overdue(self.clock.local(seen.entry.written).max(seen.after)))
     }
 
     /// When a session last renewed at `renewed` has shown no life for long enough: what this node could not see does
@@ -100,13 +102,11 @@ impl Engine {
             return;
         }
         let taker = self.set.timing.taker();
-        let watched = self
-            .view
-            .sessions
-            .get(&node)
-            .is_some_and(|s| s.entry.revision == revision && sent >= self.overdue(s.since));
+        let known = self.view.sessions.get(&node).filter(|s| s.entry.revision == revision);
+        let watched = known.is_some_and(|s| sent >= self.overdue(s.since));
         let unseen = self.sight.blind_since(self.clock.local(written));
-        let aged = self.clock.age(written, read.now, now) >= taker + unseen;
+        let longest = now.since(known.map_or(now, |s| s.after));
+        let aged = self.clock.age(written, read.now, now).min(longest) >= taker + unseen;
         if !(watched || aged) || session.ended.is_some() {
             return;
         }

@@ -63,7 +63,7 @@ impl Engine {
         (!self.sync.listing).then_some(self.sync.next)
     }
 
-    pub(super) fn listed(&mut self, outcome: Outcome, full: bool, floor: Revision, now: Instant) {
+    pub(super) fn listed(&mut self, outcome: Outcome, full: bool, floor: Revision, sent: Instant, now: Instant) {
         self.sync.listing = false;
         let Ok(Answer::Listing(listing)) = outcome else {
             let wait = self.retry();
@@ -104,7 +104,7 @@ impl Engine {
         let other = |(key, _): &(String, crate::store::Entry<Value>)| !key.starts_with("sessions/");
         let news = full || listing.entries.iter().any(other);
         let ids = full || listing.entries.iter().any(|(key, _)| key.starts_with("ids/"));
-        self.view.apply(listing, full, now);
+        self.view.apply(listing, full, sent, now);
         if ids {
             self.remember();
         }

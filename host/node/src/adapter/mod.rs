@@ -11,8 +11,13 @@ mod watch;
 
 pub use crate::backend::{adapter_component, open_adapter, open_component};
 pub use shardwright_components::adapter::{
-    AdapterComponent, AdapterCoordinator, AdapterState, AdapterStatus, Differences, Grants, UpgradeError,
+    AdapterBudget, AdapterComponent, AdapterCoordinator, AdapterEngine, AdapterLoadError, AdapterOptions, AdapterState,
+    AdapterStatus, Differences, FaultKind, Grant, GrantError, Grants, LaneFault, Redirect, RequiresError, Scheme,
+    Totals, UpgradeError,
 };
+pub use shardwright_components::cache::CacheError;
+pub use shardwright_components::{CodeError, Digest, EngineError};
+pub use shardwright_coordinator::broker::{Password, Pem, Tls};
 pub use slot::{AdapterReloadError, AdapterUpgrade};
 
 pub(crate) use slot::AdapterSlot;

@@ -4,7 +4,7 @@
 #[cfg(any(feature = "nats", feature = "kafka"))]
 use super::options;
 use super::{BackendError, Opener};
-use shardwright_config::{ClusterConfig, CoordinatorConfig};
+use shardwright_config::ClusterConfig;
 use shardwright_coordinator::{Coordinator, MarginError};
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,9 +32,9 @@ pub(crate) fn covers(margin: Duration, coordinator: &dyn Coordinator) -> Result<
 pub(crate) fn declared(config: &ClusterConfig) -> Result<(), BackendError> {
     let uncertainty = match &config.coordinator {
         #[cfg(feature = "nats")]
-        CoordinatorConfig::Nats(section) => options::nats(section).clock_uncertainty(),
+        shardwright_config::CoordinatorConfig::Nats(section) => options::nats(section).clock_uncertainty(),
         #[cfg(feature = "kafka")]
-        CoordinatorConfig::Kafka(section) => options::kafka(section).clock_uncertainty(),
+        shardwright_config::CoordinatorConfig::Kafka(section) => options::kafka(section).clock_uncertainty(),
         // The least margin there is covers one clock; an adapter says more when it is open.
         _ => Duration::ZERO,
     };

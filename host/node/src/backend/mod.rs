@@ -73,13 +73,15 @@ pub enum BackendError {
     /// This build was made without the backend.
     #[error(
         "the coordinator [store.\"{id}\"] is of type \"{kind}\", which this build was made without: build it with the \
-         cargo feature \"{kind}\" of the crate shardwright"
+         cargo feature \"{feature}\" of the crate shardwright"
     )]
     NotBuilt {
         /// The section's id.
         id: String,
         /// Its type.
         kind: &'static str,
+        /// The cargo feature that has it.
+        feature: &'static str,
     },
     /// There is no backend of this type.
     #[error(
@@ -133,8 +135,17 @@ fn missing(coordinator: &CoordinatorConfig) -> BackendError {
     let (id, kind) = (coordinator.id().unwrap_or_default().to_owned(), coordinator.kind());
     match coordinator {
         CoordinatorConfig::Zenoh(_) => BackendError::Unsupported { id, kind },
-        CoordinatorConfig::Component(_) => BackendError::NotBuilt { id, kind: "adapters" },
-        _ => BackendError::NotBuilt { id, kind },
+        CoordinatorConfig::Component(_) => BackendError::NotBuilt {
+            id,
+            kind,
+            feature: "adapters",
+        },
+        _ => BackendError::NotBuilt {
+            id,
+            kind,
+            // Each is named after its type.
+            feature: kind,
+        },
     }
 }
 

@@ -113,7 +113,7 @@ fn kind(error: &BackendError) -> Kind {
 #[cfg(test)]
 mod test {
     use super::*;
-    use crate::testing::{in_memory, opener, unreachable};
+    use crate::fakes::{in_memory, opener, unreachable};
     use shardwright_coordinator::MemoryBroker;
     use std::sync::atomic::{AtomicU32, Ordering};
     use std::time::Duration;

@@ -3,7 +3,7 @@
 #[cfg(any(feature = "redis", feature = "nats", feature = "kafka", feature = "adapters"))]
 use super::options;
 use super::{BackendError, available, declared};
-use shardwright_config::{ClusterConfig, CoordinatorConfig};
+use shardwright_config::ClusterConfig;
 
 /// Whether the configured coordinator could be opened, as far as this machine knows by itself.
 ///
@@ -19,19 +19,19 @@ pub(crate) async fn precheck(config: &ClusterConfig) -> Result<(), BackendError>
     declared(config)?;
     match &config.coordinator {
         #[cfg(feature = "redis")]
-        CoordinatorConfig::Redis(section) => options::redis(section)
+        shardwright_config::CoordinatorConfig::Redis(section) => options::redis(section)
             .check()
             .map_err(|error| broker(&section.id, error)),
         #[cfg(feature = "nats")]
-        CoordinatorConfig::Nats(section) => options::nats(section)
+        shardwright_config::CoordinatorConfig::Nats(section) => options::nats(section)
             .check()
             .map_err(|error| broker(&section.id, error)),
         #[cfg(feature = "kafka")]
-        CoordinatorConfig::Kafka(section) => options::kafka(section)
+        shardwright_config::CoordinatorConfig::Kafka(section) => options::kafka(section)
             .check()
             .map_err(|error| broker(&section.id, error)),
         #[cfg(feature = "adapters")]
-        CoordinatorConfig::Component(section) => {
+        shardwright_config::CoordinatorConfig::Component(section) => {
             use shardwright_components::adapter::AdapterCoordinator;
             let component = super::adapter_component(section).await?;
             let checked = match options::adapter(section) {

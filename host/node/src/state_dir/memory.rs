@@ -137,6 +137,7 @@ mod test {
             }],
             history: Some(HistoryId(1 << 100)),
             token: 1 << 60,
+            heard: StoreTime(9),
         }
     }
 
@@ -166,7 +167,7 @@ mod test {
         let (store, file) = (Store::open(temp.path()), temp.path().join(FILE));
         let text = r#"{"format":1,"cluster":"mail","memory":{"former":{"id":3,"hostname":"mail-1"},
             "ids":[{"id":3,"hostname":"mail-1","used":7}],
-            "history":1267650600228229401496703205376,"token":1152921504606846976}}"#;
+            "history":1267650600228229401496703205376,"token":1152921504606846976,"heard":9}}"#;
         std::fs::write(&file, text).expect("written");
         assert_eq!(store.recall("mail"), memory(3));
         for bad in [

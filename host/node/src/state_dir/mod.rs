@@ -42,6 +42,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 /// Why a state directory cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum StateDirError {
     /// Another process uses it.
     #[error(

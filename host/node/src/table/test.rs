@@ -17,7 +17,7 @@ fn table(shards: u32) -> Arc<Table> {
         config: "{}".into(),
         placement: Placement::Anywhere,
     };
-    Arc::new(Table::new(spec, fence))
+    Arc::new(Table::new(spec, fence, tokio::sync::broadcast::Sender::new(1)))
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn who_acts_and_who_should_is_found_in_the_part_of_the_shard() {
         mode: Mode::All,
         ..primary.spec.clone()
     };
-    let all = Arc::new(Table::new(all, Arc::default()));
+    let all = Arc::new(Table::new(all, Arc::default(), tokio::sync::broadcast::Sender::new(1)));
     assert_eq!(
         (primary.primary(5), primary.owners(5)),
         (None, vec![]),

@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use shardwright::Role;
-use shardwright_coordinator::{Bus, BusError, Coordinator, Store, Subscription};
-use shardwright_core::store::{Expected, Listing, Reading, Revision, StoreError, StoreTime, Written};
+use shardwright_coordinator::{Bus, BusError, Coordinator, PutRequest, Store, Subscription};
+use shardwright_core::store::{Expected, Listing, Reading, Revision, StoreError, Written};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -175,18 +175,8 @@ impl Store for Counted {
         self.count(Some(What::Look), self.inner.list(prefix, since), is_news)
             .await
     }
-    async fn put(&self, key: &str, value: Bytes, expected: Expected) -> Result<Written, StoreError<Bytes>> {
-        self.count(writes(key), self.inner.put(key, value, expected), |_| true)
-            .await
-    }
-    async fn put_heard(
-        &self,
-        key: &str,
-        value: Bytes,
-        expected: Expected,
-        heard: StoreTime,
-    ) -> Result<Written, StoreError<Bytes>> {
-        self.count(writes(key), self.inner.put_heard(key, value, expected, heard), |_| true)
+    async fn put_with(&self, request: PutRequest<'_>) -> Result<Written, StoreError<Bytes>> {
+        self.count(writes(request.key), self.inner.put_with(request), |_| true)
             .await
     }
     async fn delete(&self, key: &str, expected: Expected) -> Result<Written, StoreError<Bytes>> {
@@ -206,7 +196,7 @@ impl Bus for Counted {
 
 #[async_trait]
 impl Coordinator for Counted {
-    fn kind(&self) -> &'static str {
+    fn kind(&self) -> &str {
         self.inner.kind()
     }
     fn location(&self) -> String {

@@ -4,7 +4,7 @@
 pub mod ledger;
 pub mod wire;
 
-use shardwright::{Builder, EventStream, MemoryBroker, Message, Messages, Node, NodeEvent, Role};
+use shardwright::{Builder, Bytes, EventStream, MemoryBroker, Message, Messages, Node, NodeEvent, NodeId, Role};
 use std::path::PathBuf;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -56,6 +56,11 @@ impl Cluster {
     pub async fn start(&self, host: &str) -> Node {
         self.builder(host).start().await.expect(host)
     }
+}
+
+/// The id that the node holds.
+pub fn id(node: &Node) -> NodeId {
+    node.id().expect("it holds one")
 }
 
 pub fn work(node: &Node) -> Role {
@@ -129,6 +134,14 @@ pub async fn next(messages: &mut Messages) -> Message {
     next.expect("the node runs")
 }
 
+/// What a message says, if it is one.
+pub fn received(message: Message) -> (NodeId, String, Bytes) {
+    match message {
+        Message::Received { from, topic, body, .. } => (from, topic, body),
+        other => panic!("{other:?}"),
+    }
+}
+
 /// Waits until `messages` has a greeting of `from`. One that falls into a seam is lost, and told.
 pub async fn greeted(from: &Node, messages: &mut Messages) {
     let heard = loop {
@@ -139,7 +152,7 @@ pub async fn greeted(from: &Node, messages: &mut Messages) {
         }
     };
     assert!(
-        matches!(&heard, Message::Received { from: sender, body, .. } if *sender == from.id() && body == "hello"),
+        matches!(&heard, Message::Received { from: sender, body, .. } if Some(*sender) == from.id() && body == "hello"),
         "{heard:?}"
     );
 }

@@ -2,7 +2,9 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use shardwright_coordinator::{Bus, BusError, Coordinator, Delivery, MemoryBroker, Namespace, Store, Subscription};
+use shardwright_coordinator::{
+    Bus, BusError, Coordinator, Delivery, MemoryBroker, Namespace, PutRequest, Store, Subscription,
+};
 use shardwright_core::store::{Expected, Listing, Reading, Revision, StoreError, Written};
 use std::future::pending;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -104,9 +106,9 @@ impl Store for Wire {
         self.faults.store()?;
         self.inner.list(prefix, since).await
     }
-    async fn put(&self, key: &str, value: Bytes, expected: Expected) -> Result<Written, StoreError<Bytes>> {
+    async fn put_with(&self, request: PutRequest<'_>) -> Result<Written, StoreError<Bytes>> {
         self.faults.store()?;
-        self.inner.put(key, value, expected).await
+        self.inner.put_with(request).await
     }
     async fn delete(&self, key: &str, expected: Expected) -> Result<Written, StoreError<Bytes>> {
         self.faults.store()?;
@@ -167,11 +169,14 @@ impl Subscription for Ear {
 
 #[async_trait]
 impl Coordinator for Wire {
-    fn kind(&self) -> &'static str {
+    fn kind(&self) -> &str {
         self.inner.kind()
     }
     fn location(&self) -> String {
         self.inner.location()
+    }
+    fn clock_uncertainty(&self) -> Duration {
+        self.inner.clock_uncertainty()
     }
     fn fresh_is_safe(&self) -> bool {
         true

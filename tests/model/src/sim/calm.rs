@@ -113,7 +113,10 @@ impl World {
         let asks = self.trace.counts.get("plan accepted").copied();
         self.kill(machine);
         // At the latest two seconds before the delay is over: it counts from the last renewal, and joining takes time.
-        let wait = self.rng.within(10, self.scenario.timing.rejoin_delay - 2_500) * MS;
+        // After a partial loss it takes a wait besides, unless somebody has joined since.
+        let timing = &self.scenario.timing;
+        let waits = if self.store.may_lack() { timing.taker() } else { 0 };
+        let wait = self.rng.within(10, timing.rejoin_delay - 2_500 - waits) * MS;
         self.after(wait, Next::Start { machine });
         self.trace.count("away for a moment");
         // Moves go in batches, and each may take until the work has stopped.

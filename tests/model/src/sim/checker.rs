@@ -70,6 +70,10 @@ pub struct Checker {
     outlast: bool,
     /// The backend's clock cannot be trusted over long times any more.
     stepped: bool,
+    /// Whoever remembers how high tokens were is always there.
+    attended: bool,
+    /// The backend's clock went back, and when the store is lost next, nobody may remember.
+    unremembered: bool,
     found: Option<Violation>,
     /// Shards that moved from one live session to another, and those taken over from one that was over.
     pub handoffs: u64,
@@ -101,6 +105,8 @@ impl Checker {
             ids: BTreeMap::new(),
             outlast: false,
             stepped: false,
+            attended: false,
+            unremembered: false,
             found: None,
             handoffs: 0,
             takeovers: 0,
@@ -216,7 +222,7 @@ impl Checker {
                 } else {
                     token > old.token
                 };
-                self.need(more, Invariant::TokensIncrease, || {
+                self.need(more || self.unremembered, Invariant::TokensIncrease, || {
                     format!("key {key} of role {}: token {token} after {}", claim.role, old.token)
                 });
                 if old.session != session {
@@ -240,13 +246,13 @@ impl Checker {
             let token = claim.token.0;
             if token < owner.guard {
                 self.refused += 1;
-                self.need(!entitled, Invariant::Guard, || {
+                self.need(!entitled || self.unremembered, Invariant::Guard, || {
                     format!("key {key} of role {} refused its owner", claim.role)
                 });
             } else {
                 owner.guard = token;
                 let newest = owner.token;
-                self.need(token >= newest, Invariant::Guard, || {
+                self.need(token >= newest || self.unremembered, Invariant::Guard, || {
                     format!(
                         "key {key} of role {} was written under {token} after {newest}",
                         claim.role
@@ -307,6 +313,18 @@ impl Checker {
     /// The backend's clock jumped.
     pub fn stepped(&mut self) {
         self.stepped = true;
+    }
+
+    /// The backend's clock was set, by so many milliseconds. Tokens are made of it: once it went back, those of a new
+    /// history are higher only if somebody remembers.
+    pub fn set(&mut self, by: i64) {
+        self.stepped();
+        self.unremembered |= by < 0 && !self.attended;
+    }
+
+    /// Whoever remembers how high tokens were is always there.
+    pub fn attend(&mut self) {
+        self.attended = true;
     }
 
     /// From now on ids bind though the store is lost.

@@ -25,10 +25,17 @@ pub enum Fault {
     Drift,
     /// The backend's clock jumps.
     ClockStep,
+    /// The backend's clock is set by seconds.
+    ClockSet,
     /// The store loses everything.
     Wipe,
+    /// It does, one node cannot reach what takes its place, and another one starts just when the clock of that is set.
+    WipeAndSet,
     /// A replica takes over that had not heard of the last writes, and the store says so.
     Promote,
+    /// A replica takes over, and soon after another one that has not heard of it and whose clock is behind; at times
+    /// all nodes restart with that.
+    PromoteTwice,
     /// The store goes back to a backup.
     Restore,
     /// The operator orders a node to be drained or cordoned, or takes that back.
@@ -51,7 +58,7 @@ pub enum Fault {
 
 impl Fault {
     /// All kinds.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 24] = [
         Self::Crash,
         Self::LostState,
         Self::Pause,
@@ -62,8 +69,11 @@ impl Fault {
         Self::Slow,
         Self::Drift,
         Self::ClockStep,
+        Self::ClockSet,
         Self::Wipe,
+        Self::WipeAndSet,
         Self::Promote,
+        Self::PromoteTwice,
         Self::Restore,
         Self::Order,
         Self::Reshape,
@@ -100,6 +110,26 @@ impl Fault {
         Self::Replace,
     ];
 
+    /// Those in which a store is lost whose clock is set by seconds, with everybody who comes and goes meanwhile. Ids
+    /// are kept for a day of the backend's clock, which this does not hold them to.
+    pub const CLOCKS: [Self; 15] = [
+        Self::Crash,
+        Self::LostState,
+        Self::Pause,
+        Self::Refuse,
+        Self::LoseAnswers,
+        Self::Outage,
+        Self::Slow,
+        Self::Drift,
+        Self::ClockSet,
+        Self::Wipe,
+        Self::WipeAndSet,
+        Self::Promote,
+        Self::Leave,
+        Self::Replace,
+        Self::Duplicate,
+    ];
+
     /// Those under which somebody who remembers whose the ids are is always there, and reaches the store: with nothing
     /// else, ids outlast a store that is lost.
     pub const ATTENDED: [Self; 7] = [
@@ -109,6 +139,18 @@ impl Fault {
         Self::NewPolicy,
         Self::Duplicate,
         Self::Copy,
+        Self::Leave,
+    ];
+
+    /// Those in which a store forgets a partial loss of which it had told, while its clock is set back and somebody who
+    /// was told of it is there, or comes back.
+    pub const FORGETS: [Self; 7] = [
+        Self::Drift,
+        Self::ClockSet,
+        Self::Promote,
+        Self::PromoteTwice,
+        Self::Order,
+        Self::NewPolicy,
         Self::Leave,
     ];
 
@@ -126,8 +168,11 @@ impl Fault {
             Self::Slow => "slow",
             Self::Drift => "drift",
             Self::ClockStep => "clock step",
+            Self::ClockSet => "clock set",
             Self::Wipe => "wipe",
+            Self::WipeAndSet => "wipe and set",
             Self::Promote => "promote",
+            Self::PromoteTwice => "promote twice",
             Self::Restore => "restore",
             Self::Order => "order",
             Self::Reshape => "reshape",

@@ -50,6 +50,9 @@ pub fn run(seed: u64, faults: &[Fault], rules: Rules, telling: bool) -> Report {
     if faults.iter().all(|fault| Fault::ATTENDED.contains(fault)) {
         world.checker.ids_outlast_the_store();
     }
+    if faults.iter().all(|fault| Fault::FORGETS.contains(fault)) {
+        world.checker.attend();
+    }
     let trouble = world.scenario.trouble * MS;
     world.run(trouble);
     if world.checker.violation().is_none() {

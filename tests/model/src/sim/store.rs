@@ -17,9 +17,23 @@ pub struct Store {
     backup: Option<(BTreeMap<String, Entry<Value>>, u64)>,
     /// How to undo the last writes: the key, and what was there before.
     undo: VecDeque<(String, Option<Entry<Value>>)>,
-    /// The revision at which each server took over, the first with nothing.
-    runs: Vec<u64>,
+    /// The servers that have served, by number, and the revision at which each took over, the first with nothing.
+    runs: Vec<(usize, u64)>,
     /// When the present one did.
+    unsure_before: StoreTime,
+    /// What the last takeover began with, as a replica still has it that did not hear of that one.
+    former: Option<Former>,
+    /// Servers of which nothing is left but what handles know, and the number of the next.
+    forgotten: Vec<usize>,
+    next_run: usize,
+}
+
+/// A store as it was before a takeover.
+#[derive(Clone, Debug)]
+struct Former {
+    entries: BTreeMap<String, Entry<Value>>,
+    revision: u64,
+    runs: Vec<(usize, u64)>,
     unsure_before: StoreTime,
 }
 
@@ -63,8 +77,11 @@ impl Store {
             clock,
             backup: None,
             undo: VecDeque::new(),
-            runs: vec![0],
+            runs: vec![(0, 0)],
             unsure_before: StoreTime::default(),
+            former: None,
+            forgotten: Vec::new(),
+            next_run: 1,
         }
     }
 
@@ -80,6 +97,12 @@ impl Store {
         StoreTime(self.clock.read(now).0)
     }
 
+    /// Whether it says that it may have lost a part of itself.
+    #[must_use]
+    pub fn may_lack(&self) -> bool {
+        self.unsure_before > StoreTime::default()
+    }
+
     /// Performs a request of `handle`, sent when it spoke to the server `run`, by somebody who has heard of `heard`.
     pub fn serve(
         &mut self,
@@ -89,10 +112,11 @@ impl Store {
         request: Request,
         now: Time,
     ) -> Outcome {
-        let present = self.runs.len() - 1;
+        let present = self.runs.last().map_or(0, |(run, _)| *run);
         let known = handle.run.unwrap_or(present);
-        let since = self.runs.get(known + 1..).unwrap_or_default();
-        if handle.lost || since.iter().any(|base| *base < handle.highest) {
+        let later = self.runs.iter().skip_while(|(run, _)| *run != known).skip(1);
+        let lacks = later.fold(false, |lacks, (_, base)| lacks || *base < handle.highest);
+        if handle.lost || lacks || self.forgotten.contains(&known) {
             handle.lost = true;
             return Err(StoreError::HistoryLost("a part of it is gone".to_owned()));
         }
@@ -187,8 +211,10 @@ impl Store {
         self.revision = 0;
         self.backup = None;
         self.undo.clear();
-        self.runs = vec![0];
+        self.runs = vec![(0, 0)];
         self.unsure_before = StoreTime::default();
+        self.former = None;
+        self.forgotten.clear();
     }
 
     /// A replica takes over that had not heard of the last writes, at most `lost` of them.
@@ -205,8 +231,35 @@ impl Store {
                 None => self.entries.remove(&key),
             };
         }
-        self.runs.push(self.revision);
-        self.unsure_before = self.time(now);
+        self.take_over(now);
+    }
+
+    /// Another replica takes over, which did not even hear of the last takeover; false if there was none.
+    pub fn promote_behind(&mut self, now: Time) -> bool {
+        let Some(former) = self.former.take() else { return false };
+        self.forgotten
+            .extend(self.runs[former.runs.len()..].iter().map(|(run, _)| *run));
+        self.entries = former.entries;
+        self.revision = former.revision;
+        self.runs = former.runs;
+        self.unsure_before = former.unsure_before;
+        self.take_over(now);
+        true
+    }
+
+    fn take_over(&mut self, now: Time) {
+        self.former = Some(Former {
+            entries: self.entries.clone(),
+            revision: self.revision,
+            runs: self.runs.clone(),
+            unsure_before: self.unsure_before,
+        });
+        self.runs.push((self.next_run, self.revision));
+        self.next_run += 1;
+        // Later than all that was written, and than the last loss, whatever the clock says.
+        let written = self.entries.values().map(|entry| entry.written);
+        let latest = written.chain([self.unsure_before]).max().unwrap_or_default();
+        self.unsure_before = self.time(now).max(latest.plus(1));
         self.revision += JUMP;
         self.undo.clear();
     }
@@ -217,6 +270,7 @@ impl Store {
             Some((entries, revision)) if revision < self.revision => {
                 self.entries = entries;
                 self.revision = revision;
+                self.former = None;
                 self.undo.clear();
                 true
             }

@@ -65,14 +65,26 @@ impl World {
                 self.store.clock.step(self.now, by);
                 self.checker.stepped();
             }
+            Fault::ClockSet => self.set_clock(),
             Fault::Wipe => {
                 self.store.wipe();
                 self.history_lost();
             }
-            Fault::Promote => {
-                let lost = self.rng.index(25);
-                self.store.promote(lost, self.now);
-                self.checker.forget();
+            Fault::WipeAndSet => {
+                self.store.wipe();
+                self.history_lost();
+                self.machines[machine].link.refused = self.now + self.scenario.timing.validity * MS;
+                let wait = self.rng.within(200, 2_000) * MS;
+                self.after(wait, Next::SetClock);
+                let starts = self.any_machine();
+                self.kill(starts);
+                self.after(wait + MS, Next::Start { machine: starts });
+            }
+            Fault::Promote => self.promote(),
+            Fault::PromoteTwice => {
+                self.promote();
+                let wait = self.rng.within(100, 4_000) * MS;
+                self.after(wait, Next::PromoteBehind);
             }
             Fault::Restore => {
                 if !self.store.restore() {
@@ -108,6 +120,38 @@ impl World {
             Fault::Replace => return self.replace(machine),
         }
         true
+    }
+
+    /// The backend's clock is set by seconds.
+    pub(super) fn set_clock(&mut self) {
+        let by = self.rng.pick(&[1_000, 2_000, 4_000, 9_000, -1_000, -4_000]);
+        self.store.clock.step(self.now, by);
+        self.checker.set(by);
+    }
+
+    fn promote(&mut self) {
+        let lost = self.rng.index(25);
+        self.store.promote(lost, self.now);
+        self.checker.forget();
+    }
+
+    /// A replica takes over that has not heard of the last takeover.
+    pub(super) fn promote_behind(&mut self) {
+        let behind = self.rng.pick(&[0, 1_000, 5_000]);
+        self.store.clock.step(self.now, -behind);
+        self.checker.set(-behind);
+        if !self.store.promote_behind(self.now) {
+            return;
+        }
+        self.trace.count("promote behind");
+        self.trace.note(self.now, "world", || "*** promote behind".to_owned());
+        self.checker.forget();
+        // The power fails for all: nobody has a connection left that knows better.
+        if self.rng.chance(50) {
+            for machine in 0..self.machines.len() {
+                self.crash(machine, 4_000);
+            }
+        }
     }
 
     fn tell_all(&mut self, machines: std::ops::Range<usize>, event: &Event) {

@@ -75,6 +75,10 @@ pub(super) enum Next {
     Resume { machine: usize, life: u64 },
     /// A duplicate is taken away.
     Remove { machine: usize },
+    /// The backend's clock is set.
+    SetClock,
+    /// A replica takes over that has not heard of the last takeover.
+    PromoteBehind,
     /// The next fault is due.
     Trouble,
 }
@@ -222,6 +226,9 @@ impl World {
             Next::Start { machine } => self.start(machine),
             Next::Resume { machine, life } => self.resume(machine, life),
             Next::Remove { machine } => self.kill(machine),
+            Next::SetClock | Next::PromoteBehind if self.calm => {}
+            Next::SetClock => self.set_clock(),
+            Next::PromoteBehind => self.promote_behind(),
             Next::Trouble => self.trouble(),
         }
     }

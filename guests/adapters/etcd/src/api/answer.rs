@@ -1,7 +1,7 @@
 //! Answers. Numbers of 64 bits are texts in them, and what is zero, false or empty is left out.
 
 use crate::codec::{entry, unbase64};
-use crate::codes::Word;
+use crate::codes::ErrorBody;
 use serde::{Deserialize, Deserializer, de};
 use shardwright_guest::adapter::Entry;
 use std::borrow::Cow;
@@ -102,7 +102,7 @@ impl<'a> TxnAnswer<'a> {
 pub(crate) struct StreamAnswer<'a> {
     #[serde(borrow)]
     pub(crate) result: Option<WatchAnswer<'a>>,
-    pub(crate) error: Option<Word>,
+    pub(crate) error: Option<ErrorBody>,
 }
 
 #[derive(Debug, Default, Deserialize)]

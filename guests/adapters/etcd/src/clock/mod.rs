@@ -115,7 +115,7 @@ struct Member {
 
 /// How the clock in use stands to the others, among `known` members, itself included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Company {
+pub(crate) struct ClockComparison {
     pub(crate) known: usize,
     /// So many agree with it, itself included.
     pub(crate) agree: usize,
@@ -137,7 +137,7 @@ impl Member {
         }
     }
 
-    fn learn(&mut self, fresh: Bounds) -> Learnt {
+    fn learn(&mut self, fresh: Bounds) -> ClockUpdate {
         if fresh.at.since(self.since) > RECENT {
             (self.recent, self.since) = (fresh, fresh.at);
         } else {
@@ -146,13 +146,13 @@ impl Member {
         match self.bounds.meet(fresh) {
             Ok(met) => {
                 self.bounds = met;
-                Learnt::Fits
+                ClockUpdate::Fits
             }
             // It was set; or it is being slewed, and what was just asked around the end of a second is as good as ever.
             Err(by) => {
                 self.bounds = self.recent;
                 self.vouched = None;
-                Learnt::Step(by / 1_000_000)
+                ClockUpdate::Step(by / 1_000_000)
             }
         }
     }
@@ -160,7 +160,7 @@ impl Member {
 
 /// What a date told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Learnt {
+pub(crate) enum ClockUpdate {
     /// No date, or none that can be read.
     Nothing,
     /// It fits what is known.
@@ -171,9 +171,9 @@ pub(crate) enum Learnt {
 
 impl Clock {
     /// Learns from an answer of `member`.
-    pub(crate) fn learn(&mut self, member: u64, date: Option<&str>, sent: Moment, received: Moment) -> Learnt {
+    pub(crate) fn learn(&mut self, member: u64, date: Option<&str>, sent: Moment, received: Moment) -> ClockUpdate {
         let Some(seconds) = date.and_then(date::parse) else {
-            return Learnt::Nothing;
+            return ClockUpdate::Nothing;
         };
         self.current = member;
         let trip = received.since(sent);
@@ -186,7 +186,7 @@ impl Clock {
             self.members.remove(0);
         }
         self.members.push(Member::new(member, fresh));
-        Learnt::Fits
+        ClockUpdate::Fits
     }
 
     /// The member that answered last.
@@ -313,9 +313,9 @@ impl Clock {
     }
 
     /// How the clock in use stands to those of the other members, as far as they are known.
-    pub(crate) fn company(&self, now: Moment) -> Company {
+    pub(crate) fn company(&self, now: Moment) -> ClockComparison {
         let Some(own) = self.bounds() else {
-            return Company {
+            return ClockComparison {
                 known: 0,
                 agree: 0,
                 apart: Duration::ZERO,
@@ -331,7 +331,7 @@ impl Clock {
             .filter(known)
             .map(|other| own.apart(other.bounds, now))
             .collect();
-        Company {
+        ClockComparison {
             known: apart.len(),
             agree: apart.iter().filter(|apart| **apart <= SKEW).count(),
             apart: apart.into_iter().max().unwrap_or_default(),

@@ -13,7 +13,7 @@ mod members;
 #[cfg(test)]
 mod test;
 
-use crate::wire::{Answer, Call, Fault, Moment, Stream, Wire};
+use crate::wire::{Answer, Call, Fault, HttpClient, Moment, Stream};
 use keyspace::Keyspace;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -147,7 +147,7 @@ impl Stream for Never {
     }
 }
 
-impl Wire for Machine {
+impl HttpClient for Machine {
     type Stream = Never;
 
     fn now(&self) -> Moment {

@@ -3,7 +3,7 @@
 use super::{MS, Machine};
 use crate::open;
 use crate::store::Store;
-use crate::wire::Wire;
+use crate::wire::HttpClient;
 use proptest::prelude::*;
 use shardwright_guest::adapter::{Context, Expected, Purpose, Store as _, StoreError};
 

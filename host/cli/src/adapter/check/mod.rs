@@ -59,7 +59,7 @@ pub(super) struct Check {
 /// Checks it.
 pub(super) fn run(args: &Check) -> anyhow::Result<Exit> {
     // Compiling an adapter with a language's runtime takes seconds, before there is anything to interrupt.
-    let (loaded, options, secret) = crate::brief(prepare(args))?;
+    let (loaded, options, secret) = crate::run_current_thread(prepare(args))?;
     let component = loaded.component.clone();
     let complaints = Complaints::default();
     let (opened, opening, told) = (component.clone(), options.clone(), complaints.clone());

@@ -3,10 +3,11 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use shardwright_components::adapter::{AdapterCoordinator, FaultKind};
-use shardwright_coordinator::{Bus, BusError, Coordinator, Finding, Store, Subscription};
-use shardwright_core::store::{Expected, Listing, Reading, Revision, StoreError, StoreTime, Written};
+use shardwright_coordinator::{Bus, BusError, Coordinator, Finding, PutRequest, Store, Subscription};
+use shardwright_core::store::{Expected, Listing, Reading, Revision, StoreError, Written};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// What the host had against the adapter, in the words of the last fault of each handle.
 #[derive(Clone, Default)]
@@ -54,18 +55,8 @@ impl Store for Watched {
         self.inner.list(prefix, since).await
     }
 
-    async fn put(&self, key: &str, value: Bytes, expected: Expected) -> Result<Written, StoreError<Bytes>> {
-        self.inner.put(key, value, expected).await
-    }
-
-    async fn put_heard(
-        &self,
-        key: &str,
-        value: Bytes,
-        expected: Expected,
-        heard: StoreTime,
-    ) -> Result<Written, StoreError<Bytes>> {
-        self.inner.put_heard(key, value, expected, heard).await
+    async fn put_with(&self, request: PutRequest<'_>) -> Result<Written, StoreError<Bytes>> {
+        self.inner.put_with(request).await
     }
 
     async fn delete(&self, key: &str, expected: Expected) -> Result<Written, StoreError<Bytes>> {
@@ -86,12 +77,24 @@ impl Bus for Watched {
 
 #[async_trait]
 impl Coordinator for Watched {
-    fn kind(&self) -> &'static str {
+    fn kind(&self) -> &str {
         self.inner.kind()
     }
 
     fn location(&self) -> String {
         self.inner.location()
+    }
+
+    fn clock_uncertainty(&self) -> Duration {
+        self.inner.clock_uncertainty()
+    }
+
+    fn fresh_is_safe(&self) -> bool {
+        self.inner.fresh_is_safe()
+    }
+
+    async fn ended(&self) -> String {
+        self.inner.ended().await
     }
 
     async fn examine(&self) -> Vec<Finding> {

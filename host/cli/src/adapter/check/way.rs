@@ -5,7 +5,7 @@
 //! answer that is lost was given, so the backend
 //! has done what it was asked for.
 
-use shardwright_components::adapter::Detour;
+use shardwright_components::adapter::Redirect;
 use shardwright_coordinator::suite::Disturb;
 use std::collections::BTreeMap;
 use std::io;
@@ -55,10 +55,10 @@ struct Plan {
 
 impl Way {
     /// For the options of the adapter.
-    pub(super) fn detour(&self) -> Detour {
+    pub(super) fn detour(&self) -> Redirect {
         let way = self.clone();
         // Where no door can be opened, there is no way round.
-        Detour::new(move |to| way.door(to).unwrap_or(to))
+        Redirect::new(move |to| way.door(to).unwrap_or(to))
     }
 
     /// Cuts all connections, for the check of the suite that has a backend disturbed.

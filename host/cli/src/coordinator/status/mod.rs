@@ -3,7 +3,7 @@
 #[cfg(feature = "adapters")]
 mod adapter;
 
-use crate::cluster::{self, Which};
+use crate::cluster::{self, ClusterArgs};
 use crate::exit::Exit;
 use crate::output::{self, Format, Output, Table};
 use anyhow::Context;
@@ -30,7 +30,7 @@ Exit codes: 0 healthy; 1 the state could not be determined; 3 quarantined, unrea
                         report.")]
 pub(super) struct Status {
     #[command(flatten)]
-    which: Which,
+    which: ClusterArgs,
     /// The state directory of a node of this machine; overrides the configuration
     #[cfg(feature = "adapters")]
     #[arg(long, value_name = "DIR")]
@@ -41,7 +41,7 @@ pub(super) struct Status {
 
 /// Shows how it is.
 pub(super) async fn run(args: &Status) -> anyhow::Result<Exit> {
-    let (config, _) = args.which.meant()?;
+    let (config, _) = args.which.resolve()?;
     let format = args.output.format;
     #[cfg(feature = "adapters")]
     if let shardwright_config::CoordinatorConfig::Component(section) = &config.coordinator {
@@ -59,7 +59,7 @@ async fn native(config: &ClusterConfig, format: Format) -> anyhow::Result<Exit> 
             .get(&Key::Meta.to_string())
             .await
             .with_context(|| coordinator.location())?;
-        anyhow::Ok((coordinator.kind(), coordinator.location()))
+        anyhow::Ok((coordinator.kind().to_owned(), coordinator.location()))
     })
     .await
     .with_context(|| format!("no answer within {PATIENCE:?}"))??;
@@ -68,7 +68,7 @@ async fn native(config: &ClusterConfig, format: Format) -> anyhow::Result<Exit> 
         output::json(&json!({ "kind": kind, "location": location, "ok": true, "answeredInMs": ms }))?;
     } else {
         let mut table = Table::new(&["KIND", "LOCATION", "STATE", "ANSWERED IN MS"]);
-        table.row([kind.to_owned(), location, "answers".to_owned(), ms.to_string()]);
+        table.row([kind, location, "answers".to_owned(), ms.to_string()]);
         table.print()?;
     }
     Ok(Exit::Ok)

@@ -68,10 +68,10 @@ async fn who_computes_without_end_is_stopped() {
         );
     };
     tokio::join!(spinning, others_are_well());
-    assert_eq!(counted(&coordinator, FaultKind::Spinning), 1);
+    assert_eq!(counted(&coordinator, FaultKind::CpuBudgetExceeded), 1);
     let subscribed = patient("spin-next").await.expect("it opens");
     let _subscription = subscribed.subscribe(&["t"]).await.expect("subscribed");
-    until(|| counted(&subscribed, FaultKind::Spinning) > 0).await;
+    until(|| counted(&subscribed, FaultKind::CpuBudgetExceeded) > 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -16,6 +16,8 @@ pub(super) enum Fate {
     Stray(u64),
     /// It fails.
     Failed,
+    /// What is there makes no sense.
+    Invalid,
 }
 
 /// Decides by the host that sends it.
@@ -86,6 +88,7 @@ impl World {
                     unknown
                 }
                 Fate::Failed => Err(StoreError::Unavailable("down".to_owned())),
+                Fate::Invalid => Err(StoreError::Invalid("a format that nobody knows".to_owned())),
             }
         };
         Some(Event::Stored { op, outcome })

@@ -267,7 +267,31 @@ fn a_restart_in_a_young_history_leaves_it_as_it_is() {
     // The store's clock went back, so that the history looks younger than it is.
     w.store.behind = 1_000;
     w.start_with("h1", 1, memory);
-    w.run(3_000);
+    // It has not shown yet that it had joined.
+    w.run(4_000);
     assert_eq!(w.store.entries["meta"], meta);
     assert_eq!(w.total(), 12);
+}
+
+/// A node whose join was among what a store lost stays cut off, another host is given its id, and the history is begun
+/// anew over what is there: then it hears of all that at once.
+#[test]
+fn an_id_that_was_given_to_another_before_the_history_was_begun_anew_is_left_to_it() {
+    let mut w = cluster();
+    w.fate(|host, _| {
+        if host == "h2" {
+            fate::Fate::Failed
+        } else {
+            fate::Fate::Served
+        }
+    });
+    w.run(5_000);
+    w.store.revision += 1 << 20;
+    claim(&mut w, 2, "a-newcomer", 0);
+    w.run(1_000);
+    let meta = crate::values::Meta::create(HistoryId(7), StoreTime(EPOCH + w.now), u64::MAX / 2, "test");
+    w.put(Key::Meta, Value::Meta(meta));
+    w.trouble.fate = None;
+    w.run(12_000);
+    assert_eq!((id(&w, "h2"), owner(&w, 2)), (Some(4), "a-newcomer".to_owned()));
 }

@@ -4,6 +4,7 @@ mod course;
 mod entry;
 mod farewell;
 mod fate;
+mod grace;
 mod ids;
 mod info;
 mod leader;

@@ -103,3 +103,21 @@ fn who_comes_second_to_end_a_session_goes_by_the_end_that_it_meets() {
     w.run(20);
     assert!(w.held("h1") > 4, "the leader has moved what the dead node had");
 }
+
+/// What was written meanwhile is dated by seconds too early, and nothing shows that to who has not looked.
+#[test]
+fn a_clock_that_is_set_back_and_put_right_between_two_looks_of_a_node_ends_nobodys_session() {
+    for phase in (0..timing().renew).step_by(100) {
+        let mut w = cluster();
+        w.run(phase);
+        w.fate(|host, _| if host == "h1" { Fate::Failed } else { Fate::Served });
+        w.store.behind = 5_000;
+        w.run(900);
+        w.store.behind = 0;
+        w.trouble.fate = None;
+        w.run(3_000);
+        for node in 1..=3 {
+            assert_eq!(w.session_entry(node).ended, None, "node {node}, at {phase} ms");
+        }
+    }
+}

@@ -31,7 +31,7 @@ const NOTE: u64 = 100_000;
 pub(crate) struct Worker {
     pub(crate) by: Process,
     /// Nothing as soon as it is being shut down.
-    pub(crate) node: Arc<RwLock<Option<Arc<Node>>>>,
+    pub(crate) node: Arc<RwLock<Option<Node>>>,
     pub(crate) journal: Arc<Journal>,
     pub(crate) resource: PathBuf,
     pub(crate) plant: Option<Plant>,
@@ -40,14 +40,20 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// The id of the node, and whether it may act by it, until it is being shut down.
+    /// Whether it is not being shut down yet.
+    pub(crate) fn is_open(&self) -> bool {
+        self.node.read().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// The id that the node holds, and whether it may act by it, until it is being shut down.
     pub(crate) fn id(&self) -> Option<(u32, bool)> {
         let node = self.node.read().unwrap_or_else(PoisonError::into_inner);
-        let node = node.as_deref()?;
+        let node = node.as_ref()?;
+        let held = node.id()?.get();
         let id = match self.plant {
             Some(Plant::ClaimId) => 1,
-            Some(Plant::DealAnew) => node.id().get() + self.graces.load(Ordering::Relaxed),
-            _ => node.id().get(),
+            Some(Plant::DealAnew) => held + self.graces.load(Ordering::Relaxed),
+            _ => held,
         };
         Some((id, node.is_live()))
     }
@@ -55,7 +61,7 @@ impl Worker {
     /// The ids that the node knows, and their hostnames.
     pub(crate) fn known(&self) -> Option<Vec<(u32, String)>> {
         let node = self.node.read().unwrap_or_else(PoisonError::into_inner);
-        let records = node.as_deref()?.registry();
+        let records = node.as_ref()?.registry();
         let mut known: Vec<_> = records
             .iter()
             .map(|record| (record.node_id.get(), record.hostname.clone()))
@@ -81,7 +87,7 @@ pub(crate) async fn work(worker: Worker, role: Role, shard: u32) -> Result<()> {
             .await
             .context("the resource does not answer")?,
     );
-    while worker.id().is_some() {
+    while worker.is_open() {
         let Some(claim) = role.claim_shard(shard) else {
             sleep(GLANCE).await;
             continue;

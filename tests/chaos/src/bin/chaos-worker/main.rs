@@ -13,7 +13,7 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use act::Worker;
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::{Args, Parser};
 use journal::{Journal, Line};
 use plant::Plant;
@@ -91,7 +91,7 @@ async fn run(arguments: NodeArguments) -> Result<()> {
         .cache_dir(&arguments.cache_dir)
         .hostname(&arguments.host);
     let node = tokio::select! {
-        node = builder.start() => Arc::new(node?),
+        node = builder.start() => node?,
         _ = terminate.recv() => return Ok(()),
     };
     let worker = Worker {
@@ -119,8 +119,6 @@ async fn run(arguments: NodeArguments) -> Result<()> {
         Some(failed) = tasks.join_next() => bail!("a task of the worker failed: {failed:?}"),
     }
     worker.close();
-    // The tasks only borrow it, and do no more.
-    let node = Arc::try_unwrap(node).ok().context("somebody still holds the node")?;
     node.shutdown().await;
     // Their claims are lost, so their acts are over, but for the last lines of each.
     let ends = async {
@@ -134,15 +132,16 @@ async fn run(arguments: NodeArguments) -> Result<()> {
 
 /// Notes what the node is told of the store.
 async fn listen(worker: Worker, mut events: EventStream) -> Result<()> {
-    while worker.id().is_some() {
+    while worker.is_open() {
         // So that it ends with the others.
         let Ok(event) = tokio::time::timeout(LIVE, events.next()).await else {
             continue;
         };
         let at = now();
         match event {
-            Some(NodeEvent::Grace { wait }) => {
+            Some(NodeEvent::Grace { wait, .. }) => {
                 worker.graces.fetch_add(1, Ordering::Relaxed);
+                let wait = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
                 worker.journal.append(&Line::Grace { wait, at })?;
             }
             Some(NodeEvent::ClockJumped { .. }) => worker.journal.append(&Line::ClockJumped)?,
@@ -166,7 +165,7 @@ async fn live(worker: Worker) -> Result<()> {
             noted.clone_from(&nodes);
             worker.journal.append(&Line::Known { nodes, at })?;
         }
-        let Some((node, _)) = worker.id() else { return Ok(()) };
+        let Some((node, _)) = worker.id() else { continue };
         let at = now();
         // Whoever joins again may get another id in between.
         if worker.id() == Some((node, true)) {

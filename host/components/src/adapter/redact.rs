@@ -25,9 +25,9 @@ const LAST: usize = 768;
 
 /// Hides the secrets of a configuration in whatever an adapter says.
 #[derive(Clone, Default)]
-pub(super) struct Mask(Arc<Vec<Password>>);
+pub(super) struct Redactor(Arc<Vec<Password>>);
 
-impl Mask {
+impl Redactor {
     pub(super) fn new(secrets: &[Password]) -> Self {
         // Masking a single letter would only spoil the text, and tell the letter.
         let long = secrets.iter().filter(|secret| secret.expose().len() >= 3);
@@ -110,9 +110,9 @@ fn json(text: &str) -> String {
 
 /// What the lanes of one adapter may still say.
 #[derive(Default)]
-pub(super) struct Quota(Mutex<(Option<Instant>, u32, u64)>);
+pub(super) struct LogRateLimiter(Mutex<(Option<Instant>, u32, u64)>);
 
-impl Quota {
+impl LogRateLimiter {
     /// Whether a line may be logged now; with the number of those that were dropped before it, if it is the first
     /// again.
     pub(super) fn take(&self) -> Option<u64> {
@@ -132,7 +132,7 @@ impl Quota {
 
 /// The last words of one lane.
 #[derive(Clone, Default)]
-pub(super) struct LastWords(Arc<Mutex<Kept>>);
+pub(super) struct StderrTail(Arc<Mutex<Kept>>);
 
 #[derive(Default)]
 struct Kept {
@@ -141,7 +141,7 @@ struct Kept {
     cut: bool,
 }
 
-impl LastWords {
+impl StderrTail {
     fn keep(&self, bytes: &[u8]) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let skipped = bytes.len().saturating_sub(LAST);
@@ -152,7 +152,7 @@ impl LastWords {
     }
 
     /// What was written last, as one line; `None` if nothing was.
-    pub(super) fn say(&self, mask: &Mask) -> Option<String> {
+    pub(super) fn say(&self, mask: &Redactor) -> Option<String> {
         let (bytes, cut) = {
             let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             (kept.bytes.iter().copied().collect::<Vec<u8>>(), kept.cut)
@@ -167,13 +167,13 @@ impl LastWords {
     }
 }
 
-impl IsTerminal for LastWords {
+impl IsTerminal for StderrTail {
     fn is_terminal(&self) -> bool {
         false
     }
 }
 
-impl StdoutStream for LastWords {
+impl StdoutStream for StderrTail {
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
         Box::new(self.clone())
     }
@@ -184,7 +184,7 @@ impl StdoutStream for LastWords {
 }
 
 // Written at once, not by a task: what a panic says must be here when the trap is.
-impl OutputStream for LastWords {
+impl OutputStream for StderrTail {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
         self.keep(&bytes);
         Ok(())
@@ -200,11 +200,11 @@ impl OutputStream for LastWords {
 }
 
 #[async_trait]
-impl Pollable for LastWords {
+impl Pollable for StderrTail {
     async fn ready(&mut self) {}
 }
 
-impl AsyncWrite for LastWords {
+impl AsyncWrite for StderrTail {
     fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
         self.keep(bytes);
         Poll::Ready(Ok(bytes.len()))
@@ -225,7 +225,7 @@ mod test {
 
     #[test]
     fn secrets_are_masked_and_lines_are_lines() {
-        let mask = Mask::new(&[
+        let mask = Redactor::new(&[
             Password::new("hunter2"),
             Password::new("hunter2-long"),
             Password::new("x"),
@@ -239,7 +239,7 @@ mod test {
     #[test]
     fn a_secret_across_the_end_of_a_line_is_masked() {
         let secret = "0123456789abcdef".repeat(40);
-        let mask = Mask::new(&[Password::new(secret.clone())]);
+        let mask = Redactor::new(&[Password::new(secret.clone())]);
         for before in 0..2 * LINE {
             let line = mask.line(&format!("{secret} {} {secret}{secret}", "-".repeat(before)));
             assert!(!line.contains("0123"), "{before}: {line}");
@@ -250,9 +250,9 @@ mod test {
     #[test]
     fn a_secret_across_the_beginning_of_the_last_words_is_masked() {
         let secret = "0123456789abcdef".repeat(4);
-        let mask = Mask::new(&[Password::new(secret.clone())]);
+        let mask = Redactor::new(&[Password::new(secret.clone())]);
         for after in LAST - 2 * secret.len()..=LAST {
-            let words = LastWords::default();
+            let words = StderrTail::default();
             words.keep(secret.as_bytes());
             words.keep(" ".repeat(after).as_bytes());
             words.keep(b".");
@@ -263,8 +263,8 @@ mod test {
 
     #[test]
     fn secrets_are_masked_as_json_has_them_too() {
-        let mask = Mask::new(&[Password::new("a\"b\\c")]);
-        let key = Mask::new(&[Password::new("BEGIN\nKEY\u{1}")]);
+        let mask = Redactor::new(&[Password::new("a\"b\\c")]);
+        let key = Redactor::new(&[Password::new("BEGIN\nKEY\u{1}")]);
         assert_eq!(key.line("a BEGIN\nKEY\u{1} b"), "a *** b");
         assert_eq!(key.line(r"a BEGIN\nKEY\u0001 b"), "a *** b");
         assert_eq!(
@@ -275,7 +275,7 @@ mod test {
 
     #[test]
     fn secrets_are_masked_as_errors_quote_them_too() {
-        let mask = Mask::new(&[Password::new("a\u{7f}b\u{200b}\"c'd")]);
+        let mask = Redactor::new(&[Password::new("a\u{7f}b\u{200b}\"c'd")]);
         assert_eq!(
             mask.line(&format!("{:?} is no grant", "tcp://a\u{7f}b\u{200b}\"c'd")),
             "\"tcp://***\" is no grant"
@@ -285,7 +285,7 @@ mod test {
     #[test]
     fn a_beginning_shows_no_part_of_a_secret() {
         let secret = "0123456789abcdef".repeat(4);
-        let mask = Mask::new(&[Password::new(secret.as_str())]);
+        let mask = Redactor::new(&[Password::new(secret.as_str())]);
         for before in 0..=BEGINNING {
             let told = mask.beginning(&format!("{}{secret}", "-".repeat(before)));
             assert!(!told.contains('0') && told.chars().count() <= BEGINNING, "{told}");
@@ -294,7 +294,7 @@ mod test {
 
     #[test]
     fn who_talks_too_much_is_cut_off_and_it_is_counted() {
-        let quota = Quota::default();
+        let quota = LogRateLimiter::default();
         assert!((0..LINES).all(|_| quota.take() == Some(0)));
         assert!((0..5).all(|_| quota.take().is_none()));
         quota.0.lock().expect("not poisoned").0 = Instant::now().checked_sub(PERIOD);

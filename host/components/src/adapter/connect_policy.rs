@@ -8,7 +8,7 @@
 
 use super::grants::{Grant, Grants, Scheme, normal};
 use super::inward::inward;
-use super::words::Mask;
+use super::redact::Redactor;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,20 +23,20 @@ const REMEMBERED: usize = 2 * ADDRESSES;
 
 /// The gate of one lane.
 #[derive(Clone)]
-pub(super) struct Gate(Arc<Inner>);
+pub(super) struct ConnectPolicy(Arc<Inner>);
 
 struct Inner {
     grants: Grants,
     /// Addresses that granted names have led to, the latest last.
     resolved: Mutex<BTreeMap<String, VecDeque<IpAddr>>>,
     refused: Mutex<BTreeSet<String>>,
-    mask: Mask,
+    mask: Redactor,
     lookups: Arc<Semaphore>,
 }
 
 /// Why a name leads nowhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unresolved {
+pub(super) enum ResolveError {
     /// It is not granted, or leads where no name may.
     NotGranted,
     Unknown,
@@ -44,22 +44,22 @@ pub(super) enum Unresolved {
 
 /// A granted name whose addresses are to be found.
 pub(super) struct Lookup {
-    gate: Gate,
+    gate: ConnectPolicy,
     name: String,
 }
 
 impl Lookup {
     /// The addresses of the name, to which sockets may connect from now on.
-    pub(super) async fn addresses(self) -> Result<Vec<IpAddr>, Unresolved> {
+    pub(super) async fn addresses(self) -> Result<Vec<IpAddr>, ResolveError> {
         let addresses = self.gate.resolve(&self.name).await?;
         self.gate.remember(self.name, &addresses);
         Ok(addresses)
     }
 }
 
-impl Gate {
+impl ConnectPolicy {
     /// The gate for these grants. Names are resolved when `lookups` has room, which many lanes may share.
-    pub(super) fn new(grants: Grants, mask: Mask, lookups: Arc<Semaphore>) -> Self {
+    pub(super) fn new(grants: Grants, mask: Redactor, lookups: Arc<Semaphore>) -> Self {
         Self(Arc::new(Inner {
             grants,
             resolved: Mutex::default(),
@@ -97,7 +97,7 @@ impl Gate {
     }
 
     /// Whether a socket may connect to `address`.
-    pub(super) fn connects(&self, address: SocketAddr) -> bool {
+    pub(super) fn allows_address(&self, address: SocketAddr) -> bool {
         let (ip, port) = (address.ip().to_canonical(), address.port());
         let text = ip.to_string();
         let grants = &self.0.grants;
@@ -111,16 +111,16 @@ impl Gate {
     }
 
     /// Whether HTTP may be spoken to `host`; if so, the addresses to try.
-    pub(super) async fn speaks(&self, scheme: Scheme, host: &str, port: u16) -> Result<Vec<IpAddr>, Unresolved> {
+    pub(super) async fn allows_host(&self, scheme: Scheme, host: &str, port: u16) -> Result<Vec<IpAddr>, ResolveError> {
         if !self.0.grants.allows(scheme, host, port) {
             self.refuse(scheme, host, Some(port));
-            return Err(Unresolved::NotGranted);
+            return Err(ResolveError::NotGranted);
         }
         self.resolve(host).await
     }
 
     /// Whether TLS may be spoken to `host`.
-    pub(super) fn secures(&self, host: &str, port: u16) -> bool {
+    pub(super) fn allows_tls(&self, host: &str, port: u16) -> bool {
         let granted = self.0.grants.allows(Scheme::Tls, host, port);
         if !granted {
             self.refuse(Scheme::Tls, host, Some(port));
@@ -129,7 +129,7 @@ impl Gate {
     }
 
     /// Whether the addresses of `name` may be looked for, for sockets. What is not granted is not kept.
-    pub(super) fn may_resolve(&self, name: &str) -> Result<Lookup, Unresolved> {
+    pub(super) fn may_resolve(&self, name: &str) -> Result<Lookup, ResolveError> {
         match normal(name).filter(|name| self.0.grants.names(name)) {
             Some(name) => Ok(Lookup {
                 gate: self.clone(),
@@ -137,7 +137,7 @@ impl Gate {
             }),
             None => {
                 self.refuse(Scheme::Tcp, name, None);
-                Err(Unresolved::NotGranted)
+                Err(ResolveError::NotGranted)
             }
         }
     }
@@ -159,7 +159,7 @@ impl Gate {
     }
 
     /// The addresses that `host` may lead to.
-    async fn resolve(&self, host: &str) -> Result<Vec<IpAddr>, Unresolved> {
+    async fn resolve(&self, host: &str) -> Result<Vec<IpAddr>, ResolveError> {
         let host = host.trim_matches(['[', ']']);
         if let Ok(ip) = host.parse::<IpAddr>() {
             return Ok(vec![ip.to_canonical()]);
@@ -171,7 +171,7 @@ impl Gate {
             .clone()
             .acquire_owned()
             .await
-            .map_err(|_| Unresolved::Unknown)?;
+            .map_err(|_| ResolveError::Unknown)?;
         let asked = host.to_owned();
         // It goes on to its end though nobody may wait for it any more, and so does what it takes of the room.
         let looking = tokio::task::spawn_blocking(move || {
@@ -181,7 +181,7 @@ impl Gate {
             drop(room);
             found
         });
-        let found = looking.await.ok().and_then(Result::ok).ok_or(Unresolved::Unknown)?;
+        let found = looking.await.ok().and_then(Result::ok).ok_or(ResolveError::Unknown)?;
         let mut addresses = Vec::new();
         for ip in found.into_iter().map(|address| address.ip().to_canonical()) {
             if !addresses.contains(&ip) {
@@ -196,11 +196,11 @@ impl Gate {
     }
 
     /// Those of the addresses of `host` that a name may lead to.
-    fn outward(&self, host: &str, found: Vec<IpAddr>) -> Result<Vec<IpAddr>, Unresolved> {
+    fn outward(&self, host: &str, found: Vec<IpAddr>) -> Result<Vec<IpAddr>, ResolveError> {
         let none = if found.is_empty() {
-            Unresolved::Unknown
+            ResolveError::Unknown
         } else {
-            Unresolved::NotGranted
+            ResolveError::NotGranted
         };
         let mut addresses = Vec::new();
         for ip in found {
@@ -226,11 +226,11 @@ mod test {
     use super::*;
     use shardwright_coordinator::broker::Password;
 
-    fn gate(grants: &[&str]) -> Gate {
+    fn gate(grants: &[&str]) -> ConnectPolicy {
         let grants = Grants::parse(grants.iter().copied()).expect("grants");
-        Gate::new(
+        ConnectPolicy::new(
             grants,
-            Mask::new(&[Password::new("hunter2")]),
+            Redactor::new(&[Password::new("hunter2")]),
             Arc::new(Semaphore::new(1)),
         )
     }
@@ -242,13 +242,13 @@ mod test {
     #[test]
     fn only_what_is_granted_is_reachable() {
         let gate = gate(&["tcp://127.0.0.1:5432", "tls://[::1]:5433", "http://127.0.0.1:80"]);
-        assert!(gate.connects(address("127.0.0.1:5432")) && gate.connects(address("[::1]:5433")));
+        assert!(gate.allows_address(address("127.0.0.1:5432")) && gate.allows_address(address("[::1]:5433")));
         assert!(
-            gate.connects(address("[::ffff:127.0.0.1]:5432")),
+            gate.allows_address(address("[::ffff:127.0.0.1]:5432")),
             "the same address in another dress"
         );
         for no in ["127.0.0.1:5433", "127.0.0.2:5432", "127.0.0.1:80", "0.0.0.0:5432"] {
-            assert!(!gate.connects(address(no)), "{no}");
+            assert!(!gate.allows_address(address(no)), "{no}");
         }
         assert!(
             gate.refused().contains(&"tcp://127.0.0.2:5432".to_owned()),
@@ -260,15 +260,21 @@ mod test {
     #[tokio::test]
     async fn names_lead_where_they_are_granted() {
         let gate = gate(&["tcp://localhost:5432"]);
-        assert!(!gate.connects(address("127.0.0.1:5432")), "not before it was asked for");
+        assert!(
+            !gate.allows_address(address("127.0.0.1:5432")),
+            "not before it was asked for"
+        );
         let resolves = async |name: &str| gate.may_resolve(name)?.addresses().await;
         let found = resolves("localhost").await.expect("every machine has it");
         assert!(found.iter().all(IpAddr::is_loopback));
-        assert!(found.iter().any(|ip| gate.connects(SocketAddr::new(*ip, 5432))));
-        assert!(!found.iter().any(|ip| gate.connects(SocketAddr::new(*ip, 5433))));
-        assert_eq!(resolves("example.org").await, Err(Unresolved::NotGranted));
-        assert_eq!(resolves("hunter2").await, Err(Unresolved::NotGranted));
-        assert_eq!(resolves(&"long ".repeat(1_000_000)).await, Err(Unresolved::NotGranted));
+        assert!(found.iter().any(|ip| gate.allows_address(SocketAddr::new(*ip, 5432))));
+        assert!(!found.iter().any(|ip| gate.allows_address(SocketAddr::new(*ip, 5433))));
+        assert_eq!(resolves("example.org").await, Err(ResolveError::NotGranted));
+        assert_eq!(resolves("hunter2").await, Err(ResolveError::NotGranted));
+        assert_eq!(
+            resolves(&"long ".repeat(1_000_000)).await,
+            Err(ResolveError::NotGranted)
+        );
         let refused = gate.refused();
         let names: Vec<_> = refused.iter().filter(|grant| grant.ends_with("PORT")).collect();
         assert_eq!(
@@ -280,8 +286,8 @@ mod test {
             ]
         );
         assert_eq!(
-            gate.speaks(Scheme::Http, "localhost", 5432).await,
-            Err(Unresolved::NotGranted)
+            gate.allows_host(Scheme::Http, "localhost", 5432).await,
+            Err(ResolveError::NotGranted)
         );
     }
 
@@ -296,7 +302,7 @@ mod test {
         };
         assert_eq!(found(&["10.0.0.5", "127.0.0.1"]), found(&["10.0.0.5"]));
         for metadata in ["100.100.100.200", "fd00:ec2::254", "64:ff9b::a9fe:a9fe"] {
-            assert_eq!(found(&[metadata]), Err(Unresolved::NotGranted));
+            assert_eq!(found(&[metadata]), Err(ResolveError::NotGranted));
             let said = gate
                 .refused()
                 .into_iter()
@@ -307,16 +313,16 @@ mod test {
                 "{said}"
             );
         }
-        assert_eq!(found(&[]), Err(Unresolved::Unknown));
+        assert_eq!(found(&[]), Err(ResolveError::Unknown));
         assert!(is_local_name("LOCALHOST.") && is_local_name("db.localhost") && !is_local_name("localhost.example"));
     }
 
     #[tokio::test]
     async fn an_address_that_is_granted_as_such_is_meant() {
         let gate = gate(&["http://169.254.169.254", "tcp://100.100.100.200:80"]);
-        let found = gate.speaks(Scheme::Http, "169.254.169.254", 80).await;
+        let found = gate.allows_host(Scheme::Http, "169.254.169.254", 80).await;
         assert_eq!(found, Ok(vec!["169.254.169.254".parse().expect("an address")]));
-        assert!(gate.connects(address("100.100.100.200:80")));
+        assert!(gate.allows_address(address("100.100.100.200:80")));
     }
 
     #[test]
@@ -326,7 +332,7 @@ mod test {
         for n in 0..100_000 {
             gate.remember("db.example".into(), &[at(n)]);
         }
-        let reached = |n, port| gate.connects(SocketAddr::new(at(n), port));
+        let reached = |n, port| gate.allows_address(SocketAddr::new(at(n), port));
         assert!(reached(99_999, 5432) && reached(99_998, 5433) && !reached(99_999, 5434));
         assert!(!reached(0, 5432), "it is long gone");
         assert!(

@@ -18,12 +18,12 @@ use wasmtime_wasi::sockets::WasiSocketsView;
 /// Where the connections of an adapter lead instead of where it wants to go: to somebody who passes on what is said,
 /// or does not.
 #[derive(Clone)]
-pub struct Detour {
+pub struct Redirect {
     way: Arc<dyn Fn(SocketAddr) -> SocketAddr + Send + Sync>,
     ends: Arc<Mutex<BTreeSet<SocketAddr>>>,
 }
 
-impl Detour {
+impl Redirect {
     /// Each connection to an address leads to what `way` makes of it, an address of the same family.
     pub fn new(way: impl Fn(SocketAddr) -> SocketAddr + Send + Sync + 'static) -> Self {
         Self {
@@ -48,9 +48,9 @@ impl Detour {
     }
 }
 
-impl std::fmt::Debug for Detour {
+impl std::fmt::Debug for Redirect {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Detour")
+        f.write_str("Redirect")
     }
 }
 
@@ -64,7 +64,7 @@ pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
             let mut to = address;
             if let Some(detour) = state.shared.options.detour.clone() {
                 let wanted = SocketAddr::from(address);
-                if !state.gate().connects(wanted) {
+                if !state.gate().allows_address(wanted) {
                     return Ok((Err(ErrorCode::AccessDenied),));
                 }
                 to = detour.lead(wanted).into();

@@ -18,14 +18,14 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// The connection as the library last told it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Connection {
+enum ConnectionState {
     Up,
     Down,
     GivenUp,
 }
 
 /// What the library tells of the connection.
-pub(super) struct Signals {
+pub(super) struct ConnectionEvents {
     link: Link,
     /// Grows before each attempt to connect, on the task that reads from the connection: what is received by somebody
     /// who still sees the same number was received on the same connection.
@@ -33,7 +33,7 @@ pub(super) struct Signals {
     /// The last complaint of the server.
     complaint: watch::Sender<String>,
     opened: AtomicBool,
-    state: watch::Sender<Connection>,
+    state: watch::Sender<ConnectionState>,
     backoff: Mutex<Backoff>,
     /// How often the library tries to connect, in a row.
     limit: Option<usize>,
@@ -42,7 +42,7 @@ pub(super) struct Signals {
 }
 
 /// What the library drops when the task that connects ends, however that comes about.
-pub(super) struct Connecting(pub(super) std::sync::Arc<Signals>);
+pub(super) struct Connecting(pub(super) std::sync::Arc<ConnectionEvents>);
 
 impl Drop for Connecting {
     fn drop(&mut self) {
@@ -50,7 +50,7 @@ impl Drop for Connecting {
     }
 }
 
-impl Signals {
+impl ConnectionEvents {
     /// Of a connection that is tried again `limit` times in a row; `None` for ever.
     pub(super) fn new(location: &str, limit: Option<usize>, end: End) -> Self {
         Self {
@@ -60,7 +60,7 @@ impl Signals {
             epoch: watch::Sender::new(0),
             complaint: watch::Sender::new(String::new()),
             opened: AtomicBool::new(false),
-            state: watch::Sender::new(Connection::Up),
+            state: watch::Sender::new(ConnectionState::Up),
             backoff: Mutex::default(),
         }
     }
@@ -80,7 +80,7 @@ impl Signals {
 
     /// The library will never connect again.
     fn give_up(&self) {
-        self.state.send_replace(Connection::GivenUp);
+        self.state.send_replace(ConnectionState::GivenUp);
         self.end.because(match self.limit {
             Some(limit) => {
                 format!("no server could be connected to in {limit} attempts in a row: max-reconnects is reached")
@@ -92,12 +92,12 @@ impl Signals {
     pub(super) fn event(&self, event: &Event) {
         match event {
             Event::Connected => {
-                self.state.send_replace(Connection::Up);
-                self.link.is_up();
+                self.state.send_replace(ConnectionState::Up);
+                self.link.mark_up();
             }
             Event::Disconnected => {
-                self.state.send_replace(Connection::Down);
-                self.link.is_down(&"the connection was lost");
+                self.state.send_replace(ConnectionState::Down);
+                self.link.mark_down(&"the connection was lost");
             }
             Event::ClientError(ClientError::MaxReconnects) => self.give_up(),
             Event::ServerError(ServerError::Other(text)) => drop(self.complaint.send_replace(text.clone())),
@@ -108,7 +108,7 @@ impl Signals {
 
 /// Why a request has no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Trouble {
+pub(super) enum RequestError {
     /// It was not sent.
     Unsent(String),
     /// It was sent, perhaps, and may have been done, or may still be.
@@ -121,7 +121,7 @@ pub(super) enum Trouble {
     Deaf(String),
 }
 
-impl std::fmt::Display for Trouble {
+impl std::fmt::Display for RequestError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Unsent(why) | Self::Unknown(why) | Self::Denied(why) | Self::Deaf(why) => f.write_str(why),
@@ -132,15 +132,15 @@ impl std::fmt::Display for Trouble {
 
 /// The connection of one handle.
 #[derive(Clone)]
-pub(super) struct Wire {
+pub(super) struct Connection {
     pub(super) client: Client,
-    signals: std::sync::Arc<Signals>,
+    signals: std::sync::Arc<ConnectionEvents>,
     /// The longest that a request may take.
     pub(super) timeout: Duration,
 }
 
-impl Wire {
-    pub(super) fn new(client: Client, signals: std::sync::Arc<Signals>, timeout: Duration) -> Self {
+impl Connection {
+    pub(super) fn new(client: Client, signals: std::sync::Arc<ConnectionEvents>, timeout: Duration) -> Self {
         signals.opened.store(true, Ordering::Relaxed);
         Self {
             client,
@@ -168,9 +168,9 @@ impl Wire {
         tokio::time::sleep(wait).await;
         let mut state = self.signals.state.subscribe();
         while !self.is_connected() {
-            let changed = state.wait_for(|state| *state != Connection::Down);
+            let changed = state.wait_for(|state| *state != ConnectionState::Down);
             if let Ok(Ok(state)) = tokio::time::timeout(LOOK_AGAIN, changed).await
-                && *state == Connection::GivenUp
+                && *state == ConnectionState::GivenUp
             {
                 return false;
             }
@@ -189,7 +189,7 @@ impl Wire {
         subject: &str,
         headers: Option<HeaderMap>,
         payload: Bytes,
-    ) -> Result<Message, Trouble> {
+    ) -> Result<Message, RequestError> {
         self.ask(subject, headers, payload, self.timeout).await
     }
 
@@ -198,12 +198,12 @@ impl Wire {
     ///
     /// # Errors
     /// [`Trouble`], within the time-out.
-    pub(super) async fn request_again(&self, subject: &str, payload: Bytes) -> Result<Message, Trouble> {
+    pub(super) async fn request_again(&self, subject: &str, payload: Bytes) -> Result<Message, RequestError> {
         let begun = Instant::now();
         loop {
             let left = self.timeout.saturating_sub(begun.elapsed());
             match self.ask(subject, None, payload.clone(), left.min(AGAIN)).await {
-                Err(Trouble::Unknown(_)) if self.is_connected() && left > AGAIN => {}
+                Err(RequestError::Unknown(_)) if self.is_connected() && left > AGAIN => {}
                 other => return other,
             }
         }
@@ -215,11 +215,11 @@ impl Wire {
         headers: Option<HeaderMap>,
         payload: Bytes,
         limit: Duration,
-    ) -> Result<Message, Trouble> {
+    ) -> Result<Message, RequestError> {
         let (mut epoch, mut complaint) = (self.signals.epoch.subscribe(), self.signals.complaint.subscribe());
         // What would wait for the connection to come back might be done long after it was given up.
         if !self.is_connected() {
-            return Err(Trouble::Unsent("not connected".into()));
+            return Err(RequestError::Unsent("not connected".into()));
         }
         let mut request = Request::new().payload(payload).timeout(None);
         if let Some(headers) = headers {
@@ -242,27 +242,27 @@ impl Wire {
             answer = answer => match answer {
                 Ok(message) => Ok(message),
                 Err(error) => Err(match error.kind() {
-                    RequestErrorKind::NoResponders => Trouble::Nobody,
+                    RequestErrorKind::NoResponders => RequestError::Nobody,
                     RequestErrorKind::MaxPayloadExceeded | RequestErrorKind::InvalidSubject => {
-                        Trouble::Unsent(error.to_string())
+                        RequestError::Unsent(error.to_string())
                     }
-                    _ => Trouble::Unknown("the connection was closed".into()),
+                    _ => RequestError::Unknown("the connection was closed".into()),
                 }),
             },
             trouble = denied => Err(trouble),
-            _ = epoch.changed() => Err(Trouble::Unknown("the connection was lost before the answer came".into())),
-            () = tokio::time::sleep(limit) => Err(Trouble::Unknown(format!("no answer within {limit:?}"))),
+            _ = epoch.changed() => Err(RequestError::Unknown("the connection was lost before the answer came".into())),
+            () = tokio::time::sleep(limit) => Err(RequestError::Unknown(format!("no answer within {limit:?}"))),
         }
     }
 }
 
 /// What a complaint of the server says of a request to `subject`, if it is about it.
-fn complaint_about(text: &str, subject: &str) -> Option<Trouble> {
+fn complaint_about(text: &str, subject: &str) -> Option<RequestError> {
     if text.contains("Subscription to \"_INBOX") {
-        return Some(Trouble::Deaf(text.to_owned()));
+        return Some(RequestError::Deaf(text.to_owned()));
     }
     text.contains(&format!("\"{subject}\""))
-        .then(|| Trouble::Denied(text.to_owned()))
+        .then(|| RequestError::Denied(text.to_owned()))
 }
 
 #[cfg(test)]
@@ -273,9 +273,9 @@ mod test {
     fn a_request_whose_answer_may_not_be_heard_may_have_been_done() {
         let about = |text| complaint_about(text, "a.b");
         let publish = "Permissions Violation for Publish to \"a.b\"";
-        assert_eq!(about(publish), Some(Trouble::Denied(publish.into())));
+        assert_eq!(about(publish), Some(RequestError::Denied(publish.into())));
         let answer = "Permissions Violation for Subscription to \"_INBOX.x.*\"";
-        assert_eq!(about(answer), Some(Trouble::Deaf(answer.into())));
+        assert_eq!(about(answer), Some(RequestError::Deaf(answer.into())));
         for other in [
             "Permissions Violation for Publish to \"a.c\"",
             "Permissions Violation for Publish to \"a.b.c\"",

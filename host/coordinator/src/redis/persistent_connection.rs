@@ -1,6 +1,6 @@
 //! A connection that is made again whenever it ends.
 
-use super::wire::Wire;
+use super::connection::Connection;
 use crate::broker::{Backoff, BrokerError, Link};
 use redis::cmd;
 use std::future::Future;
@@ -11,16 +11,16 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout_at};
 
 /// A connection that ended sooner than this does not count as success.
-const LASTING: Duration = Duration::from_secs(5);
+const STABLE_AFTER: Duration = Duration::from_secs(5);
 /// How often to ask whether the other side is still there: those who wait for answers may give up before they notice.
 const PROBE: Duration = Duration::from_secs(5);
 
 /// Makes a connection.
 pub(super) type Connect =
-    Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<Wire, BrokerError>> + Send>> + Send + Sync>;
+    Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<Connection, BrokerError>> + Send>> + Send + Sync>;
 
 /// Keeps one connection up. Ends, and closes it, when dropped.
-pub(super) struct Line {
+pub(super) struct PersistentConnection {
     state: watch::Receiver<State>,
     keeper: JoinHandle<()>,
 }
@@ -28,13 +28,13 @@ pub(super) struct Line {
 #[derive(Clone)]
 enum State {
     Connecting,
-    Up(Wire),
+    Up(Connection),
     /// Until the next attempt.
     Down(BrokerError),
 }
 
-/// How a [`Line`] is kept.
-pub(super) struct Keeping {
+/// How a [`PersistentConnection`] is kept.
+pub(super) struct ConnectionPlan {
     pub(super) connect: Connect,
     /// What the log calls it.
     pub(super) link: Link,
@@ -42,15 +42,15 @@ pub(super) struct Keeping {
     pub(super) patience: Duration,
 }
 
-impl Drop for Line {
+impl Drop for PersistentConnection {
     fn drop(&mut self) {
         self.keeper.abort();
     }
 }
 
-impl Line {
+impl PersistentConnection {
     /// Keeps a line up, beginning with `first` if there is one already.
-    pub(super) fn keep(first: Option<Wire>, keeping: Keeping) -> Self {
+    pub(super) fn keep(first: Option<Connection>, keeping: ConnectionPlan) -> Self {
         let (state, watched) = watch::channel(first.clone().map_or(State::Connecting, State::Up));
         let keeper = tokio::spawn(keep(first, keeping, state));
         Self { state: watched, keeper }
@@ -60,7 +60,7 @@ impl Line {
     ///
     /// # Errors
     /// Why there is none: the last attempt failed and the next is yet to come, or none ended before `deadline`.
-    pub(super) async fn wire(&self, deadline: Instant) -> Result<Wire, BrokerError> {
+    pub(super) async fn wire(&self, deadline: Instant) -> Result<Connection, BrokerError> {
         if let State::Up(wire) = &*self.state.borrow()
             && wire.is_open()
         {
@@ -81,8 +81,8 @@ impl Line {
     }
 }
 
-async fn keep(mut first: Option<Wire>, keeping: Keeping, state: watch::Sender<State>) {
-    let Keeping {
+async fn keep(mut first: Option<Connection>, keeping: ConnectionPlan, state: watch::Sender<State>) {
+    let ConnectionPlan {
         connect,
         link,
         patience,
@@ -96,22 +96,22 @@ async fn keep(mut first: Option<Wire>, keeping: Keeping, state: watch::Sender<St
         match connected {
             Ok(wire) => {
                 let begun = Instant::now();
-                link.is_up();
+                link.mark_up();
                 state.send_replace(State::Up(wire.clone()));
                 let why = tokio::select! {
                     why = wire.over() => why,
                     why = silent(&wire, patience) => why,
                 };
-                link.is_down(&why);
+                link.mark_down(&why);
                 state.send_replace(State::Connecting);
-                if begun.elapsed() < LASTING {
+                if begun.elapsed() < STABLE_AFTER {
                     sleep(backoff.next_wait()).await;
                 } else {
                     backoff.reset();
                 }
             }
             Err(error) => {
-                link.is_down(&error);
+                link.mark_down(&error);
                 state.send_replace(State::Down(error));
                 sleep(backoff.next_wait()).await;
                 state.send_replace(State::Connecting);
@@ -121,7 +121,7 @@ async fn keep(mut first: Option<Wire>, keeping: Keeping, state: watch::Sender<St
 }
 
 /// Asks now and then whether the other side is there; ends when it is not.
-async fn silent(wire: &Wire, patience: Duration) -> String {
+async fn silent(wire: &Connection, patience: Duration) -> String {
     loop {
         sleep(PROBE).await;
         if let Err(silence) = wire.ask(&cmd("PING"), Instant::now() + patience).await {

@@ -6,7 +6,7 @@ use crate::login::{Place, SETTINGS};
 use crate::refusal::POOLER;
 use crate::row::Cells;
 use crate::statement::{self, Statement, Value};
-use crate::wire::Wire;
+use crate::wire::Transport;
 use shardwright_guest::adapter::{Context, OpenError, Purpose};
 
 /// The oldest server that has all that is used.
@@ -22,7 +22,7 @@ pub(crate) struct Begun<W> {
 }
 
 /// Checks the server, and finds or begins the history.
-pub(crate) fn begin<W: Wire>(
+pub(crate) fn begin<W: Transport>(
     mut client: Client<W>,
     config: &Config,
     place: Place,
@@ -80,7 +80,7 @@ struct Facts {
 }
 
 /// Puts the session right, and looks whether the server is.
-fn check<W: Wire>(client: &mut Client<W>, purpose: Purpose, place: &Place) -> Result<(), OpenError> {
+fn check<W: Transport>(client: &mut Client<W>, purpose: Purpose, place: &Place) -> Result<(), OpenError> {
     let facts = facts(client, purpose).map_err(|failure| opening(failure, place))?;
     let unsafe_backend = |why: &str| Err(OpenError::UnsafeBackend(format!("{place} {why}")));
     if facts.version < OLDEST {
@@ -109,7 +109,7 @@ fn check<W: Wire>(client: &mut Client<W>, purpose: Purpose, place: &Place) -> Re
     Ok(())
 }
 
-fn facts<W: Wire>(client: &mut Client<W>, purpose: Purpose) -> Result<Facts, Failure> {
+fn facts<W: Transport>(client: &mut Client<W>, purpose: Purpose) -> Result<Facts, Failure> {
     // A notification needs no disk. A write waits for it, whatever the role is set to, and for standbys as long as they
     // are set to matter.
     let commit = match purpose {
@@ -159,7 +159,7 @@ struct Found {
 }
 
 /// Prepares all statements and asks for the history, in one round trip.
-fn history<W: Wire>(
+fn history<W: Transport>(
     client: &mut Client<W>,
     statements: &[Statement],
     namespace: &str,

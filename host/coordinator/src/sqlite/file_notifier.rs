@@ -21,12 +21,12 @@ const WATCHED: Duration = Duration::from_millis(250);
 const UNWATCHED: Duration = Duration::from_millis(10);
 
 /// The file that is rung, and this process's watch on it.
-pub(super) struct Bell {
+pub(super) struct FileNotifier {
     file: File,
     watch: Option<OwnedFd>,
 }
 
-impl Bell {
+impl FileNotifier {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         // A pipe in its place would wait for a reader; for a regular file the flag means nothing.
         let flags = i32::try_from(OFlags::NONBLOCK.bits()).map_err(io::Error::other)?;
@@ -73,7 +73,7 @@ fn watch(_path: &Path) -> Option<OwnedFd> {
     None
 }
 
-/// Wakes the thread of this process that sleeps in [`Sleeper::sleep`].
+/// Wakes the thread of this process that sleeps in [`Waiter::sleep`].
 #[derive(Clone)]
 pub(super) struct Waker(Arc<UnixStream>);
 
@@ -85,19 +85,19 @@ impl Waker {
 }
 
 /// The end that sleeps.
-pub(super) struct Sleeper(UnixStream);
+pub(super) struct Waiter(UnixStream);
 
 /// A pair of waker and sleeper.
-pub(super) fn pair() -> io::Result<(Waker, Sleeper)> {
+pub(super) fn pair() -> io::Result<(Waker, Waiter)> {
     let (waker, sleeper) = UnixStream::pair()?;
     waker.set_nonblocking(true)?;
     sleeper.set_nonblocking(true)?;
-    Ok((Waker(Arc::new(waker)), Sleeper(sleeper)))
+    Ok((Waker(Arc::new(waker)), Waiter(sleeper)))
 }
 
-impl Sleeper {
+impl Waiter {
     /// Sleeps until woken; with `listen`, also until the bell rings or it is time to look anyway.
-    pub(super) fn sleep(&self, bell: Option<&Bell>, listen: bool) {
+    pub(super) fn sleep(&self, bell: Option<&FileNotifier>, listen: bool) {
         let watch = bell.and_then(|bell| bell.watch.as_ref()).filter(|_| listen);
         let mut fds = vec![PollFd::new(&self.0, PollFlags::IN)];
         fds.extend(watch.map(|fd| PollFd::new(fd, PollFlags::IN)));

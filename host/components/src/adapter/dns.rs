@@ -1,6 +1,6 @@
 //! `wasi:sockets/ip-name-lookup`, through the gate: only granted names are resolved.
 
-use super::gate::Unresolved;
+use super::connect_policy::ResolveError;
 use super::state::State;
 use async_trait::async_trait;
 use std::net::IpAddr;
@@ -11,15 +11,15 @@ use wasmtime_wasi::p2::{DynPollable, Pollable, subscribe};
 
 /// The addresses of a name, one after the other.
 struct Addresses {
-    looking: Option<tokio::task::JoinHandle<Result<Vec<IpAddr>, Unresolved>>>,
-    found: Result<std::vec::IntoIter<IpAddr>, Unresolved>,
+    looking: Option<tokio::task::JoinHandle<Result<Vec<IpAddr>, ResolveError>>>,
+    found: Result<std::vec::IntoIter<IpAddr>, ResolveError>,
 }
 
 #[async_trait]
 impl Pollable for Addresses {
     async fn ready(&mut self) {
         if let Some(looking) = &mut self.looking {
-            let found = looking.await.unwrap_or(Err(Unresolved::Unknown));
+            let found = looking.await.unwrap_or(Err(ResolveError::Unknown));
             self.found = found.map(Vec::into_iter);
             self.looking = None;
         }
@@ -34,10 +34,10 @@ impl Drop for Addresses {
     }
 }
 
-const fn code(error: Unresolved) -> ErrorCode {
+const fn code(error: ResolveError) -> ErrorCode {
     match error {
-        Unresolved::NotGranted => ErrorCode::AccessDenied,
-        Unresolved::Unknown => ErrorCode::NameUnresolvable,
+        ResolveError::NotGranted => ErrorCode::AccessDenied,
+        ResolveError::Unknown => ErrorCode::NameUnresolvable,
     }
 }
 
@@ -58,7 +58,7 @@ pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
             let stream = match state.gate().may_resolve(&name) {
                 Ok(lookup) => Addresses {
                     looking: Some(tokio::spawn(lookup.addresses())),
-                    found: Err(Unresolved::Unknown),
+                    found: Err(ResolveError::Unknown),
                 },
                 Err(refused) => Addresses {
                     looking: None,

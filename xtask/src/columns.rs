@@ -1,5 +1,6 @@
 //! No line of a text file of this project has more than 120 columns.
 
+use anyhow::{Context as _, Result, ensure};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -21,26 +22,24 @@ const UNBREAKABLE: [(&str, &str); 5] = [
     ),
 ];
 
-fn root() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
-}
-
-/// Every file below `folder`, by its path from the root. What a link names is found where it is.
-fn files(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(root().join(folder)).expect("a folder") {
-        let entry = entry.expect("an entry");
-        let path = folder.join(entry.file_name());
+/// Every file below the folder `below` of `root`, by its path from there. A link's target is found where it is.
+fn files(root: &Path, below: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
+    let folder = root.join(below);
+    for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
+        let entry = entry?;
+        let path = below.join(entry.file_name());
         let name = path.to_string_lossy();
-        let kind = entry.file_type().expect("a kind");
+        let kind = entry.file_type()?;
         if NOT_COMMITTED.iter().any(|start| is_or_begins(&name, start)) {
             continue;
         }
         if kind.is_dir() {
-            files(&path, found);
+            files(root, &path, found)?;
         } else if kind.is_file() {
             found.push(path);
         }
     }
+    Ok(())
 }
 
 /// `target`, `target/…` and `target-2`, not `targets`.
@@ -57,16 +56,16 @@ fn is_too_long(line: &str) -> bool {
     line.chars().count() > COLUMNS && !matches!(words.collect::<Vec<_>>()[..], [word] if word.contains("://"))
 }
 
-/// `path:line: columns` of each line that is too long.
-fn too_long() -> Vec<String> {
+/// `path:line: columns` of each line below `root` that is too long.
+fn too_long(root: &Path) -> Result<Vec<String>> {
     let mut paths = Vec::new();
-    files(Path::new(""), &mut paths);
+    files(root, Path::new(""), &mut paths)?;
     paths.sort();
     let mut texts = 0;
     let mut found = Vec::new();
     for path in paths {
         // What is no text has no columns.
-        let Ok(text) = fs::read_to_string(root().join(&path)) else {
+        let Ok(text) = fs::read_to_string(root.join(&path)) else {
             continue;
         };
         texts += 1;
@@ -79,8 +78,8 @@ fn too_long() -> Vec<String> {
             ));
         }
     }
-    assert!(texts > 500, "only {texts} texts are found");
-    found
+    ensure!(texts > 500, "only {texts} texts are found below {}", root.display());
+    Ok(found)
 }
 
 fn is_unbreakable(found: &str, (place, _): (&str, &str)) -> bool {
@@ -88,34 +87,40 @@ fn is_unbreakable(found: &str, (place, _): (&str, &str)) -> bool {
     path.starts_with(place) || path.ends_with(place)
 }
 
-#[test]
-fn no_line_is_too_long() {
-    let mut found = too_long();
+/// Fails where a line of the project in the current directory is too long, and names all of them.
+pub(crate) fn check() -> Result<()> {
+    let mut found = too_long(Path::new("."))?;
     found.retain(|line| !UNBREAKABLE.iter().any(|&place| is_unbreakable(line, place)));
-    assert!(
+    ensure!(
         found.is_empty(),
         "more than {COLUMNS} columns:\n{}\nBreak the line: `cargo fmt --all` does it for code, a text in code goes on \
          after `\\` at the end of a line. In a table, use fewer words, or make it a list.",
         found.join("\n")
     );
+    Ok(())
 }
 
-#[test]
-fn no_exception_is_needless() {
-    let found = too_long();
-    for (place, why) in UNBREAKABLE {
-        assert!(
-            found.iter().any(|line| is_unbreakable(line, (place, why))),
-            "{place} ({why}) has no line that is too long: take it out of the list"
-        );
+#[cfg(test)]
+mod test {
+    use super::*;
+
+    #[test]
+    fn no_exception_is_needless() {
+        let found = too_long(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))).expect("the project is read");
+        for (place, why) in UNBREAKABLE {
+            assert!(
+                found.iter().any(|line| is_unbreakable(line, (place, why))),
+                "{place} ({why}) has no line that is too long: take it out of the list"
+            );
+        }
     }
-}
 
-#[test]
-fn columns_are_characters() {
-    let long = "ü".repeat(COLUMNS - 2);
-    assert!(!is_too_long(&format!("{long} b")) && is_too_long(&format!("{long}  b")));
-    let address = format!("https://example.org/{long}");
-    assert!(!is_too_long(&format!("  /// - {address}")));
-    assert!(is_too_long(&format!("see {address}")) && is_too_long(&long.replace("ü", "üü")));
+    #[test]
+    fn columns_are_characters() {
+        let long = "ü".repeat(COLUMNS - 2);
+        assert!(!is_too_long(&format!("{long} b")) && is_too_long(&format!("{long}  b")));
+        let address = format!("https://example.org/{long}");
+        assert!(!is_too_long(&format!("  /// - {address}")));
+        assert!(is_too_long(&format!("see {address}")) && is_too_long(&long.replace("ü", "üü")));
+    }
 }

@@ -11,7 +11,7 @@ use shardwright_core::view::View;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A cluster's store as it was at one moment.
-pub(crate) struct Sight {
+pub(crate) struct ClusterSnapshot {
     /// The entries.
     pub(crate) view: View,
     /// The registry, sorted by id.
@@ -32,13 +32,13 @@ pub(crate) struct Sight {
     pub(crate) here: Instant,
 }
 
-impl Sight {
+impl ClusterSnapshot {
     /// What a complete listing shows.
     pub(crate) fn of(listing: Listing<Value>, planned: BTreeMap<(String, u32), StoreTime>, timing: Timing) -> Self {
         let (now, unsure_before) = (listing.now, listing.unsure_before);
         let here = Instant(shardwright_coordinator::clock::boottime());
         let mut view = View::default();
-        view.apply(listing, true, here);
+        view.apply(listing, true, here, here);
         let mut clock = BackendClock::default();
         clock.learn(here, here, now, 0, 0);
         let (records, _) = view.registry(&clock, &timing, here);

@@ -1,8 +1,8 @@
 //! What a handle knows of the log, and who waits for which of its own records.
 
 use super::error;
-use super::fold::{Entries, Facts, Fold, Folded, Outcome};
-use super::record::{Act, Head};
+use super::record::{Head, Operation};
+use super::state_machine::{Applied, Entries, Outcome, SnapshotHeader, StateMachine};
 use bytes::Bytes;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use shardwright_core::store::{Entry, Revision, StoreError, StoreTime, Written};
@@ -11,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 /// What became of an own record, as its author is told.
-pub(super) type Told = Result<Verdict, StoreError<Bytes>>;
+pub(super) type RecordOutcome = Result<Verdict, StoreError<Bytes>>;
 
 /// What the log decided about an own record.
 #[derive(Clone, Debug)]
@@ -22,11 +22,11 @@ pub(super) struct Verdict {
 }
 
 /// Work that follows from what was read.
-pub(super) enum Duty {
+pub(super) enum FollowUp {
     /// Begin a snapshot after the one that began here.
     Begin(u64),
     /// Write the snapshot that began at this offset.
-    Write(u64, Facts, Entries),
+    Write(u64, SnapshotHeader, Entries),
     /// Cut the log off before this offset.
     Cut(u64),
 }
@@ -35,15 +35,15 @@ pub(super) enum Duty {
 pub(super) struct Prepared {
     pub(super) sequence: u64,
     pub(super) record: Vec<u8>,
-    pub(super) told: oneshot::Receiver<Told>,
+    pub(super) told: oneshot::Receiver<RecordOutcome>,
 }
 
-pub(super) struct Board {
+pub(super) struct LogView {
     /// This handle, in its records.
     author: u64,
     topic: String,
     state: Mutex<State>,
-    duties: mpsc::Sender<Duty>,
+    duties: mpsc::Sender<FollowUp>,
     /// The log must be read anew, from its beginning.
     pub(super) doubted: Notify,
     /// The log has an own record that was not read yet.
@@ -55,7 +55,7 @@ pub(super) struct Board {
 #[derive(Default)]
 struct State {
     /// None until the log has been read once.
-    fold: Option<Fold>,
+    fold: Option<StateMachine>,
     /// The log is being read from its beginning: nothing is to be answered from the state.
     reading: Option<String>,
     /// Why this handle's store is of no use any more.
@@ -63,13 +63,13 @@ struct State {
     /// Why there is no use in trying for now.
     down: Option<String>,
     sequence: u64,
-    waiting: HashMap<u64, oneshot::Sender<Told>>,
+    waiting: HashMap<u64, oneshot::Sender<RecordOutcome>>,
     /// Where the last own record stands that was acknowledged, plus one.
     acknowledged: u64,
 }
 
-impl Board {
-    pub(super) fn new(author: u64, topic: String, duties: mpsc::Sender<Duty>) -> Self {
+impl LogView {
+    pub(super) fn new(author: u64, topic: String, duties: mpsc::Sender<FollowUp>) -> Self {
         let state = State {
             reading: Some("the log is being read".into()),
             ..State::default()
@@ -106,7 +106,7 @@ impl Board {
     }
 
     /// Looks at the state.
-    pub(super) fn view<T>(&self, look: impl FnOnce(&Fold) -> T) -> Result<T, StoreError<Bytes>> {
+    pub(super) fn view<T>(&self, look: impl FnOnce(&StateMachine) -> T) -> Result<T, StoreError<Bytes>> {
         let state = self.lock();
         if let Some(over) = &state.over {
             return Err(over.clone());
@@ -129,7 +129,7 @@ impl Board {
     /// Makes a record that does `act`, and notes that somebody waits for it.
     ///
     /// Only a tick can be made while the log is being read: nothing else may count for whichever history.
-    pub(super) fn prepare(&self, act: Act<'_>, value: &[u8]) -> Result<Prepared, StoreError<Bytes>> {
+    pub(super) fn prepare(&self, act: Operation<'_>, value: &[u8]) -> Result<Prepared, StoreError<Bytes>> {
         let (answer, told) = oneshot::channel();
         let mut state = self.lock();
         if let Some(over) = &state.over {
@@ -145,7 +145,7 @@ impl Board {
                 chain: fold.facts.chain,
                 act,
             },
-            (_, reading) if act != Act::Tick => {
+            (_, reading) if act != Operation::Tick => {
                 return Err(StoreError::Unavailable(reading.clone().unwrap_or_default()));
             }
             _ => self.blind(sequence, act),
@@ -161,7 +161,7 @@ impl Board {
     }
 
     /// A head that says nothing about the log.
-    fn blind<'a>(&self, sequence: u64, act: Act<'a>) -> Head<'a> {
+    fn blind<'a>(&self, sequence: u64, act: Operation<'a>) -> Head<'a> {
         Head {
             history: 0,
             author: self.author,
@@ -174,7 +174,7 @@ impl Board {
 
     /// The record that begins `history`.
     pub(super) fn genesis(&self, history: u64) -> Vec<u8> {
-        let head = self.blind(0, Act::Genesis);
+        let head = self.blind(0, Operation::Genesis);
         Head { history, ..head }.encode(&[])
     }
 
@@ -268,7 +268,7 @@ impl Board {
     }
 
     /// The log was read from its beginning to this state, in which these own records had these verdicts.
-    pub(super) fn loaded(&self, fold: Fold, verdicts: Vec<(u64, Verdict)>) {
+    pub(super) fn loaded(&self, fold: StateMachine, verdicts: Vec<(u64, Verdict)>) {
         let mut state = self.lock();
         state.fold = Some(fold);
         state.reading = None;
@@ -291,7 +291,7 @@ impl Board {
     }
 
     /// What the author is told, if that is this handle.
-    pub(super) fn verdict(&self, fold: &Fold, folded: &Folded) -> Option<(u64, Verdict)> {
+    pub(super) fn verdict(&self, fold: &StateMachine, folded: &Applied) -> Option<(u64, Verdict)> {
         let (author, sequence) = folded.by?;
         let verdict = Verdict {
             written: Written {
@@ -345,15 +345,26 @@ impl Board {
 
     /// What an own record makes this handle do. If there is no room for a duty it falls to the next one whose turn it
     /// is.
-    fn duties(&self, fold: &Fold, folded: &Folded, record: &[u8]) {
+    fn duties(&self, fold: &StateMachine, folded: &Applied, record: &[u8]) {
         let begun = fold.last_begun();
         let began = folded.outcome == Outcome::Done && begun == fold.facts.next;
         let duty = match folded.outcome {
-            Outcome::Completed(Some(before)) => Duty::Cut(before),
-            _ if began && matches!(Head::decode(record), Ok((Head { act: Act::Begin(_), .. }, _))) => {
-                Duty::Write(begun - 1, fold.facts.clone(), fold.entries.clone())
+            Outcome::Completed(Some(before)) => FollowUp::Cut(before),
+            _ if began
+                && matches!(
+                    Head::decode(record),
+                    Ok((
+                        Head {
+                            act: Operation::Begin(_),
+                            ..
+                        },
+                        _
+                    ))
+                ) =>
+            {
+                FollowUp::Write(begun - 1, fold.facts.clone(), fold.entries.clone())
             }
-            _ if folded.turn => Duty::Begin(begun),
+            _ if folded.turn => FollowUp::Begin(begun),
             _ => return,
         };
         let _ = self.duties.try_send(duty);

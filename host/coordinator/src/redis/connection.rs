@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 /// Takes what the server sends without being asked, at once and without blocking.
-pub(super) trait Push: Send + Sync {
+pub(super) trait PushHandler: Send + Sync {
     /// Takes one thing; an error is the end of the connection.
     fn take(&self, info: PushInfo) -> Result<(), &'static str>;
 
@@ -42,8 +42,8 @@ impl Dialer {
         &self,
         server: &Server,
         login: &RedisConnectionInfo,
-        push: Option<Arc<dyn Push>>,
-    ) -> Result<Wire, BrokerError> {
+        push: Option<Arc<dyn PushHandler>>,
+    ) -> Result<Connection, BrokerError> {
         let location = server.to_string();
         let unreachable = |why: String| BrokerError::Unreachable {
             location: location.clone(),
@@ -86,13 +86,13 @@ impl Dialer {
         stream: S,
         server: &Server,
         login: &RedisConnectionInfo,
-        push: Option<Arc<dyn Push>>,
-    ) -> Result<Wire, BrokerError>
+        push: Option<Arc<dyn PushHandler>>,
+    ) -> Result<Connection, BrokerError>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let (end, mut ended) = watch::channel(None);
-        let life = Arc::new(Life {
+        let life = Arc::new(ConnectionState {
             server: server.clone(),
             end,
             over: AtomicBool::new(false),
@@ -133,7 +133,7 @@ impl Dialer {
                 life.end("the connection was closed");
             }
         });
-        Ok(Wire(Arc::new(Held { connection, life })))
+        Ok(Connection(Arc::new(ConnectionHandle { connection, life })))
     }
 }
 
@@ -152,7 +152,7 @@ fn unopened(error: &io::Error) -> String {
 
 /// Ends when calls without a deadline of their own get no answers: one that had begun by the last look waits still, and
 /// none has ended since. Answers come in order, so such a call waits between half of `patience` and all of it.
-async fn stall(life: &Weak<Life>, patience: Duration) {
+async fn stall(life: &Weak<ConnectionState>, patience: Duration) {
     let mut last = (0, 0);
     loop {
         sleep(patience / 2).await;
@@ -167,14 +167,14 @@ async fn stall(life: &Weak<Life>, patience: Duration) {
 
 /// A connection; clones are the same one. It closes when the last is dropped.
 #[derive(Clone)]
-pub(super) struct Wire(Arc<Held>);
+pub(super) struct Connection(Arc<ConnectionHandle>);
 
-struct Held {
+struct ConnectionHandle {
     connection: MultiplexedConnection,
-    life: Arc<Life>,
+    life: Arc<ConnectionState>,
 }
 
-struct Life {
+struct ConnectionState {
     /// Whom it leads to.
     server: Server,
     /// Why it is over, once it is.
@@ -186,7 +186,7 @@ struct Life {
     ended: AtomicU64,
 }
 
-impl Life {
+impl ConnectionState {
     fn is_open(&self) -> bool {
         !self.over.load(Ordering::Acquire)
     }
@@ -202,9 +202,9 @@ impl Life {
 }
 
 /// Counts a call as ended, also one that was given up.
-struct Ended<'a>(&'a Life);
+struct PendingCall<'a>(&'a ConnectionState);
 
-impl Drop for Ended<'_> {
+impl Drop for PendingCall<'_> {
     fn drop(&mut self) {
         self.0.ended.fetch_add(1, Ordering::Relaxed);
     }
@@ -212,14 +212,14 @@ impl Drop for Ended<'_> {
 
 /// Why there is no answer.
 #[derive(Clone, Debug)]
-pub(super) enum Silence {
+pub(super) enum NoReply {
     /// The request did not leave.
     NotSent(String),
     /// It may have been carried out.
     NoAnswer(String),
 }
 
-impl Silence {
+impl NoReply {
     pub(super) fn why(self) -> String {
         match self {
             Self::NotSent(why) | Self::NoAnswer(why) => why,
@@ -227,7 +227,7 @@ impl Silence {
     }
 }
 
-impl Wire {
+impl Connection {
     /// Whom it leads to.
     pub(super) fn server(&self) -> &Server {
         &self.0.life.server
@@ -252,31 +252,31 @@ impl Wire {
     }
 
     /// The answer to one command, which may be a server's error. No answer in time is the end of the connection.
-    pub(super) async fn ask(&self, command: &Cmd, deadline: Instant) -> Result<Value, Silence> {
+    pub(super) async fn ask(&self, command: &Cmd, deadline: Instant) -> Result<Value, NoReply> {
         let mut connection = self.0.connection.clone();
         self.within(deadline, connection.send_packed_command(command)).await
     }
 
     /// As [`Wire::ask`] for those who ask very often: no timer for each call, but the connection ends when it gives no
     /// answers any more.
-    pub(super) async fn ask_often(&self, command: &Cmd) -> Result<Value, Silence> {
+    pub(super) async fn ask_often(&self, command: &Cmd) -> Result<Value, NoReply> {
         let life = &self.0.life;
         if !life.is_open() {
-            return Err(Silence::NotSent(self.over().await));
+            return Err(NoReply::NotSent(self.over().await));
         }
         life.begun.fetch_add(1, Ordering::Relaxed);
-        let ended = Ended(life);
+        let ended = PendingCall(life);
         let answer = self.0.connection.clone().send_packed_command(command).await;
         drop(ended);
         answer.map_err(|error| {
             let why = format!("{}: {error}", self.server());
             self.give_up(&why);
-            Silence::NoAnswer(why)
+            NoReply::NoAnswer(why)
         })
     }
 
     /// The answers to several commands that are sent in one piece.
-    pub(super) async fn ask_all(&self, commands: &Pipeline, deadline: Instant) -> Result<Vec<Value>, Silence> {
+    pub(super) async fn ask_all(&self, commands: &Pipeline, deadline: Instant) -> Result<Vec<Value>, NoReply> {
         let mut connection = self.0.connection.clone();
         self.within(deadline, connection.send_packed_commands(commands, 0, commands.len()))
             .await
@@ -286,21 +286,21 @@ impl Wire {
         &self,
         deadline: Instant,
         call: impl Future<Output = redis::RedisResult<T>>,
-    ) -> Result<T, Silence> {
+    ) -> Result<T, NoReply> {
         if !self.is_open() {
-            return Err(Silence::NotSent(self.over().await));
+            return Err(NoReply::NotSent(self.over().await));
         }
         match timeout_at(deadline, call).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => {
                 let why = format!("{}: {error}", self.server());
                 self.give_up(&why);
-                Err(Silence::NoAnswer(why))
+                Err(NoReply::NoAnswer(why))
             }
             Err(_) => {
                 let why = format!("{} did not answer in time", self.server());
                 self.give_up(&why);
-                Err(Silence::NoAnswer(why))
+                Err(NoReply::NoAnswer(why))
             }
         }
     }

@@ -3,7 +3,7 @@
 //! Nothing here knows the time, chance, or who asks: the state after a record depends on the records before it and on
 //! nothing else.
 
-use super::record::{Act, Guard, Head, Unreadable};
+use super::record::{Guard, Head, Operation, RecordError};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use shardwright_core::store::{Entry, Revision, StoreTime};
@@ -25,8 +25,8 @@ const REMEMBERED: usize = 1024;
 
 /// The state after some prefix of the log.
 #[derive(Clone, Debug)]
-pub(super) struct Fold {
-    pub(super) facts: Facts,
+pub(super) struct StateMachine {
+    pub(super) facts: SnapshotHeader,
     pub(super) entries: Entries,
     /// The weight of the entries: about the size of a snapshot.
     size: u64,
@@ -36,7 +36,7 @@ pub(super) struct Fold {
 
 /// The state without its entries: what a snapshot begins with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Facts {
+pub(super) struct SnapshotHeader {
     /// Which history this is.
     pub(super) history: u64,
     /// The offset of the next record.
@@ -63,7 +63,7 @@ struct Snapshots {
 
 /// What became of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Folded {
+pub(super) struct Applied {
     /// Who wrote it, and which of its records it is; `None` for a record of a stranger or of another history.
     pub(super) by: Option<(u64, u64)>,
     pub(super) outcome: Outcome,
@@ -86,10 +86,10 @@ pub(super) enum Outcome {
     Newer(u8),
 }
 
-impl Fold {
+impl StateMachine {
     /// The state after the record at `offset`, which begins the history `history`.
     pub(super) fn genesis(history: u64, offset: u64, time: u64, record: &[u8]) -> Self {
-        let facts = Facts {
+        let facts = SnapshotHeader {
             history,
             next: offset + 1,
             chain: link(0, offset, time, record),
@@ -100,7 +100,7 @@ impl Fold {
     }
 
     /// The state of a snapshot.
-    pub(super) fn restore(facts: Facts, entries: Entries) -> Self {
+    pub(super) fn restore(facts: SnapshotHeader, entries: Entries) -> Self {
         Self {
             size: entries.iter().map(|(key, entry)| weight(key, entry)).sum(),
             past: VecDeque::from([facts.chain]),
@@ -115,7 +115,7 @@ impl Fold {
     }
 
     /// Takes the record at `offset`, which is the next one.
-    pub(super) fn apply(&mut self, offset: u64, time: u64, record: &[u8]) -> Folded {
+    pub(super) fn apply(&mut self, offset: u64, time: u64, record: &[u8]) -> Applied {
         let facts = &mut self.facts;
         let seen_before = facts.next;
         facts.next = offset + 1;
@@ -125,20 +125,26 @@ impl Fold {
         let weight = &mut facts.snapshots.weight;
         *weight = weight.saturating_add(record.len() as u64 + RECORD_WEIGHT);
         let mut folded = match Head::decode(record) {
-            Err(Unreadable::Newer(version)) => Folded::nothing(Outcome::Newer(version), None),
-            Err(Unreadable::Stranger) => Folded::nothing(Outcome::Done, None),
+            Err(RecordError::Newer(version)) => Applied::nothing(Outcome::Newer(version), None),
+            Err(RecordError::Stranger) => Applied::nothing(Outcome::Done, None),
             // What begins a history after one has begun lost a race.
-            Ok((Head { act: Act::Genesis, .. }, _)) => Folded::nothing(Outcome::Done, None),
+            Ok((
+                Head {
+                    act: Operation::Genesis,
+                    ..
+                },
+                _,
+            )) => Applied::nothing(Outcome::Done, None),
             // Of somebody who does not know the history yet.
-            Ok((head, _)) if (head.history, head.act) == (0, Act::Tick) => Folded {
+            Ok((head, _)) if (head.history, head.act) == (0, Operation::Tick) => Applied {
                 by: Some((head.author, head.sequence)),
-                ..Folded::nothing(Outcome::Done, None)
+                ..Applied::nothing(Outcome::Done, None)
             },
             Ok((head, _)) if head.history != facts.history => {
                 let why = format!("the record at offset {offset} belongs to another history");
-                Folded::nothing(Outcome::Done, Some(why))
+                Applied::nothing(Outcome::Done, Some(why))
             }
-            Ok((head, value)) => Folded {
+            Ok((head, value)) => Applied {
                 by: Some((head.author, head.sequence)),
                 outcome: self.act(&head, value, offset),
                 doubt: self.differs(&head, seen_before),
@@ -176,8 +182,8 @@ impl Fold {
 
     fn act(&mut self, head: &Head<'_>, value: &[u8], offset: u64) -> Outcome {
         match head.act {
-            Act::Genesis | Act::Tick => Outcome::Done,
-            Act::Put(key, guard) => self.guarded(key, guard, |fold| {
+            Operation::Genesis | Operation::Tick => Outcome::Done,
+            Operation::Put(key, guard) => self.guarded(key, guard, |fold| {
                 let entry = Entry {
                     revision: Revision(offset + 1),
                     written: StoreTime(fold.facts.time),
@@ -186,17 +192,17 @@ impl Fold {
                 fold.size += weight(key, &entry);
                 fold.replaced(key, |entries| entries.insert(key.into(), entry));
             }),
-            Act::Delete(key, guard) => {
+            Operation::Delete(key, guard) => {
                 self.guarded(key, guard, |fold| fold.replaced(key, |entries| entries.remove(key)))
             }
-            Act::Begin(after) if after == self.last_begun() => {
+            Operation::Begin(after) if after == self.last_begun() => {
                 self.facts.snapshots.begun = Some((offset, head.author, Some(0)));
                 self.facts.snapshots.weight = 0;
                 self.facts.snapshots.turns = 0;
                 Outcome::Done
             }
-            Act::Begin(_) => Outcome::Refused(None),
-            Act::Page { of, number, last } => self.page(head.author, of, number, last.is_some()),
+            Operation::Begin(_) => Outcome::Refused(None),
+            Operation::Page { of, number, last } => self.page(head.author, of, number, last.is_some()),
         }
     }
 
@@ -236,7 +242,7 @@ impl Fold {
     }
 }
 
-impl Folded {
+impl Applied {
     fn nothing(outcome: Outcome, doubt: Option<String>) -> Self {
         Self {
             by: None,

@@ -14,7 +14,7 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 const AHEAD: usize = 64 * 1024;
 
 /// A stream whose bytes a task of its own sends, in order.
-pub(super) struct Outward {
+pub(super) struct TlsWriter {
     queue: mpsc::UnboundedSender<Bytes>,
     shared: Arc<Shared>,
     task: JoinHandle<()>,
@@ -26,7 +26,7 @@ struct Shared {
     sent: Notify,
 }
 
-impl Outward {
+impl TlsWriter {
     pub(super) fn new(writer: impl AsyncWrite + Send + Unpin + 'static) -> Self {
         // Bounded by what `check_write` allows.
         let (queue, taken) = mpsc::unbounded_channel();
@@ -66,7 +66,7 @@ async fn send(mut writer: impl AsyncWrite + Unpin, taken: mpsc::UnboundedReceive
     }
 }
 
-impl OutputStream for Outward {
+impl OutputStream for TlsWriter {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
         if bytes.is_empty() {
             // It would take a place in the queue and no room.
@@ -97,7 +97,7 @@ impl OutputStream for Outward {
 }
 
 #[async_trait]
-impl Pollable for Outward {
+impl Pollable for TlsWriter {
     async fn ready(&mut self) {
         while self.room() == 0 && !self.queue.is_closed() {
             self.shared.sent.notified().await;
@@ -105,7 +105,7 @@ impl Pollable for Outward {
     }
 }
 
-impl Drop for Outward {
+impl Drop for TlsWriter {
     fn drop(&mut self) {
         self.task.abort();
     }
@@ -136,7 +136,7 @@ mod test {
 
     #[tokio::test]
     async fn who_waits_for_a_sender_that_panicked_is_told() {
-        let mut stream = Outward::new(Broken);
+        let mut stream = TlsWriter::new(Broken);
         stream.write(Bytes::from(vec![0; AHEAD])).expect("there is room");
         stream.ready().await;
         assert!(matches!(stream.check_write(), Err(StreamError::Closed)));
@@ -150,7 +150,7 @@ mod test {
             sent: Notify::new(),
         });
         let task = tokio::spawn(std::future::pending());
-        let mut stream = Outward { queue, shared, task };
+        let mut stream = TlsWriter { queue, shared, task };
         for bytes in [Bytes::new(), Bytes::from_static(b"x"), Bytes::new()] {
             stream.write(bytes).expect("there is room");
         }

@@ -6,7 +6,7 @@
 //! another entry at a revision that was acknowledged, or none and no newer store.
 
 use super::fault::LaneFault;
-use super::words::Mask;
+use super::redact::Redactor;
 use super::world::exports::shardwright::coordinator::store as wit;
 use shardwright_core::store::{Entry, Expected, Listing, Reading, Revision, StoreTime, Written};
 use std::collections::VecDeque;
@@ -24,10 +24,10 @@ const UNLOCKED: &str = "the store was set back, or a revision is not taken in th
 
 /// What is known of one history.
 #[derive(Default)]
-pub(super) struct Belief {
+pub(super) struct HistoryGuard {
     known: Mutex<Known>,
     /// For what of an answer is told.
-    mask: Mask,
+    mask: Redactor,
 }
 
 #[derive(Default)]
@@ -44,7 +44,7 @@ struct Known {
 
 /// Why an answer is not used.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Doubt {
+pub(super) enum HistoryViolation {
     /// The store is not the one it was.
     Lost(String),
     /// The answer contradicts itself or the contract.
@@ -53,14 +53,14 @@ pub(super) enum Doubt {
 
 /// What was known when a call began: whatever it answers must not be older.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Before(u64);
+pub(super) struct KnownAtCall(u64);
 
-fn lied<T>(why: String) -> Result<T, Doubt> {
-    Err(Doubt::Fault(LaneFault::Lied(why)))
+fn lied<T>(why: String) -> Result<T, HistoryViolation> {
+    Err(HistoryViolation::Fault(LaneFault::Lied(why)))
 }
 
-impl Belief {
-    pub(super) fn new(mask: Mask) -> Self {
+impl HistoryGuard {
+    pub(super) fn new(mask: Redactor) -> Self {
         Self {
             known: Mutex::default(),
             mask,
@@ -77,7 +77,7 @@ impl Belief {
     }
 
     /// Learns or checks the history that a lane was opened in.
-    pub(super) fn opened(&self, history: &str) -> Result<(), Doubt> {
+    pub(super) fn opened(&self, history: &str) -> Result<(), HistoryViolation> {
         let fits = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
         if !(1..=64).contains(&history.len()) || !history.bytes().all(fits) {
             return lied("its history is not 1 to 64 letters, digits and '-'".into());
@@ -96,11 +96,11 @@ impl Belief {
     }
 
     /// The beginning of a call; the reason why there is no further call, if the history is lost.
-    pub(super) fn begin(&self) -> Result<Before, String> {
+    pub(super) fn begin(&self) -> Result<KnownAtCall, String> {
         let known = self.lock();
         match &known.lost {
             Some(why) => Err(why.clone()),
-            None => Ok(Before(known.revision)),
+            None => Ok(KnownAtCall(known.revision)),
         }
     }
 
@@ -109,7 +109,11 @@ impl Belief {
         self.lock().lose(why);
     }
 
-    pub(super) fn reading(&self, before: Before, answer: wit::Reading) -> Result<Reading<bytes::Bytes>, Doubt> {
+    pub(super) fn reading(
+        &self,
+        before: KnownAtCall,
+        answer: wit::Reading,
+    ) -> Result<Reading<bytes::Bytes>, HistoryViolation> {
         let wit::Reading {
             entry,
             revision,
@@ -128,11 +132,11 @@ impl Belief {
 
     pub(super) fn listing(
         &self,
-        before: Before,
+        before: KnownAtCall,
         prefix: &str,
         since: u64,
         answer: wit::Listing,
-    ) -> Result<Listing<bytes::Bytes>, Doubt> {
+    ) -> Result<Listing<bytes::Bytes>, HistoryViolation> {
         let wit::Listing {
             entries,
             revision,
@@ -195,7 +199,12 @@ impl Belief {
     }
 
     /// The answer to a write under `key`.
-    pub(super) fn written(&self, before: Before, key: &str, answer: wit::Written) -> Result<Written, Doubt> {
+    pub(super) fn written(
+        &self,
+        before: KnownAtCall,
+        key: &str,
+        answer: wit::Written,
+    ) -> Result<Written, HistoryViolation> {
         let wit::Written { revision, now } = answer;
         let mut known = self.lock();
         known.check()?;
@@ -229,7 +238,7 @@ impl Belief {
         key: &str,
         expected: Expected,
         found: Option<wit::Entry>,
-    ) -> Result<Option<Entry<bytes::Bytes>>, Doubt> {
+    ) -> Result<Option<Entry<bytes::Bytes>>, HistoryViolation> {
         let holds = match (expected, &found) {
             (Expected::Any, _) | (Expected::Absent, None) => true,
             (Expected::Revision(revision), Some(entry)) => entry.revision == revision.0,
@@ -257,17 +266,17 @@ impl Belief {
 }
 
 impl Known {
-    fn lose(&mut self, why: String) -> Doubt {
-        Doubt::Lost(self.lost.get_or_insert(why).clone())
+    fn lose(&mut self, why: String) -> HistoryViolation {
+        HistoryViolation::Lost(self.lost.get_or_insert(why).clone())
     }
 
     /// Nothing that a lane still says counts once the history is lost.
-    fn check(&self) -> Result<(), Doubt> {
-        self.lost.clone().map_or(Ok(()), |why| Err(Doubt::Lost(why)))
+    fn check(&self) -> Result<(), HistoryViolation> {
+        self.lost.clone().map_or(Ok(()), |why| Err(HistoryViolation::Lost(why)))
     }
 
     /// A reading at `revision` and `now`; returns the time to pass on.
-    fn read(&mut self, before: Before, revision: u64, now: u64) -> Result<StoreTime, Doubt> {
+    fn read(&mut self, before: KnownAtCall, revision: u64, now: u64) -> Result<StoreTime, HistoryViolation> {
         self.check()?;
         if revision < before.0 {
             let why = format!("the store is at revision {revision}, and was at {} before", before.0);
@@ -291,7 +300,7 @@ fn hash(key: &str) -> u64 {
     hasher.finish()
 }
 
-fn checked(entry: wit::Entry, most: u64) -> Result<Entry<bytes::Bytes>, Doubt> {
+fn checked(entry: wit::Entry, most: u64) -> Result<Entry<bytes::Bytes>, HistoryViolation> {
     let wit::Entry {
         revision,
         written,
@@ -328,13 +337,16 @@ mod test {
 
     #[test]
     fn nothing_of_an_answer_that_contradicts_itself_is_believed() {
-        let belief = Belief::default();
+        let belief = HistoryGuard::default();
         let before = belief.begin().expect("nothing is lost");
         belief.reading(before, reading(Some(3), 3)).expect("a proper answer");
         for entry in [0, u64::MAX] {
             let before = belief.begin().expect("nothing is lost");
             let outcome = belief.reading(before, reading(Some(entry), u64::MAX - 1));
-            assert!(matches!(outcome, Err(Doubt::Fault(LaneFault::Lied(_)))), "{outcome:?}");
+            assert!(
+                matches!(outcome, Err(HistoryViolation::Fault(LaneFault::Lied(_)))),
+                "{outcome:?}"
+            );
         }
         let before = belief.begin().expect("nothing is lost");
         belief
@@ -345,7 +357,7 @@ mod test {
     #[test]
     fn what_is_told_of_an_answer_shows_no_part_of_a_secret() {
         let secret = "0123456789abcdef".repeat(3);
-        let belief = Belief::new(Mask::new(&[Password::new(secret.as_str())]));
+        let belief = HistoryGuard::new(Redactor::new(&[Password::new(secret.as_str())]));
         let before = belief.begin().expect("nothing is lost");
         let listed = wit::Listed {
             key: format!("a key like any other, with {secret} in it"),

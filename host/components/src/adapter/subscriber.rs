@@ -3,7 +3,7 @@
 //! begins anew in the same way.
 
 use super::fault::{LaneFault, caught};
-use super::pool::{Held, Pool};
+use super::pool::{LaneGuard, Pool};
 use super::refusal::{Refusal, lost};
 use super::translate;
 use super::world::exports::shardwright::coordinator::bus as wit;
@@ -32,7 +32,7 @@ pub(super) async fn subscribe(pool: &Arc<Pool>, topics: &[&str]) -> Result<Box<d
     let (heard, begun) = tokio::sync::oneshot::channel();
     let mut subscribers = Subscribers::default();
     let subscription = subscribers.add(topics);
-    let ear = Ear {
+    let ear = Subscriber {
         topics: topics.iter().map(|topic| (*topic).to_owned()).collect(),
         subscribers,
         heard: Some(heard),
@@ -46,7 +46,7 @@ pub(super) async fn subscribe(pool: &Arc<Pool>, topics: &[&str]) -> Result<Box<d
     }
 }
 
-struct Ear {
+struct Subscriber {
     topics: Vec<String>,
     /// The one that this ear is for, until it is gone.
     subscribers: Subscribers,
@@ -55,7 +55,7 @@ struct Ear {
     backoff: Backoff,
 }
 
-impl Drop for Ear {
+impl Drop for Subscriber {
     fn drop(&mut self) {
         // Whatever ended this task, nobody waits for ever.
         self.close(BusError::Closed);
@@ -64,7 +64,7 @@ impl Drop for Ear {
 
 type Begun = tokio::sync::oneshot::Sender<Result<(), BusError>>;
 
-impl Ear {
+impl Subscriber {
     async fn run(mut self, pool: Arc<Pool>) {
         let mut closed = pool.closed.subscribe();
         tokio::select! {
@@ -128,7 +128,7 @@ impl Ear {
     }
 
     /// A lane that listens.
-    async fn listen<'p>(&self, pool: &'p Pool) -> Result<Held<'p>, BusError> {
+    async fn listen<'p>(&self, pool: &'p Pool) -> Result<LaneGuard<'p>, BusError> {
         let deadline = pool.deadline();
         let mut held = pool.enter(&pool.listen, 0, deadline).await.map_err(Refusal::bus)?;
         match held.lane.subscribe(&self.topics, deadline).await {
@@ -140,7 +140,7 @@ impl Ear {
 
     /// Moves deliveries until the lane ends, or the subscription, or the component is another; an error is the end of
     /// the subscription.
-    async fn follow(&mut self, pool: &Pool, mut held: Held<'_>) -> Result<(), BusError> {
+    async fn follow(&mut self, pool: &Pool, mut held: LaneGuard<'_>) -> Result<(), BusError> {
         let mut hasty = 0;
         loop {
             if !self.subscribers.any() || pool.present().number != held.number || pool.is_over() {

@@ -6,17 +6,17 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 /// The longest pause between two tries: whoever opens wants to go on.
-const LONGEST: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// How long one opening goes on trying.
-pub(crate) struct Patience {
+pub(crate) struct OpenRetry {
     location: String,
     until: Instant,
     backoff: Backoff,
     told: bool,
 }
 
-impl Patience {
+impl OpenRetry {
     /// For `limit` from now on, with the server at `location`.
     pub(crate) fn new(location: impl Into<String>, limit: Duration) -> Self {
         Self {
@@ -29,14 +29,14 @@ impl Patience {
 
     /// Whether to try again after `error`: if it may pass by itself, and the time is not up. Then this has waited a
     /// little.
-    pub(crate) async fn bears(&mut self, error: &BrokerError) -> bool {
+    pub(crate) async fn wait_after(&mut self, error: &BrokerError) -> bool {
         if !error.is_transient() || Instant::now() >= self.until {
             return false;
         }
         if !std::mem::replace(&mut self.told, true) {
             tracing::info!(coordinator = self.location, %error, "the coordinator is not ready; waiting for it");
         }
-        sleep(self.backoff.next_wait().min(LONGEST)).await;
+        sleep(self.backoff.next_wait().min(LONGEST_PAUSE)).await;
         true
     }
 }
@@ -55,12 +55,12 @@ mod test {
     #[tokio::test(start_paused = true)]
     async fn what_passes_is_waited_for_but_not_for_ever() {
         let (begun, mut tries) = (Instant::now(), 0);
-        let mut patience = Patience::new("here", LIMIT);
-        while patience.bears(&unreachable()).await {
+        let mut patience = OpenRetry::new("here", LIMIT);
+        while patience.wait_after(&unreachable()).await {
             tries += 1;
         }
         assert!(
-            (LIMIT..LIMIT + LONGEST).contains(&begun.elapsed()),
+            (LIMIT..LIMIT + LONGEST_PAUSE).contains(&begun.elapsed()),
             "{:?}",
             begun.elapsed()
         );
@@ -70,8 +70,8 @@ mod test {
     #[tokio::test(start_paused = true)]
     async fn what_does_not_pass_is_not_waited_for() {
         let begun = Instant::now();
-        let mut patience = Patience::new("here", LIMIT);
-        assert!(!patience.bears(&BrokerError::Invalid("no".into())).await);
+        let mut patience = OpenRetry::new("here", LIMIT);
+        assert!(!patience.wait_after(&BrokerError::Invalid("no".into())).await);
         assert_eq!(begun.elapsed(), Duration::ZERO);
     }
 }
