@@ -180,8 +180,8 @@ impl Builder {
     /// Starts the node on the present tokio runtime and waits until it holds its id: usually some milliseconds; one
     /// validity and margin on a new store, or where another instance of this hostname has died; for ever while the
     /// coordinator cannot be reached, which the log tells once, unless there is a [time-out](Self::start_timeout).
-    /// What only somebody can put right — a wrong password, say — is an error at once. Dropping the future gives up,
-    /// and leaves nothing behind.
+    /// What only somebody can put right — a wrong password, say — is an error at once. Dropping the future gives up:
+    /// what it had begun ends by itself, and the state directory is free a moment later.
     ///
     /// # Errors
     /// [`StartError`]: what is wrong with the configuration, the machine or the node's place in the cluster.
