@@ -56,7 +56,7 @@ impl ClusterArgs {
         Ok(self.read()?.map(|(config, _)| config))
     }
 
-    /// As [`Which::config`], with the warnings about it.
+    /// As [`ClusterArgs::config`], with the warnings about it.
     pub(crate) fn read(&self) -> anyhow::Result<Option<(ClusterConfig, Report)>> {
         // What may not be looked at is there, and says so when it is read.
         let found = || {

@@ -8,7 +8,6 @@ use shardwright_core::id::{NodeId, Token};
 use shardwright_core::store::StoreTime;
 use shardwright_core::values::{Key, LOOK};
 use std::fmt;
-use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -315,7 +314,7 @@ impl Messages {
 
     /// Waits for the next message or loss; `None` when the node has ended. Cancel-safe.
     pub async fn next(&mut self) -> Option<Message> {
-        poll_fn(|context| self.0.as_mut().poll_next(context)).await
+        self.0.next().await
     }
 }
 

@@ -3,7 +3,6 @@
 use crate::event::NodeEvent;
 use futures_util::{Stream, StreamExt, stream};
 use std::fmt;
-use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::sync::broadcast;
@@ -38,7 +37,7 @@ impl EventStream {
 
     /// Waits for the next event; `None` after [`NodeEvent::Ended`]. Cancel-safe.
     pub async fn next(&mut self) -> Option<NodeEvent> {
-        poll_fn(|context| self.0.as_mut().poll_next(context)).await
+        self.0.next().await
     }
 }
 

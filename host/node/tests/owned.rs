@@ -4,7 +4,7 @@ mod common;
 
 use common::wire::Wire;
 use common::{Cluster, PATIENCE, held, until};
-use shardwright::{Claim, Node, StartError, Token};
+use shardwright::{Claim, Node, StartError, StateDirError, Token};
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -110,7 +110,7 @@ async fn a_start_that_takes_too_long_is_given_up_and_leaves_nothing_behind() {
     let begun = Instant::now();
     let node = loop {
         match cluster.builder("a").start_timeout(PATIENCE).start().await {
-            Err(StartError::StateDir(_)) if begun.elapsed() < PATIENCE => {
+            Err(StartError::StateDir(StateDirError::InUse { .. })) if begun.elapsed() < PATIENCE => {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
             outcome => break outcome.expect("joined"),

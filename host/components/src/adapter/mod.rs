@@ -4,14 +4,14 @@
 //! say, and is a coordinator like any other. It runs the component in *lanes*: each an instance with a connection and
 //! one call in flight. From the bottom up:
 //!
-//! - `grants`, `gate` and `inward`: what a lane may reach, decided at the moment of each connection; `names`, `http`
-//!   with `requests`, and `tls` are the ways out; `sent`: whether a call has sent anything;
-//! - `state` and `lane`: one instance, its budget, its calls; `kept`: what the host keeps for it; `words`: what it
+//! - `grants`, `connect_policy` and `inward`: what a lane may reach, decided at the moment of each connection; `dns`,
+//!   `http` with `requests`, and `tls` are the ways out; `sent`: whether a call has sent anything;
+//! - `state` and `lane`: one instance, its budget, its calls; `kept`: what the host keeps for it; `redact`: what it
 //!   says, with secrets masked; `fault`: how it ended;
-//! - `belief`: what the host knows of the store, and therefore does not believe;
+//! - `history_guard`: what the host knows of the store, and therefore does not believe;
 //! - `supervisor`: how often an adapter may fail, and what becomes of it;
-//! - `pool`, `opening`, `call` and `coordinator`: lanes for the store and the bus, opened when they are needed; `ear`:
-//!   subscriptions; `upgrade`: another component in its place;
+//! - `pool`, `opening`, `call` and `coordinator`: lanes for the store and the bus, opened when they are needed;
+//!   `subscriber`: subscriptions; `upgrade`: another component in its place;
 //! - `redirect` and `probe`: for whoever tests an adapter, its connections and single lanes.
 
 mod call;

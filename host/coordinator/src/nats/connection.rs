@@ -183,7 +183,7 @@ impl Connection {
     /// Sends a request and waits for its answer.
     ///
     /// # Errors
-    /// [`Trouble`], within the time-out.
+    /// [`RequestError`], within the time-out.
     pub(super) async fn request(
         &self,
         subject: &str,
@@ -197,7 +197,7 @@ impl Connection {
     /// it may have been about to hand over to another server.
     ///
     /// # Errors
-    /// [`Trouble`], within the time-out.
+    /// [`RequestError`], within the time-out.
     pub(super) async fn request_again(&self, subject: &str, payload: Bytes) -> Result<Message, RequestError> {
         let begun = Instant::now();
         loop {

@@ -257,8 +257,8 @@ impl Connection {
         self.within(deadline, connection.send_packed_command(command)).await
     }
 
-    /// As [`Wire::ask`] for those who ask very often: no timer for each call, but the connection ends when it gives no
-    /// answers any more.
+    /// As [`Connection::ask`] for those who ask very often: no timer for each call, but the connection ends when it
+    /// gives no answers any more.
     pub(super) async fn ask_often(&self, command: &Cmd) -> Result<Value, NoReply> {
         let life = &self.0.life;
         if !life.is_open() {

@@ -6,7 +6,7 @@
 //! answers alone only if somebody has joined since, for he has waited.
 
 use super::entry::Phase;
-use super::op::loss_of;
+use super::op::{loss_of, time_of};
 use super::{Engine, Notice, Op, Refusal};
 use crate::id::HistoryId;
 use crate::join::{Answer, Outcome, Request};
@@ -209,10 +209,8 @@ impl Engine {
     ///
     /// How long ago that was is the backend's word only; for who starts, `meta` is what decides.
     pub(super) fn hear(&mut self, outcome: &Outcome, now: Instant) {
-        let (unsure, backend) = match outcome {
-            Ok(Answer::Reading(read)) => (read.unsure_before, read.now),
-            Ok(Answer::Listing(list)) => (list.unsure_before, list.now),
-            _ => return,
+        let (Some(unsure), Some(backend)) = (loss_of(outcome), time_of(outcome)) else {
+            return;
         };
         if unsure <= self.heard {
             return;
